@@ -1,0 +1,71 @@
+"""The mark in the corner of every demo picture, which says that no model made it."""
+
+import math
+
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+_SMALLEST = 10.0
+"""Font size in pixels below which nobody can read the mark."""
+
+_FINE = 4
+"""How many times larger the pill is drawn before it is reduced, for smooth ends."""
+
+_INK = (250, 250, 252)
+_GLASS = (14, 16, 28)
+
+
+def draw_mark(picture: Image.Image, model: str) -> None:
+    """Write "demo drawing · not made by {model}" on a small pane of dark glass.
+
+    Args:
+        picture: The finished picture, RGB; changed in place. Its lower right corner is covered,
+            within 3 percent of the shorter side.
+        model: The model's name; one too long for the picture is cut short.
+
+    Example:
+        draw_mark(picture, "gpt-image-1")
+    """
+    width, height = picture.size
+    size = max(_SMALLEST, 0.0185 * math.sqrt(width * height))
+    room = width * 0.94
+    lines = [f"demo drawing · not made by {_plain(model)}"]
+    while size > _SMALLEST and _length(lines[0], size) + size * 1.6 > room:
+        size = max(_SMALLEST, size * 0.94)
+    if _length(lines[0], size) + size * 1.6 > room:
+        lines = ["demo drawing", f"not made by {_plain(model)}"]
+    while len(lines[-1]) > 14 and _length(lines[-1], size) + size * 1.6 > room:
+        lines[-1] = lines[-1][:-2].rstrip() + "…"
+    wide = round(max(_length(line, size) for line in lines) + size * 1.6)
+    high = round(size * (0.75 + 1.2 * len(lines)))
+    gap = round(min(width, height) * 0.02)
+    left, top = max(0, min(width - wide - gap, width - wide)), height - high - gap
+    _lay_glass(picture, (left, top, left + wide, top + high))
+    pen = ImageDraw.Draw(picture)
+    font = ImageFont.load_default(size=size)
+    for row, line in enumerate(lines):
+        middle = top + high / 2 + (row - (len(lines) - 1) / 2) * size * 1.2
+        pen.text((left + wide / 2, middle), line, font=font, fill=_INK, anchor="mm")
+
+
+def _plain(model: str) -> str:
+    """Keep the name on one line: a line break in it would break the pane."""
+    return " ".join(model.split())
+
+
+def _length(text: str, size: float) -> float:
+    """Measure a line of the mark in pixels."""
+    return ImageFont.load_default(size=size).getlength(text)
+
+
+def _lay_glass(picture: Image.Image, box: tuple[int, int, int, int]) -> None:
+    """Darken and blur what lies under the text: legible on light and on dark pictures."""
+    left, top, right, bottom = box
+    size = (right - left, bottom - top)
+    under = picture.crop(box).filter(ImageFilter.GaussianBlur(max(2.0, size[1] * 0.18)))
+    pane = Image.blend(under, Image.new("RGB", size, _GLASS), 0.6)
+    mask = Image.new("L", (size[0] * _FINE, size[1] * _FINE))
+    round_end = min(size[1], 2 * size[1]) * _FINE / 2
+    ImageDraw.Draw(mask).rounded_rectangle(
+        (0, 0, mask.width - 1, mask.height - 1), round_end, fill=255
+    )
+    picture.paste(pane, (left, top), mask.resize(size, Image.Resampling.LANCZOS))

@@ -1,0 +1,154 @@
+"""The demo Hub's tasks: one small file each; all else is a function of that file and the clock.
+
+Nothing runs in the background, so a task outlives the kernel that ordered it, as at a real Hub.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+FIRST_CREDITS = 1000
+"""What a demo account starts with."""
+
+PRICE = 4
+"""What a picture costs, in demo credits, once its task is completed."""
+
+PENDING_PART = 0.15
+"""The part of a task's duration during which it is pending."""
+
+KEPT_S = 7 * 24 * 3600.0
+"""How long a task is remembered, in seconds."""
+
+_ENDING = re.compile(r"\[(fail|timeout|cancel)\]", re.IGNORECASE)
+_ENDINGS = {"fail": "failed", "timeout": "timeout", "cancel": "cancelled"}
+
+
+@dataclass(frozen=True, slots=True)
+class DemoTask:
+    """One task, as it was ordered.
+
+    Attributes:
+        task_id: Its id, with the prefix that the vendor's page shows.
+        model: The model's id.
+        input: The input, as it was sent.
+        seed: The seed of its first picture: the request's, or one drawn by lot.
+        created_at: When it was ordered, in seconds since 1970.
+        duration_s: How long it takes, in seconds.
+    """
+
+    task_id: str
+    model: str
+    input: dict[str, Any]
+    seed: int
+    created_at: float
+    duration_s: float
+
+    @property
+    def ending(self) -> str:
+        """How it ends: `[fail]`, `[timeout]` or `[cancel]` in the prompt asks for a bad one."""
+        asked = _ENDING.search(str(self.input.get("prompt", "")))
+        return _ENDINGS[asked[1].lower()] if asked else "completed"
+
+    @property
+    def picture_count(self) -> int:
+        """How many pictures it makes."""
+        return int(self.input.get("num_images", 1))
+
+    def status(self, now: float) -> str:
+        """Return its status at a time, in seconds since 1970.
+
+        Example:
+            >>> DemoTask("hub-1", "nano-banana", {"prompt": "a dog"}, 1, 100.0, 10.0).status(105.0)
+            'processing'
+        """
+        age = now - self.created_at
+        if age < self.duration_s * PENDING_PART:
+            return "pending"
+        return "processing" if age < self.duration_s else self.ending
+
+
+class TaskStore:
+    """The tasks of one demo account, kept as files of a folder that many kernels may share.
+
+    Example:
+        >>> store = TaskStore(Path("/tmp/demo"))  # doctest: +SKIP
+        >>> store.add("nano-banana", {"prompt": "a dog"}).status(time.time())  # doctest: +SKIP
+        'pending'
+    """
+
+    def __init__(
+        self, folder: Path, *, seconds: float = 6.0, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Touch nothing yet.
+
+        Args:
+            folder: Where the files go; made when the first task comes.
+            seconds: How long a task takes, give or take a quarter, in seconds.
+            clock: Tells the seconds since 1970.
+        """
+        self.seconds = seconds
+        self.clock = clock
+        self._folder = folder
+
+    def add(self, model: str, given: dict[str, Any]) -> DemoTask:
+        """Take an order."""
+        self._forget_old()
+        seed = given.get("seed")
+        task = DemoTask(
+            task_id=f"hub-{uuid.uuid4()}",
+            model=model,
+            input=given,
+            seed=seed if isinstance(seed, int) else random.randrange(2**31),
+            created_at=self.clock(),
+            duration_s=self.seconds * random.uniform(0.75, 1.25),
+        )
+        self._folder.mkdir(parents=True, exist_ok=True)
+        part = self._folder / f".{task.task_id}.part"
+        part.write_text(json.dumps(asdict(task)), encoding="utf-8")
+        os.replace(part, self._folder / f"{task.task_id}.json")
+        return task
+
+    def get(self, task_id: str) -> DemoTask | None:
+        """Return the task of that id, or None."""
+        if not re.fullmatch(r"hub-[0-9a-f-]{36}", task_id):
+            return None
+        return _read(self._folder / f"{task_id}.json")
+
+    def credits(self) -> int:
+        """Return the credits that are left: only completed tasks are charged."""
+        now = self.clock()
+        charged = (t.picture_count * PRICE for t in self._all() if t.status(now) == "completed")
+        return max(0, FIRST_CREDITS - sum(charged))
+
+    def _all(self) -> Iterator[DemoTask]:
+        """A file that another kernel has just removed is no task any more."""
+        for path in self._folder.glob("hub-*.json"):
+            task = _read(path)
+            if task is not None:
+                yield task
+
+    def _forget_old(self) -> None:
+        """A classroom machine must not gather files for ever."""
+        for path in self._folder.glob("hub-*.json"):
+            try:
+                if self.clock() - path.stat().st_mtime > KEPT_S:
+                    path.unlink()
+            except FileNotFoundError:
+                continue
+
+
+def _read(path: Path) -> DemoTask | None:
+    """A damaged or missing file is a task that the demo Hub does not know."""
+    try:
+        return DemoTask(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None

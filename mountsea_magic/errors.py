@@ -1,0 +1,156 @@
+"""The error tree, and how an error reads in a notebook: one or two lines, never a traceback.
+
+MountseaError
+ + ConfigurationError     a setting is missing or makes no sense
+ + InvalidRequest         refused here, or by the Hub with 400, 404, 409 or 422
+ + AuthenticationError    the Hub does not accept the key
+ + InsufficientCredits    the account has no credits left
+ + RateLimited            the Hub asks for patience (429)
+ + HubUnavailable         network trouble, a 5xx, or an answer that is not the Hub's
+ + SubmissionUncertain    the order may or may not have arrived
+ + TaskFailed             the task ended without a picture; nothing was charged
+ + WaitTimeout            this side stopped waiting; the task goes on
+ + DownloadFailed         the task is complete, its picture could not be had
+Interrupted               a KeyboardInterrupt that knows its task
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Self
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def plain(text: object, *, limit: int = 400) -> str:
+    r"""Make text from outside safe to print: one line, no control characters, bounded.
+
+    Args:
+        text: What the Hub or the user said; ``str()`` of it is taken.
+        limit: The longest result, in characters.
+
+    Returns:
+        The text without terminal escapes and without bidirectional overrides.
+
+    Example:
+        >>> plain("no\x1b[31m dogs\nallowed")
+        'no[31m dogs allowed'
+    """
+    line = " ".join(_CONTROL.sub("", str(text)).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def resume_hint(task_id: str) -> str:
+    """Return the command that fetches a task's pictures.
+
+    Example:
+        >>> resume_hint("hub-1")
+        '`%mountsea resume hub-1`'
+    """
+    return f"`%mountsea resume {plain(task_id)}`"
+
+
+class _ShortInNotebook:
+    """IPython asks an exception for its rendering; ours is its name and its message."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
+
+
+class MountseaError(_ShortInNotebook, Exception):
+    """The base of all errors of this package.
+
+    Attributes:
+        task_id: The task the error concerns, or None.
+        status_code: The HTTP status of the Hub's answer, where there was one.
+
+    Example:
+        >>> MountseaError("no pictures today", task_id="hub-1").task_id
+        'hub-1'
+    """
+
+    def __init__(
+        self, message: str, *, task_id: str | None = None, status_code: int | None = None
+    ) -> None:
+        """Keep the message, which names the cure, and the task it concerns."""
+        super().__init__(message)
+        self.task_id = task_id
+        self.status_code = status_code
+
+    def concerning(self, task_id: str) -> Self:
+        """Name the task, and how to get at it, in an error that did not know of one.
+
+        Example:
+            >>> print(MountseaError("The network is down.").concerning("hub-1"))
+            The network is down. Task hub-1 is kept: `%mountsea resume hub-1`.
+        """
+        if self.task_id is None:
+            self.task_id = task_id
+            self.args = (f"{self} Task {plain(task_id)} is kept: {resume_hint(task_id)}.",)
+        return self
+
+
+class ConfigurationError(MountseaError):
+    """A setting is missing or makes no sense; nothing was sent."""
+
+
+class InvalidRequest(MountseaError):
+    """The request was refused, here before it was sent or by the Hub (400, 404, 409, 422)."""
+
+
+class AuthenticationError(MountseaError):
+    """The Hub does not accept the key (401, and 403 that does not speak of credits)."""
+
+
+class InsufficientCredits(MountseaError):
+    """The account has not enough credits (402, and 403 that speaks of credits)."""
+
+
+class RateLimited(MountseaError):
+    """The Hub asks for patience (429); nothing was ordered.
+
+    Attributes:
+        retry_after_s: The pause that the Hub asked for, in seconds, or None.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        """Keep the pause beside the message."""
+        super().__init__(message, status_code=429)
+        self.retry_after_s = retry_after_s
+
+
+class HubUnavailable(MountseaError):
+    """The network failed, the Hub answered 5xx, or something else answered in its place."""
+
+
+class SubmissionUncertain(MountseaError):
+    """The order may or may not have arrived; it is not sent again, so nothing is paid twice."""
+
+
+class TaskFailed(MountseaError):
+    """The task ended as failed, timeout or cancelled at the Hub; nothing was charged."""
+
+
+class WaitTimeout(MountseaError):
+    """This side stopped waiting; the task goes on at the Hub and can be resumed."""
+
+
+class DownloadFailed(MountseaError):
+    """The task is complete, but its picture could not be had; it may have been charged."""
+
+
+class Interrupted(_ShortInNotebook, KeyboardInterrupt):
+    """The wait was interrupted; the task, if there is one, goes on at the Hub.
+
+    Attributes:
+        task_id: The task that goes on, or None if there was none yet.
+
+    Example:
+        >>> isinstance(Interrupted("stopped waiting", task_id="hub-1"), KeyboardInterrupt)
+        True
+    """
+
+    def __init__(self, message: str, *, task_id: str | None = None) -> None:
+        """Keep the task beside the message."""
+        super().__init__(message)
+        self.task_id = task_id

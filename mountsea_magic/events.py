@@ -1,0 +1,64 @@
+"""What a generation says of itself while it runs: the only way in which it speaks upwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .pictures import Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The Hub has taken the order.
+
+    Attributes:
+        task_id: The task's id.
+    """
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The task is not ended yet.
+
+    Attributes:
+        status: The Hub's word for it.
+        elapsed_s: Seconds since the task was submitted.
+        expected_s: Seconds that such a task is expected to take, or None if unknown.
+    """
+
+    status: str
+    elapsed_s: float
+    expected_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Downloading:
+    """The task is complete; its pictures are on their way.
+
+    Attributes:
+        done: How many are on disk and checked.
+        total: How many there are.
+    """
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The pictures are on disk.
+
+    Attributes:
+        pictures: The originals, in the Hub's order.
+        description: What the model said beside them.
+        elapsed_s: Seconds from the submission, or by the Hub's clock for a resumed task.
+    """
+
+    pictures: tuple[Picture, ...]
+    description: str
+    elapsed_s: float
+
+
+Event = Submitted | Waiting | Downloading | Completed

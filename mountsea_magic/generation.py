@@ -1,0 +1,214 @@
+"""One generation, from a request to pictures on disk: submits, polls, downloads, yields events."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import datetime
+from pathlib import Path
+
+from .client import HubClient
+from .errors import (
+    DownloadFailed,
+    HubUnavailable,
+    InvalidRequest,
+    MountseaError,
+    RateLimited,
+    TaskFailed,
+    WaitTimeout,
+    plain,
+    resume_hint,
+)
+from .events import Completed, Downloading, Event, Submitted, Waiting
+from .pictures import BadPicture, Picture, check, file_stem, part_file, settle
+from .polling import ProportionalSchedule, Schedule
+from .protocol import PictureSource, TaskState
+from .request import ImageRequest
+
+DEFAULT_TIMEOUT_S = 600.0
+NEWBORN_S = 5.0
+"""A Hub of several machines may need this long, in seconds, until all of them know a new task."""
+
+
+async def order(
+    client: HubClient,
+    request: ImageRequest,
+    folder: Path,
+    *,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    schedule: Schedule | None = None,
+) -> AsyncGenerator[Event, None]:
+    """Submit a request once, and follow its task to its pictures.
+
+    Args:
+        client: The Hub.
+        request: What is ordered.
+        folder: Where the originals go.
+        timeout_s: How long to wait for the task, in seconds.
+        schedule: When to look.
+
+    Yields:
+        `Submitted`, then `Waiting` and `Downloading` any number of times, last `Completed`.
+
+    Raises:
+        MountseaError: See `HubClient.submit` and `follow`.
+    """
+    task_id = await client.submit(request)
+    yield Submitted(task_id)
+    events = follow(
+        client,
+        task_id,
+        folder,
+        prompt=request.prompt,
+        newborn=True,
+        timeout_s=timeout_s,
+        schedule=schedule,
+    )
+    async with aclosing(events):
+        async for event in events:
+            yield event
+
+
+async def follow(
+    client: HubClient,
+    task_id: str,
+    folder: Path,
+    *,
+    prompt: str = "",
+    newborn: bool = False,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    schedule: Schedule | None = None,
+) -> AsyncGenerator[Event, None]:
+    """Wait for a task that was submitted, by whomever, and fetch its pictures.
+
+    Args:
+        client: The Hub.
+        task_id: The task.
+        folder: Where the originals go.
+        prompt: The prompt, for the names of the files.
+        newborn: Whether it was submitted just now; else the first look is at once.
+        timeout_s: How long to wait for the task, in seconds; downloads come on top.
+        schedule: When to look.
+
+    Yields:
+        `Waiting` and `Downloading` any number of times, last `Completed`.
+
+    Raises:
+        TaskFailed: If the task ended without an output.
+        WaitTimeout: If it did not end in time.
+        DownloadFailed: If its pictures could not be had.
+        MountseaError: If the Hub refused to say.
+    """
+    started = time.monotonic()
+    looks = _look(client, task_id, newborn, timeout_s, schedule or ProportionalSchedule())
+    async with aclosing(looks):
+        async for state in looks:
+            if not state.ended:
+                yield Waiting(state.status, time.monotonic() - started)
+    waited_s = time.monotonic() - started
+    if not state.succeeded:
+        raise TaskFailed(
+            f"The task ended as {state.status}: {state.error or 'the Hub gave no reason'}. "
+            f"Nothing was charged. Task {plain(task_id)}.",
+            task_id=task_id,
+        )
+    if not state.sources:
+        said = plain(state.description or state.error or "nothing more")
+        raise DownloadFailed(
+            f"The task is {state.status}, but there is no picture in its answer; it may have been "
+            f"charged. The Hub said: {said}. Ask again: {resume_hint(task_id)}.",
+            task_id=task_id,
+        )
+    token = hashlib.sha256(task_id.encode()).hexdigest()[:8]
+    stem = file_stem(prompt, token, datetime.now())
+    total = len(state.sources)
+    yield Downloading(0, total)
+    downloads = [
+        asyncio.ensure_future(_fetch(client, source, folder, f"{stem}-{number}", task_id))
+        for number, source in enumerate(state.sources, start=1)
+    ]
+    try:
+        for done, download in enumerate(asyncio.as_completed(downloads), start=1):
+            await download
+            yield Downloading(done, total)
+    finally:
+        for unfinished in downloads:
+            unfinished.cancel()
+        await asyncio.gather(*downloads, return_exceptions=True)
+    pictures = tuple(download.result() for download in downloads)
+    elapsed_s = waited_s if newborn or state.elapsed_ms is None else state.elapsed_ms / 1000
+    yield Completed(pictures, state.description, elapsed_s)
+
+
+async def _look(
+    client: HubClient, task_id: str, newborn: bool, timeout_s: float, schedule: Schedule
+) -> AsyncGenerator[TaskState, None]:
+    """Yield every state that the Hub tells until one is final, never past the deadline."""
+    started = time.monotonic()
+    pause_s = schedule.interval_s(0.0, chance=random.random()) if newborn else 0.0
+    trouble = ""
+    while True:
+        left_s = timeout_s - (time.monotonic() - started)
+        if pause_s >= left_s:
+            await asyncio.sleep(max(0.0, left_s))
+            break
+        await asyncio.sleep(pause_s)
+        waited_s = time.monotonic() - started
+        asked_pause_s = 0.0
+        try:
+            async with asyncio.timeout(timeout_s - waited_s):
+                state = await client.task(task_id)
+        except TimeoutError:
+            break
+        except (HubUnavailable, RateLimited, InvalidRequest) as error:
+            unborn = newborn and error.status_code == 404 and waited_s < NEWBORN_S
+            if isinstance(error, InvalidRequest) and not unborn:
+                raise error.concerning(task_id) from error.__cause__
+            trouble = f" The last look failed: {error}"
+            asked_pause_s = getattr(error, "retry_after_s", None) or 0.0
+        except MountseaError as error:
+            raise error.concerning(task_id) from error.__cause__
+        else:
+            trouble = ""
+            yield state
+            if state.ended:
+                return
+        waited_s = time.monotonic() - started
+        pause_s = max(schedule.interval_s(waited_s, chance=random.random()), asked_pause_s)
+    raise WaitTimeout(
+        f"The task was not ready within {timeout_s:g} s; it goes on at the Hub and is charged if "
+        f"it completes. Fetch it later: {resume_hint(task_id)}.{trouble}",
+        task_id=task_id,
+    )
+
+
+async def _fetch(
+    client: HubClient, source: PictureSource, folder: Path, stem: str, task_id: str
+) -> Picture:
+    """A file gets its final name only when it is whole, checked and on disk."""
+    hint = f"The task is complete and kept at the Hub: {resume_hint(task_id)}."
+    try:
+        part = part_file(folder)
+        try:
+            await client.download(source, part)
+            is_inline = source.url is None or source.url[:5].lower() == "data:"
+            picture = await asyncio.to_thread(check, part, url=None if is_inline else source.url)
+            path = settle(part, folder, stem, picture.format)
+        finally:
+            part.unlink(missing_ok=True)
+    except HubUnavailable as error:
+        raise DownloadFailed(f"{error} {hint}", task_id=task_id) from error.__cause__
+    except BadPicture as error:
+        raise DownloadFailed(
+            f"The picture is not usable: {error}. {hint}", task_id=task_id
+        ) from None
+    except OSError as error:
+        reason = plain(error.strerror or error)
+        raise DownloadFailed(
+            f"The picture could not be written to {folder}: {reason}. {hint}", task_id=task_id
+        ) from error
+    return Picture(path, picture.format, picture.width, picture.height, picture.url)

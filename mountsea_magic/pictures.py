@@ -1,0 +1,270 @@
+"""Pictures: bytes become a checked file of ours, and a file becomes a small preview."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import plain
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MAX_BYTES = 64 * 1024 * 1024
+"""The largest picture file that is accepted, in bytes; a 4K PNG has about half of that."""
+
+MAX_PIXELS = 64 * 1024 * 1024
+"""The largest picture that is decoded, in pixels; the largest documented one has 17 million."""
+
+PREVIEW_BYTES = 140_000
+"""The largest preview, in bytes; base64 makes a third more of it in the notebook."""
+
+FORMATS = ("png", "jpeg", "webp")
+"""The formats that the Hub documents; nothing else is decoded."""
+
+
+class BadPicture(ValueError):
+    """The bytes are not a whole picture of a known format within the limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One original, on disk as it was received.
+
+    Attributes:
+        path: Where the file is.
+        format: ``png``, ``jpeg`` or ``webp``.
+        width: In pixels.
+        height: In pixels.
+        url: Where it came from, or None if it came within the answer. Such URLs expire.
+    """
+
+    path: Path
+    format: str
+    width: int
+    height: int
+    url: str | None = None
+
+    @property
+    def bytes(self) -> bytes:
+        """The file, byte for byte as received."""
+        return self.path.read_bytes()
+
+    @property
+    def pil(self) -> Image:
+        """The picture as a decoded Pillow image."""
+        from PIL import Image
+
+        with Image.open(self.path) as image:
+            image.load()
+            return image.copy()
+
+    @property
+    def mimetype(self) -> str:
+        """The picture's media type."""
+        return f"image/{self.format}"
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Copy the original to a path, or into a folder that exists; overwrites nothing.
+
+        Returns:
+            The path of the copy.
+
+        Raises:
+            FileExistsError: If there is a file of that name.
+        """
+        target = Path(path).expanduser()
+        if target.is_dir():
+            target = target / self.path.name
+        with target.open("xb") as copy:
+            copy.write(self.bytes)
+        return target
+
+    def __repr__(self) -> str:
+        return f"Picture({str(self.path)!r}, {self.width}×{self.height})"
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What is shown of a picture in a notebook.
+
+    Attributes:
+        mimetype: Such as ``image/jpeg``.
+        data: The encoded picture.
+        width: In pixels.
+        height: In pixels.
+    """
+
+    mimetype: str
+    data: bytes
+    width: int
+    height: int
+
+
+def sniff(head: bytes) -> str | None:
+    r"""Tell a picture's format by its first bytes (12 are enough), whatever its headers say.
+
+    Example:
+        >>> sniff(b"\x89PNG\r\n\x1a\n....")
+        'png'
+    """
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    return None
+
+
+def check(path: Path, *, url: str | None = None) -> Picture:
+    """Decode a file fully, under a pixel cap, and describe it.
+
+    Args:
+        path: The file as it was received.
+        url: Where it came from.
+
+    Raises:
+        BadPicture: If it is not a whole picture of a known format within the limits.
+    """
+    with path.open("rb") as file:
+        found = sniff(file.read(12))
+    if found is None:
+        raise BadPicture("it is no PNG, JPEG or WebP file")
+    from PIL import Image, ImageFile
+
+    # a notebook may have set this to True for pictures of its own; then half a JPEG would pass
+    lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+    try:
+        with Image.open(path, formats=[found]) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise BadPicture(f"{width}×{height} is more than {MAX_PIXELS} pixels")
+            image.load()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        if isinstance(error, BadPicture):
+            raise
+        raise BadPicture(f"it does not decode: {plain(error, limit=80)}") from error
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = lenient
+    return Picture(path, found, width, height, url)
+
+
+def part_file(folder: Path) -> Path:
+    """Make an empty hidden file to receive a picture, beside where it will stand.
+
+    Raises:
+        OSError: If the folder can't be made or written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f".{secrets.token_hex(8)}.part"
+    part.open("xb").close()
+    return part
+
+
+def file_stem(prompt: str, token: str, when: datetime) -> str:
+    """Name a generation's files: by time, then the prompt's first words, then a token of ours.
+
+    Args:
+        prompt: The prompt; only its ASCII letters and digits are used.
+        token: What tells two generations of the same second apart: letters and digits.
+        when: The local time.
+
+    Example:
+        >>> file_stem("A black lab!", "1f3a", datetime(2026, 11, 23, 10, 15, 30))
+        '20261123-101530-a-black-lab-1f3a'
+    """
+    words = re.findall(r"[a-z0-9]+", prompt.lower().encode("ascii", "ignore").decode())
+    slug = "-".join(words)[:32].strip("-")
+    return "-".join(filter(None, (when.strftime("%Y%m%d-%H%M%S"), slug, token)))
+
+
+def settle(part: Path, folder: Path, stem: str, extension: str) -> Path:
+    """Give a received file its final name in one step, overwriting nothing.
+
+    Args:
+        part: The file from `part_file`, in the same folder.
+        folder: Where it goes.
+        stem: The name without its extension.
+        extension: ``png``, ``jpeg`` or ``webp``.
+
+    Returns:
+        The final path; a number is added where the name is taken.
+    """
+    for attempt in range(1, 10_000):
+        again = f"-{attempt}" if attempt > 1 else ""
+        target = folder / f"{stem}{again}.{'jpg' if extension == 'jpeg' else extension}"
+        try:
+            os.link(part, target)
+        except FileExistsError:
+            continue
+        except OSError:
+            # no hard links here (some network and FAT folders): claim the name, then replace it
+            try:
+                target.open("xb").close()
+            except FileExistsError:
+                continue
+            os.replace(part, target)
+            return target
+        part.unlink()
+        return target
+    raise FileExistsError(f"{folder} holds 10,000 pictures named {stem}")
+
+
+def copy_into(picture: Picture, folder: Path) -> Path:
+    """Put a copy of an original into a folder under its own name, overwriting nothing.
+
+    Raises:
+        OSError: If the folder can't be made or written to.
+    """
+    part = part_file(folder)
+    try:
+        part.write_bytes(picture.bytes)
+        return settle(part, folder, picture.path.stem, picture.format)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def preview(picture: Picture, longest_px: int) -> Preview:
+    """Make what is shown of a picture: small enough for a notebook that is kept in git.
+
+    Quality gives way first, then size, until the preview is under `PREVIEW_BYTES`.
+
+    Args:
+        picture: The original.
+        longest_px: The preview's longest side is at most this, in pixels; 0 means the original.
+    """
+    original = picture.bytes
+    fits = max(picture.width, picture.height) <= longest_px and len(original) <= PREVIEW_BYTES
+    if longest_px == 0 or (fits and picture.format != "webp"):
+        return Preview(picture.mimetype, original, picture.width, picture.height)
+    from PIL import ImageOps
+
+    image = ImageOps.exif_transpose(picture.pil)
+    seen_through = "A" in image.getbands() or "transparency" in image.info
+    image = image.convert("RGBA" if seen_through else "RGB")
+    image.thumbnail((longest_px, longest_px))
+    while True:
+        for data in _encodings(image, seen_through):
+            if len(data) <= PREVIEW_BYTES or max(image.size) <= 64:
+                mimetype = "image/png" if seen_through else "image/jpeg"
+                return Preview(mimetype, data, image.width, image.height)
+        image.thumbnail((int(image.width * 0.85), int(image.height * 0.85)))
+
+
+def _encodings(image: Image, seen_through: bool) -> Iterator[bytes]:
+    """Quality gives way step by step, but PNG, needed for transparency, has none to give."""
+    for quality in (0,) if seen_through else (85, 75, 65, 55):
+        buffer = io.BytesIO()
+        if seen_through:
+            image.save(buffer, "PNG", optimize=True)
+        else:
+            image.save(buffer, "JPEG", quality=quality, optimize=True)
+        yield buffer.getvalue()

@@ -1,0 +1,207 @@
+"""The request: a model and its input, checked against its schema before anything is sent."""
+
+from __future__ import annotations
+
+import json
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .catalog import Catalog, Model, bundled_catalog, nearest
+from .errors import InvalidRequest, plain
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+
+DEFAULT_MODEL = "nano-banana"
+
+_BOOLEANS = {"true": True, "yes": True, "on": True, "1": True}
+_BOOLEANS |= {"false": False, "no": False, "off": False, "0": False}
+
+_TYPE_IN_WORDS = {
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "string": "text",
+    "array": "a list",
+    "object": "an object",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRequest:
+    """One order: what is sent as the body of ``POST /hub/v1/image``.
+
+    Attributes:
+        model: The model's id.
+        input: The prompt and the parameters that were set, of JSON types; nothing else is sent.
+
+    Example:
+        >>> request = build_request("a dog", parameters={"num_images": 2})
+        >>> request.body()
+        {'model': 'nano-banana', 'input': {'prompt': 'a dog', 'num_images': 2}}
+    """
+
+    model: str
+    input: Mapping[str, Any]
+
+    @property
+    def prompt(self) -> str:
+        """The prompt, as it is sent."""
+        return str(self.input.get("prompt", ""))
+
+    @property
+    def picture_count(self) -> int:
+        """How many pictures are asked for."""
+        return int(self.input.get("num_images", 1))
+
+    def body(self) -> dict[str, Any]:
+        """Return the body of the submission (documented: exactly these two members)."""
+        return {"model": self.model, "input": dict(self.input)}
+
+    def canonical(self) -> str:
+        """Return the body as canonical JSON: equal requests give equal text."""
+        return json.dumps(
+            self.body(), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+        )
+
+
+def build_request(
+    prompt: str,
+    *,
+    model: str = DEFAULT_MODEL,
+    parameters: Mapping[str, Any] | None = None,
+    catalog: Catalog | None = None,
+    spell: Callable[[str], str] = str,
+) -> ImageRequest:
+    """Check a prompt and its parameters against the model's schema, and make a request of them.
+
+    Args:
+        prompt: What the picture shows; leading and trailing blank lines go.
+        model: The model's id.
+        parameters: The model's parameters by name; text is taken as typed on a command line
+            where the schema wants another type.
+        catalog: The models to choose from; the bundled ones if left out.
+        spell: How the user wrote a parameter's name, for the error messages.
+
+    Raises:
+        InvalidRequest: With all problems at once, in the user's words.
+    """
+    known = (catalog or bundled_catalog()).model(model)
+    values = {
+        name: read_value(value, known.parameters.get(name))
+        for name, value in (parameters or {}).items()
+    }
+    problems = [_unknown_parameter(known, name, spell) for name in values if not _has(known, name)]
+    body = {"prompt": _checked_prompt(prompt)} | {k: v for k, v in values.items() if _has(known, k)}
+    problems += _problems(known, body, spell)
+    if problems:
+        raise InvalidRequest("\n".join(problems))
+    request = ImageRequest(known.id, body)
+    try:
+        request.canonical().encode("utf-8")
+    except UnicodeEncodeError:
+        raise InvalidRequest(
+            "The request holds half a character (a lone surrogate), which no JSON text can bear."
+        ) from None
+    return request
+
+
+def read_value(value: Any, schema: Mapping[str, Any] | None) -> Any:
+    """Read a value by its schema's type; what does not fit is left for the validation to name.
+
+    Args:
+        value: A JSON value, or text as typed on a command line.
+        schema: The parameter's schema; without one, text is read as JSON, else kept as text.
+
+    Example:
+        >>> read_value("7", {"type": "integer"}), read_value("7", {"type": "string"})
+        (7, '7')
+        >>> read_value(4, {"type": "string"})
+        '4'
+    """
+    if schema is not None and "anyOf" in schema:
+        readings = [read_value(value, option) for option in schema["anyOf"]]
+        return next((reading for reading in readings if reading != value), value)
+    wanted = (schema or {}).get("type")
+    if not isinstance(value, str):
+        if wanted == "string" and isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        # numpy's integers and the like count as integers wherever Python takes an index
+        if hasattr(value, "__index__") and not isinstance(value, bool):
+            return operator.index(value)
+        if wanted == "integer" and isinstance(value, float) and value.is_integer():
+            return int(value)
+        return value
+    text = value.strip()
+    if wanted == "integer" and re.fullmatch(r"[+-]?[0-9]{1,30}", text):
+        return int(text)
+    if wanted == "boolean":
+        return _BOOLEANS.get(text.lower(), value)
+    if wanted in ("number", "object", "array", None):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return value
+    return value
+
+
+def _has(model: Model, name: str) -> bool:
+    """The prompt is the cell's body, so that it is no parameter of its own."""
+    return name in model.parameters
+
+
+def _checked_prompt(prompt: str) -> str:
+    """An empty prompt would be paid for."""
+    lines = prompt.split("\n")
+    while lines and not lines[0].strip():
+        del lines[0]
+    while lines and not lines[-1].strip():
+        del lines[-1]
+    if not lines:
+        raise InvalidRequest("There is no prompt: write it in the cell's body, below the magic.")
+    return "\n".join(lines)
+
+
+def _unknown_parameter(model: Model, name: str, spell: Callable[[str], str]) -> str:
+    """A parameter of another model is the usual slip: say what this one has."""
+    if name == "prompt":
+        return f"{spell(name)}: the prompt is the cell's body."
+    return f"{spell(plain(name, limit=60))} is not a parameter of {model.id}. " + nearest(
+        name, model.parameters
+    )
+
+
+def _problems(model: Model, body: dict[str, Any], spell: Callable[[str], str]) -> list[str]:
+    """All at once: a user who fixes one at a time grows tired of us."""
+    from jsonschema import Draft202012Validator
+
+    errors = Draft202012Validator(model.input_schema).iter_errors(body)
+    return [_in_words(error, model, spell) for error in sorted(errors, key=lambda e: list(e.path))]
+
+
+def _in_words(error: ValidationError, model: Model, spell: Callable[[str], str]) -> str:
+    """The validator speaks of schemas and instances; the user typed options and values."""
+    rule: str = str(error.validator)
+    limit: Any = error.validator_value
+    given: Any = error.instance
+    if rule == "required":
+        missing = ", ".join(spell(name) for name in limit if name not in given)
+        return f"{model.id} needs {missing}: it is missing."
+    name = str(error.path[0]) if error.path else "input"
+    text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False, default=repr)
+    said = plain(text, limit=60)
+    if rule == "enum":
+        known = [str(value) for value in limit]
+        close = nearest(said, known)
+        hint = f" {close}" if close.startswith("Did") else ""
+        return f"{spell(name)} {said}: {model.id} takes one of {', '.join(known)}.{hint}"
+    if rule == "anyOf":
+        names = [str(value) for option in limit for value in option.get("enum", [])]
+        return f"{spell(name)} {said}: {model.id} takes one of {', '.join(names)}, or an object."
+    reason = {"minimum": f"at least {limit}", "maximum": f"at most {limit}"}.get(rule)
+    if rule == "type":
+        reason = _TYPE_IN_WORDS.get(str(limit), str(limit))
+    return f"{spell(name)} {said}: {reason or plain(error.message, limit=120)} for {model.id}."

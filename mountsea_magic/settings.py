@@ -1,0 +1,189 @@
+"""Settings: which Hub, whose key, which folder; from arguments, login and the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+from .errors import ConfigurationError, plain
+
+DEFAULT_BASE_URL = "https://api.mountsea.ai"
+"""The Hub's own address (documented by the vendor)."""
+
+DEFAULT_CREDITS_URL = "https://dk.mountsea.ai/api-user/credits"
+"""Where the vendor tells the credits (documented by the vendor; another host than the Hub's)."""
+
+DEMO_URL = "demo:"
+"""The base URL that stands for the embedded demo Hub."""
+
+
+class Secret:
+    """An API key that no repr, ``vars()``, pickle or format shows.
+
+    Example:
+        >>> Secret("sk-123")
+        Secret('…')
+        >>> Secret("sk-123").reveal()
+        'sk-123'
+    """
+
+    __slots__ = ("__text",)
+
+    def __init__(self, text: str) -> None:
+        """Keep the key, without the white space that a paste brings.
+
+        Raises:
+            ConfigurationError: If the key is empty or could not stand in an HTTP header.
+        """
+        text = text.strip()
+        if not text or not text.isascii() or not text.isprintable() or " " in text:
+            raise ConfigurationError(
+                "That is not a Mountsea key: a key is one word of printable ASCII characters."
+            )
+        self.__text = text
+
+    def reveal(self) -> str:
+        """Return the key itself: for the header of a request, and for nothing else."""
+        return self.__text
+
+    def hide_in(self, text: str) -> str:
+        """Return the text with the key blotted out, should the Hub echo it.
+
+        Keys under 8 characters are left alone: they are no real keys, and common words hold them.
+
+        Example:
+            >>> Secret("sk-12345678").hide_in("bad key sk-12345678")
+            'bad key [key]'
+        """
+        return text.replace(self.__text, "[key]") if len(self.__text) >= 8 else text
+
+    def __repr__(self) -> str:
+        return "Secret('…')"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a key is neither pickled nor copied to disk")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where requests go, on whose account, and where files are kept.
+
+    Attributes:
+        base_url: The Hub, without a trailing slash, or ``demo:``.
+        key: The API key, or None; the demo Hub is never given one.
+        key_source: Where the key comes from, in words.
+        credits_url: The whole address of the credits endpoint, or None if none is known.
+        home: The folder of originals and of the demo Hub's tasks.
+    """
+
+    base_url: str
+    key: Secret | None
+    key_source: str
+    credits_url: str | None
+    home: Path
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether the embedded demo Hub is meant."""
+        return self.base_url == DEMO_URL
+
+    @property
+    def originals(self) -> Path:
+        """The folder that keeps the pictures as they were received."""
+        return self.home / "originals"
+
+    def require_key(self) -> Secret | None:
+        """Return the key to send, None for the demo Hub.
+
+        Raises:
+            ConfigurationError: If the Hub needs a key and there is none; says how to get by.
+        """
+        if self.is_demo:
+            return None
+        if self.key is None:
+            raise ConfigurationError(
+                "There is no Mountsea key. Give one with `%mountsea login` or MOUNTSEA_API_KEY, "
+                "or try the demo Hub without one: `%mountsea demo`."
+            )
+        return self.key
+
+
+def read_settings(
+    environ: Mapping[str, str],
+    *,
+    base_url: str | None = None,
+    login: Secret | None = None,
+    demo: str | None = None,
+) -> Settings:
+    """Put the settings together; the earlier of argument, login, environment and default wins.
+
+    Args:
+        environ: The process's environment, for the MOUNTSEA_* names.
+        base_url: The Hub's address, before the environment's.
+        login: The key of ``%mountsea login``, before the environment's.
+        demo: What ``%mountsea demo`` said: ``on``, ``off``, ``if-no-key`` or None (nothing).
+
+    Raises:
+        ConfigurationError: If an address or the key makes no sense.
+
+    Example:
+        >>> read_settings({"MOUNTSEA_BASE_URL": "demo:"}).is_demo
+        True
+    """
+    key, source = login, "login (this kernel only)"
+    if key is None and environ.get("MOUNTSEA_API_KEY", "").strip():
+        key, source = Secret(environ["MOUNTSEA_API_KEY"]), "MOUNTSEA_API_KEY"
+    if key is None:
+        source = "none"
+    named = _address(base_url or environ.get("MOUNTSEA_BASE_URL", "").strip() or DEFAULT_BASE_URL)
+    credits_url = environ.get("MOUNTSEA_CREDITS_URL", "").strip() or None
+    if credits_url is not None:
+        credits_url = _address(credits_url, name="MOUNTSEA_CREDITS_URL")
+    elif named == DEFAULT_BASE_URL:
+        credits_url = DEFAULT_CREDITS_URL
+    chosen = demo or environ.get("MOUNTSEA_DEMO", "").strip() or None
+    if chosen not in (None, "on", "off", "if-no-key"):
+        raise ConfigurationError(f"MOUNTSEA_DEMO is {plain(chosen)!r}: it can be `if-no-key`.")
+    if chosen == "on" or (chosen == "if-no-key" and key is None):
+        named = DEMO_URL
+    elif chosen == "off" and named == DEMO_URL:
+        named, credits_url = DEFAULT_BASE_URL, credits_url or DEFAULT_CREDITS_URL
+    return Settings(named, key, source, credits_url, _home(environ))
+
+
+def _address(text: str, *, name: str = "MOUNTSEA_BASE_URL") -> str:
+    """A mistyped address must be refused here, before the key is sent to it."""
+    text = text.strip()
+    if text == DEMO_URL:
+        return text
+    try:
+        parts = urlsplit(text)
+        fits = (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.username is None
+            and not parts.query
+            and not parts.fragment
+            and (parts.port is None or parts.port > 0)
+        )
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ConfigurationError(
+            f"{name} must be an http(s) address without user, query or fragment, "
+            f"such as {DEFAULT_BASE_URL}, or demo: for the demo Hub."
+        )
+    return text.rstrip("/")
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    """One folder for all that is kept; platformdirs knows where each platform wants it."""
+    named = environ.get("MOUNTSEA_HOME", "").strip()
+    if named:
+        return Path(named).expanduser().absolute()
+    import platformdirs
+
+    return platformdirs.user_data_path("mountsea-magic", appauthor=False)

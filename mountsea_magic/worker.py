@@ -1,0 +1,170 @@
+"""The loop thread: runs a coroutine for blocking code, and lets go of it on an interrupt.
+
+One persistent daemon thread holds one event loop for the life of the process, so that connections
+are reused from cell to cell. Run on the kernel's own loop instead, a cell would have to nest loops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextvars
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+TICK_S = 0.1
+"""How often a blocked cell comes up for air, in seconds; Windows needs it to see an interrupt."""
+
+DRAIN_S = 2.0
+"""How long an interrupt waits for the coroutine's `finally` clauses, in seconds."""
+
+
+class Job(Generic[T]):
+    """A coroutine at work on the loop thread.
+
+    Attributes:
+        outcome: Its result or its exception, once all its `finally` clauses have run.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> None:
+        """Start the coroutine in a copy of the caller's context, so that output finds its cell."""
+        self.outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
+        self._loop = loop
+        self._work = work
+        self._task: asyncio.Task[T] | None = None
+        loop.call_soon_threadsafe(self._start, context=contextvars.copy_context())
+
+    def cancel(self) -> None:
+        """Ask the coroutine to stop; `outcome` says when it has."""
+        self._loop.call_soon_threadsafe(self._cancel)
+
+    def _start(self) -> None:
+        """Runs on the loop thread, where alone a task can be made."""
+        self._task = self._loop.create_task(self._work)
+        self._task.add_done_callback(self._finish)
+
+    def _cancel(self) -> None:
+        """Runs on the loop thread, after `_start`, since callbacks keep their order."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def _finish(self, task: asyncio.Task[T]) -> None:
+        """Hand the outcome over; a cancelled task has none but its cancellation."""
+        if task.cancelled():
+            self.outcome.cancel()
+            self.outcome.set_running_or_notify_cancel()
+        elif (error := task.exception()) is not None:
+            self.outcome.set_exception(error)
+        else:
+            self.outcome.set_result(task.result())
+
+
+class Worker:
+    """The loop thread, started when it is first needed, and anew in a forked process.
+
+    Example:
+        >>> async def answer() -> int:
+        ...     return 42
+        >>> Worker().run(answer())
+        42
+    """
+
+    def __init__(self) -> None:
+        """Start nothing yet."""
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = 0
+
+    def start(self, work: Coroutine[Any, Any, T]) -> Job[T]:
+        """Start a coroutine on the loop thread and return at once."""
+        return Job(self._running_loop(), work)
+
+    def run(self, work: Coroutine[Any, Any, T], *, tick: Callable[[], None] | None = None) -> T:
+        """Run a coroutine to its end while this thread waits.
+
+        Args:
+            work: The coroutine.
+            tick: Called on this thread about every `TICK_S` seconds while it runs.
+
+        Returns:
+            What the coroutine returns.
+
+        Raises:
+            KeyboardInterrupt: If this thread was interrupted; the coroutine is then cancelled,
+                and its `finally` clauses have run.
+            Exception: What the coroutine raises.
+        """
+        job = self.start(work)
+        try:
+            while True:
+                concurrent.futures.wait([job.outcome], timeout=TICK_S)
+                if job.outcome.done():
+                    return job.outcome.result()
+                if tick is not None:
+                    tick()
+        except BaseException:
+            if not job.outcome.done():
+                job.cancel()
+                concurrent.futures.wait([job.outcome], timeout=DRAIN_S)
+            raise
+
+    async def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the loop thread, awaited from any other event loop."""
+        job = self.start(work)
+        try:
+            return await asyncio.shield(asyncio.wrap_future(job.outcome))
+        except asyncio.CancelledError:
+            job.cancel()
+            raise
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        """Threads do not survive a fork, so the process's id is part of the question."""
+        with self._lock:
+            if self._loop is None or self._pid != os.getpid():
+                self._loop, self._pid = asyncio.new_event_loop(), os.getpid()
+                threading.Thread(
+                    target=self._loop.run_forever, name="mountsea-loop", daemon=True
+                ).start()
+            return self._loop
+
+
+def run_nested(work: Coroutine[Any, Any, T], *, tick: Callable[[], None] | None = None) -> T:
+    """Run a coroutine on the loop that already runs in this thread, by nesting it.
+
+    The user's own asyncio tasks go on meanwhile. `nest-asyncio2` patches the loop for good.
+
+    Args:
+        work: The coroutine.
+        tick: Called about every `TICK_S` seconds while it runs.
+
+    Raises:
+        KeyboardInterrupt: If interrupted; the coroutine is then cancelled and drained.
+        RuntimeError: If no loop runs in this thread.
+    """
+    import nest_asyncio2
+
+    loop = asyncio.get_running_loop()
+    nest_asyncio2.apply(loop)
+    task = loop.create_task(work)
+    ticker = loop.create_task(_tick_on(tick)) if tick is not None else None
+    try:
+        return loop.run_until_complete(task)
+    except BaseException:
+        if not task.done():
+            task.cancel()
+            loop.run_until_complete(asyncio.wait([task], timeout=DRAIN_S))
+        raise
+    finally:
+        if ticker is not None:
+            ticker.cancel()
+
+
+async def _tick_on(tick: Callable[[], None]) -> None:
+    """There is no thread left to tick on: the loop itself must."""
+    while True:
+        await asyncio.sleep(TICK_S)
+        tick()
