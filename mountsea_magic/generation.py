@@ -111,8 +111,9 @@ async def follow(
                 yield Waiting(state.status, time.monotonic() - started)
     waited_s = time.monotonic() - started
     if not state.succeeded:
+        reason = state.error.rstrip(".") or "the Hub gave no reason"
         raise TaskFailed(
-            f"The task ended as {state.status}: {state.error or 'the Hub gave no reason'}. "
+            f"The task ended as {state.status}: {reason}. "
             f"Nothing was charged. Task {plain(task_id)}.",
             task_id=task_id,
         )

@@ -60,6 +60,12 @@ class Secret:
         """
         return text.replace(self.__text, "[key]") if len(self.__text) >= 8 else text
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other.reveal() == self.__text
+
+    def __hash__(self) -> int:
+        return hash(self.__text)
+
     def __repr__(self) -> str:
         return "Secret('…')"
 

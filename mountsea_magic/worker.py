@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
-TICK_S = 0.1
+TICK_S = 0.2
 """How often a blocked cell comes up for air, in seconds; Windows needs it to see an interrupt."""
 
 DRAIN_S = 2.0

@@ -39,7 +39,7 @@ _REASONS = {
 def create_app(
     folder: Path,
     *,
-    seconds: float = 6.0,
+    seconds: float | Callable[[], float] = 6.0,
     key: str | None = None,
     clock: Callable[[], float] = time.time,
     painter: Painter | None = None,
@@ -48,7 +48,7 @@ def create_app(
 
     Args:
         folder: Where its tasks are kept.
-        seconds: How long a task takes, give or take a quarter, in seconds.
+        seconds: How long a task takes, give or take a quarter, in seconds, or what tells it.
         key: The only key it accepts; None accepts any and none.
         clock: Tells the seconds since 1970.
         painter: Draws the pictures; the real painter if left out.
@@ -130,6 +130,8 @@ class _DemoHub:
             return _refused(422, str(error))
         if dict(checked.input) != body["input"]:
             return _refused(422, "A parameter is not of the type that the schema wants.")
+        if checked.model not in {model.id for model in _drawn_models()}:
+            return _refused(422, "The demo Hub draws from text only: it edits no pictures.")
         if self.tasks.credits() <= 0:
             return _refused(402, "Insufficient credits")
         task = self.tasks.add(checked.model, dict(checked.input))

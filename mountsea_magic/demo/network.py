@@ -26,18 +26,20 @@ FAULTS = {
 class DemoNetwork(httpx.AsyncBaseTransport):
     """Carries requests to a demo Hub in this process.
 
-    Attributes:
-        fault: Which of `FAULTS` is on; may be changed at any time.
-
     Example:
         >>> from pathlib import Path
         >>> from mountsea_magic.demo.app import create_app
         >>> client = httpx.AsyncClient(transport=DemoNetwork(create_app(Path("demo"))))
     """
 
-    def __init__(self, app: Starlette, fault: str = "none") -> None:
-        """Connect to an app, with a fault or none."""
-        self.fault = fault
+    def __init__(self, app: Starlette, fault: Callable[[], str] = lambda: "none") -> None:
+        """Connect to an app.
+
+        Args:
+            app: The demo Hub.
+            fault: Tells at each request which of `FAULTS` is on.
+        """
+        self._fault = fault
         self._hub = httpx.ASGITransport(app=app)
         self._looks = 0
 
@@ -47,11 +49,11 @@ class DemoNetwork(httpx.AsyncBaseTransport):
         Raises:
             httpx.TransportError: If the fault is one of the network's.
         """
-        place = _place(request)
-        if self.fault == "offline":
+        place, fault = _place(request), self._fault()
+        if fault == "offline":
             raise httpx.ConnectError("the demo's network is off")
-        broken = _BREAKS.get((self.fault, place))
-        if self.fault == "flaky" and place == "task":
+        broken = _BREAKS.get((fault, place))
+        if fault == "flaky" and place == "task":
             self._looks += 1
             if self._looks % 2:
                 raise httpx.ReadError("the demo's network is flaky")

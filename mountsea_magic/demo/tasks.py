@@ -86,22 +86,27 @@ class TaskStore:
     """
 
     def __init__(
-        self, folder: Path, *, seconds: float = 6.0, clock: Callable[[], float] = time.time
+        self,
+        folder: Path,
+        *,
+        seconds: float | Callable[[], float] = 6.0,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """Touch nothing yet.
 
         Args:
             folder: Where the files go; made when the first task comes.
-            seconds: How long a task takes, give or take a quarter, in seconds.
+            seconds: How long a task takes, give or take a quarter, in seconds, or what tells it.
             clock: Tells the seconds since 1970.
         """
-        self.seconds = seconds
+        self._seconds = seconds
         self.clock = clock
         self._folder = folder
 
     def add(self, model: str, given: dict[str, Any]) -> DemoTask:
         """Take an order."""
         self._forget_old()
+        seconds = self._seconds() if callable(self._seconds) else self._seconds
         seed = given.get("seed")
         task = DemoTask(
             task_id=f"hub-{uuid.uuid4()}",
@@ -109,7 +114,7 @@ class TaskStore:
             input=given,
             seed=seed if isinstance(seed, int) else random.randrange(2**31),
             created_at=self.clock(),
-            duration_s=self.seconds * random.uniform(0.75, 1.25),
+            duration_s=seconds * random.uniform(0.75, 1.25),
         )
         self._folder.mkdir(parents=True, exist_ok=True)
         part = self._folder / f".{task.task_id}.part"

@@ -1,0 +1,93 @@
+"""The magics: ``%%mountsea`` and ``%mountsea``, their traits, and how they come and go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
+from traitlets import Enum, Float, Integer, Unicode
+
+from .options import cell_parser, parse_cell_line
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from .cell import Defaults
+
+
+@magics_class
+class MountseaMagics(Magics):
+    """Pictures from the Mountsea Hub.
+
+    Example:
+        >>> from IPython.core.interactiveshell import InteractiveShell  # doctest: +SKIP
+        >>> load(InteractiveShell.instance())  # doctest: +SKIP
+    """
+
+    model = Unicode("nano-banana", help="The model that cells use.").tag(config=True)
+    preview = Integer(768, min=0, help="The previews' longest side, in pixels.").tag(config=True)
+    timeout = Float(600.0, min=0.1, help="How long a cell waits, in seconds.").tag(config=True)
+    runner = Enum(
+        ["thread", "nested"],
+        default_value="thread",
+        help="Wait on a thread, or on the kernel's own loop, so that your asyncio tasks go on.",
+    ).tag(config=True)
+    base_url = Unicode("", help="The Hub's address, before MOUNTSEA_BASE_URL.").tag(config=True)
+    demo_seconds = Float(
+        6.0, min=0.0, help="How long a task of the demo Hub takes, in seconds."
+    ).tag(config=True)
+
+    shell: InteractiveShell
+
+    @cell_magic("mountsea")  # type: ignore[arg-type]  # IPython types its decorators for no method
+    def cell(self, line: str, cell: str) -> None:
+        """Order pictures; the help is the parser's."""
+        options = parse_cell_line(line)
+        if options.help:
+            print(cell_parser().format_help())
+            return
+        from .cell import run_cell
+
+        run_cell(self.shell, options, cell, self._defaults())
+
+    @line_magic("mountsea")  # type: ignore[arg-type]  # as above
+    def line(self, line: str) -> None:
+        """Say where things stand, or carry out a command; `%mountsea help` lists them."""
+        from .commands import run_command
+
+        run_command(self.shell, line, self._defaults())
+
+    def _defaults(self) -> Defaults:
+        """The traits as they are now, also those that the session keeps."""
+        from .cell import Defaults
+        from .session import CURRENT
+
+        CURRENT.base_url = self.base_url or None
+        CURRENT.demo_seconds = self.demo_seconds
+        return Defaults(self.model, self.preview, self.timeout, self.runner)
+
+
+MountseaMagics.__dict__["cell"].__doc__ = cell_parser().format_help()
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register the magics; a second time changes nothing.
+
+    Args:
+        shell: The shell that gets them.
+    """
+    if MountseaMagics.__name__ not in shell.magics_manager.registry:
+        shell.register_magics(MountseaMagics)
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take the magics out again, with their place in ``%config``.
+
+    Args:
+        shell: The shell that loses them.
+    """
+    magics = shell.magics_manager.registry.pop(MountseaMagics.__name__, None)
+    for kind in ("line", "cell"):
+        shell.magics_manager.magics[kind].pop("mountsea", None)
+    if magics in shell.configurables:
+        shell.configurables.remove(magics)

@@ -1,0 +1,227 @@
+"""The options: a magic line becomes a record; what is wrong with it is said in one line."""
+
+from __future__ import annotations
+
+import argparse
+import keyword
+import math
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+from .errors import InvalidRequest, plain
+
+DIRECT = {
+    "num_images": ("-n", "--num-images", "N", "how many pictures, 1 to 4"),
+    "aspect_ratio": ("-a", "--aspect-ratio", "R", "the picture's shape, such as 16:9"),
+    "output_format": ("-f", "--output-format", "F", "the file format: png, jpeg or webp"),
+    "seed": ("-s", "--seed", "N", "the same seed and prompt lead to the same picture"),
+    "safety_tolerance": ("--safety-tolerance", "1..6", "how much is let through; 1 is strictest"),
+}
+"""The Hub's parameters that have an option of their own, and take a value."""
+
+SWITCHES = {
+    "sync_mode": ("--sync-mode", "get the pictures within the answer"),
+    "limit_generations": ("--limit-generations", "make one picture a round of prompting"),
+}
+"""The Hub's parameters that are on or not sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellOptions:
+    """What stands on the line of a ``%%mountsea`` cell.
+
+    Attributes:
+        model: The model's id, or None for the default.
+        parameters: The model's parameters that were set, as typed.
+        out: The name to bind the result to, or None.
+        save: The folder to put copies of the originals in, or None.
+        preview: The longest side of the previews in pixels, or None for the default.
+        timeout: How long to wait in seconds, or None for the default.
+        fresh: Never answer from the journal.
+        quiet: Show nothing on success.
+        dry_run: Show the request, send nothing.
+        raw: No templating.
+        help: Show the help.
+    """
+
+    model: str | None
+    parameters: Mapping[str, Any]
+    out: str | None
+    save: str | None
+    preview: int | None
+    timeout: float | None
+    fresh: bool
+    quiet: bool
+    dry_run: bool
+    raw: bool
+    help: bool
+
+
+class LineParser(argparse.ArgumentParser):
+    """An argparse parser that raises our short errors where argparse would print and exit."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the line.
+
+        Raises:
+            InvalidRequest: Always.
+        """
+        raise InvalidRequest(f"{plain(message.removeprefix('argument '))}. See {self.prog} -h.")
+
+    def parse_line(self, line: str) -> argparse.Namespace:
+        """Split a line as a shell would, and parse it.
+
+        Raises:
+            InvalidRequest: If a quote is open or a word is unknown; names the nearest option.
+        """
+        return self.parse_words(split_line(line))
+
+    def parse_words(self, words: list[str]) -> argparse.Namespace:
+        """Parse the words of a line."""
+        options, left = self.parse_known_args(words)
+        if not left:
+            return options
+        word = left[0].partition("=")[0]
+        if not word.startswith("-"):
+            self.error(f"{left[0]}: this word belongs to no option")
+        close = get_close_matches(word, list(self._option_string_actions), n=1)
+        hint = f" Did you mean {close[0]}?" if close else f" See {self.prog} -h."
+        raise InvalidRequest(f"There is no option {plain(word, limit=60)}.{hint}")
+
+
+def split_line(line: str) -> list[str]:
+    """Split a line into words as a shell would.
+
+    Raises:
+        InvalidRequest: If a quote is open.
+
+    Example:
+        >>> split_line("-n 2 --save 'my pictures'")
+        ['-n', '2', '--save', 'my pictures']
+    """
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise InvalidRequest(f"The line does not parse: {error}.") from None
+
+
+def cell_parser() -> LineParser:
+    """Make the parser of the cell magic's line."""
+    parser = LineParser(
+        prog="%%mountsea",
+        description="Order pictures from the Mountsea Hub; the cell's body is the prompt. "
+        "{{ expr }} in it is filled in from your variables; a line of only --- separates "
+        "several prompts.",
+        add_help=False,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("-m", "--model", metavar="ID", help="the model (default: nano-banana, a %%config trait)")
+    for name, (*flags, metavar, text) in DIRECT.items():
+        add(*flags, dest=name, metavar=metavar, help=text)
+    for name, (flag, text) in SWITCHES.items():
+        add(flag, dest=name, action="store_true", help=text)
+    add(
+        "-p",
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="any other parameter of the model; repeatable",
+    )
+    add("-o", "--out", metavar="NAME", help="bind the result to NAME, before waiting for it")
+    add("--save", metavar="DIR", help="also put the originals in DIR")
+    add(
+        "--preview",
+        type=int,
+        metavar="PX",
+        help="the preview's longest side (default: 768; 0 shows the original)",
+    )
+    add("--timeout", type=float, metavar="S", help="stop waiting after S seconds (default: 600)")
+    add("--fresh", action="store_true", help="never answer from the journal")
+    add("-q", "--quiet", action="store_true", help="show nothing on success")
+    add("--dry-run", action="store_true", help="show the exact request, send nothing")
+    add("--raw", action="store_true", help="take the prompt as it is: no {{ }}")
+    add("-h", "--help", action="store_true", help="show this help")
+    return parser
+
+
+def parse_cell_line(line: str) -> CellOptions:
+    """Read the line of a ``%%mountsea`` cell.
+
+    Raises:
+        InvalidRequest: If it makes no sense; nothing has been sent then.
+
+    Example:
+        >>> parse_cell_line("-n 2 -o dog").parameters
+        {'num_images': '2'}
+    """
+    given = cell_parser().parse_line(line)
+    parameters: dict[str, Any] = {
+        name: getattr(given, name) for name in DIRECT if getattr(given, name) is not None
+    }
+    parameters |= {name: True for name in SWITCHES if getattr(given, name)}
+    for text in given.param:
+        name, equals, value = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals or not name:
+            raise InvalidRequest(f"--param {plain(text, limit=60)}: write it as NAME=VALUE.")
+        if name in parameters:
+            raise InvalidRequest(f"{spell_option(name)} is given twice.")
+        parameters[name] = value
+    if given.out is not None and (not given.out.isidentifier() or keyword.iskeyword(given.out)):
+        raise InvalidRequest(f"--out {plain(given.out, limit=60)}: it is no name for a variable.")
+    if given.preview is not None and given.preview < 0:
+        raise InvalidRequest(f"--preview {given.preview}: at least 0 pixels.")
+    if given.timeout is not None and not (given.timeout > 0 and math.isfinite(given.timeout)):
+        raise InvalidRequest(f"--timeout {given.timeout:g}: more than 0 seconds.")
+    return CellOptions(
+        given.model,
+        parameters,
+        given.out,
+        given.save,
+        given.preview,
+        given.timeout,
+        given.fresh,
+        given.quiet,
+        given.dry_run,
+        given.raw,
+        given.help,
+    )
+
+
+def spell_option(name: str) -> str:
+    """Return how the user writes a parameter on the line.
+
+    Example:
+        >>> spell_option("num_images"), spell_option("resolution")
+        ('--num-images', '-p resolution')
+    """
+    return f"--{name.replace('_', '-')}" if name in DIRECT or name in SWITCHES else f"-p {name}"
+
+
+def command_parsers() -> Mapping[str, LineParser]:
+    """Make the parser of each ``%mountsea`` command, by its name."""
+
+    def parser(name: str, description: str) -> LineParser:
+        return LineParser(
+            prog=f"%mountsea {name}", description=description, add_help=False, allow_abbrev=False
+        )
+
+    demo = parser("demo", "use the embedded demo Hub: no key, no network, no credits")
+    demo.add_argument("state", nargs="?", choices=["on", "off"], help="on if left out")
+    demo.add_argument("--if-no-key", action="store_true", help="only until there is a key")
+    demo.add_argument("--fail", metavar="MODE", help="break the demo's network; none mends it")
+    resume = parser("resume", "fetch the pictures of tasks that were ordered before")
+    resume.add_argument("task_ids", nargs="*", metavar="TASK_ID", help="none: all that are open")
+    return {
+        "demo": demo,
+        "login": parser("login", "ask for a key, and keep it in this kernel's memory"),
+        "logout": parser("logout", "forget the key of login"),
+        "credits": parser("credits", "show how many credits are left"),
+        "resume": resume,
+    }

@@ -1,0 +1,22 @@
+"""What every test stands on: an environment of its own, real Hubs in threads, real kernels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_NAMES = ("MOUNTSEA_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Keep each test away from the user's settings, files and proxies."""
+    for name in list(os.environ):
+        if name.upper().startswith(_NAMES):
+            monkeypatch.delenv(name)
+    folder = tmp_path / "home"
+    monkeypatch.setenv("MOUNTSEA_HOME", str(folder))
+    yield folder
