@@ -48,7 +48,6 @@ def final_line(shown: Shown) -> FinalLine:
     Args:
         shown: A completed generation.
     """
-    first = shown.images[0]
     sizes = {f"{picture.width}×{picture.height}" for picture in shown.images}
     size = " ".join(sorted(sizes))
     facts = [
@@ -59,8 +58,8 @@ def final_line(shown: Shown) -> FinalLine:
         "demo Hub: drawn here, not by the model, nothing charged" if shown.is_demo else "",
     ]
     words = " · ".join(filter(None, facts))
-    names = ", ".join(picture.path.name for picture in shown.images)
-    where = f"{html.escape(str(first.path.parent))}/ {html.escape(names)}"
+    first, *others = (picture.path for picture in shown.images)
+    where = html.escape(", ".join([str(first), *(path.name for path in others)]))
     return FinalLine(
         html=f'<small class="{TEXT_ONLY}">{html.escape(words)} · <code>{where}</code></small>',
         text="\n".join([words, *(f"  {picture.path}" for picture in shown.images)]),

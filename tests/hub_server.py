@@ -1,0 +1,514 @@
+"""A stand-in for the Hub: two real HTTP servers in threads, which record all that they are sent."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import socket
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+from PIL import Image
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One request, as it arrived.
+
+    Attributes:
+        method: Such as ``POST``.
+        path: The path with its query, as it was sent.
+        headers: The headers, by lower-case names.
+        body: The body, undecoded.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body, decoded."""
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One scripted answer.
+
+    Attributes:
+        status: The HTTP status.
+        body: Sent as it is.
+        headers: Sent beside ``Content-Length``.
+        length: What ``Content-Length`` claims; what is true if left out.
+        endless: Sends ``body`` again and again, in chunks, until the client has had enough.
+        reset: Answers nothing: the connection is reset.
+        hold: Waits for this event before it answers (or for the end of the stand-in).
+    """
+
+    status: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    length: int | None = None
+    endless: bool = False
+    reset: bool = False
+    hold: threading.Event | None = None
+
+
+RESET = Reply(reset=True)
+"""No answer: the connection is reset."""
+
+BAD_GATEWAY = Reply(
+    502, b"<html><h1>502 Bad Gateway</h1></html>", {"Content-Type": "text/html; charset=utf-8"}
+)
+"""What a proxy says in place of the Hub."""
+
+Script = Reply | Mapping[str, Any] | str | None
+"""A reply, or the JSON of one with status 200."""
+
+
+def json_reply(
+    body: Any,
+    status: int = 200,
+    *,
+    headers: Mapping[str, str] | None = None,
+    hold: threading.Event | None = None,
+) -> Reply:
+    """Make a reply of a JSON value."""
+    content = json.dumps(body).encode()
+    return Reply(status, content, {"Content-Type": JSON} | dict(headers or {}), hold=hold)
+
+
+@cache
+def picture(kind: str = "png", number: int = 0, size: tuple[int, int] = (64, 48)) -> bytes:
+    """Draw and encode a small picture; another number gives another picture.
+
+    Args:
+        kind: ``png``, ``jpeg`` or ``webp``.
+        number: Which.
+        size: Width and height in pixels.
+    """
+    image = Image.linear_gradient("L").resize(size).convert("RGB")
+    image.paste((40 * number % 256, 90, 200), (0, 0, size[0] // 2, size[1] // 2))
+    buffer = io.BytesIO()
+    image.save(buffer, kind.upper())
+    return buffer.getvalue()
+
+
+def data_uri(content: bytes, kind: str = "png") -> str:
+    """Write a picture as a data URI."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+@dataclass(slots=True)
+class _Task:
+    """One order that the stand-in has taken."""
+
+    body: Any
+    born: float
+    looks: int = 0
+
+
+class StandInHub:
+    """A small Hub on two ports: one for the API, one for the pictures (another origin).
+
+    Left alone it takes every order, completes it, and draws as many pictures as were asked for, in
+    the format that was asked for. What it is told to say goes out first, in order: put replies
+    into `submits`, `looks` and `downloads`, at the start or at any time. A mapping stands for the
+    JSON of a 200; for a look, a bare text stands for that status, and None for the stand-in's own
+    answer. It answers ``GET /hub/v1/models`` and ``GET /api-user/credits`` too.
+
+    Attributes:
+        requests: What the API has received, in order: submissions, looks, and all else.
+        downloads_seen: What the picture host has received, in order.
+        submits: Scripted answers to submissions.
+        looks: Scripted answers to looks at a task.
+        downloads: Scripted answers to downloads.
+        ready_after_s: How long a task takes, in seconds.
+        ready_after_looks: How many looks find a task still running (and both must have passed).
+        ending: The status with which tasks end.
+        credits: How many credits it tells.
+
+    Example:
+        >>> with StandInHub(ready_after_s=0.3, images=[picture("jpeg")]) as hub:
+        ...     settings = {"MOUNTSEA_BASE_URL": hub.url, "MOUNTSEA_API_KEY": "sk-stand-in-123"}
+        ...     ...
+        ...     assert len(hub.posts) == 1
+    """
+
+    def __init__(
+        self,
+        *,
+        ready_after_s: float = 0.0,
+        ready_after_looks: int = 0,
+        images: Sequence[bytes] | None = None,
+        ending: str = "completed",
+        key: str | None = None,
+        credits: float = 1000,
+        submits: Iterable[Script] = (),
+        looks: Iterable[Script] = (),
+        downloads: Iterable[Script] = (),
+    ) -> None:
+        """Open nothing yet; the servers run inside the ``with`` block.
+
+        Args:
+            ready_after_s: How long a task takes, in seconds.
+            ready_after_looks: How many looks find a task still running.
+            images: The pictures of every task; drawn as asked for if left out.
+            ending: The status with which tasks end.
+            key: The only key that is accepted; any and none if left out.
+            credits: How many credits it tells.
+            submits: Scripted answers to submissions.
+            looks: Scripted answers to looks.
+            downloads: Scripted answers to downloads.
+        """
+        self.ready_after_s, self.ready_after_looks = ready_after_s, ready_after_looks
+        self.ending, self.credits = ending, credits
+        self.requests: list[Seen] = []
+        self.downloads_seen: list[Seen] = []
+        self.submits: deque[Script] = deque(submits)
+        self.looks: deque[Script] = deque(looks)
+        self.downloads: deque[Script] = deque(downloads)
+        self._images, self._key = images, key
+        self._tasks: dict[str, _Task] = {}
+        self._changed = threading.Condition()
+        self.closing = threading.Event()
+        self._api = _Server(self, self._answer_api)
+        self._pictures = _Server(self, self._answer_picture)
+
+    @property
+    def url(self) -> str:
+        """The API's address, without a trailing slash."""
+        return self._api.url
+
+    @property
+    def picture_url(self) -> str:
+        """The address of the picture host, without a trailing slash."""
+        return self._pictures.url
+
+    @property
+    def credits_url(self) -> str:
+        """The whole address of the credits endpoint."""
+        return f"{self.url}/api-user/credits"
+
+    @property
+    def posts(self) -> list[Seen]:
+        """The submissions that arrived, in order."""
+        return [seen for seen in self.requests if seen.method == "POST"]
+
+    @property
+    def looks_seen(self) -> list[Seen]:
+        """The looks at tasks that arrived, in order."""
+        return [seen for seen in self.requests if seen.path.startswith("/hub/v1/tasks/")]
+
+    @property
+    def task_ids(self) -> list[str]:
+        """The ids of the tasks that it gave out itself, in order."""
+        return list(self._tasks)
+
+    def image_url(self, name: str) -> str:
+        """Return an address on the picture host, signed as addresses of pictures are."""
+        return f"{self.picture_url}/{name}?signature=s3cret-query"
+
+    def wait_until(self, holds: Callable[[], bool], *, timeout_s: float = 10.0) -> None:
+        """Block until a condition holds, looking at it whenever a request arrives.
+
+        Raises:
+            TimeoutError: If it does not hold in time.
+        """
+        with self._changed:
+            if not self._changed.wait_for(holds, timeout_s):
+                raise TimeoutError("the stand-in Hub did not see what was waited for")
+
+    def data(self, images: Sequence[bytes | str]) -> dict[str, Any]:
+        """Return the ``data`` of a completed task in the provider's shape, all fields given."""
+        return {
+            "images": [
+                {
+                    "url": item if isinstance(item, str) else data_uri(item),
+                    "content_type": "image/png",
+                    "file_name": f"{number}.png",
+                    "file_size": 100,
+                    "width": 64,
+                    "height": 48,
+                }
+                for number, item in enumerate(images)
+            ],
+            "description": "A stand-in's drawing.",
+        }
+
+    def done(self, data: Any, **more: Any) -> dict[str, Any]:
+        """Return the answer to a look at a completed task with the given ``data``."""
+        return {
+            "task_id": "hub-scripted",
+            "status": "completed",
+            "ready": True,
+            "data": data,
+            "elapsed_ms": 1500,
+            "error_code": None,
+            "error_message": None,
+        } | more
+
+    def __enter__(self) -> Self:
+        self._api.start()
+        self._pictures.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.closing.set()
+        self._api.stop()
+        self._pictures.stop()
+
+    def _noted(self, where: list[Seen], seen: Seen) -> None:
+        """Tell whoever waits that something has arrived."""
+        with self._changed:
+            where.append(seen)
+            self._changed.notify_all()
+
+    def _next(self, queue: deque[Script]) -> Script:
+        """Take the next scripted answer; two threads must not take the same."""
+        with self._changed:
+            return queue.popleft() if queue else None
+
+    def _answer_api(self, seen: Seen) -> Reply:
+        """Submissions, looks, models, credits."""
+        self._noted(self.requests, seen)
+        given = seen.headers.get("x-api-key") or seen.headers.get("authorization", "")
+        if self._key is not None and given.removeprefix("Bearer ") != self._key:
+            return json_reply({"statusCode": 401, "message": "Unauthorized"}, 401)
+        path = seen.path.partition("?")[0]
+        if seen.method == "POST" and path == "/hub/v1/image":
+            return self._submitted(seen)
+        if path.startswith("/hub/v1/tasks/"):
+            return self._looked(path.rpartition("/")[2])
+        if path == "/api-user/credits":
+            return json_reply({"credits": self.credits})
+        if path == "/hub/v1/models":
+            return json_reply({"data": [{"model": "nano-banana", "capability": "image"}]})
+        return json_reply({"statusCode": 404, "message": f"no route {path}"}, 404)
+
+    def _submitted(self, seen: Seen) -> Reply:
+        """The documented answer, with the wrong echo of the vendor's own sample."""
+        script = self._next(self.submits)
+        if script is not None:
+            return _as_reply(script)
+        task_id = f"hub-{len(self._tasks) + 1:04d}"
+        self._tasks[task_id] = _Task(seen.json, time.monotonic())
+        return json_reply(
+            {
+                "task_id": task_id,
+                "status": "pending",
+                "capability": "video",
+                "model": "veo-3.1-fast",
+                "vendor": "google",
+                "mode": "text-to-image",
+                "created_at": "2026-05-18T09:00:00.000Z",
+            }
+        )
+
+    def _looked(self, task_id: str) -> Reply:
+        """A scripted answer, or what time and the number of looks make of the task."""
+        script = self._next(self.looks)
+        if isinstance(script, str):
+            script = {"task_id": task_id, "status": script, "ready": False, "data": None}
+        if script is not None:
+            return _as_reply(script)
+        task = self._tasks.get(task_id)
+        if task is None:
+            return json_reply({"statusCode": 404, "message": "no such task"}, 404)
+        task.looks += 1
+        age_s = time.monotonic() - task.born
+        body: dict[str, Any] = {
+            "task_id": task_id,
+            "status": "processing",
+            "ready": False,
+            "data": None,
+            "elapsed_ms": round(age_s * 1000),
+            "error_code": None,
+            "error_message": None,
+        }
+        if age_s >= self.ready_after_s and task.looks > self.ready_after_looks:
+            body |= {"status": self.ending, "ready": True}
+            if self.ending == "completed":
+                names = [self.image_url(f"{task_id}/{n}") for n in range(len(self._drawn(task)))]
+                body["data"] = self.data(names)
+            else:
+                body |= {"error_code": "refused", "error_message": "The stand-in was told to."}
+        return json_reply(body)
+
+    def _drawn(self, task: _Task) -> Sequence[bytes]:
+        """The pictures of a task."""
+        if self._images is not None:
+            return self._images
+        asked = task.body.get("input", {})
+        kind = asked.get("output_format") or "png"
+        return [picture(kind, number) for number in range(asked.get("num_images", 1))]
+
+    def _answer_picture(self, seen: Seen) -> Reply:
+        """A scripted answer, or the picture that the path names."""
+        self._noted(self.downloads_seen, seen)
+        script = self._next(self.downloads)
+        if script is not None:
+            return _as_reply(script)
+        task_id, _, number = seen.path.partition("?")[0].strip("/").partition("/")
+        task = self._tasks.get(task_id)
+        if task is None:
+            return Reply(404, b"no such picture")
+        return Reply(200, self._drawn(task)[int(number)], {"Content-Type": "image/png"})
+
+
+def _as_reply(script: Script) -> Reply:
+    """JSON is what most answers are."""
+    return script if isinstance(script, Reply) else json_reply(script)
+
+
+class _Server(ThreadingHTTPServer):
+    """One port; it ends with all its connections, kept alive or not."""
+
+    request_queue_size = 64
+    daemon_threads = False
+
+    def __init__(self, hub: StandInHub, answer: Callable[[Seen], Reply]) -> None:
+        self.hub, self.answer = hub, answer
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        super().__init__(("127.0.0.1", 0), _Handler, bind_and_activate=False)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def start(self) -> None:
+        self.server_bind()
+        self.server_activate()
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.002,))
+        self._thread.start()
+
+    def stop(self) -> None:
+        if self._thread is not None:
+            self.shutdown()
+            self._thread.join()
+        with self._lock:
+            for connection in self._open:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+        self.server_close()
+
+    def server_bind(self) -> None:
+        """Without the look-up of the host's name that `http.server` makes."""
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._open.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away in mid-answer is what some tests are about."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Reads one request, notes it, writes one reply."""
+
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = 1 << 16
+
+    def do_GET(self) -> None:
+        self._exchange()
+
+    def do_POST(self) -> None:
+        self._exchange()
+
+    def do_DELETE(self) -> None:
+        self._exchange()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Tests speak for themselves."""
+
+    def _exchange(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        reply = self.server.answer(Seen(self.command, self.path, headers, body))
+        while reply.hold is not None and not reply.hold.wait(0.02):
+            if self.server.hub.closing.is_set():
+                break
+        if reply.reset:
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.close_connection = True
+            with suppress(OSError):
+                self.rfile.close()
+                self.connection.close()
+            return
+        self._write(reply)
+
+    def _write(self, reply: Reply) -> None:
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        if reply.endless:
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            chunk = b"%x\r\n%s\r\n" % (len(reply.body), reply.body)
+            while not self.server.hub.closing.is_set():
+                self.wfile.write(chunk)
+                self.wfile.flush()
+            return
+        length = len(reply.body) if reply.length is None else reply.length
+        self.send_header("Content-Length", str(length))
+        self.end_headers()
+        self.wfile.write(reply.body)
+        self.wfile.flush()
+        self.close_connection = self.close_connection or length != len(reply.body)
+
+
+def told(error: BaseException) -> str:
+    """Write out all that an error and its causes say of themselves, and what their frames say.
+
+    This is what a verbose traceback would show: messages, representations, and the locals of every
+    frame that is not a test's.
+    """
+    lines: list[str] = []
+    waiting: list[BaseException | None] = [error]
+    known: set[int] = set()
+    while waiting:
+        current = waiting.pop()
+        if current is None or id(current) in known:
+            continue
+        known.add(id(current))
+        lines += [str(current), repr(current), repr(current.args), repr(vars(current))]
+        waiting += [current.__cause__, current.__context__]
+        trace = current.__traceback__
+        while trace is not None:
+            if "/tests/" not in trace.tb_frame.f_code.co_filename.replace("\\", "/"):
+                lines += [f"{name}={value!r}" for name, value in trace.tb_frame.f_locals.items()]
+            trace = trace.tb_next
+    return "\n".join(lines)

@@ -1,0 +1,140 @@
+"""A real Jupyter kernel for tests: run cells, collect what they output, interrupt them."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import KernelManager, start_new_kernel
+
+Message = dict[str, Any]
+
+
+@dataclass
+class CellRun:
+    """What one cell did.
+
+    Attributes:
+        status: ``ok`` or ``error``.
+        error: The error's name, or an empty text.
+        said: The error's message.
+        traceback: The error's lines, as they are shown.
+        outputs: What the saved notebook would hold: updates of a display replace it.
+        text: What was printed.
+        messages: Every message, as it came.
+    """
+
+    status: str = "unknown"
+    error: str = ""
+    said: str = ""
+    traceback: list[str] = field(default_factory=list)
+    outputs: list[Message] = field(default_factory=list)
+    text: str = ""
+    messages: list[Message] = field(default_factory=list)
+
+    def images(self) -> list[tuple[str, str, Message]]:
+        """Return media type, base64 text and metadata of each picture."""
+        return [
+            (kind, data, output["metadata"].get(kind, {}))
+            for output in self.outputs
+            for kind, data in output["data"].items()
+            if kind.startswith("image/")
+        ]
+
+    def html(self) -> str:
+        """Return all HTML that the cell left behind."""
+        return "\n".join(output["data"].get("text/html", "") for output in self.outputs)
+
+    def widgets(self) -> list[Message]:
+        """Return the outputs that would be saved as widgets."""
+        return [out for out in self.outputs if any("widget" in kind for kind in out["data"])]
+
+
+class Kernel:
+    """A kernel and its client."""
+
+    def __init__(self, manager: KernelManager, client: BlockingKernelClient) -> None:
+        """Take over a started kernel."""
+        self.manager, self.client = manager, client
+
+    def run(
+        self,
+        code: str,
+        *,
+        on_message: Callable[[Message], None] | None = None,
+        timeout_s: float = 60,
+    ) -> CellRun:
+        """Run a cell to its end.
+
+        Args:
+            code: The cell.
+            on_message: Called with each message as it comes, for example to interrupt.
+            timeout_s: How long the cell may take, in seconds.
+        """
+        return self.collect(self.client.execute(code), on_message=on_message, timeout_s=timeout_s)
+
+    def run_all(self, codes: list[str], *, timeout_s: float = 120) -> list[CellRun]:
+        """Queue several cells at once, as Run All does, then collect each."""
+        ids = [self.client.execute(code) for code in codes]
+        return [self.collect(message_id, timeout_s=timeout_s) for message_id in ids]
+
+    def collect(
+        self,
+        message_id: str,
+        *,
+        on_message: Callable[[Message], None] | None = None,
+        timeout_s: float = 60,
+    ) -> CellRun:
+        """Collect a queued cell's messages until it is idle again."""
+        run = CellRun()
+        displays: dict[str, Message] = {}
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                message = self.client.get_iopub_msg(timeout=max(0.1, deadline - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError(f"the cell did not end within {timeout_s} s") from None
+            content, kind = message["content"], message["msg_type"]
+            run.messages.append(message)
+            if kind == "update_display_data":
+                shown = displays.get(content["transient"]["display_id"])
+                if shown is not None:
+                    shown.update(data=content["data"], metadata=content["metadata"])
+            if message["parent_header"].get("msg_id") != message_id:
+                continue
+            if kind == "stream":
+                run.text += content["text"]
+            elif kind in ("display_data", "execute_result"):
+                output = {"data": content["data"], "metadata": content["metadata"]}
+                run.outputs.append(output)
+                display_id = content.get("transient", {}).get("display_id")
+                if display_id:
+                    displays[display_id] = output
+            elif kind == "error":
+                run.error, run.said = content["ename"], content["evalue"]
+                run.traceback = content["traceback"]
+            if on_message is not None:
+                on_message(message)
+            if kind == "status" and content["execution_state"] == "idle":
+                run.status = "error" if run.error else "ok"
+                return run
+
+    def interrupt(self) -> None:
+        """Send the signal that the Stop button sends."""
+        self.manager.interrupt_kernel()
+
+
+@contextmanager
+def started_kernel() -> Iterator[Kernel]:
+    """Start a kernel with this process's environment, and end it with the block."""
+    manager, client = start_new_kernel(kernel_name="python3")
+    try:
+        yield Kernel(manager, client)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)

@@ -1,0 +1,100 @@
+"""IPython without a kernel: a real terminal, and a script."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+from hub_server import StandInHub, picture
+
+KEY = "sk-mountsea-0123456789abcdef"
+PLAIN = ["-m", "IPython", "--no-banner", "--colors=NoColor", "--simple-prompt", "--no-confirm-exit"]
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandInHub]:
+    """A stand-in Hub whose address and key IPython finds in its environment."""
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    with StandInHub(ready_after_s=0.6) as stand_in:
+        monkeypatch.setenv("MOUNTSEA_BASE_URL", stand_in.url)
+        monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)
+        yield stand_in
+
+
+@pytest.fixture
+def terminal(hub: StandInHub) -> Iterator[pexpect.spawn]:
+    """IPython in a terminal of 100 columns, with the extension loaded."""
+    child = pexpect.spawn(
+        sys.executable, PLAIN, encoding="utf-8", dimensions=(40, 100), timeout=30, env=os.environ
+    )
+    child.expect(r"In \[1\]: ")
+    child.sendline("%load_ext mountsea_magic")
+    child.expect(r"In \[2\]: ")
+    yield child
+    child.close(force=True)
+
+
+def _cell(line: str, prompt: str) -> str:
+    """A cell magic as one line, which a simple prompt can take."""
+    return f"get_ipython().run_cell_magic('mountsea', {line!r}, {prompt!r})"
+
+
+def test_one_line_rewrites_itself(terminal: pexpect.spawn, hub: StandInHub) -> None:
+    """A bar of text moves in place; afterwards the final line and each file's full path stay."""
+    terminal.sendline(_cell("-n 2 -o dog", "a dog \x1b[31mred"))
+    terminal.expect(r"In \[3\]: ")
+    said = terminal.before or ""
+    assert re.search(r"\r\x1b\[2K\[#+\.+\] nano-banana", said)
+    final = said.rpartition("\x1b[2K")[2]
+    assert "nano-banana · 2 × 64×48" in final and "\x1b" not in final
+    paths = re.findall(r"^  (/.*\.png)\r?$", final, re.MULTILINE)
+    assert [Path(path).read_bytes() for path in paths] == [picture("png", n) for n in range(2)]
+    assert "FloatProgress" not in said and KEY not in said
+
+
+def test_interrupt_in_a_terminal(terminal: pexpect.spawn, hub: StandInHub) -> None:
+    """Ctrl+C gives the prompt back with one line that names the task."""
+    hub.ready_after_s = 3600
+    terminal.sendline(_cell("-o dog", "a dog"))
+    terminal.expect("processing")
+    terminal.sendintr()
+    terminal.expect(r"Interrupted: Stopped waiting\. Task (hub-\S+) goes on")
+    terminal.expect(r"In \[3\]: ")
+    assert terminal.match is not None and "Traceback" not in (terminal.before or "")
+    terminal.sendline("1 + 1")
+    terminal.expect("2")
+    assert len(hub.posts) == 1
+
+
+def test_an_error_in_a_terminal_is_short(terminal: pexpect.spawn, hub: StandInHub) -> None:
+    """An error is one line without a traceback."""
+    terminal.sendline(_cell("-n 9", "a dog"))
+    terminal.expect("InvalidRequest: --num-images 9: at most 4")
+    terminal.expect(r"In \[3\]: ")
+    assert "Traceback" not in (terminal.before or "") and not hub.posts
+
+
+def test_a_script_prints_one_line(hub: StandInHub, tmp_path: Path) -> None:
+    """`ipython script.ipy` prints the final line and the paths, and no progress."""
+    script = tmp_path / "script.ipy"
+    script.write_text("%load_ext mountsea_magic\n" + _cell("-o dog", "a dog") + "\n")
+    command = [sys.executable, "-m", "IPython", "--colors=NoColor", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    lines = done.stdout.strip().splitlines()
+    assert len(lines) == 2 and "nano-banana" in lines[0]
+    assert Path(lines[1].strip()).read_bytes() == picture()
+    assert "\x1b" not in done.stdout
+
+
+def test_plain_python(hub: StandInHub) -> None:
+    """The API works in a plain Python process."""
+    code = "import mountsea_magic as m; g = m.generate('a dog', num_images=2); print(len(g), g)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.startswith("2 <Generation nano-banana completed, 2 pictures, task hub-")
