@@ -19,14 +19,13 @@ from .pictures import MAX_BYTES, BadPicture
 from .protocol import (
     SUBMIT_PATH,
     TASK_PATH,
-    Answer,
     PictureSource,
     TaskState,
     read_credits,
     read_submission,
     read_task,
-    uncertain,
 )
+from .refusals import Answer, uncertain
 from .request import ImageRequest
 from .settings import Secret
 
@@ -152,7 +151,7 @@ class HubClient:
                 async for chunk in self._stream(source.url):
                     file.write(chunk)
             return
-        except (httpx.RequestError, httpx.InvalidURL) as error:
+        except (httpx.RequestError, httpx.InvalidURL, UnicodeError) as error:
             failure = _without_request(error)
         raise HubUnavailable(f"The picture's host did not deliver ({failure}).") from failure
 
@@ -204,7 +203,10 @@ class HubClient:
         except httpx.RequestError as error:
             return _without_request(error)
         answer = Answer.read(response.status_code, response.headers, bytes(content))
-        return Answer(answer.status, answer.headers, self._blotted(answer.body))
+        try:
+            return Answer(answer.status, answer.headers, self._blotted(answer.body))
+        except RecursionError:
+            return Answer(answer.status, answer.headers, None)
 
     def _blotted(self, body: Any) -> Any:
         """A Hub that echoes the key in a message must not bring it to the screen."""
@@ -232,10 +234,12 @@ class _KeyAuth(httpx.Auth):
         yield request
 
 
-def _without_request(error: httpx.RequestError | httpx.InvalidURL) -> httpx.RequestError:
+def _without_request(
+    error: httpx.RequestError | httpx.InvalidURL | UnicodeError,
+) -> httpx.RequestError:
     """A cause is worth keeping, but not its request, whose URL may be signed."""
     message = re.sub(r"\?\S*", "?…", str(error))
-    if isinstance(error, httpx.InvalidURL):
+    if not isinstance(error, httpx.RequestError):
         return httpx.UnsupportedProtocol(message)
     return type(error)(message or type(error).__name__)
 

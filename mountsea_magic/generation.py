@@ -168,7 +168,13 @@ async def _look(
         except (HubUnavailable, RateLimited, InvalidRequest) as error:
             unborn = newborn and error.status_code == 404 and waited_s < NEWBORN_S
             if isinstance(error, InvalidRequest) and not unborn:
-                raise error.concerning(task_id) from error.__cause__
+                if newborn or error.status_code != 404:
+                    raise error.concerning(task_id) from None
+                raise InvalidRequest(
+                    f"The Hub knows no task {plain(task_id)}. {error}",
+                    task_id=task_id,
+                    status_code=error.status_code,
+                ) from None
             trouble = f" The last look failed: {error}"
             asked_pause_s = getattr(error, "retry_after_s", None) or 0.0
         except MountseaError as error:

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from traitlets import Enum, Float, Integer, Unicode
 
+from .errors import Interrupted
 from .options import cell_parser, parse_cell_line
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from .cell import Defaults
+
+
+@contextmanager
+def _short_interrupts() -> Iterator[None]:
+    """A Stop outside of the wait, say while a preview is made, is as short as one within it."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except KeyboardInterrupt:
+        raise Interrupted("Stopped. `%mountsea` shows the tasks that are still open.") from None
 
 
 @magics_class
@@ -46,16 +60,18 @@ class MountseaMagics(Magics):
         if options.help:
             print(cell_parser().format_help())
             return
-        from .cell import run_cell
+        with _short_interrupts():
+            from .cell import run_cell
 
-        run_cell(self.shell, options, cell, self._defaults())
+            run_cell(self.shell, options, cell, self._defaults())
 
     @line_magic("mountsea")  # type: ignore[arg-type]  # as above
     def line(self, line: str) -> None:
         """Say where things stand, or carry out a command; `%mountsea help` lists them."""
-        from .commands import run_command
+        with _short_interrupts():
+            from .commands import run_command
 
-        run_command(self.shell, line, self._defaults())
+            run_command(self.shell, line, self._defaults())
 
     def _defaults(self) -> Defaults:
         """The traits as they are now, also those that the session keeps."""

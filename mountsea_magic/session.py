@@ -110,7 +110,7 @@ class Session:
                         watch(event)
         except MountseaError as error:
             generation.error = error
-            if _has_ended(error):
+            if _has_ended(generation, error):
                 self.open.remove(generation)
                 generation.status = "failed"
             raise
@@ -264,6 +264,7 @@ def _prepared(prompt: str, model: str, parameters: dict[str, Any]) -> tuple[Gene
     return Generation(request, is_demo=settings.is_demo), settings
 
 
-def _has_ended(error: MountseaError) -> bool:
-    """Without a task, or with a failed one, there is nothing left at the Hub to wait for."""
-    return isinstance(error, TaskFailed) or error.task_id is None
+def _has_ended(generation: Generation, error: MountseaError) -> bool:
+    """Without a task, or with a failed or unknown one, there is nothing to wait for."""
+    unknown = generation.request is None and error.status_code == 404
+    return isinstance(error, TaskFailed) or unknown or error.task_id is None

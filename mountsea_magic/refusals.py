@@ -1,0 +1,173 @@
+"""What a refusal of the Hub means: an HTTP answer becomes an error that names the cure."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from .errors import (
+    AuthenticationError,
+    ConfigurationError,
+    HubUnavailable,
+    InsufficientCredits,
+    InvalidRequest,
+    MountseaError,
+    RateLimited,
+    SubmissionUncertain,
+    plain,
+)
+
+ACCEPTED = frozenset({200, 201, 202})
+"""The statuses of an answer that is none of a refusal (documented: 200; the others neighbours')."""
+
+_MONEY = re.compile(r"credit|balance|quota|insufficient|payment", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back over HTTP, before anything is believed of it.
+
+    Attributes:
+        status: The HTTP status code.
+        headers: The headers, by lower-case names.
+        body: The decoded JSON, or None where the body is none.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+    @classmethod
+    def read(cls, status: int, headers: Mapping[str, str], content: bytes) -> Answer:
+        """Decode an answer; a body that is no JSON is a body of None."""
+        try:
+            body = json.loads(content)
+        except (ValueError, RecursionError):
+            body = None
+        return cls(status, {name.lower(): value for name, value in headers.items()}, body)
+
+
+def refusal(answer: Answer, *, submitting: bool = False) -> MountseaError:
+    """Say what a refusal means, as an error that names the cure.
+
+    Args:
+        answer: An answer whose status is none of 200, 201, 202.
+        submitting: Whether it answers an order; then a 5xx leaves open if the order was taken.
+
+    Example:
+        >>> type(refusal(Answer(402, {}, {"message": "no credits"}))).__name__
+        'InsufficientCredits'
+    """
+    status, said = answer.status, reason(answer.body)
+    tail = f": {said}" if said else "."
+    if status == 401 or (status == 403 and not _MONEY.search(said)):
+        return AuthenticationError(
+            f"The Hub does not accept the key ({status}){tail} Give another: `%mountsea login`.",
+            status_code=status,
+        )
+    if status in (402, 403):
+        return InsufficientCredits(
+            f"The Hub says that credits are short ({status}){tail} See `%mountsea credits`.",
+            status_code=status,
+        )
+    if status == 429:
+        return RateLimited(
+            f"The Hub asks for patience (429){tail} Nothing was ordered; run the cell again later."
+            if submitting
+            else f"The Hub asks for patience (429){tail}",
+            retry_after_s=retry_after(answer.headers.get("retry-after"), now=datetime.now(UTC)),
+        )
+    if 300 <= status < 400:
+        return ConfigurationError(
+            f"The Hub's address answered with a redirect ({status}): check MOUNTSEA_BASE_URL.",
+            status_code=status,
+        )
+    if status >= 500 or status == 408:
+        if submitting:
+            return uncertain(f"it answered {status}{tail}", status_code=status)
+        return HubUnavailable(f"The Hub answered {status}{tail}", status_code=status)
+    return InvalidRequest(f"The Hub refused the request ({status}){tail}", status_code=status)
+
+
+def retry_after(value: str | None, *, now: datetime) -> float | None:
+    """Read a ``Retry-After`` header: seconds or an HTTP date.
+
+    Returns:
+        The pause in seconds, at least 0, or None if there is none that can be read.
+
+    Example:
+        >>> retry_after("120", now=datetime.now(UTC))
+        120.0
+    """
+    if value is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,9}", value.strip()):
+        return float(value)
+    try:
+        then = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    then = then if then.tzinfo else then.replace(tzinfo=UTC)
+    return max(0.0, (then - now).total_seconds())
+
+
+def uncertain(why: str, *, status_code: int | None = None) -> SubmissionUncertain:
+    """Say that money may be gone without a trace, and where to look.
+
+    Example:
+        >>> "twice" in str(uncertain("the connection was cut"))
+        True
+    """
+    return SubmissionUncertain(
+        f"The Hub may or may not have taken the order: {why.rstrip('.')}. It is not sent again by "
+        "itself, so that you never pay twice: look at your task list or `%mountsea credits` first.",
+        status_code=status_code,
+    )
+
+
+def reason(body: Any) -> str:
+    """Find the Hub's reason in an answer's body, under any of the names that neighbours use.
+
+    Args:
+        body: The decoded JSON; a picture that it echoes is left out.
+
+    Returns:
+        One line, or an empty text.
+
+    Example:
+        >>> reason({"error": {"code": "E1", "message": "no dogs"}})
+        'no dogs'
+    """
+    if not isinstance(body, dict):
+        return ""
+    inner = body.get("error")
+    places: list[Any] = [body.get("error_message"), body.get("errorMessage")]
+    if isinstance(inner, dict):
+        places += [inner.get("message"), inner.get("code")]
+    places += [body.get("message"), body.get("detail"), inner, body.get("error_code")]
+    for place in places:
+        said = _words(place)
+        if said:
+            return said
+    return ""
+
+
+def _words(place: Any) -> str:
+    """A reason may be text, a list of texts, or a list of {loc, msg} (never its `input`)."""
+    if isinstance(place, str):
+        return plain(place)
+    if isinstance(place, dict):
+        where = place.get("loc")
+        message = place.get("msg") or place.get("message")
+        if not isinstance(message, str):
+            return ""
+        at = ".".join(map(str, where)) + ": " if isinstance(where, list) and where else ""
+        return plain(at + message)
+    if isinstance(place, list):
+        return plain("; ".join(filter(None, map(_words, place[:5]))))
+    return ""

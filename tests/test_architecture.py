@@ -1,0 +1,129 @@
+"""The house: who may import whom, short modules, the public face, and honest examples."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import mountsea_magic
+from mountsea_magic import errors
+
+HOUSE = Path(mountsea_magic.__file__).parent
+MODULES = sorted(HOUSE.rglob("*.py"), key=str)
+
+FLOORS = [
+    {"errors"},
+    {"settings", "catalog"},
+    {"request"},
+    {"refusals"},
+    {"protocol", "polling", "worker", "pictures", "templating", "options"},
+    *({room} for room in ("events", "client", "generation", "progress", "display")),
+    *({room} for room in ("handle", "session", "cell", "commands", "magic")),
+]
+BELOW = {room: set().union(*FLOORS[:n]) for n, floor in enumerate(FLOORS) for room in floor}
+BELOW["options"] = {"errors"}
+BELOW["demo"] = {"demo", "catalog", "errors", "request", "settings"}
+BELOW["session"] |= {"demo"}  # lazily: see the next test
+
+
+def name_of(path: Path) -> str:
+    """Return a module's dotted name."""
+    parts = path.relative_to(HOUSE.parent).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def rooms(tree: ast.AST, path: Path) -> Iterator[str]:
+    """Yield the rooms that the code imports, at any depth, by relative or absolute names."""
+    package = path.relative_to(HOUSE.parent).parts[:-1]
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = list(package[: len(package) + 1 - node.level]) if node.level else []
+            module = ".".join([*base, node.module or ""]).strip(".")
+            names = [f"{module}.{alias.name}" for alias in node.names]
+        for name in names:
+            if name.startswith("mountsea_magic.") and name != "mountsea_magic.__version__":
+                yield name.split(".")[1]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_nothing_imports_upwards(path: Path) -> None:
+    """Each room imports only rooms below it, within functions, too."""
+    room = path.relative_to(HOUSE).parts[0].removesuffix(".py")
+    if room != "__init__":
+        assert set(rooms(ast.parse(path.read_text("utf-8")), path)) <= BELOW[room]
+
+
+def test_the_demo_is_imported_only_when_it_is_used() -> None:
+    """What is not in a function or under TYPE_CHECKING is imported with the session."""
+    path = HOUSE / "session.py"
+    at_once = [
+        node
+        for node in ast.parse(path.read_text("utf-8")).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    assert "demo" not in set(rooms(ast.Module(list(at_once), []), path))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_every_module_is_short_and_says_what_it_is(path: Path) -> None:
+    """Under 300 lines, and with a docstring."""
+    text = path.read_text("utf-8")
+    assert len(text.splitlines()) < 300
+    assert ast.get_docstring(ast.parse(text))
+
+
+@pytest.mark.parametrize("name", mountsea_magic.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    """The lazy import finds each name in its room, and says what it is."""
+    public = getattr(mountsea_magic, name)
+    assert public.__name__ == name
+    assert inspect.getdoc(public)
+    assert name in dir(mountsea_magic)
+
+
+def test_the_public_face_is_what_is_exported() -> None:
+    """`__all__` is sorted and equals what a star brings and what type checkers are shown."""
+    brought: dict[str, object] = {}
+    exec("from mountsea_magic import *", brought)
+    del brought["__builtins__"]
+    shown = {
+        alias.name
+        for node in ast.walk(ast.parse((HOUSE / "__init__.py").read_text("utf-8")))
+        if isinstance(node, ast.If)
+        for inner in node.body
+        if isinstance(inner, ast.ImportFrom) and inner.level
+        for alias in inner.names
+    }
+    assert mountsea_magic.__all__ == sorted(brought) == sorted(shown)
+
+
+def test_every_error_is_public() -> None:
+    """Whatever the package raises can be caught by its name."""
+    tree = {
+        name
+        for name, kind in inspect.getmembers(errors, inspect.isclass)
+        if kind.__module__ == errors.__name__ and not name.startswith("_")
+    }
+    assert tree <= set(mountsea_magic.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """A slip is told as Python tells it."""
+    with pytest.raises(AttributeError, match="no attribute 'generat'"):
+        _ = mountsea_magic.generat
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_the_examples_are_true(path: Path) -> None:
+    """Each docstring example of a module gives what it says."""
+    module = importlib.import_module(name_of(path))
+    assert doctest.testmod(module).failed == 0

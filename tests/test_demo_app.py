@@ -1,0 +1,322 @@
+"""The demo Hub's endpoints, in-process: the contract as far as it is documented."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+from hub_server import picture
+from PIL import Image
+from starlette.applications import Starlette
+
+from mountsea_magic.catalog import bundled_catalog
+from mountsea_magic.demo.app import URL_LIFE_S, create_app, draw
+from mountsea_magic.demo.tasks import FIRST_CREDITS, PRICE, DemoTask
+from mountsea_magic.protocol import read_credits, read_submission, read_task
+from mountsea_magic.refusals import Answer
+
+T = TypeVar("T")
+ORIGIN = "http://demo-hub.test"
+
+
+class Hub:
+    """A demo Hub with a clock that goes only when it is told to, and quick pictures."""
+
+    def __init__(self, folder: Path, *, key: str | None = None) -> None:
+        """Make the app; a task takes 7.5 to 12.5 seconds."""
+        self.now = time.time()
+        self.drawn: list[tuple[str, int]] = []
+        self.app: Starlette = create_app(
+            folder, seconds=10, key=key, clock=lambda: self.now, painter=self._paint
+        )
+
+    def _paint(self, task: DemoTask, number: int) -> bytes:
+        self.drawn.append((task.task_id, number))
+        return picture(str(task.input.get("output_format") or "png"), number)
+
+    def run(self, work: Callable[[httpx.AsyncClient], Awaitable[T]]) -> T:
+        """Run a coroutine with a client of the app."""
+
+        async def inner() -> T:
+            transport = httpx.ASGITransport(app=self.app)
+            async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:
+                return await work(client)
+
+        return asyncio.run(inner())
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        """Ask for a path."""
+        return self.run(lambda client: client.get(path, headers=headers))
+
+    def post(self, body: Any, **headers: str) -> httpx.Response:
+        """Submit a body."""
+        return self.run(lambda client: client.post("/hub/v1/image", json=body, headers=headers))
+
+    def ordered(self, **given: Any) -> str:
+        """Order a picture, and return the task's id."""
+        response = self.post({"model": "nano-banana", "input": {"prompt": "a dog"} | given})
+        assert response.status_code == 200, response.text
+        return str(response.json()["task_id"])
+
+    def task(self, task_id: str) -> Any:
+        """Ask for a task."""
+        response = self.get(f"/hub/v1/tasks/{task_id}")
+        assert response.status_code == 200, response.text
+        return response.json()
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Hub:
+    """Make a demo Hub in a folder of its own."""
+    return Hub(tmp_path / "demo")
+
+
+def test_an_order_is_answered_as_documented(hub: Hub) -> None:
+    """Exactly the members of the vendor's page, with the id under `task_id`."""
+    response = hub.post({"model": "nano-banana-pro", "input": {"prompt": "a dog", "seed": 7}})
+    body = response.json()
+    assert response.status_code == 200
+    assert set(body) == {
+        *("task_id", "status", "capability", "model", "vendor", "mode", "created_at"),
+    }
+    assert body["task_id"].startswith("hub-")
+    assert (body["status"], body["capability"]) == ("pending", "image")
+    assert (body["model"], body["mode"]) == ("nano-banana-pro", "text-to-image")
+    assert read_submission(Answer(200, {}, body)) == body["task_id"]
+
+
+def test_a_task_goes_its_way(hub: Hub) -> None:
+    """Pending, processing, completed; data only then; elapsed time by the Hub's clock."""
+    task_id = hub.ordered()
+    first = hub.task(task_id)
+    assert set(first) == {
+        *("task_id", "status", "ready", "data", "elapsed_ms", "error_code", "error_message"),
+    }
+    assert (first["status"], first["ready"], first["elapsed_ms"]) == ("pending", False, 0)
+    hub.now += 5
+    second = hub.task(task_id)
+    assert (second["status"], second["ready"], second["data"]) == ("processing", False, None)
+    assert second["elapsed_ms"] == 5000
+    hub.now += 20
+    third = hub.task(task_id)
+    assert (third["status"], third["ready"]) == ("completed", True)
+    assert 7500 <= third["elapsed_ms"] <= 12500
+    (image,) = third["data"]["images"]
+    assert set(image) == {"url", "content_type", "file_name", "file_size", "width", "height"}
+    assert (image["width"], image["height"]) == (1024, 1024)
+    assert third["data"]["description"]
+    assert hub.drawn == []
+
+
+@pytest.mark.parametrize(
+    ("word", "status"), [("fail", "failed"), ("timeout", "timeout"), ("cancel", "cancelled")]
+)
+def test_a_bad_ending_has_a_code_and_a_message(hub: Hub, word: str, status: str) -> None:
+    """Ready, without data, and with the documented error members; free of charge."""
+    task_id = hub.ordered(prompt=f"a dog [{word}]")
+    hub.now += 20
+    body = hub.task(task_id)
+    assert (body["status"], body["ready"], body["data"]) == (status, True, None)
+    assert body["error_code"]
+    assert body["error_message"]
+    state = read_task(Answer(200, {}, body))
+    assert (state.ended, state.succeeded) == (True, False)
+    assert hub.get("/api-user/credits").json() == {"credits": FIRST_CREDITS}
+
+
+def test_pictures_are_served_with_the_format_that_was_asked_for(hub: Hub) -> None:
+    """Each address serves its own picture, without a key."""
+    task_id = hub.ordered(num_images=3, output_format="webp")
+    hub.now += 20
+    images = hub.task(task_id)["data"]["images"]
+    responses = [hub.get(image["url"]) for image in images]
+    assert [response.content for response in responses] == [picture("webp", n) for n in range(3)]
+    assert {response.headers["content-type"] for response in responses} == {"image/webp"}
+    assert {image["content_type"] for image in images} == {"image/webp"}
+    assert hub.drawn == [(task_id, number) for number in range(3)]
+
+
+def test_sync_mode_gives_the_pictures_themselves(hub: Hub) -> None:
+    """Each URL is then a data URI, of the format that was asked for."""
+    task_id = hub.ordered(sync_mode=True, num_images=2, output_format="jpeg")
+    hub.now += 20
+    for number, image in enumerate(hub.task(task_id)["data"]["images"]):
+        head, _, text = image["url"].partition(",")
+        assert head == "data:image/jpeg;base64"
+        assert base64.b64decode(text) == picture("jpeg", number)
+
+
+def test_addresses_of_pictures_expire_and_come_fresh(hub: Hub) -> None:
+    """403 after a while, as signed addresses do; the task then gives another."""
+    task_id = hub.ordered()
+    hub.now += 20
+    url = hub.task(task_id)["data"]["images"][0]["url"]
+    hub.now += URL_LIFE_S - 5
+    assert hub.get(url).status_code == 200
+    hub.now += 10
+    assert hub.get(url).status_code == 403
+    assert hub.get(hub.task(task_id)["data"]["images"][0]["url"]).status_code == 200
+
+
+@pytest.mark.parametrize("query", ["", "?expires=", "?expires=soon", "?expires=-1", "?expires=1.5"])
+def test_a_picture_without_a_good_signature_is_refused(hub: Hub, query: str) -> None:
+    """An address made up by hand is an expired one."""
+    task_id = hub.ordered()
+    hub.now += 20
+    assert hub.get(f"/pictures/{task_id}/0{query}").status_code == 403
+
+
+def test_pictures_that_are_not_there_are_not_drawn(hub: Hub) -> None:
+    """404 for an unknown task, for one too many, and before the task is completed."""
+    task_id, failed = hub.ordered(), hub.ordered(prompt="[fail]")
+    good = f"?expires={int(hub.now) + 500}"
+    assert hub.get(f"/pictures/{task_id}/0{good}").status_code == 404
+    hub.now += 20
+    assert hub.get(f"/pictures/{task_id}/1{good}").status_code == 404
+    assert hub.get(f"/pictures/{failed}/0{good}").status_code == 404
+    assert hub.get(f"/pictures/hub-nobody/0{good}").status_code == 404
+    assert hub.drawn == []
+
+
+@pytest.mark.parametrize("path", ["/hub/v1/tasks/hub-1", "/hub/v1/models/veo", "/hub/v2"])
+def test_what_is_not_there_is_404(hub: Hub, path: str) -> None:
+    """An unknown task, model or route."""
+    assert hub.get(path).status_code == 404
+
+
+def test_an_order_is_no_get(hub: Hub) -> None:
+    """The submit address takes orders only."""
+    assert hub.get("/hub/v1/image").status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ([], 400, "object"),
+        ({"model": "nano-banana"}, 400, "input"),
+        ({"model": "nano-banana", "input": "a dog"}, 400, "input"),
+        ({"model": "veo-3.1-fast", "input": {"prompt": "x"}}, 422, "veo"),
+        ({"input": {"prompt": "x"}}, 422, "None"),
+        ({"model": "nano-banana", "input": {}}, 422, "prompt"),
+        ({"model": "nano-banana", "input": {"prompt": " \n"}}, 422, "prompt"),
+        ({"model": "nano-banana", "input": {"prompt": 5}}, 422, "type"),
+        ({"model": "nano-banana", "input": {"prompt": "x", "num_images": 5}}, 422, "4"),
+        ({"model": "nano-banana", "input": {"prompt": "x", "num_images": "2"}}, 422, "type"),
+        ({"model": "nano-banana", "input": {"prompt": "x", "safety_tolerance": 4}}, 422, "type"),
+        ({"model": "nano-banana", "input": {"prompt": "x", "colour": 1}}, 422, "colour"),
+        ({"model": "gpt-image-2", "input": {"prompt": "x", "aspect_ratio": "1:1"}}, 422, "aspect"),
+        (
+            {"model": "nano-banana-edit", "input": {"prompt": "x", "image_urls": ["https://x/y"]}},
+            422,
+            "edits no pictures",
+        ),
+    ],
+)
+def test_a_wrong_order_is_refused_with_a_reason(
+    hub: Hub, body: Any, status: int, said: str, tmp_path: Path
+) -> None:
+    """As strict as a real Hub would be: types are not bent, and no task is made."""
+    response = hub.post(body)
+    assert response.status_code == status
+    assert response.json()["statusCode"] == status
+    assert said in response.json()["message"]
+    assert not (tmp_path / "demo").exists()
+
+
+def test_a_body_that_is_no_json_is_refused(hub: Hub) -> None:
+    """400, not a crash."""
+    response = hub.run(lambda client: client.post("/hub/v1/image", content=b"\xff{"))
+    assert response.status_code == 400
+
+
+def test_an_account_without_credits_is_refused(hub: Hub) -> None:
+    """402 once all demo credits are spent; they are told as documented."""
+    hub.app.state.tasks.add("nano-banana", {"prompt": "x", "num_images": FIRST_CREDITS // PRICE})
+    assert hub.get("/api-user/credits").json() == {"credits": FIRST_CREDITS}
+    hub.now += 20
+    credits = hub.get("/api-user/credits")
+    assert read_credits(Answer(200, {}, credits.json())) == 0
+    response = hub.post({"model": "nano-banana", "input": {"prompt": "x"}})
+    assert response.status_code == 402
+    assert "credits" in response.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 401),
+        ({"authorization": "Bearer wrong"}, 401),
+        ({"x-api-key": "wrong"}, 401),
+        ({"authorization": "Bearer right"}, 200),
+        ({"x-api-key": "right"}, 200),
+    ],
+)
+def test_a_demo_with_a_key_takes_no_other(
+    headers: dict[str, str], status: int, tmp_path: Path
+) -> None:
+    """Every endpoint of the API is guarded; a wrong key makes no task."""
+    hub = Hub(tmp_path / "demo", key="right")
+    for path in ("/api-user/credits", "/hub/v1/models", "/hub/v1/models/nano-banana"):
+        assert hub.get(path, **headers).status_code == status
+    body = {"model": "nano-banana", "input": {"prompt": "x"}}
+    assert hub.post(body, **headers).status_code == status
+    assert (tmp_path / "demo").exists() is (status == 200)
+
+
+def test_pictures_need_no_key_even_where_the_api_does(tmp_path: Path) -> None:
+    """At a real Hub they are on another host, which is never sent the key."""
+    hub = Hub(tmp_path, key="right")
+    given = {"model": "nano-banana", "input": {"prompt": "x"}}
+    task_id = hub.post(given, authorization="Bearer right").json()["task_id"]
+    hub.now += 20
+    body = hub.get(f"/hub/v1/tasks/{task_id}", authorization="Bearer right").json()
+    assert hub.get(body["data"]["images"][0]["url"]).content == picture()
+
+
+def test_models_are_listed_and_described(hub: Hub) -> None:
+    """The list holds what the demo draws; each has its schema, and an example that is accepted."""
+    listed = hub.get("/hub/v1/models?capability=image").json()["data"]
+    assert [model["model"] for model in listed] == [
+        model.id for model in bundled_catalog() if model.mode == "text-to-image"
+    ]
+    assert hub.get("/hub/v1/models?capability=video").json() == {"data": []}
+    for model in listed:
+        detail = hub.get(f"/hub/v1/models/{model['model']}").json()
+        assert detail.items() >= model.items()
+        assert detail["input_schema"]["type"] == "object"
+        order = {"model": model["model"], "input": detail["example"]}
+        assert hub.post(order).status_code == 200
+
+
+def test_tasks_outlive_the_app(hub: Hub, tmp_path: Path) -> None:
+    """Another app with the same folder, as after a restart of the kernel, knows the task."""
+    task_id = hub.ordered()
+    other = Hub(tmp_path / "demo")
+    other.now = hub.now + 20
+    assert other.task(task_id)["status"] == "completed"
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp", None])
+def test_the_real_painter_draws_the_size_and_format(kind: str | None) -> None:
+    """What the Hub serves decodes to the size that it has told; PNG is the default."""
+    given = {"prompt": "a dog", "image_size": {"width": 96, "height": 64}, "output_format": kind}
+    content = draw(DemoTask("hub-1", "gpt-image-2", given, 1, 0.0, 1.0), 0)
+    with Image.open(io.BytesIO(content)) as image:
+        image.load()
+        assert (image.size, image.format) == ((96, 64), (kind or "png").upper())
+
+
+def test_seed_and_number_decide_the_drawing() -> None:
+    """The same seed draws the same; the pictures of one task differ from one another."""
+    given = {"prompt": "a dog", "image_size": {"width": 96, "height": 64}}
+    task = DemoTask("hub-1", "gpt-image-2", given, 7, 0.0, 1.0)
+    again = DemoTask("hub-2", "gpt-image-2", given, 7, 5.0, 2.0)
+    assert draw(task, 0) == draw(again, 0)
+    assert draw(task, 0) != draw(task, 1)

@@ -1,0 +1,232 @@
+"""The demo's network and its faults, seen through the real client: what each lesson shows."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from pathlib import Path
+
+import httpx
+import pytest
+from hub_server import picture
+
+from mountsea_magic.client import HubClient
+from mountsea_magic.demo.app import create_app
+from mountsea_magic.demo.network import DEMO_ORIGIN, FAULTS, DemoNetwork
+from mountsea_magic.errors import (
+    DownloadFailed,
+    HubUnavailable,
+    MountseaError,
+    RateLimited,
+    SubmissionUncertain,
+    WaitTimeout,
+)
+from mountsea_magic.events import Completed, Event, Submitted
+from mountsea_magic.generation import follow, order
+from mountsea_magic.request import build_request
+
+DOG = build_request("a dog")
+
+
+class Often:
+    """A schedule that looks every few milliseconds, and counts."""
+
+    looks = 0
+
+    def interval_s(self, waited_s: float, *, chance: float) -> float:
+        """Count a question."""
+        self.looks += 1
+        return 0.002
+
+
+class Lesson:
+    """A demo Hub behind its network, with a fault that can be changed while it runs."""
+
+    def __init__(self, folder: Path) -> None:
+        """Start with all well: a task is ready at once."""
+        self.fault = "none"
+        self.now = time.time()
+        self.folder = folder
+        self.schedule = Often()
+        self.app = create_app(
+            folder / "demo",
+            seconds=0.0,
+            clock=lambda: self.now,
+            painter=lambda task, number: picture("jpeg", number),
+        )
+
+    def run(
+        self,
+        work: Callable[[HubClient], AsyncGenerator[Event, None]],
+        watch: Callable[[Event], None] = lambda event: None,
+    ) -> list[Event]:
+        """Take all events of a generation over the demo's network."""
+
+        async def inner() -> list[Event]:
+            network = DemoNetwork(self.app, fault=lambda: self.fault)
+            client = HubClient(DEMO_ORIGIN, transport=network)
+            seen = []
+            try:
+                async with aclosing(work(client)) as events:
+                    async for event in events:
+                        watch(event)
+                        seen.append(event)
+            finally:
+                await client.aclose()
+            return seen
+
+        return asyncio.run(inner())
+
+    def order(
+        self, watch: Callable[[Event], None] = lambda event: None, timeout_s: float = 10.0
+    ) -> list[Event]:
+        """Order a dog."""
+        pictures, often = self.folder / "pictures", self.schedule
+        return self.run(
+            lambda client: order(client, DOG, pictures, timeout_s=timeout_s, schedule=often), watch
+        )
+
+    def follow(self, task_id: str) -> list[Event]:
+        """Follow a task by its id."""
+        return self.run(
+            lambda client: follow(client, task_id, self.folder / "pictures", schedule=self.schedule)
+        )
+
+    @property
+    def taken(self) -> int:
+        """How many orders the Hub has taken."""
+        return len(list((self.folder / "demo").glob("hub-*.json")))
+
+    @property
+    def files(self) -> list[str]:
+        """The files of pictures, hidden ones too."""
+        folder = self.folder / "pictures"
+        return [path.name for path in folder.iterdir()] if folder.is_dir() else []
+
+
+@pytest.fixture
+def lesson(tmp_path: Path) -> Lesson:
+    """Make a lesson in a folder of its own."""
+    return Lesson(tmp_path)
+
+
+def test_without_a_fault_all_is_well(lesson: Lesson) -> None:
+    """An order goes from submission to picture with no socket."""
+    events = lesson.order()
+    assert isinstance(events[0], Submitted)
+    assert isinstance(events[-1], Completed)
+    assert [got.bytes for got in events[-1].pictures] == [picture("jpeg")]
+    assert lesson.taken == len(lesson.files) == 1
+
+
+def test_offline_is_no_uncertain_order(lesson: Lesson) -> None:
+    """Nothing is reached, so nothing was ordered, and the error says what to check."""
+    lesson.fault = "offline"
+    with pytest.raises(HubUnavailable, match="could not be reached"):
+        lesson.order()
+    assert lesson.taken == 0
+
+
+def test_a_lost_answer_is_an_uncertain_order(lesson: Lesson) -> None:
+    """The Hub took exactly one order, and nobody knows its id."""
+    lesson.fault = "lost-answer"
+    with pytest.raises(SubmissionUncertain, match="never pay twice"):
+        lesson.order()
+    assert lesson.taken == 1
+
+
+def test_a_busy_hub_orders_nothing(lesson: Lesson) -> None:
+    """429 with a pause of 2 s, and the order is not repeated."""
+    lesson.fault = "busy"
+    with pytest.raises(RateLimited, match="Nothing was ordered") as caught:
+        lesson.order()
+    assert caught.value.retry_after_s == 2.0
+    assert lesson.taken == 0
+
+
+def test_a_flaky_network_is_waited_out(lesson: Lesson) -> None:
+    """Every other look fails, and the pictures come all the same, with one look more."""
+    lesson.fault = "flaky"
+    assert isinstance(lesson.order()[-1], Completed)
+    assert lesson.schedule.looks == 2
+    assert lesson.taken == 1
+
+
+def test_a_proxys_page_is_waited_out_until_the_deadline(lesson: Lesson) -> None:
+    """As long as the proxy answers, the wait goes on; then the error names it and the task."""
+    lesson.fault = "html"
+    with pytest.raises(WaitTimeout, match="502") as caught:
+        lesson.order(timeout_s=0.1)
+    task_id = caught.value.task_id
+    assert task_id is not None
+    assert f"`%mountsea resume {task_id}`" in str(caught.value)
+    lesson.fault = "none"
+    assert isinstance(lesson.follow(task_id)[-1], Completed)
+    assert lesson.taken == 1
+
+
+@pytest.mark.parametrize("fault", ["expired", "cut"])
+def test_a_picture_that_does_not_come_can_be_resumed(lesson: Lesson, fault: str) -> None:
+    """Nothing half is kept; mended, the same task gives the picture, and no second is ordered."""
+    lesson.fault = fault
+    with pytest.raises(DownloadFailed) as caught:
+        lesson.order()
+    assert lesson.files == []
+    assert caught.value.task_id is not None
+    lesson.fault = "none"
+    last = lesson.follow(caught.value.task_id)[-1]
+    assert isinstance(last, Completed)
+    assert last.pictures[0].bytes == picture("jpeg")
+    assert lesson.taken == len(lesson.files) == 1
+
+
+def test_a_fault_can_come_and_go_while_a_task_runs(lesson: Lesson) -> None:
+    """The fault is asked for at each request: offline after the order, mended some looks later."""
+
+    class Mending(Often):
+        def interval_s(self, waited_s: float, *, chance: float) -> float:
+            if self.looks == 3:
+                lesson.fault = "none"
+            return super().interval_s(waited_s, chance=chance)
+
+    def break_after_order(event: Event) -> None:
+        if isinstance(event, Submitted):
+            lesson.fault = "offline"
+
+    lesson.schedule = Mending()
+    assert isinstance(lesson.order(break_after_order)[-1], Completed)
+    assert lesson.schedule.looks == 4
+    assert lesson.taken == 1
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+def test_every_fault_ends_in_pictures_or_an_error_of_ours(lesson: Lesson, fault: str) -> None:
+    """No fault leaks an exception of another library, nor a part of a file."""
+    lesson.fault = fault
+    try:
+        lesson.order(timeout_s=0.1)
+    except MountseaError as error:
+        assert str(error)
+    assert not [name for name in lesson.files if name.endswith(".part")]
+
+
+def test_the_faults_say_what_they_do() -> None:
+    """Each name is one word that can be typed, and has its sentence."""
+    for name, what in FAULTS.items():
+        assert name == name.lower()
+        assert " " not in name
+        assert what
+    assert "none" in FAULTS
+
+
+def test_the_network_carries_anything_to_the_hub(lesson: Lesson) -> None:
+    """An ordinary httpx client can speak with it too, whatever host it names."""
+
+    async def ask() -> int:
+        async with httpx.AsyncClient(transport=DemoNetwork(lesson.app)) as client:
+            response = await client.get("http://any.invalid/api-user/credits")
+            return int(response.json()["credits"])
+
+    assert asyncio.run(ask()) == 1000

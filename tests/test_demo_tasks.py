@@ -1,0 +1,236 @@
+"""The demo Hub's tasks and sizes: files, a clock of one's own, and nothing in the background."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mountsea_magic.catalog import bundled_catalog
+from mountsea_magic.demo.sizes import LONGEST, NAMED, NATIVE, picture_size
+from mountsea_magic.demo.tasks import FIRST_CREDITS, KEPT_S, PRICE, DemoTask, TaskStore
+
+DOG = DemoTask("hub-1", "nano-banana", {"prompt": "a dog"}, 1, 100.0, 10.0)
+
+
+class Clock:
+    """A clock that goes only when it is told to."""
+
+    def __init__(self) -> None:
+        """Start now: the store compares with the times of files."""
+        self.now = time.time()
+
+    def __call__(self) -> float:
+        """Tell the time."""
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("age_s", "status"),
+    [
+        (0.0, "pending"),
+        (1.4, "pending"),
+        (1.6, "processing"),
+        (9.9, "processing"),
+        (10.0, "completed"),
+        (1e9, "completed"),
+    ],
+)
+def test_the_status_is_a_function_of_the_age(age_s: float, status: str) -> None:
+    """A task is pending, then processing, then completed, and stays so."""
+    assert DOG.status(100.0 + age_s) == status
+
+
+@pytest.mark.parametrize(
+    ("prompt", "ending"),
+    [
+        ("a dog", "completed"),
+        ("a dog [fail]", "failed"),
+        ("[Timeout] a dog", "timeout"),
+        ("a [CANCEL] dog [fail]", "cancelled"),
+        ("a dog that will fail, timeout, cancel", "completed"),
+    ],
+)
+def test_a_word_in_brackets_asks_for_a_bad_ending(prompt: str, ending: str) -> None:
+    """Lessons can see each bad ending, but no plain word brings one about."""
+    task = replace(DOG, input={"prompt": prompt})
+    assert (task.ending, task.status(105.0), task.status(110.0)) == (ending, "processing", ending)
+
+
+def test_a_task_counts_its_pictures() -> None:
+    """As many as were asked for, one if none were; and nobody changes an order."""
+    assert DOG.picture_count == 1
+    assert replace(DOG, input={"prompt": "x", "num_images": 3}).picture_count == 3
+    with pytest.raises(FrozenInstanceError):
+        DOG.model = "other"  # type: ignore[misc]
+
+
+def test_a_task_outlives_its_store(tmp_path: Path) -> None:
+    """Another kernel with the same folder finds the same task: that is how resuming is taught."""
+    clock = Clock()
+    task = TaskStore(tmp_path / "new" / "demo", clock=clock).add("nano-banana", {"prompt": "ä 🐕"})
+    assert TaskStore(tmp_path / "new" / "demo").get(task.task_id) == task
+    assert task.created_at == clock.now
+    assert [path.name for path in (tmp_path / "new" / "demo").iterdir()] == [f"{task.task_id}.json"]
+
+
+def test_nothing_is_written_before_the_first_task(tmp_path: Path) -> None:
+    """Asking a store makes no folder."""
+    store = TaskStore(tmp_path / "demo")
+    assert store.get(f"hub-{'0' * 36}") is None
+    assert store.credits() == FIRST_CREDITS
+    assert not (tmp_path / "demo").exists()
+
+
+def test_each_task_takes_about_as_long_as_it_was_told(tmp_path: Path) -> None:
+    """A quarter more or less, asked for anew at each order, so that a lesson can change it."""
+    seconds = 8.0
+    store = TaskStore(tmp_path, seconds=lambda: seconds)
+    long = [store.add("m", {"prompt": "x"}).duration_s for _ in range(20)]
+    seconds = 0.5
+    short = [store.add("m", {"prompt": "x"}).duration_s for _ in range(20)]
+    assert all(6.0 <= duration <= 10.0 for duration in long)
+    assert all(0.375 <= duration <= 0.625 for duration in short)
+    assert len(set(long)) > 1
+
+
+def test_the_seed_is_the_requests_or_drawn_by_lot(tmp_path: Path) -> None:
+    """The same seed is kept, 0 too; without one each task gets one of its own."""
+    store = TaskStore(tmp_path)
+    assert [store.add("m", {"prompt": "x", "seed": seed}).seed for seed in (0, 7)] == [0, 7]
+    drawn = {store.add("m", {"prompt": "x", "seed": None}).seed for _ in range(5)}
+    assert len(drawn) > 1
+    assert all(0 <= seed < 2**31 for seed in drawn)
+
+
+@pytest.mark.parametrize(
+    "task_id",
+    ["", "hub-", "hub-1", "../secret", "hub-../../../../../../../../../../etc", "hub-%2e%2e", "\n"],
+)
+def test_an_id_never_leads_out_of_the_folder(task_id: str, tmp_path: Path) -> None:
+    """Whatever is asked for, only files of tasks are read."""
+    (tmp_path / "secret.json").write_text(json.dumps({"task_id": "x"}))
+    assert TaskStore(tmp_path / "demo").get(task_id) is None
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"task_id": 1, "more": 2}', "null"])
+def test_a_damaged_file_is_an_unknown_task(content: str, tmp_path: Path) -> None:
+    """A kernel that was killed while writing, or a curious student, breaks nothing."""
+    store = TaskStore(tmp_path)
+    task = store.add("m", {"prompt": "x"})
+    (tmp_path / f"{task.task_id}.json").write_text(content)
+    assert store.get(task.task_id) is None
+    assert store.credits() == FIRST_CREDITS
+    assert store.get(store.add("m", {"prompt": "y"}).task_id) is not None
+
+
+def test_only_completed_tasks_are_charged(tmp_path: Path) -> None:
+    """As documented: by picture, once completed; failed, timed out and cancelled are free."""
+    clock = Clock()
+    store = TaskStore(tmp_path, seconds=10, clock=clock)
+    store.add("m", {"prompt": "a dog", "num_images": 3})
+    for word in ("fail", "timeout", "cancel"):
+        store.add("m", {"prompt": f"a dog [{word}]"})
+    assert store.credits() == FIRST_CREDITS
+    clock.now += 100
+    assert store.credits() == FIRST_CREDITS - 3 * PRICE
+
+
+def test_credits_never_fall_below_zero(tmp_path: Path) -> None:
+    """A demo account cannot be in debt."""
+    clock = Clock()
+    store = TaskStore(tmp_path, seconds=1, clock=clock)
+    store.add("m", {"prompt": "x", "num_images": FIRST_CREDITS})
+    clock.now += 10
+    assert store.credits() == 0
+
+
+def test_old_tasks_are_forgotten(tmp_path: Path) -> None:
+    """With a new order the files of last week go; younger ones and other files stay."""
+    clock = Clock()
+    store = TaskStore(tmp_path, clock=clock)
+    old = store.add("m", {"prompt": "old"})
+    (tmp_path / "notes.txt").write_text("mine")
+    clock.now += KEPT_S - 60
+    young = store.add("m", {"prompt": "young"})
+    assert store.get(old.task_id) is not None
+    clock.now += 120
+    store.add("m", {"prompt": "new"})
+    assert store.get(old.task_id) is None
+    assert (tmp_path / "notes.txt").exists()
+    assert young.task_id != old.task_id
+
+
+def test_many_kernels_share_a_folder(tmp_path: Path) -> None:
+    """Two stores see one account."""
+    clock = Clock()
+    first, second = (TaskStore(tmp_path, seconds=1, clock=clock) for _ in range(2))
+    tasks = [store.add("m", {"prompt": "x"}) for store in (first, second, first)]
+    clock.now += 10
+    assert [second.get(task.task_id) for task in tasks] == tasks
+    assert first.credits() == second.credits() == FIRST_CREDITS - 3 * PRICE
+
+
+def test_a_callers_random_numbers_only_move_on(tmp_path: Path) -> None:
+    """Two orders in a row get different ids even where the lot is the same."""
+    store = TaskStore(tmp_path)
+    ids = set()
+    for _ in range(2):
+        random.seed(5)
+        ids.add(store.add("m", {"prompt": "x"}).task_id)
+    assert len(ids) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "size"),
+    [
+        ({}, (1024, 1024)),
+        ({"aspect_ratio": "16:9"}, (1344, 768)),
+        ({"aspect_ratio": "9:16"}, (768, 1344)),
+        ({"aspect_ratio": "21:9"}, (1536, 672)),
+        ({"aspect_ratio": "3:2"}, (1248, 832)),
+        ({"aspect_ratio": "4:3"}, (1184, 864)),
+        ({"aspect_ratio": "5:4"}, (1152, 896)),
+        ({"aspect_ratio": "auto"}, (1024, 1024)),
+        ({"resolution": "0.5K"}, (512, 512)),
+        ({"resolution": "2K", "aspect_ratio": "2:3"}, (1664, 2496)),
+        ({"resolution": "4K"}, (4096, 4096)),
+        ({"resolution": "4K", "aspect_ratio": "21:9"}, (4096, 1792)),
+        ({"image_size": "portrait_4_3"}, (768, 1024)),
+        ({"image_size": "square", "aspect_ratio": "16:9"}, (512, 512)),
+        ({"image_size": {"width": 300, "height": 200}}, (300, 200)),
+        ({"image_size": {"width": 1, "height": 2}}, (64, 64)),
+        ({"image_size": {"width": 1_000_000, "height": 1_000_000}}, (LONGEST, LONGEST)),
+        ({"image_size": {"width": 1_000_000, "height": 1}}, (LONGEST, 64)),
+    ],
+)
+def test_sizes_are_the_models_own(given: dict[str, Any], size: tuple[int, int]) -> None:
+    """The contract's native sizes, scaled by the resolution, within bounds."""
+    assert picture_size(given) == size
+
+
+def test_every_size_of_the_catalogue_is_known() -> None:
+    """No value that a model takes falls back to a square silently."""
+    for model in bundled_catalog():
+        ratios = model.parameters.get("aspect_ratio", {}).get("enum", [])
+        assert {ratio for ratio in ratios if ratio != "auto"} <= NATIVE.keys()
+        for resolution in model.parameters.get("resolution", {}).get("enum", []):
+            expected = round(1024 * float(resolution.removesuffix("K")))
+            assert picture_size({"resolution": resolution}) == (expected, expected)
+        for option in model.parameters.get("image_size", {}).get("anyOf", []):
+            assert set(option.get("enum", [])) <= NAMED.keys()
+
+
+@pytest.mark.parametrize("ratio", NATIVE)
+def test_native_sizes_have_their_ratio(ratio: str) -> None:
+    """Within a twentieth, and opposite ratios are each other turned."""
+    across, down = (float(part) for part in ratio.split(":"))
+    width, height = NATIVE[ratio]
+    assert width / height == pytest.approx(across / down, rel=0.05)
+    turned = ":".join(reversed(ratio.split(":")))
+    assert NATIVE.get(turned, (height, width)) == (height, width)

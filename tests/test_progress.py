@@ -1,0 +1,167 @@
+"""The live line: what it says, how it is drawn in a terminal, and what it leaves behind."""
+
+from __future__ import annotations
+
+import io
+from itertools import pairwise
+
+import pytest
+
+from mountsea_magic.events import Completed, Downloading, Event, Submitted, Waiting
+from mountsea_magic.progress import EXPECTED_S, NoLine, ProgressLine, TextLine, fraction
+
+CLEAR = "\r\x1b[2K"
+
+EVENTS: list[tuple[Event | None, str]] = [
+    (None, "submitting"),
+    (Submitted("hub-1"), "submitted"),
+    (Waiting("processing", 3.0, 12.0), "processing"),
+    (Waiting("queued", 3.0), "queued"),
+    (Downloading(1, 4), "downloading 1/4"),
+    (Completed((), "", 9.0), "completed"),
+]
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """Say so."""
+        return True
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the terminal a width that does not depend on where the tests run."""
+    monkeypatch.setenv("COLUMNS", "120")
+
+
+@pytest.mark.parametrize("expected_s", [0.1, 12.0, 600.0])
+def test_the_bar_begins_at_nothing_grows_and_is_never_full(expected_s: float) -> None:
+    """No percentage is documented, so only a ready task is whole."""
+    parts = [fraction(expected_s * step / 10, expected_s) for step in range(100)]
+    assert parts[0] == 0.0
+    assert all(first < second for first, second in pairwise(parts))
+    assert fraction(1e9, expected_s) <= 0.97
+
+
+def test_the_bar_is_quick_at_first() -> None:
+    """Most of the bar is filled by the expected time, and it slows from there."""
+    first, second = fraction(6, 12), fraction(12, 12) - fraction(6, 12)
+    assert first > second > fraction(18, 12) - fraction(12, 12)
+    assert 0.7 < fraction(12, 12) < 0.9
+
+
+@pytest.mark.parametrize(("event", "words"), EVENTS)
+def test_each_event_has_its_words(event: Event | None, words: str) -> None:
+    """Label, status, seconds; the newest event counts."""
+    line = TextLine("nano-banana", io.StringIO())
+    line.take(Waiting("older", 1.0))
+    line.event = None
+    if event is not None:
+        line.take(event)
+    said = line.words().split(" · ")
+    assert said[:2] == ["nano-banana", words]
+    assert said[2].endswith(" s")
+
+
+def test_the_task_id_stays_once_it_is_known() -> None:
+    """It is shown whole from the submission to the end."""
+    line = TextLine("nano-banana", io.StringIO())
+    task_id = "6f0c2f1e-0000-4000-8000-000000000000"
+    line.take(Submitted(task_id))
+    for event in (Waiting("processing", 3.0), Downloading(0, 1), Completed((), "", 9.0)):
+        line.take(event)
+        assert line.words().endswith(f" · {task_id}")
+
+
+@pytest.mark.parametrize("hostile", ["\x1b[2J", "a\nb", "\r\x1b]0;title\x07", "\u202eevil"])
+def test_what_the_hub_says_is_safe_in_a_terminal(hostile: str) -> None:
+    """Status and task id may hold anything."""
+    stream = Terminal()
+    line = TextLine("nano-banana", stream)
+    line.take(Submitted(hostile))
+    line.take(Waiting(hostile, 1.0))
+    line.tick()
+    drawn = stream.getvalue().removeprefix(CLEAR)
+    assert not any(sign in drawn for sign in "\x1b\n\r\x07\u202e")
+
+
+@pytest.mark.parametrize("expected_s", [None, 0.0, 600.0])
+def test_the_bar_needs_no_expectation(expected_s: float | None) -> None:
+    """Without one, or with a senseless one, a usual time is taken."""
+    line = TextLine("nano-banana", io.StringIO())
+    line.take(Waiting("processing", 1.0, expected_s))
+    assert 0 <= line.fraction() < fraction(EXPECTED_S, EXPECTED_S)
+
+
+@pytest.mark.parametrize("event", [Downloading(0, 2), Completed((), "", 1.0)])
+def test_the_bar_is_full_when_the_task_is_ready(event: Event) -> None:
+    """What is left is ours to do."""
+    line = TextLine("nano-banana", io.StringIO())
+    line.take(event)
+    assert line.fraction() == 1.0
+
+
+def test_in_a_terminal_the_line_rewrites_itself() -> None:
+    """Each tick clears the line and draws it anew, with a bar of twenty."""
+    stream = Terminal()
+    line = TextLine("nano-banana", stream)
+    line.tick()
+    line.take(Downloading(1, 2))
+    line.tick()
+    start, first, second = stream.getvalue().split(CLEAR)
+    assert start == ""
+    assert first.startswith(f"[{'.' * 20}] nano-banana · submitting · ")
+    assert second.startswith(f"[{'#' * 20}] nano-banana · downloading 1/2 · ")
+    assert "\n" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("columns", [1, 10, 40])
+def test_a_narrow_terminal_keeps_it_one_line(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    """A line that wraps could not be rewritten."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    stream = Terminal()
+    line = TextLine("nano-banana", stream)
+    line.take(Submitted("x" * 200))
+    line.tick()
+    assert len(stream.getvalue().removeprefix(CLEAR)) == columns - 1
+
+
+def test_the_final_line_takes_the_live_ones_place() -> None:
+    """The text face of the line stays, whole, and the markup is not shown."""
+    stream = Terminal()
+    line = TextLine("nano-banana", stream)
+    line.tick()
+    line.finish("<b>done</b>", "done · " + "x" * 300)
+    assert stream.getvalue().endswith(CLEAR + "done · " + "x" * 300 + "\n")
+    assert "<b>" not in stream.getvalue()
+
+
+def test_elsewhere_only_the_final_line_is_printed() -> None:
+    """A log file is not filled with bars or escapes."""
+    stream = io.StringIO()
+    line = TextLine("nano-banana", stream)
+    line.take(Submitted("hub-1"))
+    for _ in range(5):
+        line.tick()
+    assert stream.getvalue() == ""
+    line.finish("<b>done</b>", "done")
+    assert stream.getvalue() == "done\n"
+
+
+def test_standard_output_is_the_stream_if_none_is_given(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It is looked up when the line begins, so that redirection is honoured."""
+    TextLine("nano-banana").finish("<b>done</b>", "done")
+    assert capsys.readouterr().out == "done\n"
+
+
+def test_a_quiet_line_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """It takes events as the others do."""
+    line: ProgressLine = NoLine("nano-banana")
+    line.take(Submitted("hub-1"))
+    line.tick()
+    line.finish("<b>done</b>", "done")
+    assert capsys.readouterr() == ("", "")

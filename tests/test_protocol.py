@@ -1,0 +1,473 @@
+"""The wire rules: every shape that the contract page documents or tolerates, and bad ones."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from mountsea_magic.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    HubUnavailable,
+    InsufficientCredits,
+    InvalidRequest,
+    MountseaError,
+    RateLimited,
+    SubmissionUncertain,
+)
+from mountsea_magic.protocol import (
+    PictureSource,
+    TaskState,
+    read_credits,
+    read_submission,
+    read_task,
+)
+from mountsea_magic.refusals import ACCEPTED, Answer, refusal, retry_after, uncertain
+
+URL = "https://cdn.example/dog.png"
+DATA = "data:image/png;base64,iVBORw0KGgo="
+ECHO = "iVBORw0KGgoAAAANSUhEUgAAASECRETPICTURE"
+NOW = datetime(2026, 5, 18, 9, 0, 0, tzinfo=UTC)
+HTML = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>"
+NOT_JSON = [HTML, b"", b"{", b"\xff\xfe\x00", b"[" * 100_000, b"{'status': 'completed'}"]
+
+
+def answer(body: Any, status: int = 200, **headers: str) -> Answer:
+    """Make an answer as it comes over the wire, through JSON and back."""
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer.read(status, names, json.dumps(body).encode())
+
+
+def state(**body: Any) -> TaskState:
+    """Read a task's answer."""
+    return read_task(answer(body))
+
+
+def test_an_answer_is_decoded_and_its_header_names_are_lower_case() -> None:
+    """Header names differ in case from proxy to proxy."""
+    read = Answer.read(200, {"Retry-After": "3", "X-Y": "Z"}, b'{"a": [1]}')
+    assert (read.status, dict(read.headers)) == (200, {"retry-after": "3", "x-y": "Z"})
+    assert read.body == {"a": [1]}
+
+
+@pytest.mark.parametrize("content", NOT_JSON, ids=range(len(NOT_JSON)))
+def test_a_body_that_is_no_json_is_none(content: bytes) -> None:
+    """A proxy's page, half an answer, or one that is nested to attack, does no harm."""
+    assert Answer.read(200, {}, content).body is None
+
+
+@pytest.mark.parametrize("status", sorted(ACCEPTED))
+@pytest.mark.parametrize(
+    ("body", "task_id"),
+    [
+        ({"task_id": "hub-1"}, "hub-1"),
+        (
+            {"taskId": "6f0c2f1e-0000-4000-8000-000000000000"},
+            "6f0c2f1e-0000-4000-8000-000000000000",
+        ),
+        ({"id": "x"}, "x"),
+        ({"id": 17}, "17"),
+        ({"task_id": "a", "taskId": "b", "id": "c"}, "a"),
+        ({"task_id": None, "taskId": "b"}, "b"),
+        ({"task_id": "", "id": "c"}, "c"),
+        ({"task_id": {"x": 1}, "id": "c"}, "c"),
+        (
+            {"task_id": "hub-1", "capability": "video", "model": "veo-3.1-fast", "vendor": None},
+            "hub-1",
+        ),
+        ({"task_id": "hub-1", "status": "failed", "new": [{}]}, "hub-1"),
+    ],
+)
+def test_the_task_id_is_found_under_every_name(
+    status: int, body: dict[str, Any], task_id: str
+) -> None:
+    """No prefix is required, and the echo of the model is not checked."""
+    assert read_submission(answer(body, status)) == task_id
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"task_id": None}, {"id": True}, {"id": ["a"]}, {"task_id": ""}, [], "hub-1", None]
+)
+def test_an_order_taken_without_an_id_is_uncertain(body: Any) -> None:
+    """The Hub may have taken the order: it is never sent again by itself."""
+    with pytest.raises(SubmissionUncertain, match="never pay twice") as caught:
+        read_submission(answer(body))
+    assert caught.value.status_code == 200
+
+
+def test_a_page_in_place_of_the_submissions_answer_is_uncertain() -> None:
+    """A proxy's 200 with HTML does not say that nothing was ordered."""
+    with pytest.raises(SubmissionUncertain):
+        read_submission(Answer.read(200, {}, HTML))
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 599])
+def test_a_server_error_leaves_an_order_uncertain(status: int) -> None:
+    """A 5xx or 408 may come after the order was taken."""
+    with pytest.raises(SubmissionUncertain) as caught:
+        read_submission(Answer.read(status, {}, HTML))
+    assert str(status) in str(caught.value)
+    assert caught.value.status_code == status
+    assert "<h1>" not in str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["pending", "processing", "queued", "ready", "Ready", "starting"])
+@pytest.mark.parametrize("ready", [False, None, "true", "yes", 1, 0])
+def test_any_other_status_means_still_running(word: str, ready: object) -> None:
+    """Known or not, and also the neighbour's string "ready" for "ready to start"."""
+    read = state(status=word, ready=ready)
+    assert (read.ended, read.succeeded) == (False, False)
+    assert read.status == word.lower()
+
+
+@pytest.mark.parametrize("said", [None, "", 3, ["completed"], {"a": 1}])
+def test_a_status_that_is_no_word_is_unknown_and_still_running(said: object) -> None:
+    """Null and odd types do no harm."""
+    read = state(status=said)
+    assert (read.status, read.ended) == ("unknown", False)
+    assert read_task(answer({})).status == "unknown"
+
+
+@pytest.mark.parametrize("word", ["completed", "succeeded", "COMPLETED", " Succeeded "])
+@pytest.mark.parametrize("ready", [True, False, None])
+def test_the_words_for_success(word: str, ready: object) -> None:
+    """The Hub's word and the neighbour's, whatever `ready` says beside it."""
+    read = state(status=word, ready=ready, data={"images": [{"url": URL}]})
+    assert (read.ended, read.succeeded) == (True, True)
+    assert read.sources == (PictureSource(URL),)
+
+
+@pytest.mark.parametrize("word", ["failed", "error", "timeout", "cancelled", "canceled", "FAILED"])
+@pytest.mark.parametrize("ready", [True, False, None])
+def test_the_words_for_failure(word: str, ready: object) -> None:
+    """Ended and not charged, with and without `ready`."""
+    read = state(status=word, ready=ready, error_message="no dogs")
+    assert (read.ended, read.succeeded, read.error) == (True, False, "no dogs")
+
+
+@pytest.mark.parametrize("word", ["done", "finished", "ready", None])
+def test_ready_with_an_unknown_word_is_judged_by_what_came(word: str | None) -> None:
+    """With pictures, or without an error, it succeeded; with an error alone it failed."""
+    pictures = {"images": [{"url": URL}]}
+    assert state(status=word, ready=True, data=pictures).succeeded
+    assert state(status=word, ready=True, data=pictures, error_message="a warning").succeeded
+    assert state(status=word, ready=True).succeeded
+    failed = state(status=word, ready=True, error_code="E1")
+    assert (failed.ended, failed.succeeded, failed.error) == (True, False, "E1")
+
+
+@pytest.mark.parametrize(
+    ("data", "sources"),
+    [
+        ({"images": [{"url": URL}]}, [PictureSource(URL)]),
+        ({"images": [{"url": URL, "width": None, "file_name": None}]}, [PictureSource(URL)]),
+        ({"images": [{"url": URL}, {"url": DATA}]}, [PictureSource(URL), PictureSource(DATA)]),
+        ({"images": [{"url": DATA}]}, [PictureSource(DATA)]),
+        ({"images": [URL, DATA]}, [PictureSource(URL), PictureSource(DATA)]),
+        ({"images": URL}, [PictureSource(URL)]),
+        ({"images": {"url": URL}}, [PictureSource(URL)]),
+        ({"images": [None, {"url": URL}, 3, {}, ""]}, [PictureSource(URL)]),
+        ({"images": [{"b64_json": "iVBO"}]}, [PictureSource(None, "iVBO")]),
+        ({"images": [{"b64": "iVBO"}]}, [PictureSource(None, "iVBO")]),
+        ({"images": [{"url": None, "b64": "iVBO"}]}, [PictureSource(None, "iVBO")]),
+        ({"images": [{"url": "", "b64_json": "iVBO"}]}, [PictureSource(None, "iVBO")]),
+        ({"images": [], "image": {"url": URL}}, [PictureSource(URL)]),
+        ({"images": None, "image": URL}, [PictureSource(URL)]),
+        ({"image": {"url": URL}}, [PictureSource(URL)]),
+        ({"image": DATA}, [PictureSource(DATA)]),
+        ({"url": URL}, [PictureSource(URL)]),
+        ({"b64": "iVBO"}, [PictureSource(None, "iVBO")]),
+        ({"b64_json": "iVBO"}, [PictureSource(None, "iVBO")]),
+        ([{"url": URL}], [PictureSource(URL)]),
+        ([URL], [PictureSource(URL)]),
+        (URL, [PictureSource(URL)]),
+        ("HTTPS://CDN.EXAMPLE/A", [PictureSource("HTTPS://CDN.EXAMPLE/A")]),
+        (DATA, [PictureSource(DATA)]),
+        (None, []),
+        ({}, []),
+        ([], []),
+        ("", []),
+        ("a dog", []),
+        ("ftp://cdn.example/a", []),
+        (3, []),
+        (True, []),
+        ({"images": []}, []),
+        ({"images": [{"url": None}]}, []),
+        ({"images": [{"url": 7}]}, []),
+        ({"images": [{"url": {"x": 1}}]}, []),
+        ({"images": 3}, []),
+        ({"description": "no picture"}, []),
+    ],
+)
+@pytest.mark.parametrize("place", ["data", "output"])
+def test_pictures_are_found_in_every_shape(
+    place: str, data: Any, sources: list[PictureSource]
+) -> None:
+    """Lists, objects, strings, data URIs and base64, under `data` or `output`."""
+    assert state(**{"status": "completed", place: data}).sources == tuple(sources)
+
+
+def test_null_data_gives_way_to_output() -> None:
+    """A null `data` beside an `output` is as if it were not there."""
+    assert state(status="completed", data=None, output={"url": URL}).sources[0].url == URL
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"description": "Here is your dog."}, "Here is your dog."),
+        ({"description": None}, ""),
+        ({"description": 3}, ""),
+        ({}, ""),
+        ([URL], ""),
+    ],
+)
+def test_the_description(data: Any, said: str) -> None:
+    """What the model said beside the pictures, or nothing."""
+    assert state(status="completed", data=data).description == said
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [(1234, 1234), (1234.9, 1234), (0, 0), (-1, None), (None, None), ("12", None), ([], None)],
+)
+def test_the_elapsed_time(given: object, read: int | None) -> None:
+    """Milliseconds by the Hub's clock; nonsense is none."""
+    assert state(status="completed", elapsed_ms=given).elapsed_ms == read
+
+
+def test_nan_is_no_elapsed_time() -> None:
+    """JSON of other languages may hold NaN."""
+    body = b'{"status": "completed", "elapsed_ms": NaN}'
+    assert read_task(Answer.read(200, {}, body)).elapsed_ms is None
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"error_message": "no dogs", "error_code": "E1"}, "no dogs"),
+        ({"error_code": "E1"}, "E1"),
+        ({"errorMessage": "no dogs"}, "no dogs"),
+        ({"error": {"code": "E1", "message": "no dogs"}}, "no dogs"),
+        ({"error": {"code": "E1", "message": None}}, "E1"),
+        ({"error": {"code": 17}}, ""),
+        ({"error": "no dogs"}, "no dogs"),
+        ({"statusCode": 400, "message": "no dogs", "error": "Bad Request"}, "no dogs"),
+        ({"message": ["no dogs", "no cats"], "error": "Bad Request"}, "no dogs; no cats"),
+        ({"message": [], "error": "Bad Request"}, "Bad Request"),
+        ({"detail": "no dogs"}, "no dogs"),
+        ({"detail": [{"loc": ["body", "seed"], "msg": "not an int"}]}, "body.seed: not an int"),
+        ({"detail": [{"loc": ["body", 0], "msg": "bad"}]}, "body.0: bad"),
+        ({"detail": [{"loc": None, "msg": "bad"}]}, "bad"),
+        ({"detail": [{"loc": ["body"]}, {"msg": "bad"}]}, "bad"),
+        ({"detail": {"msg": "bad"}}, "bad"),
+        ({"error_message": "", "message": "no dogs"}, "no dogs"),
+        ({"error_message": None, "error": None, "detail": None}, ""),
+        ({"error_message": "a\x1b[31m\nb"}, "a[31m b"),
+        ({"message": {"x": 1}}, ""),
+        ({"message": 17}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_reason_is_found_under_every_name(body: dict[str, Any], said: str) -> None:
+    """In a task's answer and in a refusal alike, as one safe line."""
+    assert state(status="failed", **body).error == said
+    told = str(refusal(answer(body, 400)))
+    assert told == f"The Hub refused the request (400){': ' + said if said else '.'}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"detail": [{"loc": ["body", "image_urls"], "msg": "too large", "input": ECHO}]},
+        {"detail": [{"loc": ["body"], "msg": "too large", "input": {"image_urls": [ECHO]}}]},
+        {"detail": [{"loc": ["body"], "type": "missing", "input": ECHO}]},
+        {"detail": {"msg": "too large", "input": ECHO}},
+        {"detail": {"input": ECHO}},
+        {"message": [{"msg": "too large", "input": ECHO}]},
+        {"error": {"message": [{"msg": "too large", "input": ECHO}]}},
+        {"error": {"input": ECHO}},
+        {"input": ECHO},
+    ],
+)
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 409, 413, 422, 429, 500])
+@pytest.mark.parametrize("submitting", [False, True])
+def test_an_echoed_input_is_never_shown(
+    body: dict[str, Any], status: int, submitting: bool
+) -> None:
+    """The `input` of a validation error may hold a whole picture."""
+    assert ECHO not in str(refusal(answer(body, status), submitting=submitting))
+    assert ECHO not in state(status="failed", **body).error
+
+
+def test_a_long_reason_is_cut() -> None:
+    """A refusal stays short, however much the Hub has to say."""
+    body = {"detail": [{"loc": ["body"], "msg": "x" * 5000}] * 50}
+    assert len(str(refusal(answer(body, 422)))) < 500
+
+
+@pytest.mark.parametrize("content", NOT_JSON, ids=range(len(NOT_JSON)))
+def test_a_task_answer_that_is_not_the_hubs(content: bytes) -> None:
+    """A page with status 200 in place of JSON is trouble on the way, not the task's end."""
+    with pytest.raises(HubUnavailable, match="not the Hub's"):
+        read_task(Answer.read(200, {}, content))
+
+
+@pytest.mark.parametrize("body", [[], "completed", 3, True, [{"status": "completed"}]])
+def test_a_task_answer_that_is_no_object(body: Any) -> None:
+    """JSON that is no object is not the Hub's either."""
+    with pytest.raises(HubUnavailable):
+        read_task(answer(body))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, {}, InvalidRequest),
+        (404, {"message": "no such task"}, InvalidRequest),
+        (409, {}, InvalidRequest),
+        (413, {}, InvalidRequest),
+        (422, {}, InvalidRequest),
+        (401, {}, AuthenticationError),
+        (401, {"message": "no credits for this key"}, AuthenticationError),
+        (403, {}, AuthenticationError),
+        (403, {"message": "forbidden"}, AuthenticationError),
+        (403, {"message": "Not enough CREDITS"}, InsufficientCredits),
+        (403, {"error": {"message": "account balance is too low"}}, InsufficientCredits),
+        (403, {"detail": "quota exceeded"}, InsufficientCredits),
+        (402, {}, InsufficientCredits),
+        (402, {"message": "pay"}, InsufficientCredits),
+        (429, {}, RateLimited),
+        (301, {}, ConfigurationError),
+        (302, {}, ConfigurationError),
+        (307, {}, ConfigurationError),
+        (408, {}, HubUnavailable),
+        (500, {}, HubUnavailable),
+        (502, {}, HubUnavailable),
+        (503, {}, HubUnavailable),
+        (504, {}, HubUnavailable),
+        (520, {}, HubUnavailable),
+    ],
+)
+def test_what_a_refusal_means(status: int, body: dict[str, Any], kind: type[MountseaError]) -> None:
+    """Each status has its error, which knows the status; reading any answer raises it."""
+    error = refusal(answer(body, status))
+    assert type(error) is kind
+    assert error.status_code == status
+    for read in (read_task, read_credits):
+        with pytest.raises(kind):
+            read(answer(body, status))
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 422, 429, 500, 503])
+@pytest.mark.parametrize("content", NOT_JSON, ids=range(len(NOT_JSON)))
+def test_a_refusal_without_json_is_told_without_its_page(status: int, content: bytes) -> None:
+    """A proxy's HTML is not shown, and the status alone decides."""
+    error = refusal(Answer.read(status, {}, content))
+    assert str(status) in str(error)
+    assert "<" not in str(error)
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 422, 429, 301])
+def test_a_clear_refusal_of_an_order_is_not_uncertain(status: int) -> None:
+    """A 3xx or 4xx says that nothing was ordered."""
+    assert not isinstance(refusal(answer({}, status), submitting=True), SubmissionUncertain)
+
+
+def test_errors_name_the_cure() -> None:
+    """A refusal tells the command that helps."""
+    assert "`%mountsea login`" in str(refusal(answer({}, 401)))
+    assert "`%mountsea credits`" in str(refusal(answer({}, 402)))
+    assert "MOUNTSEA_BASE_URL" in str(refusal(answer({}, 302)))
+    assert "Nothing was ordered" in str(refusal(answer({}, 429), submitting=True))
+    assert "ordered" not in str(refusal(answer({}, 429)))
+
+
+@pytest.mark.parametrize(
+    ("value", "pause_s"),
+    [
+        (None, None),
+        ("0", 0.0),
+        ("120", 120.0),
+        (" 7 ", 7.0),
+        ("999999999", 999_999_999.0),
+        ("Mon, 18 May 2026 09:01:00 GMT", 60.0),
+        ("Mon, 18 May 2026 09:01:00", 60.0),
+        ("Mon, 18 May 2026 11:01:00 +0200", 60.0),
+        ("Monday, 18-May-26 09:01:00 GMT", 60.0),
+        ("Mon May 18 09:01:00 2026", 60.0),
+        ("Mon, 18 May 2026 08:00:00 GMT", 0.0),
+        ("", None),
+        ("soon", None),
+        ("-5", None),
+        ("1.5", None),
+        ("1e3", None),
+        ("٣", None),
+        ("12345678901", None),
+        ("Mon, 99 May 2026 09:01:00 GMT", None),
+        ("Mon, 18 May 2026 99:01:00 GMT", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(value: str | None, pause_s: float | None) -> None:
+    """Both forms of HTTP are read; a date in the past is no pause, nonsense is none."""
+    assert retry_after(value, now=NOW) == pause_s
+
+
+def test_rate_limited_carries_the_pause_in_seconds() -> None:
+    """The header is found whatever the case of its name."""
+    error = refusal(answer({}, 429, Retry_After="17"))
+    assert isinstance(error, RateLimited)
+    assert error.retry_after_s == 17.0
+
+
+def test_rate_limited_carries_the_pause_of_a_date() -> None:
+    """A date is counted from now: one long gone asks for no pause, one to come for some."""
+    past = refusal(answer({}, 429, Retry_After="Thu, 01 Jan 1998 00:00:00 GMT"))
+    assert isinstance(past, RateLimited) and past.retry_after_s == 0.0
+    then = datetime.now(UTC) + timedelta(days=1)
+    coming = refusal(answer({}, 429, Retry_After=f"{then:%a, %d %b %Y %H:%M:%S} GMT"))
+    assert isinstance(coming, RateLimited) and coming.retry_after_s
+
+
+def test_rate_limited_without_a_pause() -> None:
+    """The header may be missing, or nonsense."""
+    for error in (refusal(answer({}, 429)), refusal(answer({}, 429, Retry_After="later"))):
+        assert isinstance(error, RateLimited)
+        assert error.retry_after_s is None
+
+
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        ({"credits": 10000}, 10000),
+        ({"credits": 0}, 0),
+        ({"credits": 0.5}, 0.5),
+        ({"credits": -3}, -3),
+        ({"data": {"credits": 7}}, 7),
+        ({"credits": None, "data": {"credits": 7}}, 7),
+        ({"credits": 5, "currency": None}, 5),
+    ],
+)
+def test_credits(body: dict[str, Any], left: float) -> None:
+    """The number is read, also one level down."""
+    assert read_credits(answer(body)) == left
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"credits": None}, {"credits": True}, {"data": []}, {"data": {}}, [], None, 3]
+)
+def test_no_number_of_credits(body: Any) -> None:
+    """An answer without a number is told as such, not as zero credits."""
+    with pytest.raises(HubUnavailable, match="without a number"):
+        read_credits(answer(body))
+
+
+def test_uncertain_says_where_to_look() -> None:
+    """The user learns why, and that nothing is sent twice."""
+    error = uncertain("the connection was cut.", status_code=None)
+    assert "the connection was cut. It is not sent again" in str(error)
+    assert "`%mountsea credits`" in str(error)
+    assert error.status_code is None
