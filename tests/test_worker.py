@@ -315,16 +315,16 @@ def test_an_interrupt_from_elsewhere_gives_the_thread_back(
     worker: Worker, interrupt: Callable[[], None]
 ) -> None:
     """A blocked cell ends with KeyboardInterrupt, after the coroutine's finally clauses."""
-    started, log = threading.Event(), list[str]()
+    waiting, log = threading.Event(), list[str]()
 
-    def interrupt_when_started() -> None:
-        if started.wait(PATIENCE_S):
+    def interrupt_when_waiting() -> None:
+        if waiting.wait(PATIENCE_S):
             interrupt()
 
-    timer = threading.Timer(0, interrupt_when_started)
+    timer = threading.Timer(0, interrupt_when_waiting)
     timer.start()
     with pytest.raises(KeyboardInterrupt):
-        worker.run(hold(started, log))
+        worker.run(hold(threading.Event(), log), tick=waiting.set)
     assert log == ["cleaned up"]
     timer.join(PATIENCE_S)
     assert worker.run(answer()) == 42
