@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import shlex
+import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .display import ending_line, final_line, show
 from .errors import InvalidRequest, MountseaError, plain
+from .events import Event, Notice
 from .handle import Generation
 from .options import CellOptions, spell_option
 from .progress import NoLine, ProgressLine, TextLine, WidgetLine
@@ -111,8 +113,15 @@ def run_shown(
     shell.user_ns["_mountsea"] = generation
     line = _line(shell, generation, quiet)
     ending = ending_line(generation, "interrupted")
+    notices: list[str] = []
+
+    def watch(event: Event) -> None:
+        line.take(event)
+        if isinstance(event, Notice):
+            notices.append(event.text)
+
     try:
-        work = CURRENT.generate(generation, settings, timeout_s=timeout_s, watch=line.take)
+        work = CURRENT.generate(generation, settings, timeout_s=timeout_s, watch=watch)
         _run(work, runner, line.tick)
         ending = final_line(generation)
     except KeyboardInterrupt:
@@ -123,6 +132,8 @@ def run_shown(
         raise
     finally:
         line.finish(ending.html, ending.text)
+        for notice in notices:
+            print(f"mountsea: {notice}", file=sys.stderr)
     if not quiet and _in_kernel(shell):
         show(generation)
 

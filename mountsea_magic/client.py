@@ -15,7 +15,7 @@ import httpx
 
 from . import __version__
 from .errors import ConfigurationError, HubUnavailable
-from .pictures import MAX_BYTES, BadPicture
+from .pictures import MAX_BYTES, BadPicture, TooLarge
 from .protocol import (
     SUBMIT_PATH,
     TASK_PATH,
@@ -169,11 +169,14 @@ class HubClient:
                     f"The picture's host answered {response.status_code}.",
                     status_code=response.status_code,
                 )
+            declared = response.headers.get("content-length", "")
+            if declared.isdecimal() and int(declared) > MAX_BYTES:
+                raise TooLarge(f"its host declares {declared} bytes, more than {MAX_BYTES}")
             received = 0
             async for chunk in response.aiter_bytes():
                 received += len(chunk)
                 if received > MAX_BYTES:
-                    raise BadPicture(f"it is larger than {MAX_BYTES} bytes")
+                    raise TooLarge(f"it is larger than {MAX_BYTES} bytes")
                 yield chunk
 
     async def _exchange(
@@ -260,7 +263,7 @@ def _inline_bytes(source: PictureSource) -> bytes:
         if not head.lower().endswith(";base64"):
             return unquote_to_bytes(text)[: MAX_BYTES + 1]
     if len(text) > MAX_BYTES * 4 // 3 + 4:
-        raise BadPicture(f"it is larger than {MAX_BYTES} bytes")
+        raise TooLarge(f"it is larger than {MAX_BYTES} bytes")
     try:
         return base64.b64decode(re.sub(r"\s", "", text), validate=True)
     except (binascii.Error, ValueError) as error:

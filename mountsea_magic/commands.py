@@ -46,6 +46,11 @@ def run_command(shell: InteractiveShell, line: str, defaults: Defaults) -> None:
     if set(words[1:]) & {"-h", "--help"}:
         print(parsers[name].format_help())
         return
+    if name == "login" and words[1:]:
+        raise InvalidRequest(
+            "%mountsea login takes nothing on its line, where a key would be saved in the "
+            "notebook: run it alone, and it asks for the key."
+        )
     given = parsers[name].parse_words(words[1:])
     if name == "demo":
         print(_demo(given.state, given.if_no_key, given.fail))

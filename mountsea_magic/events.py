@@ -61,4 +61,15 @@ class Completed:
     elapsed_s: float
 
 
-Event = Submitted | Waiting | Downloading | Completed
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that the user should know, and that stops nothing.
+
+    Attributes:
+        text: One sentence.
+    """
+
+    text: str
+
+
+Event = Submitted | Waiting | Downloading | Completed | Notice

@@ -23,10 +23,11 @@ from .errors import (
     plain,
     resume_hint,
 )
-from .events import Completed, Downloading, Event, Submitted, Waiting
-from .pictures import BadPicture, Picture, check, file_stem, part_file, settle
+from .events import Completed, Event, Submitted, Waiting
+from .fetching import Fetching
+from .pictures import file_stem
 from .polling import ProportionalSchedule, Schedule
-from .protocol import PictureSource, TaskState
+from .protocol import TaskState
 from .request import ImageRequest
 
 DEFAULT_TIMEOUT_S = 600.0
@@ -126,21 +127,11 @@ async def follow(
         )
     token = hashlib.sha256(task_id.encode()).hexdigest()[:8]
     stem = file_stem(prompt, token, datetime.now())
-    total = len(state.sources)
-    yield Downloading(0, total)
-    downloads = [
-        asyncio.ensure_future(_fetch(client, source, folder, f"{stem}-{number}", task_id))
-        for number, source in enumerate(state.sources, start=1)
-    ]
-    try:
-        for done, download in enumerate(asyncio.as_completed(downloads), start=1):
-            await download
-            yield Downloading(done, total)
-    finally:
-        for unfinished in downloads:
-            unfinished.cancel()
-        await asyncio.gather(*downloads, return_exceptions=True)
-    pictures = tuple(download.result() for download in downloads)
+    fetching = Fetching(client, task_id, state.sources, folder, stem)
+    async with aclosing(fetching.all()) as steps:
+        async for step in steps:
+            yield step
+    pictures = fetching.pictures
     elapsed_s = waited_s if newborn or state.elapsed_ms is None else state.elapsed_ms / 1000
     yield Completed(pictures, state.description, elapsed_s)
 
@@ -191,31 +182,3 @@ async def _look(
         f"it completes. Fetch it later: {resume_hint(task_id)}.{trouble}",
         task_id=task_id,
     )
-
-
-async def _fetch(
-    client: HubClient, source: PictureSource, folder: Path, stem: str, task_id: str
-) -> Picture:
-    """A file gets its final name only when it is whole, checked and on disk."""
-    hint = f"The task is complete and kept at the Hub: {resume_hint(task_id)}."
-    try:
-        part = part_file(folder)
-        try:
-            await client.download(source, part)
-            is_inline = source.url is None or source.url[:5].lower() == "data:"
-            picture = await asyncio.to_thread(check, part, url=None if is_inline else source.url)
-            path = settle(part, folder, stem, picture.format)
-        finally:
-            part.unlink(missing_ok=True)
-    except HubUnavailable as error:
-        raise DownloadFailed(f"{error} {hint}", task_id=task_id) from error.__cause__
-    except BadPicture as error:
-        raise DownloadFailed(
-            f"The picture is not usable: {error}. {hint}", task_id=task_id
-        ) from None
-    except OSError as error:
-        reason = plain(error.strerror or error)
-        raise DownloadFailed(
-            f"The picture could not be written to {folder}: {reason}. {hint}", task_id=task_id
-        ) from error
-    return Picture(path, picture.format, picture.width, picture.height, picture.url)

@@ -63,7 +63,7 @@ class Generation:
             self.status = event.status
         elif isinstance(event, Downloading):
             self.status = "downloading"
-        else:
+        elif isinstance(event, Completed):
             self._complete(event)
 
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:

@@ -6,6 +6,7 @@ import io
 import os
 import re
 import secrets
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,9 +30,16 @@ PREVIEW_BYTES = 140_000
 FORMATS = ("png", "jpeg", "webp")
 """The formats that the Hub documents; nothing else is decoded."""
 
+_STRICTLY = threading.Lock()
+"""Pillow's leniency is one switch for the whole process: one check at a time may turn it."""
+
 
 class BadPicture(ValueError):
     """The bytes are not a whole picture of a known format within the limits."""
+
+
+class TooLarge(BadPicture):
+    """The picture is over a limit: fetching it again would not make it smaller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,20 +148,21 @@ def check(path: Path, *, url: str | None = None) -> Picture:
         raise BadPicture("it is no PNG, JPEG or WebP file")
     from PIL import Image, ImageFile
 
-    # a notebook may have set this to True for pictures of its own; then half a JPEG would pass
-    lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
-    try:
-        with Image.open(path, formats=[found]) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise BadPicture(f"{width}×{height} is more than {MAX_PIXELS} pixels")
-            image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, BadPicture):
-            raise
-        raise BadPicture(f"it does not decode: {plain(error, limit=80)}") from error
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = lenient
+    with _STRICTLY:
+        # a notebook may have set this to True for its own pictures; then half a JPEG would pass
+        lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+        try:
+            with Image.open(path, formats=[found]) as image:
+                width, height = image.size
+                if width * height > MAX_PIXELS:
+                    raise TooLarge(f"{width}×{height} is more than {MAX_PIXELS} pixels")
+                image.load()
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            if isinstance(error, BadPicture):
+                raise
+            raise BadPicture(f"it does not decode: {plain(error, limit=80)}") from error
+        finally:
+            ImageFile.LOAD_TRUNCATED_IMAGES = lenient
     return Picture(path, found, width, height, url)
 
 

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from .errors import plain
-from .events import Completed, Downloading, Event, Submitted, Waiting
+from .events import Completed, Downloading, Event, Notice, Submitted, Waiting
 
 if TYPE_CHECKING:
     from IPython.display import DisplayHandle
@@ -65,7 +65,8 @@ class _Progress:
         """Keep the newest event; a single assignment is safe between threads."""
         if isinstance(event, Submitted):
             self.task_id = event.task_id
-        self.event = event
+        if not isinstance(event, Notice):
+            self.event = event
 
     def fraction(self) -> float:
         """How far the bar is."""

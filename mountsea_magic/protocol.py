@@ -100,8 +100,8 @@ def read_task(answer: Answer) -> TaskState:
         raise HubUnavailable("The Hub's address answered with something that is not the Hub's.")
     said = body.get("status")
     status = plain(said, limit=40).lower() if isinstance(said, str) and said else "unknown"
-    data = body.get("data") if body.get("data") is not None else body.get("output")
-    sources = _sources(data)
+    sources = _sources(body.get("data")) or _sources(body.get("output"))
+    data = body.get("data") or body.get("output")
     error = reason(body)
     ready = body.get("ready") is True
     succeeded = status in SUCCEEDED or (
@@ -142,6 +142,8 @@ def read_credits(answer: Answer) -> float:
 
 def _milliseconds(value: Any) -> int | None:
     """JSON as Python reads it has infinities, which no int has."""
+    if isinstance(value, bool):
+        return None
     if isinstance(value, (int, float)) and math.isfinite(value) and value >= 0:
         return int(value)
     return None

@@ -22,10 +22,10 @@ from .errors import (
     plain,
 )
 
-ACCEPTED = frozenset({200, 201, 202})
-"""The statuses of an answer that is none of a refusal (documented: 200; the others neighbours')."""
+ACCEPTED = range(200, 300)
+"""The statuses of an answer that is no refusal (documented: 200; neighbours: 201 and 202)."""
 
-_MONEY = re.compile(r"credit|balance|quota|insufficient|payment", re.IGNORECASE)
+_MONEY = re.compile(r"credit|balance|quota|payment|funds", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def refusal(answer: Answer, *, submitting: bool = False) -> MountseaError:
     """Say what a refusal means, as an error that names the cure.
 
     Args:
-        answer: An answer whose status is none of 200, 201, 202.
+        answer: An answer whose status is not `ACCEPTED`.
         submitting: Whether it answers an order; then a 5xx leaves open if the order was taken.
 
     Example:
@@ -64,7 +64,7 @@ def refusal(answer: Answer, *, submitting: bool = False) -> MountseaError:
         'InsufficientCredits'
     """
     status, said = answer.status, reason(answer.body)
-    tail = f": {said}" if said else "."
+    tail = f": {said.rstrip('.')}." if said else "."
     if status == 401 or (status == 403 and not _MONEY.search(said)):
         return AuthenticationError(
             f"The Hub does not accept the key ({status}){tail} Give another: `%mountsea login`.",
@@ -110,7 +110,7 @@ def retry_after(value: str | None, *, now: datetime) -> float | None:
         return float(value)
     try:
         then = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     then = then if then.tzinfo else then.replace(tzinfo=UTC)
     return max(0.0, (then - now).total_seconds())
@@ -157,7 +157,7 @@ def reason(body: Any) -> str:
     return ""
 
 
-def _words(place: Any) -> str:
+def _words(place: Any, depth: int = 4) -> str:
     """A reason may be text, a list of texts, or a list of {loc, msg} (never its `input`)."""
     if isinstance(place, str):
         return plain(place)
@@ -168,6 +168,6 @@ def _words(place: Any) -> str:
             return ""
         at = ".".join(map(str, where)) + ": " if isinstance(where, list) and where else ""
         return plain(at + message)
-    if isinstance(place, list):
-        return plain("; ".join(filter(None, map(_words, place[:5]))))
+    if isinstance(place, list) and depth > 0:
+        return plain("; ".join(filter(None, (_words(item, depth - 1) for item in place[:5]))))
     return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import warnings
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 from .catalog import nearest
 from .errors import Interrupted, InvalidRequest, MountseaError, TaskFailed, resume_hint
-from .events import Event
+from .events import Event, Notice
 from .generation import DEFAULT_TIMEOUT_S, follow, order
 from .handle import Generation
 from .request import DEFAULT_MODEL, ImageRequest, build_request
@@ -108,6 +109,8 @@ class Session:
                     generation.take(event)
                     if watch is not None:
                         watch(event)
+                    elif isinstance(event, Notice):
+                        warnings.warn(event.text, RuntimeWarning, stacklevel=2)
         except MountseaError as error:
             generation.error = error
             if _has_ended(generation, error):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,7 +148,7 @@ def read_settings(
     named = _address(base_url or environ.get("MOUNTSEA_BASE_URL", "").strip() or DEFAULT_BASE_URL)
     credits_url = environ.get("MOUNTSEA_CREDITS_URL", "").strip() or None
     if credits_url is not None:
-        credits_url = _address(credits_url, name="MOUNTSEA_CREDITS_URL")
+        _address(credits_url, name="MOUNTSEA_CREDITS_URL")
     elif named == DEFAULT_BASE_URL:
         credits_url = DEFAULT_CREDITS_URL
     chosen = demo or environ.get("MOUNTSEA_DEMO", "").strip() or None
@@ -163,7 +164,7 @@ def read_settings(
 def _address(text: str, *, name: str = "MOUNTSEA_BASE_URL") -> str:
     """A mistyped address must be refused here, before the key is sent to it."""
     text = text.strip()
-    if text == DEMO_URL:
+    if text == DEMO_URL and name == "MOUNTSEA_BASE_URL":
         return text
     try:
         parts = urlsplit(text)
@@ -171,8 +172,7 @@ def _address(text: str, *, name: str = "MOUNTSEA_BASE_URL") -> str:
             parts.scheme in ("http", "https")
             and bool(parts.hostname)
             and parts.username is None
-            and not parts.query
-            and not parts.fragment
+            and not re.search(r"[\s?#\x00-\x1f]", text)
             and (parts.port is None or parts.port > 0)
         )
     except ValueError:

@@ -48,9 +48,12 @@ def render(prompt: str, names: Mapping[str, Any]) -> str:
     if "{{" not in prompt:
         return prompt
     from jinja2 import TemplateSyntaxError, UndefinedError
+    from jinja2.nodes import Name
 
     cause: BaseException
     try:
+        if any(name.name == "self" for name in _environment().parse(prompt).find_all(Name)):
+            raise UndefinedError("'self' means the template itself")
         return _environment().from_string(prompt).render(names)
     except TemplateSyntaxError as error:
         where, cause = f"line {error.lineno}: {plain(error.message or 'it does not parse')}", error

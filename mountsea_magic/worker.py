@@ -31,12 +31,16 @@ class Job(Generic[T]):
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> None:
-        """Start the coroutine in a copy of the caller's context, so that output finds its cell."""
+        """Start nothing yet: whoever holds the job can cancel it before and while it starts."""
         self.outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
         self._loop = loop
         self._work = work
         self._task: asyncio.Task[T] | None = None
-        loop.call_soon_threadsafe(self._start, context=contextvars.copy_context())
+        self._cancelled = False
+
+    def launch(self) -> None:
+        """Start the coroutine in a copy of the caller's context, so that output finds its cell."""
+        self._loop.call_soon_threadsafe(self._start, context=contextvars.copy_context())
 
     def cancel(self) -> None:
         """Ask the coroutine to stop; `outcome` says when it has."""
@@ -44,17 +48,31 @@ class Job(Generic[T]):
 
     def _start(self) -> None:
         """Runs on the loop thread, where alone a task can be made."""
-        self._task = self._loop.create_task(self._work)
-        self._task.add_done_callback(self._finish)
+        if not self._cancelled:
+            self._task = self._loop.create_task(self._contained())
+            self._task.add_done_callback(self._finish)
 
     def _cancel(self) -> None:
-        """Runs on the loop thread, after `_start`, since callbacks keep their order."""
+        """Runs on the loop thread; a job that has not started by then never will."""
         if self._task is not None:
             self._task.cancel()
+        elif not self._cancelled:
+            self._cancelled = True
+            self._work.close()
+            self.outcome.cancel()
+            self.outcome.set_running_or_notify_cancel()
+
+    async def _contained(self) -> T:
+        """An exit would end the loop thread, and with it every later cell."""
+        try:
+            return await self._work
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise RuntimeError("a coroutine on the loop thread tried to end it") from error
 
     def _finish(self, task: asyncio.Task[T]) -> None:
         """Hand the outcome over; a cancelled task has none but its cancellation."""
         if task.cancelled():
+            self._work.close()  # it may have been cancelled before its first step
             self.outcome.cancel()
             self.outcome.set_running_or_notify_cancel()
         elif (error := task.exception()) is not None:
@@ -81,7 +99,9 @@ class Worker:
 
     def start(self, work: Coroutine[Any, Any, T]) -> Job[T]:
         """Start a coroutine on the loop thread and return at once."""
-        return Job(self._running_loop(), work)
+        job = Job(self._running_loop(), work)
+        job.launch()
+        return job
 
     def run(self, work: Coroutine[Any, Any, T], *, tick: Callable[[], None] | None = None) -> T:
         """Run a coroutine to its end while this thread waits.
@@ -98,8 +118,9 @@ class Worker:
                 and its `finally` clauses have run.
             Exception: What the coroutine raises.
         """
-        job = self.start(work)
+        job = Job(self._running_loop(), work)
         try:
+            job.launch()
             while True:
                 concurrent.futures.wait([job.outcome], timeout=TICK_S)
                 if job.outcome.done():
@@ -125,10 +146,10 @@ class Worker:
         """Threads do not survive a fork, so the process's id is part of the question."""
         with self._lock:
             if self._loop is None or self._pid != os.getpid():
-                self._loop, self._pid = asyncio.new_event_loop(), os.getpid()
-                threading.Thread(
-                    target=self._loop.run_forever, name="mountsea-loop", daemon=True
-                ).start()
+                loop = asyncio.new_event_loop()
+                threading.Thread(target=loop.run_forever, name="mountsea-loop", daemon=True).start()
+                # an interrupt before this line leaves an idle loop, not one that nobody runs
+                self._loop, self._pid = loop, os.getpid()
             return self._loop
 
 

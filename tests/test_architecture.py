@@ -23,7 +23,7 @@ FLOORS = [
     {"request"},
     {"refusals"},
     {"protocol", "polling", "worker", "pictures", "templating", "options"},
-    *({room} for room in ("events", "client", "generation", "progress", "display")),
+    *({room} for room in ("events", "client", "fetching", "generation", "progress", "display")),
     *({room} for room in ("handle", "session", "cell", "commands", "magic")),
 ]
 BELOW = {room: set().union(*FLOORS[:n]) for n, floor in enumerate(FLOORS) for room in floor}

@@ -37,7 +37,7 @@ from mountsea_magic.errors import (
     TaskFailed,
     WaitTimeout,
 )
-from mountsea_magic.events import Completed, Downloading, Event, Submitted, Waiting
+from mountsea_magic.events import Completed, Downloading, Event, Notice, Submitted, Waiting
 from mountsea_magic.generation import follow, order
 from mountsea_magic.request import ImageRequest, build_request
 from mountsea_magic.settings import Secret
@@ -480,7 +480,7 @@ def test_a_picture_that_cannot_be_had_leaves_no_file(
 
 def test_what_could_not_be_had_is_had_by_resuming(tmp_path: Path) -> None:
     """After a broken download the same task gives the same picture, with no second order."""
-    with StandInHub(downloads=[RESET], images=[picture("jpeg")]) as hub:
+    with StandInHub(downloads=[RESET] * 4, images=[picture("jpeg")]) as hub:
         with pytest.raises(DownloadFailed) as caught:
             ordered(hub, tmp_path)
         assert caught.value.task_id is not None
@@ -503,15 +503,43 @@ def test_one_bad_picture_of_several_leaves_no_part(tmp_path: Path) -> None:
         assert path.read_bytes() in images[:3]
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    """A full or wrong disk is the user's to mend: the picture waits at the Hub meanwhile."""
+def test_a_folder_that_cannot_be_written_loses_nothing(tmp_path: Path) -> None:
+    """The picture is kept in a temporary folder, and the notice names both folders."""
     blocked = tmp_path / "a file"
     blocked.write_text("mine")
-    with StandInHub() as hub, pytest.raises(DownloadFailed, match="a file") as caught:
-        ordered(hub, blocked)
-    assert caught.value.task_id == "hub-0001"
-    assert "`%mountsea resume hub-0001`" in str(caught.value)
+    with StandInHub() as hub:
+        events = ordered(hub, blocked)
+    (notice,) = (event.text for event in events if isinstance(event, Notice))
+    (kept,) = completed(events).pictures
+    assert kept.bytes == picture()
+    assert str(blocked) in notice and str(kept.path.parent) in notice
     assert blocked.read_text() == "mine"
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_expired_addresses_are_asked_for_anew(tmp_path: Path, status: int) -> None:
+    """A URL that is too old leads to one more look at the task, and to the picture."""
+    with StandInHub(downloads=[Reply(status, b"expired")]) as hub:
+        assert completed(ordered(hub, tmp_path)).pictures[0].bytes == picture()
+        assert (len(hub.posts), len(hub.looks_seen), len(hub.downloads_seen)) == (1, 2, 2)
+
+
+def test_a_download_that_breaks_is_tried_again(tmp_path: Path) -> None:
+    """A reset and a cut body cost a second, not the picture."""
+    cut = Reply(200, picture()[:100], {"Content-Type": "image/png"})
+    with StandInHub(downloads=[RESET, cut]) as hub:
+        assert completed(ordered(hub, tmp_path)).pictures[0].bytes == picture()
+        assert (len(hub.posts), len(hub.downloads_seen)) == (1, 3)
+
+
+def test_a_download_declared_over_the_cap_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is too large stays too large."""
+    monkeypatch.setattr("mountsea_magic.client.MAX_BYTES", 10)
+    with StandInHub() as hub, pytest.raises(DownloadFailed, match="more than 10"):
+        ordered(hub, tmp_path)
+    assert len(hub.downloads_seen) == 1
 
 
 def test_the_same_task_twice_overwrites_nothing(tmp_path: Path) -> None:

@@ -131,6 +131,8 @@ def test_plain_cell_sends_only_the_prompt(hub: StandInHub, hub_kernel: Kernel) -
         ("%%mountsea\na {{ nobody }}", "'nobody' is undefined"),
         ("%%mountsea\na dog\n---\n\n", "Prompt 2"),
         ("%mountsea resumee x", "Did you mean resume?"),
+        (f"%mountsea login {KEY}", "saved in the notebook"),
+        ("%%mountsea\na {{ self }}", "'self'"),
     ],
 )
 def test_wrong_lines_send_nothing(
@@ -140,7 +142,7 @@ def test_wrong_lines_send_nothing(
     run = shared_kernel.run(cell)
     assert run.status == "error" and run.error == "InvalidRequest"
     assert says in run.said and len(run.traceback) == 1
-    assert not run.images()
+    assert KEY not in run.said and not run.images()
 
 
 @pytest.fixture(scope="module")

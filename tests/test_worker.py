@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from mountsea_magic import worker as room
-from mountsea_magic.worker import Worker
+from mountsea_magic.worker import Job, Worker
 
 PATIENCE_S = 20.0
 """How long a test waits for what must come; nothing is measured by it."""
@@ -472,3 +472,37 @@ def test_run_nested_runs_on_the_loop_that_is_there() -> None:
     )
     assert done.stderr == ""
     assert done.stdout == "[42, True, 'no dogs', 'ticked', 'no loop']\n"
+
+
+def test_a_coroutine_that_exits_does_not_take_the_loop_along() -> None:
+    """SystemExit becomes an error of that job alone; the next one runs."""
+
+    async def leave() -> None:
+        raise SystemExit(3)
+
+    async def stay() -> int:
+        return 42
+
+    worker = Worker()
+    with pytest.raises(RuntimeError) as caught:
+        worker.run(leave())
+    assert isinstance(caught.value.__cause__, SystemExit)
+    assert worker.run(stay()) == 42
+
+
+def test_a_job_cancelled_before_it_is_launched_never_runs() -> None:
+    """An interrupt may come between making a job and starting it: nothing is left behind."""
+    ran: list[int] = []
+
+    async def work() -> None:
+        ran.append(1)
+
+    worker = Worker()
+    worker.run(asyncio.sleep(0))
+    job = Job(worker._running_loop(), work())
+    job.cancel()
+    job.launch()
+    assert not concurrent.futures.wait([job.outcome], timeout=10).not_done
+    worker.run(asyncio.sleep(0))
+    assert job.outcome.cancelled()
+    assert ran == []

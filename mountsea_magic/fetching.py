@@ -1,0 +1,158 @@
+"""Fetching: the pictures of a completed task come to disk, whole and checked, or it is said why."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .client import HubClient
+from .errors import DownloadFailed, HubUnavailable, MountseaError, plain, resume_hint
+from .events import Downloading, Notice
+from .pictures import BadPicture, Picture, TooLarge, check, part_file, settle
+from .protocol import PictureSource
+
+PAUSES_S = (0.3, 0.9, 1.8)
+"""The pauses before a download is tried again, in seconds: a few times, within seconds."""
+
+EXPIRED = frozenset({403, 404, 410})
+"""What a picture's host says once a URL is too old: the task gives a fresh one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    """Why a picture is not there; returned, since raised it would drag signed URLs along."""
+
+    said: str
+    final: bool = False
+    expired: bool = False
+    cause: BaseException | None = None
+
+
+class Fetching:
+    """The downloads of one task.
+
+    Attributes:
+        folder: Where the originals go; a temporary one, if that can't be written to.
+        pictures: The originals in the Hub's order, once all are there.
+
+    Example:
+        >>> async def bring(client: HubClient, sources: tuple[PictureSource, ...]) -> None:
+        ...     fetching = Fetching(client, "hub-1", sources, Path("originals"), "dog")
+        ...     async for step in fetching.all():
+        ...         print(step)
+    """
+
+    def __init__(
+        self,
+        client: HubClient,
+        task_id: str,
+        sources: tuple[PictureSource, ...],
+        folder: Path,
+        stem: str,
+    ) -> None:
+        """Fetch nothing yet.
+
+        Args:
+            client: The Hub.
+            task_id: The task, which is asked again for fresh URLs.
+            sources: Where its pictures are.
+            folder: Where the originals go.
+            stem: What their names begin with.
+        """
+        self.folder = folder
+        self.pictures: tuple[Picture, ...] = ()
+        self._client, self._task_id, self._stem = client, task_id, stem
+        self._sources = sources
+        self._age = 0
+        self._refreshing = asyncio.Lock()
+        self._notice: str | None = None
+
+    async def all(self) -> AsyncGenerator[Downloading | Notice, None]:
+        """Fetch all pictures at once.
+
+        Yields:
+            `Downloading` as they come, and a `Notice` if their folder could not take them.
+
+        Raises:
+            DownloadFailed: If one of them could not be had.
+        """
+        total = len(self._sources)
+        yield Downloading(0, total)
+        downloads = [asyncio.ensure_future(self._picture(number)) for number in range(total)]
+        try:
+            for done, download in enumerate(asyncio.as_completed(downloads), start=1):
+                await download
+                yield Downloading(done, total)
+        finally:
+            for unfinished in downloads:
+                unfinished.cancel()
+            await asyncio.gather(*downloads, return_exceptions=True)
+        if self._notice is not None:
+            yield Notice(self._notice)
+        self.pictures = tuple(download.result() for download in downloads)
+
+    async def _picture(self, number: int) -> Picture:
+        """Try a few times; what is over a limit is not tried again."""
+        trouble = _Trouble("")
+        for pause_s in (0.0, *PAUSES_S):
+            await asyncio.sleep(pause_s)
+            age = self._age
+            got = await self._try(self._sources[number], number)
+            if isinstance(got, Picture):
+                return got
+            trouble = got
+            if trouble.final:
+                break
+            if trouble.expired:
+                await self._refresh(age)
+        hint = f"The task is complete and kept at the Hub: {resume_hint(self._task_id)}."
+        raise DownloadFailed(f"{trouble.said} {hint}", task_id=self._task_id) from trouble.cause
+
+    async def _try(self, source: PictureSource, number: int) -> Picture | _Trouble:
+        """A file gets its final name only when it is whole, checked and on disk."""
+        inline = source.url is None or source.url[:5].lower() == "data:"
+        try:
+            part = part_file(self.folder)
+            try:
+                await self._client.download(source, part)
+                found = await asyncio.to_thread(check, part, url=None if inline else source.url)
+                path = settle(part, part.parent, f"{self._stem}-{number + 1}", found.format)
+            finally:
+                part.unlink(missing_ok=True)
+        except HubUnavailable as error:
+            expired = error.status_code in EXPIRED
+            return _Trouble(str(error), expired=expired, cause=error.__cause__)
+        except BadPicture as error:
+            final = inline or isinstance(error, TooLarge)
+            return _Trouble(f"The picture is not usable: {error}.", final=final)
+        except OSError as error:
+            reason = plain(error.strerror or error)
+            if self._notice is not None:
+                return _Trouble(f"The picture could not be written: {reason}.", final=True)
+            self._use_temporary(reason)
+            return await self._try(source, number)
+        return Picture(path, found.format, found.width, found.height, found.url)
+
+    def _use_temporary(self, reason: str) -> None:
+        """A full disk must not lose a picture that is paid for."""
+        kept = Path(tempfile.mkdtemp(prefix="mountsea-"))
+        self._notice = (
+            f"the folder {self.folder} can't take the originals ({reason}); they are in {kept}, "
+            "which does not last: save them elsewhere."
+        )
+        self.folder = kept
+
+    async def _refresh(self, age: int) -> None:
+        """Four expired URLs of one task need one look, not four."""
+        async with self._refreshing:
+            if self._age != age:
+                return
+            try:
+                state = await self._client.task(self._task_id)
+            except MountseaError:
+                return
+            if len(state.sources) == len(self._sources):
+                self._sources, self._age = state.sources, self._age + 1
