@@ -72,8 +72,7 @@ def run_cell(shell: InteractiveShell, options: CellOptions, cell: str, defaults:
     for generation in generations:
         generation.preview_px = defaults.preview if options.preview is None else options.preview
     if options.out is not None:
-        several = len(split_prompts(cell)) > 1
-        shell.user_ns[options.out] = generations if several else generations[0]
+        shell.user_ns[options.out] = generations if len(generations) > 1 else generations[0]
     for generation in generations:
         run_shown(
             shell,
@@ -112,7 +111,7 @@ def run_shown(
     """
     shell.user_ns["_mountsea"] = generation
     line = _line(shell, generation, quiet)
-    ending = ending_line(generation, "interrupted")
+    ending = ending_line(generation, "stopped by an unexpected error")
     notices: list[str] = []
 
     def watch(event: Event) -> None:

@@ -127,7 +127,7 @@ def _login() -> str:
     """`getpass`, since a widget's value would be saved in the notebook."""
     try:
         typed = getpass.getpass("Mountsea API key: ")
-    except (EOFError, RuntimeError, NotImplementedError) as error:
+    except (EOFError, RuntimeError) as error:
         raise ConfigurationError(
             "This front end can't ask for a key: set MOUNTSEA_API_KEY before the kernel starts."
         ) from error

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from .catalog import nearest
-from .errors import Interrupted, InvalidRequest, MountseaError, TaskFailed, resume_hint
+from .errors import Interrupted, InvalidRequest, MountseaError, TaskFailed, plain, resume_hint
 from .events import Event, Notice
 from .generation import DEFAULT_TIMEOUT_S, follow, order
 from .handle import Generation
@@ -245,8 +245,8 @@ def interrupted(generation: Generation) -> Interrupted:
     task_id = generation.task_id
     if task_id is not None:
         said = (
-            f"Stopped waiting. Task {task_id} goes on at the Hub, and is charged if it completes; "
-            f"fetch it with {resume_hint(task_id)}."
+            f"Stopped waiting. Task {plain(task_id)} goes on at the Hub, and is charged if it "
+            f"completes; fetch it with {resume_hint(task_id)}."
         )
     elif generation.status == "submitting":
         said = (
