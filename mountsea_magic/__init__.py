@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from .api import agenerate, generate
     from .errors import (
         AuthenticationError,
         ConfigurationError,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from .handle import Generation
     from .pictures import Picture
     from .request import ImageRequest
-    from .session import agenerate, generate
 
 __version__ = "0.1.0.dev0"
 
@@ -58,8 +58,8 @@ _ROOMS = {
     "Generation": "handle",
     "ImageRequest": "request",
     "Picture": "pictures",
-    "agenerate": "session",
-    "generate": "session",
+    "agenerate": "api",
+    "generate": "api",
 }
 
 

@@ -20,7 +20,7 @@ from .options import CellOptions, spell_option
 from .progress import NoLine, ProgressLine, TextLine, WidgetLine
 from .protocol import SUBMIT_PATH
 from .request import ImageRequest, build_request
-from .session import CURRENT, interrupted
+from .session import CURRENT
 from .settings import DEFAULT_BASE_URL, Settings
 from .templating import render, split_prompts
 from .worker import run_nested
@@ -67,6 +67,8 @@ def run_cell(shell: InteractiveShell, options: CellOptions, cell: str, defaults:
         print("\n\n".join(describe(request, settings) for request in requests))
         return
     settings.require_key()
+    for request in requests:
+        settings.refuse_key_in(request.canonical())
     copies = _folder(options.save)
     generations = [Generation(request, is_demo=settings.is_demo) for request in requests]
     for generation in generations:
@@ -81,6 +83,8 @@ def run_cell(shell: InteractiveShell, options: CellOptions, cell: str, defaults:
             timeout_s=defaults.timeout if options.timeout is None else options.timeout,
             runner=defaults.runner,
             quiet=options.quiet,
+            fresh=options.fresh,
+            cache=options.cache,
         )
         if copies is not None:
             _copy(generation, copies)
@@ -94,6 +98,8 @@ def run_shown(
     timeout_s: float,
     runner: str = "thread",
     quiet: bool = False,
+    fresh: bool = False,
+    cache: bool = False,
 ) -> None:
     """Run a generation under a live line, then show its pictures.
 
@@ -104,6 +110,8 @@ def run_shown(
         timeout_s: How long to wait, in seconds.
         runner: ``thread``, or ``nested`` for the kernel's own loop.
         quiet: Show nothing on success.
+        fresh: Never answer from the journal.
+        cache: Answer from the journal also without a seed.
 
     Raises:
         MountseaError: What went wrong.
@@ -120,12 +128,14 @@ def run_shown(
             notices.append(event.text)
 
     try:
-        work = CURRENT.generate(generation, settings, timeout_s=timeout_s, watch=watch)
+        work = CURRENT.generate(
+            generation, settings, timeout_s=timeout_s, watch=watch, fresh=fresh, cache=cache
+        )
         _run(work, runner, line.tick)
         ending = final_line(generation)
     except KeyboardInterrupt:
         ending = ending_line(generation, "interrupted")
-        raise interrupted(generation) from None
+        raise generation.interrupted() from None
     except MountseaError as error:
         ending = ending_line(generation, _in_words(error))
         raise
@@ -205,14 +215,14 @@ def _in_kernel(shell: InteractiveShell) -> bool:
 
 
 def _run(work: Coroutine[Any, Any, T], runner: str, tick: Callable[[], None]) -> T:
-    """Nesting needs a loop that runs, which a terminal has none of."""
+    """The work is on the loop thread either way; nesting needs a loop that runs to wait on."""
     if runner == "nested":
         try:
             asyncio.get_running_loop()
         except RuntimeError:
             pass
         else:
-            return run_nested(work, tick=tick)
+            return run_nested(CURRENT.worker.wait(work), tick=tick)
     return CURRENT.worker.run(work, tick=tick)
 
 

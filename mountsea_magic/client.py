@@ -1,21 +1,23 @@
-"""The client: the only room that speaks HTTP with the Hub and with the hosts of its pictures."""
+"""The client: the only room that speaks HTTP with the Hub; `delivery` does with picture hosts."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import re
-from collections.abc import AsyncGenerator, Generator
+import ssl
+from collections.abc import Generator
+from contextlib import aclosing
+from dataclasses import replace
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote
 
 import httpx
 
 from . import __version__
+from .delivery import Delivery, is_too_slow, without_request
 from .errors import ConfigurationError, HubUnavailable
-from .pictures import MAX_BYTES, BadPicture, TooLarge
+from .pictures import MAX_BYTES
 from .protocol import (
     SUBMIT_PATH,
     TASK_PATH,
@@ -25,15 +27,16 @@ from .protocol import (
     read_submission,
     read_task,
 )
+from .redaction import guard_logs
 from .refusals import Answer, uncertain
 from .request import ImageRequest
 from .settings import Secret
+from .stopwatch import Stopwatch
 
 CONNECT_S = 10.0
 SUBMIT_READ_S = 60.0
 """An order may take its time: giving up on its answer is what makes it uncertain."""
 READ_S = 30.0
-MAX_REDIRECTS = 3
 MAX_ANSWER_BYTES = 6 * MAX_BYTES
 """The largest JSON answer: four pictures as data URIs, in bytes."""
 
@@ -73,11 +76,22 @@ class HubClient:
         self._base_url = base_url
         self._key = key
         self._credits_url = credits_url
+        headers = {"User-Agent": f"mountsea-magic/{__version__}"}
+        timeout = httpx.Timeout(READ_S, connect=CONNECT_S)
+        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
         self._http = httpx.AsyncClient(
+            transport=transport, timeout=timeout, headers=headers, cookies=no_cookies
+        )
+        # A kept connection that the Hub closes just now would leave open if the order arrived.
+        self._orders = httpx.AsyncClient(
             transport=transport,
-            timeout=httpx.Timeout(READ_S, connect=CONNECT_S),
-            max_redirects=MAX_REDIRECTS,
-            headers={"User-Agent": f"mountsea-magic/{__version__}"},
+            timeout=httpx.Timeout(SUBMIT_READ_S, connect=CONNECT_S),
+            headers=headers,
+            cookies=no_cookies,
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
+        self._delivery = Delivery(
+            self._http, base_url if transport is None else None, hide=self._hidden
         )
 
     async def submit(self, request: ImageRequest) -> str:
@@ -91,9 +105,7 @@ class HubClient:
             SubmissionUncertain: If it may have arrived, but no answer says so.
             MountseaError: If the Hub refused it.
         """
-        answer = await self._exchange(
-            "POST", SUBMIT_PATH, json=request.body(), read_s=SUBMIT_READ_S
-        )
+        answer = await self._exchange("POST", SUBMIT_PATH, json=request.body(), http=self._orders)
         if isinstance(answer, Answer):
             return read_submission(answer)
         if isinstance(answer, _NEVER_ARRIVED):
@@ -107,7 +119,10 @@ class HubClient:
             HubUnavailable: If no answer of the Hub's came back; asking again is free.
             MountseaError: If the Hub refused to say.
         """
-        answer = await self._exchange("GET", TASK_PATH + quote(task_id, safe=""))
+        name = quote(task_id, safe="", errors="replace")
+        if name in (".", ".."):
+            name = name.replace(".", "%2E")  # else it would be a way up in the path
+        answer = await self._exchange("GET", TASK_PATH + name)
         if isinstance(answer, Answer):
             return read_task(answer)
         raise _unreachable(answer) from answer
@@ -139,45 +154,17 @@ class HubClient:
 
         Raises:
             BadPicture: If it is larger than `MAX_BYTES`, or its inline form can't be read.
-            HubUnavailable: If its host can't be reached or refuses; bears the status code.
+            HubUnavailable: If its host can't be reached, may not be asked, or refuses; bears the
+                status code.
             OSError: If the file can't be written.
         """
-        if source.url is None or source.url[:5].lower() == "data:":
-            part.write_bytes(await asyncio.to_thread(_inline_bytes, source))
-            return
-        failure: httpx.RequestError
-        try:
-            with part.open("wb") as file:
-                async for chunk in self._stream(source.url):
-                    file.write(chunk)
-            return
-        except (httpx.RequestError, httpx.InvalidURL, UnicodeError) as error:
-            failure = _without_request(error)
-        raise HubUnavailable(f"The picture's host did not deliver ({failure}).") from failure
+        with part.open("wb") as file:
+            await self._delivery.fetch(source, file)
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
-
-    async def _stream(self, url: str) -> AsyncGenerator[bytes, None]:
-        """Count while reading: what a host declares about a size need not be true."""
-        async with self._http.stream(
-            "GET", url, auth=None, follow_redirects=True, headers={"Accept-Encoding": "identity"}
-        ) as response:
-            if response.status_code != 200:
-                raise HubUnavailable(
-                    f"The picture's host answered {response.status_code}.",
-                    status_code=response.status_code,
-                )
-            declared = response.headers.get("content-length", "")
-            if declared.isdecimal() and int(declared) > MAX_BYTES:
-                raise TooLarge(f"its host declares {declared} bytes, more than {MAX_BYTES}")
-            received = 0
-            async for chunk in response.aiter_bytes():
-                received += len(chunk)
-                if received > MAX_BYTES:
-                    raise TooLarge(f"it is larger than {MAX_BYTES} bytes")
-                yield chunk
+        await self._orders.aclose()
 
     async def _exchange(
         self,
@@ -185,31 +172,43 @@ class HubClient:
         target: str,
         *,
         json: Any = None,
-        read_s: float = READ_S,
+        http: httpx.AsyncClient | None = None,
         auth: httpx.Auth | None = None,
     ) -> Answer | httpx.RequestError:
         """Return a failure instead of raising it: raised here, it would drag its frames along."""
+        guard_logs(self._hidden)
         url = target if target.startswith("http") else self._base_url + target
         try:
-            async with self._http.stream(
-                method,
-                url,
-                json=json,
-                auth=auth or _KeyAuth(self._key, "Authorization", "Bearer "),
-                timeout=httpx.Timeout(read_s, connect=CONNECT_S),
-            ) as response:
-                content = bytearray()
+            client = http or self._http
+            request = client.build_request(method, url, json=json)
+            key_auth = auth or _KeyAuth(self._key, "Authorization", "Bearer ")
+            patience_s = CONNECT_S + 1.1 * (client.timeout.read or 0)
+            async with asyncio.timeout(patience_s):
+                response = await client.send(request, auth=key_auth, stream=True)
+            async with aclosing(response), asyncio.timeout(patience_s if http else None):
+                content, watch = bytearray(), Stopwatch()
                 async for chunk in response.aiter_bytes():
                     content += chunk
                     if len(content) > MAX_ANSWER_BYTES:
                         return httpx.DecodingError("the answer is too large")
+                    # the answer to an order is awaited to the last: the task's id is in it
+                    if http is None and is_too_slow(len(content), watch.elapsed_s):
+                        return httpx.ReadTimeout("the answer trickles in too slowly")
+        except TimeoutError:
+            return httpx.ReadTimeout("no answer came")
+        except ssl.SSLError:
+            return httpx.ReadError("the encrypted connection broke")
         except httpx.RequestError as error:
-            return _without_request(error)
-        answer = Answer.read(response.status_code, response.headers, bytes(content))
+            return without_request(error)
+        pause = response.headers.get("retry-after", "")
+        answer = Answer.read(
+            response.status_code, {"retry-after": pause} if pause else {}, bytes(content)
+        )
         try:
-            return Answer(answer.status, answer.headers, self._blotted(answer.body))
+            body, text = self._blotted(answer.body), self._blotted(answer.text)
         except RecursionError:
-            return Answer(answer.status, answer.headers, None)
+            body, text = None, ""
+        return replace(answer, body=body, text=text)
 
     def _blotted(self, body: Any) -> Any:
         """A Hub that echoes the key in a message must not bring it to the screen."""
@@ -220,8 +219,12 @@ class HubClient:
         if isinstance(body, list):
             return [self._blotted(item) for item in body]
         if isinstance(body, dict):
-            return {name: self._blotted(value) for name, value in body.items()}
+            return {self._hidden(name): self._blotted(value) for name, value in body.items()}
         return body
+
+    def _hidden(self, text: str) -> str:
+        """Without the key."""
+        return self._key.hide_in(text) if self._key is not None else text
 
 
 class _KeyAuth(httpx.Auth):
@@ -237,34 +240,9 @@ class _KeyAuth(httpx.Auth):
         yield request
 
 
-def _without_request(
-    error: httpx.RequestError | httpx.InvalidURL | UnicodeError,
-) -> httpx.RequestError:
-    """A cause is worth keeping, but not its request, whose URL may be signed."""
-    message = re.sub(r"\?\S*", "?…", str(error))
-    if not isinstance(error, httpx.RequestError):
-        return httpx.UnsupportedProtocol(message)
-    return type(error)(message or type(error).__name__)
-
-
 def _unreachable(cause: httpx.RequestError) -> HubUnavailable:
     """One sentence for every way in which a network fails."""
     return HubUnavailable(
         f"The Hub could not be reached ({type(cause).__name__}: {cause}). "
         "Check the network and MOUNTSEA_BASE_URL, then run the cell again."
     )
-
-
-def _inline_bytes(source: PictureSource) -> bytes:
-    """With `sync_mode` the picture stands in the answer, as a data URI or bare base64."""
-    text = source.b64 or ""
-    if source.url is not None:
-        head, _, text = source.url.partition(",")
-        if not head.lower().endswith(";base64"):
-            return unquote_to_bytes(text)[: MAX_BYTES + 1]
-    if len(text) > MAX_BYTES * 4 // 3 + 4:
-        raise TooLarge(f"it is larger than {MAX_BYTES} bytes")
-    try:
-        return base64.b64decode(re.sub(r"\s", "", text), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise BadPicture("its base64 is damaged") from error

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from . import __version__
 from .catalog import nearest
-from .cell import Defaults, run_shown
+from .cell import Defaults
 from .errors import ConfigurationError, InvalidRequest, plain
-from .handle import Generation
+from .history import history, open_lines, resume, show_task
 from .options import command_parsers, split_line
 from .session import CURRENT
-from .settings import Secret
+from .settings import NO_KEY, Secret
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -46,24 +46,27 @@ def run_command(shell: InteractiveShell, line: str, defaults: Defaults) -> None:
     if set(words[1:]) & {"-h", "--help"}:
         print(parsers[name].format_help())
         return
-    if name == "login" and words[1:]:
+    if name == "login" and words[1:] not in ([], ["--save"]):
         raise InvalidRequest(
-            "%mountsea login takes nothing on its line, where a key would be saved in the "
-            "notebook: run it alone, and it asks for the key."
+            "%mountsea login takes nothing but --save on its line, where a key would be saved in "
+            "the notebook: run it alone, and it asks for the key."
         )
     given = parsers[name].parse_words(words[1:])
     if name == "demo":
         print(_demo(given.state, given.if_no_key, given.fail))
     elif name == "login":
-        print(_login())
+        print(_login(given.save))
     elif name == "logout":
-        CURRENT.login = None
-        print(f"Forgotten. {_key_line()}")
+        print(_logout())
     elif name == "credits":
         left = CURRENT.worker.run(CURRENT.credits(CURRENT.settings()))
         print(f"{left:,.10g} credits left{_demo_note()}.")
+    elif name == "history":
+        print(history(" ".join(given.text), given.count))
+    elif name == "show":
+        show_task(given.task_id, defaults)
     else:
-        _resume(shell, given.task_ids, defaults)
+        resume(shell, given.task_ids, defaults)
 
 
 def commands_help() -> str:
@@ -77,7 +80,6 @@ def commands_help() -> str:
 def status(defaults: Defaults) -> str:
     """Say where things stand: version, Hub, key's origin, default model, open tasks."""
     settings = CURRENT.settings()
-    open_tasks = [generation for generation in CURRENT.open if generation.task_id is not None]
     hub = "demo: (the embedded demo Hub)" if settings.is_demo else settings.base_url
     lines = [
         f"mountsea-magic {__version__}",
@@ -85,10 +87,10 @@ def status(defaults: Defaults) -> str:
         _key_line(),
         f"model: {defaults.model}",
         f"files: {settings.originals}",
-        f"open tasks: {len(open_tasks) or 'none'}",
+        *open_lines(),
     ]
-    lines += [f"  {plain(task.task_id)} {plain(task.status)}" for task in open_tasks]
-    return "\n".join(lines)
+    notes = CURRENT.journal(settings).trouble()
+    return "\n".join([*lines, *(f"Note: {said}." for said in notes)])
 
 
 def _key_line() -> str:
@@ -110,9 +112,9 @@ def _demo(state: str | None, if_no_key: bool, fault: str | None) -> str:
     if fault is not None and state is None and not if_no_key:
         if not CURRENT.settings().is_demo:
             raise InvalidRequest("--fail breaks the demo's network only: `%mountsea demo` first.")
-        return f"The demo's network: {CURRENT.break_demo(fault)}."
+        return f"The demo's network: {CURRENT.connections.break_demo(fault)}."
     if fault is not None:
-        CURRENT.break_demo(fault)
+        CURRENT.connections.break_demo(fault)
     CURRENT.demo = "if-no-key" if if_no_key else state or "on"
     settings = CURRENT.settings()
     if settings.is_demo:
@@ -123,7 +125,7 @@ def _demo(state: str | None, if_no_key: bool, fault: str | None) -> str:
     return f"The Hub is {settings.base_url}; key: {settings.key_source}."
 
 
-def _login() -> str:
+def _login(save: bool) -> str:
     """`getpass`, since a widget's value would be saved in the notebook."""
     try:
         typed = getpass.getpass("Mountsea API key: ")
@@ -131,8 +133,21 @@ def _login() -> str:
         raise ConfigurationError(
             "This front end can't ask for a key: set MOUNTSEA_API_KEY before the kernel starts."
         ) from error
+    if not Secret.fits(typed):
+        raise ConfigurationError(NO_KEY)
     CURRENT.login = Secret(typed)
-    return f"Kept in this kernel's memory. {_hub_line()}"
+    where = "this kernel's memory"
+    if save:
+        hub = CURRENT.real_hub()
+        where = f"{CURRENT.keys().save(hub, CURRENT.login)}, for {hub}"
+    return f"Kept in {where}. {_hub_line()}"
+
+
+def _logout() -> str:
+    """The environment is not ours to change, so it is said if a key is still there."""
+    CURRENT.login = None
+    CURRENT.keys().forget(CURRENT.real_hub())
+    return f"Forgotten. {_key_line()}"
 
 
 def _hub_line() -> str:
@@ -141,22 +156,3 @@ def _hub_line() -> str:
     if settings.is_demo:
         return "The demo Hub is still on: `%mountsea demo off` leads to the real one."
     return f"The Hub is {settings.base_url}."
-
-
-def _resume(shell: InteractiveShell, task_ids: list[str], defaults: Defaults) -> None:
-    """A task that this kernel knows is resumed with its request; any other by its id alone."""
-    known = {task.task_id: task for task in CURRENT.open if task.task_id is not None}
-    if not task_ids and not known:
-        print("There is no open task in this kernel: name one, `%mountsea resume TASK_ID`.")
-        return
-    settings = CURRENT.settings()
-    settings.require_key()
-    for task_id in task_ids or list(known):
-        generation = known.get(task_id)
-        if generation is None:
-            generation = Generation(None, task_id=task_id, is_demo=settings.is_demo)
-        else:
-            CURRENT.open.remove(generation)
-            generation.error = None
-        generation.preview_px = defaults.preview
-        run_shown(shell, generation, settings, timeout_s=defaults.timeout, runner=defaults.runner)

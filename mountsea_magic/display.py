@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .errors import plain
-from .pictures import Picture, preview
+from .pictures import Picture
+from .previews import preview
 from .progress import TEXT_ONLY
 from .request import ImageRequest
 
@@ -35,6 +36,7 @@ class Shown(Protocol):
     images: tuple[Picture, ...]
     elapsed_s: float | None
     is_demo: bool
+    from_journal: bool
     preview_px: int
 
     @property
@@ -56,6 +58,7 @@ def final_line(shown: Shown) -> FinalLine:
         size if len(shown.images) == 1 else f"{len(shown.images)} × {size}",
         f"{shown.elapsed_s:.1f} s" if shown.elapsed_s is not None else "",
         "demo Hub: drawn here, not by the model, nothing charged" if shown.is_demo else "",
+        "from the journal, nothing charged" if shown.from_journal else "",
     ]
     words = " · ".join(filter(None, facts))
     first, *others = (picture.path for picture in shown.images)

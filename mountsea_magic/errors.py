@@ -113,12 +113,16 @@ class RateLimited(MountseaError):
 
     Attributes:
         retry_after_s: The pause that the Hub asked for, in seconds, or None.
+        of_credits: Whether the Hub speaks of credits or a quota, which no pause brings back.
     """
 
-    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry_after_s: float | None = None, of_credits: bool = False
+    ) -> None:
         """Keep the pause beside the message."""
         super().__init__(message, status_code=429)
         self.retry_after_s = retry_after_s
+        self.of_credits = of_credits
 
 
 class HubUnavailable(MountseaError):
@@ -138,7 +142,16 @@ class WaitTimeout(MountseaError):
 
 
 class DownloadFailed(MountseaError):
-    """The task is complete, but its picture could not be had; it may have been charged."""
+    """The task is complete, but its picture could not be had; it may have been charged.
+
+    Attributes:
+        gone: Whether the Hub has no such picture any more, so that a resume is in vain.
+    """
+
+    def __init__(self, message: str, *, task_id: str | None = None, gone: bool = False) -> None:
+        """Keep whether it is gone beside the message."""
+        super().__init__(message, task_id=task_id)
+        self.gone = gone
 
 
 class Interrupted(_ShortInNotebook, KeyboardInterrupt):

@@ -8,6 +8,11 @@ from .pictures import Picture
 
 
 @dataclass(frozen=True, slots=True)
+class Submitting:
+    """The order is on its way: from here on it may be taken."""
+
+
+@dataclass(frozen=True, slots=True)
 class Submitted:
     """The Hub has taken the order.
 
@@ -53,12 +58,17 @@ class Completed:
     Attributes:
         pictures: The originals, in the Hub's order.
         description: What the model said beside them.
-        elapsed_s: Seconds from the submission, or by the Hub's clock for a resumed task.
+        elapsed_s: Seconds from the submission, or by the Hub's clock for a resumed task; None if
+            the journal does not know.
+        task_id: The task that made them.
+        from_journal: Whether they were paid for before: nothing was ordered.
     """
 
     pictures: tuple[Picture, ...]
     description: str
-    elapsed_s: float
+    elapsed_s: float | None
+    task_id: str | None = None
+    from_journal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,4 +82,4 @@ class Notice:
     text: str
 
 
-Event = Submitted | Waiting | Downloading | Completed | Notice
+Event = Submitting | Submitted | Waiting | Downloading | Completed | Notice

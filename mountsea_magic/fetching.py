@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .client import HubClient
@@ -13,9 +13,13 @@ from .errors import DownloadFailed, HubUnavailable, MountseaError, plain, resume
 from .events import Downloading, Notice
 from .pictures import BadPicture, Picture, TooLarge, check, part_file, settle
 from .protocol import PictureSource
+from .stopwatch import Stopwatch
 
 PAUSES_S = (0.3, 0.9, 1.8)
 """The pauses before a download is tried again, in seconds: a few times, within seconds."""
+
+LONGEST_S = 20.0
+"""After so many seconds no further try is begun: a host that stalls will stall again."""
 
 EXPIRED = frozenset({403, 404, 410})
 """What a picture's host says once a URL is too old: the task gives a fresh one."""
@@ -86,19 +90,27 @@ class Fetching:
             for done, download in enumerate(asyncio.as_completed(downloads), start=1):
                 await download
                 yield Downloading(done, total)
-        finally:
+        except BaseException:
             for unfinished in downloads:
                 unfinished.cancel()
-            await asyncio.gather(*downloads, return_exceptions=True)
+            # the next try fetches all of them again, and would put copies beside these
+            for got in await asyncio.gather(*downloads, return_exceptions=True):
+                if isinstance(got, Picture):
+                    got.path.unlink(missing_ok=True)
+            raise
         if self._notice is not None:
             yield Notice(self._notice)
         self.pictures = tuple(download.result() for download in downloads)
 
     async def _picture(self, number: int) -> Picture:
         """Try a few times; what is over a limit is not tried again."""
-        trouble = _Trouble("")
+        trouble, watch, age = _Trouble(""), Stopwatch(), self._age
         for pause_s in (0.0, *PAUSES_S):
+            if watch.elapsed_s > LONGEST_S:
+                break
             await asyncio.sleep(pause_s)
+            if trouble.expired:
+                await self._refresh(age)
             age = self._age
             got = await self._try(self._sources[number], number)
             if isinstance(got, Picture):
@@ -106,16 +118,16 @@ class Fetching:
             trouble = got
             if trouble.final:
                 break
-            if trouble.expired:
-                await self._refresh(age)
         hint = f"The task is complete and kept at the Hub: {resume_hint(self._task_id)}."
-        raise DownloadFailed(f"{trouble.said} {hint}", task_id=self._task_id) from trouble.cause
+        raise DownloadFailed(
+            f"{trouble.said} {hint}", task_id=self._task_id, gone=trouble.expired
+        ) from trouble.cause
 
     async def _try(self, source: PictureSource, number: int) -> Picture | _Trouble:
         """A file gets its final name only when it is whole, checked and on disk."""
-        inline = source.url is None or source.url[:5].lower() == "data:"
+        inline, folder = source.is_inline, self.folder
         try:
-            part = part_file(self.folder)
+            part = part_file(folder)
             try:
                 await self._client.download(source, part)
                 found = await asyncio.to_thread(check, part, url=None if inline else source.url)
@@ -130,20 +142,26 @@ class Fetching:
             return _Trouble(f"The picture is not usable: {error}.", final=final)
         except OSError as error:
             reason = plain(error.strerror or error)
-            if self._notice is not None:
+            failed = folder == self.folder and (
+                self._notice is not None or not self._use_temporary(reason)
+            )
+            if failed:
                 return _Trouble(f"The picture could not be written: {reason}.", final=True)
-            self._use_temporary(reason)
             return await self._try(source, number)
-        return Picture(path, found.format, found.width, found.height, found.url)
+        return replace(found, path=path)
 
-    def _use_temporary(self, reason: str) -> None:
-        """A full disk must not lose a picture that is paid for."""
-        kept = Path(tempfile.mkdtemp(prefix="mountsea-"))
+    def _use_temporary(self, reason: str) -> bool:
+        """A full disk must not lose a picture that is paid for; whether there is room elsewhere."""
+        try:
+            kept = Path(tempfile.mkdtemp(prefix="mountsea-"))
+        except OSError:
+            return False
         self._notice = (
             f"the folder {self.folder} can't take the originals ({reason}); they are in {kept}, "
             "which does not last: save them elsewhere."
         )
         self.folder = kept
+        return True
 
     async def _refresh(self, age: int) -> None:
         """Four expired URLs of one task need one look, not four."""

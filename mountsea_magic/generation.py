@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import random
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
@@ -23,23 +23,29 @@ from .errors import (
     plain,
     resume_hint,
 )
-from .events import Completed, Event, Submitted, Waiting
+from .events import Completed, Event, Waiting
 from .fetching import Fetching
+from .journal import Record
+from .ordering import Flights, place
 from .pictures import file_stem
 from .polling import ProportionalSchedule, Schedule
-from .protocol import TaskState
+from .protocol import UNCHARGED, TaskState
+from .redaction import without_queries
 from .request import ImageRequest
+from .retrying import look_again
+from .stopwatch import Stopwatch
 
 DEFAULT_TIMEOUT_S = 600.0
-NEWBORN_S = 5.0
-"""A Hub of several machines may need this long, in seconds, until all of them know a new task."""
 
 
 async def order(
     client: HubClient,
     request: ImageRequest,
+    record: Record,
     folder: Path,
     *,
+    flights: Flights,
+    told: Callable[[str], None],
     timeout_s: float = DEFAULT_TIMEOUT_S,
     schedule: Schedule | None = None,
 ) -> AsyncGenerator[Event, None]:
@@ -48,27 +54,23 @@ async def order(
     Args:
         client: The Hub.
         request: What is ordered.
+        record: Its entry in the journal.
         folder: Where the originals go.
+        flights: What keeps the POST alive after an interrupt.
+        told: Called with the task's id as soon as it is known, also after an interrupt.
         timeout_s: How long to wait for the task, in seconds.
         schedule: When to look.
 
     Yields:
-        `Submitted`, then `Waiting` and `Downloading` any number of times, last `Completed`.
+        The events of `place`, then those of `follow`.
 
     Raises:
-        MountseaError: See `HubClient.submit` and `follow`.
+        MountseaError: See `place` and `follow`.
     """
-    task_id = await client.submit(request)
-    yield Submitted(task_id)
-    events = follow(
-        client,
-        task_id,
-        folder,
-        prompt=request.prompt,
-        newborn=True,
-        timeout_s=timeout_s,
-        schedule=schedule,
-    )
+    async with aclosing(place(client, request, record, flights, told)) as steps:
+        async for step in steps:
+            yield step
+    events = follow(client, record, folder, newborn=True, timeout_s=timeout_s, schedule=schedule)
     async with aclosing(events):
         async for event in events:
             yield event
@@ -76,10 +78,9 @@ async def order(
 
 async def follow(
     client: HubClient,
-    task_id: str,
+    record: Record,
     folder: Path,
     *,
-    prompt: str = "",
     newborn: bool = False,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     schedule: Schedule | None = None,
@@ -88,9 +89,8 @@ async def follow(
 
     Args:
         client: The Hub.
-        task_id: The task.
+        record: The task's entry in the journal, which learns of all that happens.
         folder: Where the originals go.
-        prompt: The prompt, for the names of the files.
         newborn: Whether it was submitted just now; else the first look is at once.
         timeout_s: How long to wait for the task, in seconds; downloads come on top.
         schedule: When to look.
@@ -104,52 +104,92 @@ async def follow(
         DownloadFailed: If its pictures could not be had.
         MountseaError: If the Hub refused to say.
     """
-    started = time.monotonic()
-    looks = _look(client, task_id, newborn, timeout_s, schedule or ProportionalSchedule())
-    async with aclosing(looks):
-        async for state in looks:
-            if not state.ended:
-                yield Waiting(state.status, time.monotonic() - started)
-    waited_s = time.monotonic() - started
+    task_id = record.entry.task_id
+    if task_id is None:
+        raise ValueError("only a task with an id can be followed")
+    watch = Stopwatch()
+    try:
+        age_s = _age_s(record, newborn)
+        looks = _look(client, task_id, age_s, timeout_s, schedule or ProportionalSchedule())
+        async with aclosing(looks):
+            async for state in looks:
+                await record.note(state=state.status)
+                if not state.ended:
+                    yield Waiting(state.status, watch.elapsed_s)
+        waited_s = watch.elapsed_s
+        if not state.succeeded or not state.sources:
+            raise _pictureless(task_id, state)
+        token = hashlib.sha256(task_id.encode("utf-8", "replace")).hexdigest()[:8]
+        stem = file_stem(record.entry.prompt, token, datetime.now())
+        fetching = Fetching(client, task_id, state.sources, folder, stem)
+        async with aclosing(fetching.all()) as steps:
+            async for step in steps:
+                yield step
+    except MountseaError as error:
+        mistyped = error.status_code == 404 and not record.entry.model
+        if not mistyped:
+            state_now = _state_after(error, record.entry.state, newborn)
+            await record.note(state=state_now, error=str(error))
+        raise
+    elapsed_s = waited_s if newborn or state.elapsed_ms is None else state.elapsed_ms / 1000
+    await record.note(
+        files=fetching.pictures, elapsed_s=elapsed_s, description=state.description, error=""
+    )
+    yield Completed(fetching.pictures, state.description, elapsed_s, task_id)
+
+
+def _age_s(record: Record, newborn: bool) -> float | None:
+    """How old a task is, where it may be too new to be known; a mistyped id gets no grace."""
+    if newborn:
+        return 0.0
+    was_seen = record.entry.model == "" or record.entry.files
+    return None if was_seen else max(1e-3, time.time() - record.entry.created)
+
+
+def _pictureless(task_id: str, state: TaskState) -> MountseaError:
+    """An end without a picture: free if it failed, but not if it is said to be complete."""
     if not state.succeeded:
         reason = state.error.rstrip(".") or "the Hub gave no reason"
-        raise TaskFailed(
+        return TaskFailed(
             f"The task ended as {state.status}: {reason}. "
             f"Nothing was charged. Task {plain(task_id)}.",
             task_id=task_id,
         )
-    if not state.sources:
-        said = plain(state.description or state.error or "nothing more")
-        raise DownloadFailed(
-            f"The task is {state.status}, but there is no picture in its answer; it may have been "
-            f"charged. The Hub said: {said}. Ask again: {resume_hint(task_id)}.",
-            task_id=task_id,
-        )
-    token = hashlib.sha256(task_id.encode()).hexdigest()[:8]
-    stem = file_stem(prompt, token, datetime.now())
-    fetching = Fetching(client, task_id, state.sources, folder, stem)
-    async with aclosing(fetching.all()) as steps:
-        async for step in steps:
-            yield step
-    pictures = fetching.pictures
-    elapsed_s = waited_s if newborn or state.elapsed_ms is None else state.elapsed_ms / 1000
-    yield Completed(pictures, state.description, elapsed_s)
+    said = plain(without_queries(state.description or state.error or "nothing more"))
+    return DownloadFailed(
+        f"The task is {state.status}, but there is no picture in its answer; it may have been "
+        f"charged. The Hub said: {said}. Ask again: {resume_hint(task_id)}.",
+        task_id=task_id,
+        gone=True,
+    )
+
+
+def _state_after(error: MountseaError, state: str, newborn: bool) -> str:
+    """A failed task is closed whatever the Hub calls it, and so is one that it has forgotten."""
+    if isinstance(error, TaskFailed):
+        return state if state in UNCHARGED else "failed"
+    return "forgotten" if error.status_code == 404 and not newborn else state
 
 
 async def _look(
-    client: HubClient, task_id: str, newborn: bool, timeout_s: float, schedule: Schedule
+    client: HubClient,
+    task_id: str,
+    age_s: float | None,
+    timeout_s: float,
+    schedule: Schedule,
 ) -> AsyncGenerator[TaskState, None]:
     """Yield every state that the Hub tells until one is final, never past the deadline."""
-    started = time.monotonic()
+    watch = Stopwatch()
+    newborn = age_s == 0.0
     pause_s = schedule.interval_s(0.0, chance=random.random()) if newborn else 0.0
     trouble = ""
     while True:
-        left_s = timeout_s - (time.monotonic() - started)
+        left_s = timeout_s - watch.elapsed_s
         if pause_s >= left_s:
             await asyncio.sleep(max(0.0, left_s))
             break
         await asyncio.sleep(pause_s)
-        waited_s = time.monotonic() - started
+        waited_s = watch.elapsed_s
         asked_pause_s = 0.0
         try:
             async with asyncio.timeout(timeout_s - waited_s):
@@ -157,8 +197,7 @@ async def _look(
         except TimeoutError:
             break
         except (HubUnavailable, RateLimited, InvalidRequest) as error:
-            unborn = newborn and error.status_code == 404 and waited_s < NEWBORN_S
-            if isinstance(error, InvalidRequest) and not unborn:
+            if not look_again(error, age_s=None if age_s is None else age_s + waited_s):
                 if newborn or error.status_code != 404:
                     raise error.concerning(task_id) from None
                 raise InvalidRequest(
@@ -175,7 +214,7 @@ async def _look(
             yield state
             if state.ended:
                 return
-        waited_s = time.monotonic() - started
+        waited_s = watch.elapsed_s
         pause_s = max(schedule.interval_s(waited_s, chance=random.random()), asked_pause_s)
     raise WaitTimeout(
         f"The task was not ready within {timeout_s:g} s; it goes on at the Hub and is charged if "

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import overload
 
-from .errors import MountseaError
-from .events import Completed, Downloading, Event, Submitted, Waiting
+from .errors import Interrupted, MountseaError, plain, resume_hint
+from .events import Completed, Downloading, Event, Submitted, Submitting, Waiting
 from .pictures import Picture, copy_into
 from .request import ImageRequest
 
@@ -19,12 +19,14 @@ class Generation:
     Attributes:
         request: What was ordered, or None for a task that was resumed by its id alone.
         task_id: The task's id, or None before the Hub has taken the order.
-        status: ``new``, ``submitting``, the Hub's own word, ``downloading``, or ``completed``.
+        status: ``new``, ``submitting``, the Hub's own word, ``downloading``, ``completed``,
+            ``failed``, or ``uncertain``.
         images: The pictures, in the Hub's order; none before it is completed.
         elapsed_s: Seconds from the submission until it was ready, or None.
         description: What the model said beside the pictures.
         error: What ended it, where something did.
         is_demo: Whether the demo Hub drew its pictures.
+        from_journal: Whether they were paid for before: nothing was ordered for them.
 
     Example:
         >>> dog = Generation(None, task_id="hub-1")
@@ -44,6 +46,7 @@ class Generation:
         self.description = ""
         self.error: BaseException | None = None
         self.is_demo = is_demo
+        self.from_journal = False
         self.preview_px = 768
 
     @property
@@ -57,14 +60,41 @@ class Generation:
         Args:
             event: The newest event.
         """
-        if isinstance(event, Submitted):
-            self.task_id, self.status = event.task_id, "submitted"
+        if isinstance(event, Submitting):
+            self.status = "submitting"
+        elif isinstance(event, Submitted):
+            self.learn_task(event.task_id)
         elif isinstance(event, Waiting):
             self.status = event.status
         elif isinstance(event, Downloading):
             self.status = "downloading"
         elif isinstance(event, Completed):
             self._complete(event)
+
+    def learn_task(self, task_id: str) -> None:
+        """Learn the task's id, be it after the wait was interrupted.
+
+        Args:
+            task_id: The id that the Hub gave.
+        """
+        self.task_id, self.status = task_id, "submitted"
+
+    def interrupted(self) -> Interrupted:
+        """Return the error of an interrupted wait: what goes on, and how to get at it."""
+        if self.task_id is not None:
+            said = (
+                f"Stopped waiting. Task {plain(self.task_id)} goes on at the Hub, and is charged "
+                f"if it completes; fetch it with {resume_hint(self.task_id)}."
+            )
+        elif self.status == "submitting":
+            said = (
+                "Stopped waiting. The order is on its way, and is charged if it completes; its "
+                "task will be in `%mountsea history`, fetch it with `%mountsea resume`."
+            )
+        else:
+            said = "Stopped before anything was ordered."
+        self.error = Interrupted(said, task_id=self.task_id)
+        return self.error
 
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Copy the originals into a folder, under names that sort; overwrites nothing.
@@ -91,6 +121,8 @@ class Generation:
         self.images = event.pictures
         self.description = event.description
         self.elapsed_s = event.elapsed_s
+        self.from_journal = event.from_journal
+        self.task_id = event.task_id or self.task_id
         self.status = "completed"
 
     def _ipython_display_(self) -> None:

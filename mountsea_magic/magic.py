@@ -79,7 +79,7 @@ class MountseaMagics(Magics):
         from .session import CURRENT
 
         CURRENT.base_url = self.base_url or None
-        CURRENT.demo_seconds = self.demo_seconds
+        CURRENT.connections.demo_seconds = self.demo_seconds
         return Defaults(self.model, self.preview, self.timeout, self.runner)
 
 

@@ -41,6 +41,7 @@ class CellOptions:
         preview: The longest side of the previews in pixels, or None for the default.
         timeout: How long to wait in seconds, or None for the default.
         fresh: Never answer from the journal.
+        cache: Answer from the journal also without a seed.
         quiet: Show nothing on success.
         dry_run: Show the request, send nothing.
         raw: No templating.
@@ -54,6 +55,7 @@ class CellOptions:
     preview: int | None
     timeout: float | None
     fresh: bool
+    cache: bool
     quiet: bool
     dry_run: bool
     raw: bool
@@ -142,7 +144,11 @@ def cell_parser() -> LineParser:
         help="the preview's longest side (default: 768; 0 shows the original)",
     )
     add("--timeout", type=float, metavar="S", help="stop waiting after S seconds (default: 600)")
-    add("--fresh", action="store_true", help="never answer from the journal")
+    journal = parser.add_mutually_exclusive_group()
+    journal.add_argument("--fresh", action="store_true", help="never answer from the journal")
+    journal.add_argument(
+        "--cache", action="store_true", help="answer from the journal also without a seed"
+    )
     add("-q", "--quiet", action="store_true", help="show nothing on success")
     add("--dry-run", action="store_true", help="show the exact request, send nothing")
     add("--raw", action="store_true", help="take the prompt as it is: no {{ }}")
@@ -187,6 +193,7 @@ def parse_cell_line(line: str) -> CellOptions:
         given.preview,
         given.timeout,
         given.fresh,
+        given.cache,
         given.quiet,
         given.dry_run,
         given.raw,
@@ -216,12 +223,21 @@ def command_parsers() -> Mapping[str, LineParser]:
     demo.add_argument("state", nargs="?", choices=["on", "off"], help="on if left out")
     demo.add_argument("--if-no-key", action="store_true", help="only until there is a key")
     demo.add_argument("--fail", metavar="MODE", help="break the demo's network; none mends it")
+    login = parser("login", "ask for a key, and keep it in this kernel's memory")
+    login.add_argument("--save", action="store_true", help="in the system keyring or a 0600 file")
+    history = parser("history", "list the newest orders of all kernels")
+    history.add_argument("-n", dest="count", type=int, default=20, metavar="N", help="how many")
+    history.add_argument("text", nargs="*", metavar="TEXT", help="what prompt, id or state holds")
+    show = parser("show", "show what is known of a task, and its pictures")
+    show.add_argument("task_id", metavar="TASK_ID")
     resume = parser("resume", "fetch the pictures of tasks that were ordered before")
     resume.add_argument("task_ids", nargs="*", metavar="TASK_ID", help="none: all that are open")
     return {
         "demo": demo,
-        "login": parser("login", "ask for a key, and keep it in this kernel's memory"),
-        "logout": parser("logout", "forget the key of login"),
+        "login": login,
+        "logout": parser("logout", "forget the key of login, wherever it is kept"),
         "credits": parser("credits", "show how many credits are left"),
+        "history": history,
+        "show": show,
         "resume": resume,
     }

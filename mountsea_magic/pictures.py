@@ -1,13 +1,15 @@
-"""Pictures: bytes become a checked file of ours, and a file becomes a small preview."""
+"""Pictures: bytes become a checked file of ours, whole and within limits."""
 
 from __future__ import annotations
 
-import io
+import hashlib
 import os
 import re
 import secrets
 import threading
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,9 +25,6 @@ MAX_BYTES = 64 * 1024 * 1024
 
 MAX_PIXELS = 64 * 1024 * 1024
 """The largest picture that is decoded, in pixels; the largest documented one has 17 million."""
-
-PREVIEW_BYTES = 140_000
-"""The largest preview, in bytes; base64 makes a third more of it in the notebook."""
 
 FORMATS = ("png", "jpeg", "webp")
 """The formats that the Hub documents; nothing else is decoded."""
@@ -51,6 +50,7 @@ class Picture:
         format: ``png``, ``jpeg`` or ``webp``.
         width: In pixels.
         height: In pixels.
+        sha256: The digest of the file, in hexadecimal digits.
         url: Where it came from, or None if it came within the answer. Such URLs expire.
     """
 
@@ -58,6 +58,7 @@ class Picture:
     format: str
     width: int
     height: int
+    sha256: str
     url: str | None = None
 
     @property
@@ -79,6 +80,13 @@ class Picture:
         """The picture's media type."""
         return f"image/{self.format}"
 
+    def is_intact(self) -> bool:
+        """Whether the file is still there, byte for byte."""
+        try:
+            return _digest(self.path) == self.sha256
+        except OSError:
+            return False
+
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Copy the original to a path, or into a folder that exists; overwrites nothing.
 
@@ -97,23 +105,6 @@ class Picture:
 
     def __repr__(self) -> str:
         return f"Picture({str(self.path)!r}, {self.width}×{self.height})"
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What is shown of a picture in a notebook.
-
-    Attributes:
-        mimetype: Such as ``image/jpeg``.
-        data: The encoded picture.
-        width: In pixels.
-        height: In pixels.
-    """
-
-    mimetype: str
-    data: bytes
-    width: int
-    height: int
 
 
 def sniff(head: bytes) -> str | None:
@@ -143,27 +134,54 @@ def check(path: Path, *, url: str | None = None) -> Picture:
         BadPicture: If it is not a whole picture of a known format within the limits.
     """
     with path.open("rb") as file:
-        found = sniff(file.read(12))
+        head, size = file.read(12), path.stat().st_size
+        file.seek(max(0, size - 65_536))
+        tail = file.read()
+    found = sniff(head)
     if found is None:
         raise BadPicture("it is no PNG, JPEG or WebP file")
+    # Pillow does not miss the last bytes, and they were paid for
+    ends = {"png": b"IEND\xaeB`\x82", "jpeg": b"\xff\xd9"}
+    if ends.get(found, b"") not in tail or (
+        found == "webp" and size < 8 + int.from_bytes(head[4:8], "little")
+    ):
+        raise BadPicture("its end is missing")
     from PIL import Image, ImageFile
 
     with _STRICTLY:
         # a notebook may have set this to True for its own pictures; then half a JPEG would pass
         lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
         try:
-            with Image.open(path, formats=[found]) as image:
+            with _without_bomb_warning(), Image.open(path, formats=[found]) as image:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     raise TooLarge(f"{width}×{height} is more than {MAX_PIXELS} pixels")
                 image.load()
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except Image.DecompressionBombError as error:
+            raise TooLarge("it has more pixels than Pillow allows") from error
+        except (OSError, SyntaxError, ValueError) as error:
             if isinstance(error, BadPicture):
                 raise
             raise BadPicture(f"it does not decode: {plain(error, limit=80)}") from error
         finally:
             ImageFile.LOAD_TRUNCATED_IMAGES = lenient
-    return Picture(path, found, width, height, url)
+    return Picture(path, found, width, height, _digest(path), url)
+
+
+@contextmanager
+def _without_bomb_warning() -> Iterator[None]:
+    """Our own limit is told as our own error; called under the lock, as filters are global."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield
+
+
+def _digest(path: Path) -> str:
+    """What tells whether a file is the one that was received."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def part_file(folder: Path) -> Path:
@@ -239,41 +257,3 @@ def copy_into(picture: Picture, folder: Path) -> Path:
         return settle(part, folder, picture.path.stem, picture.format)
     finally:
         part.unlink(missing_ok=True)
-
-
-def preview(picture: Picture, longest_px: int) -> Preview:
-    """Make what is shown of a picture: small enough for a notebook that is kept in git.
-
-    Quality gives way first, then size, until the preview is under `PREVIEW_BYTES`.
-
-    Args:
-        picture: The original.
-        longest_px: The preview's longest side is at most this, in pixels; 0 means the original.
-    """
-    original = picture.bytes
-    fits = max(picture.width, picture.height) <= longest_px and len(original) <= PREVIEW_BYTES
-    if longest_px == 0 or (fits and picture.format != "webp"):
-        return Preview(picture.mimetype, original, picture.width, picture.height)
-    from PIL import ImageOps
-
-    image = ImageOps.exif_transpose(picture.pil)
-    seen_through = "A" in image.getbands() or "transparency" in image.info
-    image = image.convert("RGBA" if seen_through else "RGB")
-    image.thumbnail((longest_px, longest_px))
-    while True:
-        for data in _encodings(image, seen_through):
-            if len(data) <= PREVIEW_BYTES or max(image.size) <= 64:
-                mimetype = "image/png" if seen_through else "image/jpeg"
-                return Preview(mimetype, data, image.width, image.height)
-        image.thumbnail((int(image.width * 0.85), int(image.height * 0.85)))
-
-
-def _encodings(image: Image, seen_through: bool) -> Iterator[bytes]:
-    """Quality gives way step by step, but PNG, needed for transparency, has none to give."""
-    for quality in (0,) if seen_through else (85, 75, 65, 55):
-        buffer = io.BytesIO()
-        if seen_through:
-            image.save(buffer, "PNG", optimize=True)
-        else:
-            image.save(buffer, "JPEG", quality=quality, optimize=True)
-        yield buffer.getvalue()

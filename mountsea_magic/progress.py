@@ -79,7 +79,7 @@ class _Progress:
     def words(self) -> str:
         """Label, status, elapsed seconds, task id; as plain text."""
         event = self.event
-        status = "submitting"
+        status = "submitting"  # also what no event and `Submitting` mean
         if isinstance(event, Submitted):
             status = "submitted"
         elif isinstance(event, Waiting):

@@ -6,12 +6,12 @@ tolerated: other names of a field, other words for a status, null fields, unknow
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from typing import Any
 
 from .errors import HubUnavailable, plain
+from .redaction import without_queries
 from .refusals import ACCEPTED, Answer, reason, refusal, uncertain
 
 SUBMIT_PATH = "/hub/v1/image"
@@ -31,6 +31,14 @@ class PictureSource:
 
     url: str | None
     b64: str | None = None
+
+    @property
+    def is_inline(self) -> bool:
+        """Whether the picture stands in the answer itself."""
+        return self.url is None or self.url[:5].lower() == "data:"
+
+    def __repr__(self) -> str:
+        return f"PictureSource({'inline' if self.is_inline else without_queries(self.url or '')!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +152,7 @@ def _milliseconds(value: Any) -> int | None:
     """JSON as Python reads it has infinities, which no int has."""
     if isinstance(value, bool):
         return None
-    if isinstance(value, (int, float)) and math.isfinite(value) and value >= 0:
+    if isinstance(value, (int, float)) and 0 <= value < 1e15:
         return int(value)
     return None
 

@@ -21,11 +21,12 @@ from .errors import (
     SubmissionUncertain,
     plain,
 )
+from .redaction import without_queries
 
 ACCEPTED = range(200, 300)
 """The statuses of an answer that is no refusal (documented: 200; neighbours: 201 and 202)."""
 
-_MONEY = re.compile(r"credit|balance|quota|payment|funds", re.IGNORECASE)
+_MONEY = re.compile(r"(credits?|balance|quotas?|payment|billing|funds?)(?![a-z])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +37,22 @@ class Answer:
         status: The HTTP status code.
         headers: The headers, by lower-case names.
         body: The decoded JSON, or None where the body is none.
+        text: The beginning of a body that is no JSON.
     """
 
     status: int
     headers: Mapping[str, str]
     body: Any
+    text: str = ""
 
     @classmethod
     def read(cls, status: int, headers: Mapping[str, str], content: bytes) -> Answer:
         """Decode an answer; a body that is no JSON is a body of None."""
+        lower = {name.lower(): value for name, value in headers.items()}
         try:
-            body = json.loads(content)
+            return cls(status, lower, json.loads(content))
         except (ValueError, RecursionError):
-            body = None
-        return cls(status, {name.lower(): value for name, value in headers.items()}, body)
+            return cls(status, lower, None, content[:2000].decode("utf-8", "replace"))
 
 
 def refusal(answer: Answer, *, submitting: bool = False) -> MountseaError:
@@ -65,7 +68,8 @@ def refusal(answer: Answer, *, submitting: bool = False) -> MountseaError:
     """
     status, said = answer.status, reason(answer.body)
     tail = f": {said.rstrip('.')}." if said else "."
-    if status == 401 or (status == 403 and not _MONEY.search(said)):
+    of_credits = _speaks_of_money(answer.body)
+    if status == 401 or (status == 403 and not of_credits):
         return AuthenticationError(
             f"The Hub does not accept the key ({status}){tail} Give another: `%mountsea login`.",
             status_code=status,
@@ -76,12 +80,7 @@ def refusal(answer: Answer, *, submitting: bool = False) -> MountseaError:
             status_code=status,
         )
     if status == 429:
-        return RateLimited(
-            f"The Hub asks for patience (429){tail} Nothing was ordered; run the cell again later."
-            if submitting
-            else f"The Hub asks for patience (429){tail}",
-            retry_after_s=retry_after(answer.headers.get("retry-after"), now=datetime.now(UTC)),
-        )
+        return _rate_limited(answer, tail, submitting)
     if 300 <= status < 400:
         return ConfigurationError(
             f"The Hub's address answered with a redirect ({status}): check MOUNTSEA_BASE_URL.",
@@ -92,6 +91,23 @@ def refusal(answer: Answer, *, submitting: bool = False) -> MountseaError:
             return uncertain(f"it answered {status}{tail}", status_code=status)
         return HubUnavailable(f"The Hub answered {status}{tail}", status_code=status)
     return InvalidRequest(f"The Hub refused the request ({status}){tail}", status_code=status)
+
+
+def _rate_limited(answer: Answer, tail: str, submitting: bool) -> RateLimited:
+    """The one refusal after which an order may go out again, unless it is about money."""
+    pause_s = retry_after(answer.headers.get("retry-after"), now=datetime.now(UTC))
+    of_credits = _speaks_of_money(answer.body) or _speaks_of_money(answer.text)
+    when = f"in {pause_s:.0f} s" if pause_s else "later"
+    if of_credits:
+        cure = " See `%mountsea credits`."
+    else:
+        cure = f" Run the cell again {when}." if submitting else ""
+    ordered = " Nothing was ordered." if submitting else ""
+    return RateLimited(
+        f"The Hub asks for patience (429){tail}{ordered}{cure}",
+        retry_after_s=pause_s,
+        of_credits=of_credits,
+    )
 
 
 def retry_after(value: str | None, *, now: datetime) -> float | None:
@@ -157,17 +173,28 @@ def reason(body: Any) -> str:
     return ""
 
 
+def _speaks_of_money(body: Any, depth: int = 4) -> bool:
+    """Look at every word of a refusal but the input that it echoes, and no proxy's page."""
+    if isinstance(body, str):
+        return "<" not in body and _MONEY.search(body) is not None
+    if depth == 0:
+        return False
+    if isinstance(body, dict):
+        body = [value for name, value in body.items() if name not in ("input", "prompt")]
+    return isinstance(body, list) and any(_speaks_of_money(item, depth - 1) for item in body)
+
+
 def _words(place: Any, depth: int = 4) -> str:
     """A reason may be text, a list of texts, or a list of {loc, msg} (never its `input`)."""
     if isinstance(place, str):
-        return plain(place)
+        return plain(without_queries(place))
     if isinstance(place, dict):
         where = place.get("loc")
         message = place.get("msg") or place.get("message")
         if not isinstance(message, str):
             return ""
         at = ".".join(map(str, where)) + ": " if isinstance(where, list) and where else ""
-        return plain(at + message)
+        return plain(without_queries(at + message))
     if isinstance(place, list) and depth > 0:
         return plain("; ".join(filter(None, (_words(item, depth - 1) for item in place[:5]))))
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import operator
 import re
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .catalog import Catalog, Model, bundled_catalog, nearest
 from .errors import InvalidRequest, plain
+from .redaction import without_queries
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -66,6 +68,22 @@ class ImageRequest:
         return json.dumps(
             self.body(), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
         )
+
+    def fingerprint(self) -> str:
+        """Return what two equal requests share: input pictures count by their content.
+
+        Example:
+            >>> build_request("a dog").fingerprint() == build_request("a dog").fingerprint()
+            True
+        """
+        return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+    def for_the_record(self) -> dict[str, Any]:
+        """Return the input as it may be written down: no picture's bytes, no signed address."""
+        return {
+            name: value if name == "prompt" else _recorded(value)
+            for name, value in self.input.items()
+        }
 
 
 def build_request(
@@ -145,6 +163,20 @@ def read_value(value: Any, schema: Mapping[str, Any] | None) -> Any:
             return json.loads(text)
         except ValueError:
             return value
+    return value
+
+
+def _recorded(value: Any) -> Any:
+    """A data URI becomes its digest, and an address loses the query that may open it."""
+    if isinstance(value, list):
+        return [_recorded(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _recorded(item) for name, item in value.items()}
+    if isinstance(value, str) and value.lstrip()[:5].lower() == "data:":
+        digest = hashlib.sha256(value.encode()).hexdigest()
+        return f"{value.partition(',')[0][:60]},sha256={digest}"
+    if isinstance(value, str) and re.match(r"(?i)\s*https?://", value):
+        return without_queries(re.sub(r"[?#].*", "?…", value, flags=re.DOTALL))
     return value
 
 

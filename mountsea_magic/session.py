@@ -1,29 +1,39 @@
-"""The session: what one process knows between two cells: login, demo, clients, open tasks."""
+"""The session: what one process knows between two cells: login, demo, open tasks, the journal."""
 
 from __future__ import annotations
 
-import asyncio
-import os
+import atexit
+import concurrent.futures
+import sys
 import warnings
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .catalog import nearest
-from .errors import Interrupted, InvalidRequest, MountseaError, TaskFailed, plain, resume_hint
+from .connections import Connections
+from .errors import (
+    ConfigurationError,
+    MountseaError,
+    SubmissionUncertain,
+    TaskFailed,
+    plain,
+)
 from .events import Event, Notice
-from .generation import DEFAULT_TIMEOUT_S, follow, order
 from .handle import Generation
-from .request import DEFAULT_MODEL, ImageRequest, build_request
-from .settings import Secret, Settings, read_settings
+from .keys import KeyStore
+from .settings import DEMO_URL, Secret, Settings, read_settings
 from .worker import Worker
 
 if TYPE_CHECKING:
-    from .client import HubClient
-    from .demo.network import DemoNetwork
+    from .entries import Entry
+    from .journal import Journal
+    from .ordering import Flights
 
-Loop = asyncio.AbstractEventLoop
+DEFAULT_TIMEOUT_S = 600.0
+EXIT_S = 3.0
+"""How long a process that ends waits for the answers to its orders, in seconds."""
 
 
 class Session:
@@ -32,27 +42,27 @@ class Session:
     Attributes:
         login: The key of ``%mountsea login``, in memory only.
         demo: What ``%mountsea demo`` said: ``on``, ``off``, ``if-no-key`` or None.
-        demo_seconds: How long a task of the demo Hub takes, in seconds.
-        demo_fault: Which of the demo network's faults is on.
         base_url: The Hub's address before the environment's, or None.
+        connections: The clients, and the demo's network.
         worker: The loop thread.
         open: The generations whose task may still be going on at the Hub.
 
     Example:
-        >>> Session().demo_fault
-        'none'
+        >>> Session().open
+        []
     """
 
     def __init__(self) -> None:
         """Start nothing yet."""
         self.login: Secret | None = None
         self.demo: str | None = None
-        self.demo_seconds = 6.0
-        self.demo_fault = "none"
         self.base_url: str | None = None
+        self.connections = Connections()
         self.worker = Worker()
         self.open: list[Generation] = []
-        self._clients: WeakKeyDictionary[Loop, dict[Settings, HubClient]] = WeakKeyDictionary()
+        self._journals: dict[Path, Journal] = {}
+        self._stores: dict[Path, KeyStore] = {}
+        self._flights: Flights | None = None
 
     def settings(self) -> Settings:
         """Read the settings as they are now.
@@ -60,25 +70,84 @@ class Session:
         Raises:
             ConfigurationError: If one of them makes no sense.
         """
-        return read_settings(os.environ, base_url=self.base_url, login=self.login, demo=self.demo)
+        return self._read(self.demo)
 
-    def break_demo(self, fault: str) -> str:
-        """Switch a fault of the demo's network on, or all off with ``none``.
+    def settings_for(self, hub: str) -> Settings:
+        """Return the settings for the Hub that has a task; a key goes to its own Hub only.
 
-        Returns:
-            What the fault does, in words.
+        Args:
+            hub: The base URL that the journal names, or ``demo:``.
 
         Raises:
-            InvalidRequest: If there is no such fault.
+            ConfigurationError: If the settings do not lead there; says how they would.
         """
-        from .demo.network import FAULTS
+        now = self.settings()
+        if now.base_url == hub:
+            return now
+        if hub == DEMO_URL:
+            return replace(now, base_url=DEMO_URL)
+        real = self._read("off")
+        if real.base_url == hub:
+            return real
+        raise ConfigurationError(
+            f"The task is at another Hub: set MOUNTSEA_BASE_URL to {plain(hub)}, or "
+            "`%config MountseaMagics.base_url`, to get at it."
+        )
 
-        if fault not in FAULTS:
-            raise InvalidRequest(
-                f"--fail {fault}: there is no such fault. {nearest(fault, FAULTS)}"
-            )
-        self.demo_fault = fault
-        return FAULTS[fault]
+    def journal(self, settings: Settings) -> Journal:
+        """Return the journal of the folder that the settings name."""
+        from .journal import Journal
+
+        return self._journals.setdefault(settings.journal, Journal(settings.journal))
+
+    def keys(self) -> KeyStore:
+        """Return what ``%mountsea login --save`` keeps keys in."""
+        return self._store(self.settings().home)
+
+    def real_hub(self) -> str:
+        """Return the address that a key is for, also while the demo Hub is on."""
+        return self._read("off").base_url
+
+    def recall(self, task_id: str) -> tuple[Generation, Settings]:
+        """Return the handle of a task that was submitted, and the settings of its Hub.
+
+        Args:
+            task_id: A task of this kernel, of the journal, or of anybody.
+
+        Raises:
+            ConfigurationError: If the task is at a Hub that the settings do not lead to.
+        """
+        settings = self.settings()
+        entry = self.journal(settings).find(task_id, hub=settings.base_url)
+        known = next((task for task in self.open if task.task_id == task_id), None)
+        if entry is not None:
+            try:
+                settings = self.settings_for(entry.hub)
+            except ConfigurationError:
+                if not entry.files:
+                    raise
+                # its pictures are here; that Hub is not asked, and gets no key
+                settings = replace(settings, base_url=entry.hub, key=None, key_source="none")
+        elif known is not None and known.is_demo:
+            settings = self.settings_for(DEMO_URL)
+        if known is not None:
+            return known, settings
+        request = entry.request if entry is not None else None
+        return Generation(request, task_id=task_id, is_demo=settings.is_demo), settings
+
+    def open_tasks(self) -> list[Entry]:
+        """Return what may still bring pictures: by the journal, and by this process's memory."""
+        from .entries import Entry
+
+        settings = self.settings()
+        entries = self.journal(settings).open_entries()
+        written = {entry.task_id for entry in entries}
+        for generation in self.open:
+            if generation.task_id is not None and generation.task_id not in written:
+                hub = DEMO_URL if generation.is_demo else settings.base_url
+                entry = Entry.begin(hub, generation.request, task_id=generation.task_id)
+                entries.append(replace(entry, state=generation.status))
+        return entries
 
     async def generate(
         self,
@@ -87,6 +156,8 @@ class Session:
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         watch: Callable[[Event], None] | None = None,
+        fresh: bool = False,
+        cache: bool = False,
     ) -> Generation:
         """Order what a handle asks for, or follow its task if it has one, to the pictures.
 
@@ -95,6 +166,8 @@ class Session:
             settings: Which Hub.
             timeout_s: How long to wait for the task, in seconds.
             watch: Told of every event too.
+            fresh: Never answer from the journal.
+            cache: Answer from the journal also without a seed.
 
         Returns:
             The handle.
@@ -102,22 +175,32 @@ class Session:
         Raises:
             MountseaError: What went wrong; also kept as the handle's ``error``.
         """
-        self.open.append(generation)
+        if generation not in self.open:
+            self.open.append(generation)
+        generation.error = None
+        resumed = generation.task_id is not None
+        journal, notices = self.journal(settings), list[str]()
         try:
-            async with aclosing(self._events(generation, settings, timeout_s)) as events:
+            work = self._events(generation, settings, timeout_s, fresh, cache)
+            async with aclosing(work) as events:
                 async for event in events:
                     generation.take(event)
-                    if watch is not None:
+                    if isinstance(event, Notice):
+                        notices.append(event.text)
+                    elif watch is not None:
                         watch(event)
-                    elif isinstance(event, Notice):
-                        warnings.warn(event.text, RuntimeWarning, stacklevel=2)
         except MountseaError as error:
             generation.error = error
-            if _has_ended(generation, error):
-                self.open.remove(generation)
-                generation.status = "failed"
+            if _has_ended(error, resumed):
+                uncertain = isinstance(error, SubmissionUncertain)
+                generation.status = "uncertain" if uncertain else "failed"
             raise
-        self.open.remove(generation)
+        finally:
+            # an order that is on its way when the cell is stopped tells its task later
+            ended = generation.status in ("completed", "failed", "uncertain", "new")
+            if ended and generation in self.open:
+                self.open.remove(generation)
+            _tell([*journal.trouble(), *notices], watch)
         return generation
 
     async def credits(self, settings: Settings) -> float:
@@ -126,148 +209,89 @@ class Session:
         Raises:
             MountseaError: If the endpoint is not known, not reached, or refuses.
         """
-        return await self._client(settings).credits()
+        return await self.connections.client(settings).credits()
+
+    @property
+    def orders_on_their_way(self) -> int:
+        """How many orders of this process are not answered yet."""
+        return self._flights.count if self._flights is not None else 0
+
+    async def landed(self) -> None:
+        """Wait for the answers to all orders that are on their way."""
+        if self._flights is not None:
+            await self._flights.landed()
 
     def _events(
-        self, generation: Generation, settings: Settings, timeout_s: float
+        self,
+        generation: Generation,
+        settings: Settings,
+        timeout_s: float,
+        fresh: bool,
+        cache: bool,
     ) -> AsyncGenerator[Event, None]:
         """A handle with a task is resumed: nothing is ordered a second time."""
-        client, folder = self._client(settings), settings.originals
-        if generation.task_id is not None:
-            prompt = generation.prompt
-            return follow(client, generation.task_id, folder, prompt=prompt, timeout_s=timeout_s)
-        if generation.request is None:
+        from .answering import Desk, answer, resume
+
+        desk = Desk(
+            settings.base_url,
+            lambda: self.connections.client(settings),
+            self.journal(settings),
+            self._in_flight(),
+            settings.originals,
+        )
+        request, task_id = generation.request, generation.task_id
+        if task_id is not None:
+            return resume(desk, task_id, request, timeout_s=timeout_s)
+        if request is None:
             raise ValueError("a generation needs a request or a task id")
-        generation.status = "submitting"
-        return order(client, generation.request, folder, timeout_s=timeout_s)
+        told = generation.learn_task
+        return answer(desk, request, told=told, timeout_s=timeout_s, fresh=fresh, cache=cache)
 
-    def _client(self, settings: Settings) -> HubClient:
-        """Connections belong to a loop, and a key to a Hub: one client for each pair."""
-        from .client import HubClient
+    def _in_flight(self) -> Flights:
+        """A process that ends gives orders on their way a moment to tell their ids."""
+        if self._flights is None:
+            from .ordering import Flights
 
-        clients = self._clients.setdefault(asyncio.get_running_loop(), {})
-        if settings not in clients:
-            if settings.is_demo:
-                from .demo.network import DEMO_ORIGIN
+            self._flights = Flights()
+            atexit.register(self._wait_at_exit)
+        return self._flights
 
-                credits_url = f"{DEMO_ORIGIN}/api-user/credits"
-                network = self._demo_network(settings)
-                made = HubClient(DEMO_ORIGIN, None, credits_url=credits_url, transport=network)
-            else:
-                key = settings.require_key()
-                made = HubClient(settings.base_url, key, credits_url=settings.credits_url)
-            clients[settings] = made
-        return clients[settings]
+    def _wait_at_exit(self) -> None:
+        """A script that was interrupted ends at once, and the Hub's answer would find nobody."""
+        if self.orders_on_their_way:
+            concurrent.futures.wait([self.worker.start(self.landed()).outcome], timeout=EXIT_S)
 
-    def _demo_network(self, settings: Settings) -> DemoNetwork:
-        """The fault and the speed are asked for anew at each request: a lesson changes them."""
-        from .demo.app import create_app
-        from .demo.network import DemoNetwork
+    def _read(self, demo: str | None) -> Settings:
+        """The environment may change between two cells, so it is read each time."""
+        return read_settings(
+            base_url=self.base_url,
+            login=self.login,
+            demo=demo,
+            stored=lambda home, hub: self._store(home).find(hub),
+        )
 
-        app = create_app(settings.home / "demo", seconds=lambda: self.demo_seconds)
-        return DemoNetwork(app, fault=lambda: self.demo_fault)
+    def _store(self, home: Path) -> KeyStore:
+        """One for each folder, since it remembers what the system's keyring said."""
+        return self._stores.setdefault(home, KeyStore(home / "keys.json"))
 
 
 CURRENT = Session()
 """The session of this process."""
 
 
-def generate(
-    prompt: str,
-    *,
-    model: str = DEFAULT_MODEL,
-    timeout: float = DEFAULT_TIMEOUT_S,
-    **parameters: Any,
-) -> Generation:
-    """Order pictures and wait for them.
-
-    Args:
-        prompt: What the picture shows, taken literally.
-        model: The model's id.
-        timeout: How long to wait, in seconds; the task goes on at the Hub afterwards.
-        **parameters: The model's parameters, such as ``num_images=2``.
-
-    Returns:
-        The completed generation.
-
-    Raises:
-        InvalidRequest: If a parameter is wrong; nothing was sent.
-        MountseaError: What else went wrong; bears the ``task_id`` where there is one.
-        Interrupted: If the wait was interrupted; the task goes on.
-
-    Example:
-        >>> dog = generate("a dog", num_images=2)  # doctest: +SKIP
-        >>> dog[0].pil.size  # doctest: +SKIP
-        (1024, 1024)
-    """
-    generation, settings = _prepared(prompt, model, parameters)
-    work = CURRENT.generate(generation, settings, timeout_s=timeout)
-    try:
-        return CURRENT.worker.run(work)
-    except KeyboardInterrupt:
-        raise interrupted(generation) from None
+def _has_ended(error: MountseaError, resumed: bool) -> bool:
+    """Without a task, or with a failed or forgotten one, there is nothing to wait for."""
+    forgotten = resumed and error.status_code == 404
+    return isinstance(error, TaskFailed) or forgotten or error.task_id is None
 
 
-async def agenerate(
-    prompt: str,
-    *,
-    model: str = DEFAULT_MODEL,
-    timeout: float = DEFAULT_TIMEOUT_S,
-    **parameters: Any,
-) -> Generation:
-    """Order pictures and await them; as `generate`, from asyncio code.
-
-    Args:
-        prompt: What the picture shows, taken literally.
-        model: The model's id.
-        timeout: How long to wait, in seconds; the task goes on at the Hub afterwards.
-        **parameters: The model's parameters, such as ``num_images=2``.
-
-    Returns:
-        The completed generation.
-
-    Raises:
-        MountseaError: As `generate` does.
-
-    Example:
-        >>> dogs = await asyncio.gather(agenerate("a lab"), agenerate("a pug"))  # doctest: +SKIP
-    """
-    generation, settings = _prepared(prompt, model, parameters)
-    return await CURRENT.worker.wait(CURRENT.generate(generation, settings, timeout_s=timeout))
-
-
-def interrupted(generation: Generation) -> Interrupted:
-    """Say what goes on after an interrupt, and how to get at it.
-
-    Args:
-        generation: The handle that was waited for.
-    """
-    task_id = generation.task_id
-    if task_id is not None:
-        said = (
-            f"Stopped waiting. Task {plain(task_id)} goes on at the Hub, and is charged if it "
-            f"completes; fetch it with {resume_hint(task_id)}."
-        )
-    elif generation.status == "submitting":
-        said = (
-            "Stopped while the order was on its way: it may have been taken. "
-            "See `%mountsea credits` before you order again."
-        )
-    else:
-        said = "Stopped before anything was ordered."
-    generation.error = Interrupted(said, task_id=task_id)
-    return generation.error
-
-
-def _prepared(prompt: str, model: str, parameters: dict[str, Any]) -> tuple[Generation, Settings]:
-    """Everything that can be refused is refused before anything is sent."""
-    request: ImageRequest = build_request(prompt, model=model, parameters=parameters)
-    settings = CURRENT.settings()
-    settings.require_key()
-    return Generation(request, is_demo=settings.is_demo), settings
-
-
-def _has_ended(generation: Generation, error: MountseaError) -> bool:
-    """Without a task, or with a failed or unknown one, there is nothing to wait for."""
-    unknown = generation.request is None and error.status_code == 404
-    return isinstance(error, TaskFailed) or unknown or error.task_id is None
+def _tell(notices: list[str], watch: Callable[[Event], None] | None) -> None:
+    """One warning for all that was wrong here, so that it is read."""
+    if notices and watch is not None:
+        watch(Notice("; ".join(notices)))
+    elif notices:
+        try:
+            warnings.warn("; ".join(notices), RuntimeWarning, stacklevel=2)
+        except RuntimeWarning as warning:
+            # where warnings are errors, this one must still not lose a picture that is paid for
+            print(warning, file=sys.stderr)

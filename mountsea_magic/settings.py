@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from .errors import ConfigurationError, plain
+from .errors import ConfigurationError, InvalidRequest, plain
 
 DEFAULT_BASE_URL = "https://api.mountsea.ai"
 """The Hub's own address (documented by the vendor)."""
@@ -19,6 +20,9 @@ DEFAULT_CREDITS_URL = "https://dk.mountsea.ai/api-user/credits"
 
 DEMO_URL = "demo:"
 """The base URL that stands for the embedded demo Hub."""
+
+
+NO_KEY = "That is not a Mountsea key: a key is one word of printable ASCII characters."
 
 
 class Secret:
@@ -39,12 +43,16 @@ class Secret:
         Raises:
             ConfigurationError: If the key is empty or could not stand in an HTTP header.
         """
+        # nothing here may show the text: a traceback with variables prints those of a failing line
+        self.__text = text.strip()
+        if not self.fits(self.__text):
+            raise ConfigurationError(NO_KEY)
+
+    @staticmethod
+    def fits(text: str) -> bool:
+        """Whether a text can be a key: one word that can stand in an HTTP header."""
         text = text.strip()
-        if not text or not text.isascii() or not text.isprintable() or " " in text:
-            raise ConfigurationError(
-                "That is not a Mountsea key: a key is one word of printable ASCII characters."
-            )
-        self.__text = text
+        return bool(text) and text.isascii() and text.isprintable() and " " not in text
 
     def reveal(self) -> str:
         """Return the key itself: for the header of a request, and for nothing else."""
@@ -102,6 +110,23 @@ class Settings:
         """The folder that keeps the pictures as they were received."""
         return self.home / "originals"
 
+    @property
+    def journal(self) -> Path:
+        """The file that keeps every order."""
+        return self.home / "journal.sqlite"
+
+    def refuse_key_in(self, text: str) -> None:
+        """Refuse a request that holds the key: it would be sent, written down and shown.
+
+        Raises:
+            InvalidRequest: If it does.
+        """
+        if self.key is not None and self.key.hide_in(text) != text:
+            del text
+            raise InvalidRequest(
+                "The request holds your API key: take it out of the cell. Nothing was sent."
+            )
+
     def require_key(self) -> Secret | None:
         """Return the key to send, None for the demo Hub.
 
@@ -119,19 +144,21 @@ class Settings:
 
 
 def read_settings(
-    environ: Mapping[str, str],
+    environ: Mapping[str, str] | None = None,
     *,
     base_url: str | None = None,
     login: Secret | None = None,
     demo: str | None = None,
+    stored: Callable[[Path, str], tuple[Secret, str] | None] | None = None,
 ) -> Settings:
-    """Put the settings together; the earlier of argument, login, environment and default wins.
+    """Put the settings together; the earlier of argument, login, environment and store wins.
 
     Args:
-        environ: The process's environment, for the MOUNTSEA_* names.
+        environ: Where the MOUNTSEA_* names are looked up; the process's environment if left out.
         base_url: The Hub's address, before the environment's.
         login: The key of ``%mountsea login``, before the environment's.
         demo: What ``%mountsea demo`` said: ``on``, ``off``, ``if-no-key`` or None (nothing).
+        stored: Finds the key that is kept for a home and a Hub's address, and says where.
 
     Raises:
         ConfigurationError: If an address or the key makes no sense.
@@ -140,25 +167,33 @@ def read_settings(
         >>> read_settings({"MOUNTSEA_BASE_URL": "demo:"}).is_demo
         True
     """
-    key, source = login, "login (this kernel only)"
-    if key is None and environ.get("MOUNTSEA_API_KEY", "").strip():
-        key, source = Secret(environ["MOUNTSEA_API_KEY"]), "MOUNTSEA_API_KEY"
-    if key is None:
-        source = "none"
-    named = _address(base_url or environ.get("MOUNTSEA_BASE_URL", "").strip() or DEFAULT_BASE_URL)
+    # A traceback may show the variables of a line that fails, so none of those may hold a key.
+    environ = os.environ if environ is None else environ
+    named_url = environ.get("MOUNTSEA_BASE_URL", "").strip()
     credits_url = environ.get("MOUNTSEA_CREDITS_URL", "").strip() or None
+    chosen = demo or environ.get("MOUNTSEA_DEMO", "").strip() or None
+    home = _home(environ.get("MOUNTSEA_HOME", "").strip())
+    if chosen not in (None, "on", "off", "if-no-key"):
+        raise ConfigurationError(f"MOUNTSEA_DEMO is {plain(chosen)!r}: it can be `if-no-key`.")
+    named = _address(base_url or named_url or DEFAULT_BASE_URL)
     if credits_url is not None:
         _address(credits_url, name="MOUNTSEA_CREDITS_URL")
     elif named == DEFAULT_BASE_URL:
         credits_url = DEFAULT_CREDITS_URL
-    chosen = demo or environ.get("MOUNTSEA_DEMO", "").strip() or None
-    if chosen not in (None, "on", "off", "if-no-key"):
-        raise ConfigurationError(f"MOUNTSEA_DEMO is {plain(chosen)!r}: it can be `if-no-key`.")
+    if chosen == "off" and named == DEMO_URL:
+        named, credits_url = DEFAULT_BASE_URL, credits_url or DEFAULT_CREDITS_URL
+    key, source = login, "login (this kernel only)"
+    given = environ.get("MOUNTSEA_API_KEY", "").strip()
+    if key is None and given:
+        if not Secret.fits(given):
+            raise ConfigurationError(f"MOUNTSEA_API_KEY: {NO_KEY}")
+        key, source = Secret(given), "MOUNTSEA_API_KEY"
+    if key is None:
+        kept = stored(home, named) if stored is not None and named != DEMO_URL else None
+        key, source = kept or (None, "none")
     if chosen == "on" or (chosen == "if-no-key" and key is None):
         named = DEMO_URL
-    elif chosen == "off" and named == DEMO_URL:
-        named, credits_url = DEFAULT_BASE_URL, credits_url or DEFAULT_CREDITS_URL
-    return Settings(named, key, source, credits_url, _home(environ))
+    return Settings(named, key, source, credits_url, home)
 
 
 def _address(text: str, *, name: str = "MOUNTSEA_BASE_URL") -> str:
@@ -185,9 +220,8 @@ def _address(text: str, *, name: str = "MOUNTSEA_BASE_URL") -> str:
     return text.rstrip("/")
 
 
-def _home(environ: Mapping[str, str]) -> Path:
+def _home(named: str) -> Path:
     """One folder for all that is kept; platformdirs knows where each platform wants it."""
-    named = environ.get("MOUNTSEA_HOME", "").strip()
     if named:
         return Path(named).expanduser().absolute()
     import platformdirs

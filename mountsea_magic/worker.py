@@ -136,10 +136,12 @@ class Worker:
     async def wait(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop thread, awaited from any other event loop."""
         job = self.start(work)
+        outcome = asyncio.wrap_future(job.outcome)
         try:
-            return await asyncio.shield(asyncio.wrap_future(job.outcome))
+            return await asyncio.shield(outcome)
         except asyncio.CancelledError:
             job.cancel()
+            await asyncio.wait([outcome], timeout=DRAIN_S)
             raise
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:

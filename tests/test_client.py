@@ -5,25 +5,17 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 import pytest
-from hub_server import (
-    BAD_GATEWAY,
-    RESET,
-    Reply,
-    Script,
-    StandInHub,
-    data_uri,
-    json_reply,
-    picture,
-    told,
-)
+from hub_server import BAD_GATEWAY, RESET, Reply, Script, StandInHub, json_reply, picture, told
 
 import mountsea_magic.client
-from mountsea_magic.client import MAX_REDIRECTS, HubClient
+from mountsea_magic import delivery
+from mountsea_magic.client import HubClient
 from mountsea_magic.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -34,7 +26,6 @@ from mountsea_magic.errors import (
     RateLimited,
     SubmissionUncertain,
 )
-from mountsea_magic.pictures import BadPicture
 from mountsea_magic.protocol import PictureSource, TaskState
 from mountsea_magic.request import build_request
 from mountsea_magic.settings import Secret
@@ -73,11 +64,38 @@ def looked(hub: StandInHub, task_id: str = "hub-x") -> TaskState:
     return with_client(hub.url, lambda client: client.task(task_id))
 
 
-def downloaded(hub: StandInHub, source: PictureSource, folder: Path) -> bytes:
-    """Download one picture."""
-    part = folder / "part"
-    with_client(hub.url, lambda client: client.download(source, part))
-    return part.read_bytes()
+def dribbled(head: bytes, rest: bytes, work: Callable[[HubClient], Awaitable[None]]) -> int:
+    """Run a coroutine with a Hub whose answers come byte by byte; return how many it gave."""
+
+    async def run() -> int:
+        ended = list[asyncio.Event]()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            end = asyncio.Event()
+            ended.append(end)
+            await reader.readuntil(b"\r\n\r\n")
+            with suppress(ConnectionError):  # the client may have had enough
+                writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + head)
+                for byte in rest:
+                    writer.write(bytes([byte]))
+                    await writer.drain()
+                    await asyncio.sleep(0.005)
+            writer.close()
+            end.set()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        host, port = server.sockets[0].getsockname()
+        client = HubClient(f"http://{host}:{port}", Secret(KEY))
+        async with asyncio.timeout(30):
+            await work(client)
+            await client.aclose()
+            for end in ended:
+                await end.wait()
+        server.close()
+        await server.wait_closed()
+        return len(ended)
+
+    return asyncio.run(run())
 
 
 @pytest.fixture
@@ -162,12 +180,13 @@ def test_every_shape_of_the_task_id_is_read(status: int) -> None:
         (404, {"message": "no route"}, InvalidRequest, "404"),
         (409, {"message": "twice"}, InvalidRequest, "twice"),
         (429, {"message": "slow down"}, RateLimited, "Nothing was ordered"),
+        (429, {"message": "no credits"}, RateLimited, "%mountsea credits"),
     ],
 )
 def test_a_refused_order_says_why_and_is_not_sent_again(
     status: int, body: Any, kind: type[MountseaError], said: str
 ) -> None:
-    """Each refusal has its type, its status and the Hub's reason, after one single POST."""
+    """Each refusal has its type, its status and the Hub's reason; the client itself sends once."""
     with StandInHub(submits=[json_reply(body, status)]) as hub:
         with pytest.raises(MountseaError) as caught:
             submitted(hub)
@@ -226,6 +245,28 @@ def test_an_order_that_never_left_is_no_uncertain_one(gone: str) -> None:
     with pytest.raises(HubUnavailable, match="MOUNTSEA_BASE_URL") as caught:
         with_client(gone, lambda client: client.submit(DOG))
     assert isinstance(caught.value.__cause__, httpx.ConnectError)
+
+
+def test_no_cookie_is_kept(tmp_path: Path) -> None:
+    """Neither the Hub nor a picture's host knows a client again by what it was given before."""
+    given = {"Set-Cookie": "session=abc; Path=/"}
+    drawn = Reply(200, picture(), given)
+    hop = Reply(302, headers={"Location": "/b", **given})
+    with StandInHub(
+        submits=[json_reply({"task_id": "hub-1"}, headers=given)] * 2,
+        looks=[json_reply({"status": "processing"}, headers=given)] * 2,
+        downloads=[hop, drawn, hop, drawn],
+    ) as hub:
+
+        async def work(client: HubClient) -> None:
+            for _ in range(2):
+                await client.task(await client.submit(DOG))
+                await client.download(PictureSource(hub.image_url("a")), tmp_path / "part")
+
+        with_client(hub.url, work)
+        seen = [*hub.requests, *hub.downloads_seen]
+    assert len(seen) == 8
+    assert [one.path for one in seen if "cookie" in one.headers] == []
 
 
 def test_the_key_goes_to_the_api_as_a_bearer(tmp_path: Path) -> None:
@@ -356,6 +397,39 @@ def test_an_answer_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
             submitted(hub)
 
 
+@pytest.mark.parametrize(("order", "kind"), [(False, HubUnavailable), (True, SubmissionUncertain)])
+@pytest.mark.parametrize(
+    "head", [b"X-Slow: ", b"Content-Length: 9999\r\n\r\n"], ids=["head", "body"]
+)
+def test_an_answer_that_trickles_in_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, head: bytes, order: bool, kind: type[MountseaError]
+) -> None:
+    """Byte by byte no read ever times out: an answer as a whole has its time, an order's too."""
+    for name, limit_s in (("CONNECT_S", 0.5), ("READ_S", 0.4), ("SUBMIT_READ_S", 0.4)):
+        monkeypatch.setattr(mountsea_magic.client, name, limit_s)
+    monkeypatch.setattr(delivery, "GRACE_S", 0.1)
+
+    async def work(client: HubClient) -> None:
+        with pytest.raises(kind, match="ReadTimeout"):
+            await (client.submit(DOG) if order else client.task("hub-1"))
+
+    assert dribbled(head, b"x" * 9999, work) == 1
+
+
+def test_a_slow_answer_to_an_order_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The task's id is in it: a pace at which a look is given up is good enough for that."""
+    monkeypatch.setattr(delivery, "GRACE_S", 0.0)
+    monkeypatch.setattr(delivery, "SLOWEST_BYTES_S", 10**12)
+    body = b'{"task_id": "hub-slow"}'
+
+    async def work(client: HubClient) -> None:
+        assert await client.submit(DOG) == "hub-slow"
+        with pytest.raises(HubUnavailable, match="trickles"):
+            await client.task("hub-slow")
+
+    assert dribbled(b"Content-Length: %d\r\n\r\n" % len(body), body, work) == 2
+
+
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 422, 429, 500])
 def test_a_key_that_the_hub_echoes_is_blotted(status: int) -> None:
     """A key in the Hub's own message reaches neither the screen nor any cause of the error."""
@@ -390,148 +464,3 @@ def test_no_error_bears_the_key_or_a_request(script: Script) -> None:
                 assert cause.__traceback__ is None
                 with pytest.raises(RuntimeError):
                     _ = cause.request
-
-
-@pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
-def test_a_download_is_byte_for_byte(kind: str, tmp_path: Path) -> None:
-    """What is written is what the host has sent; it is asked not to compress it."""
-    content = picture(kind)
-    with StandInHub(downloads=[Reply(200, content, {"Content-Type": "text/html"})]) as hub:
-        source = PictureSource(hub.image_url("a.png"))
-        assert downloaded(hub, source, tmp_path) == content
-        (seen,) = hub.downloads_seen
-    assert seen.path == "/a.png?signature=s3cret-query"
-    assert seen.headers["accept-encoding"] == "identity"
-
-
-def test_a_picture_is_followed_through_redirects_without_the_key(tmp_path: Path) -> None:
-    """Picture hosts may redirect, even back to the API's origin: the key is not sent along."""
-    with StandInHub(looks=[Reply(200, picture())]) as hub:
-        hub.downloads += [
-            Reply(302, headers={"Location": "/b.png?signature=other"}),
-            Reply(307, headers={"Location": f"{hub.url}/hub/v1/tasks/x"}),
-        ]
-        assert downloaded(hub, PictureSource(hub.image_url("a.png")), tmp_path) == picture()
-        for seen in [*hub.downloads_seen, *hub.requests]:
-            assert "authorization" not in seen.headers
-            assert "x-api-key" not in seen.headers
-        assert (len(hub.downloads_seen), len(hub.requests)) == (2, 1)
-
-
-def test_redirects_without_end_are_given_up(tmp_path: Path) -> None:
-    """A picture that is always elsewhere is not there."""
-    with StandInHub(downloads=[Reply(302, headers={"Location": "/b"})] * 9) as hub:
-        with pytest.raises(HubUnavailable):
-            downloaded(hub, PictureSource(hub.image_url("a.png")), tmp_path)
-        assert len(hub.downloads_seen) == MAX_REDIRECTS + 1
-
-
-@pytest.mark.parametrize("status", [204, 304, 400, 403, 404, 410, 500, 503])
-def test_a_refused_download_bears_its_status(status: int, tmp_path: Path) -> None:
-    """Whoever asks again for fresh addresses needs to know what the host has said."""
-    with StandInHub(downloads=[Reply(status)]) as hub, pytest.raises(HubUnavailable) as caught:
-        downloaded(hub, PictureSource(hub.image_url("a.png")), tmp_path)
-    assert caught.value.status_code == status
-    assert "s3cret-query" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "reply", [RESET, Reply(200, picture()[:40], length=4000)], ids=["reset", "cut"]
-)
-def test_a_broken_download_tells_no_signed_address(reply: Reply, tmp_path: Path) -> None:
-    """The query of a signed address is a secret too: it is in no error and in no cause."""
-    with StandInHub(downloads=[reply]) as hub, pytest.raises(HubUnavailable) as caught:
-        downloaded(hub, PictureSource(hub.image_url("a.png")), tmp_path)
-    cause = caught.value.__cause__
-    assert isinstance(cause, httpx.RequestError)
-    assert cause.__traceback__ is None
-    assert caught.value.__context__ in (None, cause)
-    assert "s3cret-query" not in str(caught.value) + str(cause)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "ftp://127.0.0.1/a?s3cret-query",
-        "file:///etc/passwd",
-        "http://",
-        "http://[::1/a?s3cret-query",
-        "http://127.0.0.1:x/a?s3cret-query",
-        "http://a\x00b/a?s3cret-query",
-    ],
-)
-def test_an_address_that_is_none_is_the_hosts_fault(url: str, tmp_path: Path) -> None:
-    """Whatever the Hub calls an address: no file is read, and the error is one of ours."""
-    with StandInHub() as hub, pytest.raises(HubUnavailable) as caught:
-        downloaded(hub, PictureSource(url), tmp_path)
-    assert "s3cret-query" not in f"{caught.value} {caught.value.__cause__}"
-
-
-@pytest.mark.parametrize(
-    "reply",
-    [
-        Reply(200, b"\x89PNG" + b"x" * 9_996, endless=True),
-        Reply(200, b"x" * 100_001),
-        Reply(200, b"x" * 200_000, length=400_000),
-    ],
-    ids=["endless", "one too many", "cut and too large"],
-)
-def test_a_picture_that_is_too_large_is_given_up(
-    reply: Reply, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Bytes are counted as they come, whatever was declared; not one more is written."""
-    monkeypatch.setattr(mountsea_magic.client, "MAX_BYTES", 100_000)
-    with StandInHub(downloads=[reply]) as hub, pytest.raises(BadPicture, match=r"larger|more than"):
-        downloaded(hub, PictureSource(hub.image_url("a.png")), tmp_path)
-    assert (tmp_path / "part").stat().st_size <= 100_000
-
-
-def test_a_picture_of_exactly_the_limit_is_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The limit itself is allowed."""
-    monkeypatch.setattr(mountsea_magic.client, "MAX_BYTES", 100_000)
-    with StandInHub(downloads=[Reply(200, b"x" * 100_000)]) as hub:
-        assert len(downloaded(hub, PictureSource(hub.image_url("a.png")), tmp_path)) == 100_000
-
-
-def test_more_than_was_declared_is_not_taken(tmp_path: Path) -> None:
-    """A body that goes on after its declared length is cut there, as HTTP says."""
-    with StandInHub(downloads=[Reply(200, picture() * 50, length=len(picture()))]) as hub:
-        assert downloaded(hub, PictureSource(hub.image_url("a.png")), tmp_path) == picture()
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        PictureSource(data_uri(picture("webp"), "webp")),
-        PictureSource(data_uri(picture("webp"), "webp").replace("data:", "DATA:")),
-        PictureSource("data:image/webp," + "".join(f"%{byte:02x}" for byte in picture("webp"))),
-        PictureSource(None, data_uri(picture("webp")).partition(",")[2]),
-        PictureSource(None, "\n ".join(data_uri(picture("webp")).partition(",")[2])),
-    ],
-    ids=["data", "DATA", "percent", "b64", "b64 in lines"],
-)
-def test_a_picture_within_the_answer_needs_no_request(
-    source: PictureSource, tmp_path: Path
-) -> None:
-    """Data URIs and base64 are decoded here, byte for byte."""
-    with StandInHub() as hub:
-        assert downloaded(hub, source, tmp_path) == picture("webp")
-        assert hub.downloads_seen == hub.requests == []
-
-
-@pytest.mark.parametrize("text", ["data:image/png;base64,a*b", "data:image/png;base64,abc"])
-def test_damaged_base64_is_a_bad_picture(text: str, tmp_path: Path) -> None:
-    """Letters that are no base64 are not skipped silently."""
-    with StandInHub() as hub, pytest.raises(BadPicture, match="base64"):
-        downloaded(hub, PictureSource(text), tmp_path)
-
-
-def test_a_data_uri_that_is_too_large_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The limit holds for pictures within the answer too, before they are decoded."""
-    monkeypatch.setattr(mountsea_magic.client, "MAX_BYTES", 1000)
-    with StandInHub() as hub, pytest.raises(BadPicture, match=r"larger|more than"):
-        downloaded(hub, PictureSource(data_uri(b"x" * 2000)), tmp_path)

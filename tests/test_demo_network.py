@@ -11,7 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 from hub_server import picture
+from runs import DOG, Often, begun, followed, names, newest
 
+from mountsea_magic import fetching, ordering
 from mountsea_magic.client import HubClient
 from mountsea_magic.demo.app import create_app
 from mountsea_magic.demo.network import DEMO_ORIGIN, FAULTS, DemoNetwork
@@ -23,22 +25,8 @@ from mountsea_magic.errors import (
     SubmissionUncertain,
     WaitTimeout,
 )
-from mountsea_magic.events import Completed, Event, Submitted
-from mountsea_magic.generation import follow, order
-from mountsea_magic.request import build_request
-
-DOG = build_request("a dog")
-
-
-class Often:
-    """A schedule that looks every few milliseconds, and counts."""
-
-    looks = 0
-
-    def interval_s(self, waited_s: float, *, chance: float) -> float:
-        """Count a question."""
-        self.looks += 1
-        return 0.002
+from mountsea_magic.events import Completed, Event, Submitted, Submitting, Waiting
+from mountsea_magic.retrying import order_again
 
 
 class Lesson:
@@ -48,7 +36,7 @@ class Lesson:
         """Start with all well: a task is ready at once."""
         self.fault = "none"
         self.now = time.time()
-        self.folder = folder
+        self.folder, self.pictures = folder, folder / "pictures"
         self.schedule = Often()
         self.app = create_app(
             folder / "demo",
@@ -83,15 +71,16 @@ class Lesson:
         self, watch: Callable[[Event], None] = lambda event: None, timeout_s: float = 10.0
     ) -> list[Event]:
         """Order a dog."""
-        pictures, often = self.folder / "pictures", self.schedule
+        often = self.schedule
         return self.run(
-            lambda client: order(client, DOG, pictures, timeout_s=timeout_s, schedule=often), watch
+            lambda client: begun(client, DOG, self.pictures, timeout_s=timeout_s, schedule=often),
+            watch,
         )
 
     def follow(self, task_id: str) -> list[Event]:
         """Follow a task by its id."""
         return self.run(
-            lambda client: follow(client, task_id, self.folder / "pictures", schedule=self.schedule)
+            lambda client: followed(client, task_id, self.pictures, schedule=self.schedule)
         )
 
     @property
@@ -102,20 +91,28 @@ class Lesson:
     @property
     def files(self) -> list[str]:
         """The files of pictures, hidden ones too."""
-        folder = self.folder / "pictures"
-        return [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        return names(self.pictures)
 
 
 @pytest.fixture
-def lesson(tmp_path: Path) -> Lesson:
-    """Make a lesson in a folder of its own."""
+def lesson(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lesson:
+    """Make a lesson in a folder of its own; what is tried again is tried again at once."""
+
+    def at_once(
+        error: MountseaError, *, tries: int, paused_s: float, chance: float
+    ) -> float | None:
+        pause_s = order_again(error, tries=tries, paused_s=paused_s, chance=chance)
+        return None if pause_s is None else 0.0
+
+    monkeypatch.setattr(ordering, "order_again", at_once)
+    monkeypatch.setattr(fetching, "PAUSES_S", (0.0, 0.0, 0.0))
     return Lesson(tmp_path)
 
 
 def test_without_a_fault_all_is_well(lesson: Lesson) -> None:
     """An order goes from submission to picture with no socket."""
     events = lesson.order()
-    assert isinstance(events[0], Submitted)
+    assert [type(event) for event in events[:2]] == [Submitting, Submitted]
     assert isinstance(events[-1], Completed)
     assert [got.bytes for got in events[-1].pictures] == [picture("jpeg")]
     assert lesson.taken == len(lesson.files) == 1
@@ -126,7 +123,22 @@ def test_offline_is_no_uncertain_order(lesson: Lesson) -> None:
     lesson.fault = "offline"
     with pytest.raises(HubUnavailable, match="could not be reached"):
         lesson.order()
-    assert lesson.taken == 0
+    assert (lesson.taken, newest(lesson.pictures).state) == (0, "unsent")
+
+
+@pytest.mark.parametrize("fault", ["offline", "busy"])
+def test_a_network_that_is_mended_in_time_takes_the_order(lesson: Lesson, fault: str) -> None:
+    """An order that was surely not taken goes out again by itself, and is taken once."""
+    lesson.fault = fault
+
+    def mend_while_it_waits(event: Event) -> None:
+        if isinstance(event, Waiting) and "goes out again" in event.status:
+            lesson.fault = "none"
+
+    events = lesson.order(mend_while_it_waits)
+    assert sum(isinstance(event, Submitting) for event in events) == 2
+    assert isinstance(events[-1], Completed)
+    assert lesson.taken == 1
 
 
 def test_a_lost_answer_is_an_uncertain_order(lesson: Lesson) -> None:
@@ -138,19 +150,19 @@ def test_a_lost_answer_is_an_uncertain_order(lesson: Lesson) -> None:
 
 
 def test_a_busy_hub_orders_nothing(lesson: Lesson) -> None:
-    """429 with a pause of 2 s, and the order is not repeated."""
+    """429 with a pause of 2 s, and after the last try that error with its pause."""
     lesson.fault = "busy"
     with pytest.raises(RateLimited, match="Nothing was ordered") as caught:
         lesson.order()
     assert caught.value.retry_after_s == 2.0
-    assert lesson.taken == 0
+    assert (lesson.taken, newest(lesson.pictures).state) == (0, "refused")
 
 
 def test_a_flaky_network_is_waited_out(lesson: Lesson) -> None:
     """Every other look fails, and the pictures come all the same, with one look more."""
     lesson.fault = "flaky"
     assert isinstance(lesson.order()[-1], Completed)
-    assert lesson.schedule.looks == 2
+    assert len(lesson.schedule.asked) == 2
     assert lesson.taken == 1
 
 
@@ -187,7 +199,7 @@ def test_a_fault_can_come_and_go_while_a_task_runs(lesson: Lesson) -> None:
 
     class Mending(Often):
         def interval_s(self, waited_s: float, *, chance: float) -> float:
-            if self.looks == 3:
+            if len(self.asked) == 3:
                 lesson.fault = "none"
             return super().interval_s(waited_s, chance=chance)
 
@@ -197,7 +209,7 @@ def test_a_fault_can_come_and_go_while_a_task_runs(lesson: Lesson) -> None:
 
     lesson.schedule = Mending()
     assert isinstance(lesson.order(break_after_order)[-1], Completed)
-    assert lesson.schedule.looks == 4
+    assert len(lesson.schedule.asked) == 4
     assert lesson.taken == 1
 
 

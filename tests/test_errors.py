@@ -119,6 +119,7 @@ def test_rate_limited_knows_the_pause(pause: float | None) -> None:
     """The pause that the Hub asked for stands beside the message, with the status 429."""
     error = RateLimited("slow", retry_after_s=pause)
     assert (error.retry_after_s, error.status_code) == (pause, 429)
+    assert error.of_credits is False
 
 
 def test_interrupted_is_a_keyboard_interrupt() -> None:

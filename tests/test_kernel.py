@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -196,10 +197,11 @@ def test_the_key_is_nowhere(hub: StandInHub, hub_kernel: Kernel, home: Path) -> 
     runs.append(hub_kernel.run("%mountsea"))
     runs.append(
         hub_kernel.run(
-            "import mountsea_magic.session as s\n"
+            "import mountsea_magic, mountsea_magic.session as s\n"
             "print(vars(s.CURRENT), s.CURRENT.settings(), repr(dog), vars(dog))\n"
+            "print(vars(s.CURRENT.connections), s.CURRENT.journal(s.CURRENT.settings()).search())\n"
             "import traceback, sys\n"
-            "try:\n    s.generate('a dog', seed=object())\n"
+            "try:\n    mountsea_magic.generate('a dog', seed=object())\n"
             "except Exception: traceback.print_exc()\n"
             "s.CURRENT.settings().no_such_attribute"
         )
@@ -210,7 +212,9 @@ def test_the_key_is_nowhere(hub: StandInHub, hub_kernel: Kernel, home: Path) -> 
         "SubmissionUncertain",
         "AuthenticationError",
     ]
-    assert KEY not in said
+    assert KEY not in said and "InvalidRequest" in runs[-1].text
+    assert runs[-1].error == "AttributeError"
+    assert (home / "journal.sqlite").is_file()
     assert all(KEY.encode() not in p.read_bytes() for p in home.rglob("*") if p.is_file())
     assert all(KEY not in str(seen.headers) for seen in hub.downloads_seen)
     assert all(seen.headers["authorization"] == f"Bearer {KEY}" for seen in hub.requests)
@@ -246,6 +250,44 @@ def test_interrupt(hub: StandInHub, hub_kernel: Kernel, runner: str) -> None:
     assert len(hub_kernel.run(f"%mountsea resume {hub.task_ids[0]}").images()) == 1
     assert len(hub.posts) == 1
     assert hub_kernel.run("print(dog.status, len(dog))").text.split() == ["completed", "1"]
+
+
+@pytest.mark.parametrize("runner", ["thread", "nested"])
+def test_interrupt_in_flight(hub: StandInHub, hub_kernel: Kernel, runner: str) -> None:
+    """Stop while the order is on its way: the cell is back at once, and its answer is not lost."""
+    hub_kernel.run(f"%config MountseaMagics.runner = '{runner}'")
+    answered = threading.Event()
+    hub.submits.append(json_reply({"task_id": "hub-late"}, hold=answered))
+    hub.looks.append(hub.done({"url": hub.image_url("a")}))
+    hub.downloads.append(Reply(200, picture("jpeg")))
+
+    message_id = hub_kernel.client.execute("%%mountsea -o dog\na dog")
+    hub.wait_until(lambda: len(hub.posts) == 1)
+    pressed = time.monotonic()
+    hub_kernel.interrupt()
+    run = hub_kernel.collect(message_id)
+    assert time.monotonic() - pressed < 0.5
+    assert run.error == "Interrupted" and len(run.traceback) == 1 and not run.widgets()
+    assert "on its way" in run.said and "charged if it completes" in run.said
+    assert "submitting" in hub_kernel.run("%mountsea history").text
+    answered.set()
+    resumed = hub_kernel.run("%mountsea resume")
+    assert [base64.b64decode(data) for _, data, _ in resumed.images()] == [picture("jpeg")]
+    assert "hub-late" in hub_kernel.run("%mountsea history").text
+    assert hub_kernel.run("print(dog.task_id)").text.strip() == "hub-late"
+    assert len(hub.posts) == 1
+
+
+def test_answers_from_the_journal(hub: StandInHub, hub_kernel: Kernel) -> None:
+    """A seed brings the same picture without a request; `--fresh` and `--cache` say otherwise."""
+    cells = ["-s 7", "-s 7", "-s 7 --fresh", "", "", "--cache"]
+    runs = hub_kernel.run_all([f"%%mountsea {line}\na dog" for line in cells])
+    assert [len(run.images()) for run in runs] == [1] * 6
+    said = ["from the journal, nothing charged" in run.html() for run in runs]
+    assert said == [False, True, False, False, False, True]
+    assert (len(hub.posts), len(hub.downloads_seen)) == (4, 4)
+    refused = hub_kernel.run("%%mountsea --fresh --cache\na dog")
+    assert (refused.error, len(hub.posts)) == ("InvalidRequest", 4)
 
 
 def test_nested_lets_the_users_tasks_go_on(hub: StandInHub, hub_kernel: Kernel) -> None:

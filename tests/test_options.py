@@ -26,6 +26,7 @@ NOTHING = CellOptions(
     preview=None,
     timeout=None,
     fresh=False,
+    cache=False,
     quiet=False,
     dry_run=False,
     raw=False,
@@ -91,6 +92,7 @@ def test_parameters_are_kept_as_typed(line: str, parameters: dict[str, Any]) -> 
         ("--timeout 0.5", "timeout", 0.5),
         ("--timeout 60", "timeout", 60.0),
         ("--fresh", "fresh", True),
+        ("--cache", "cache", True),
         ("-q", "quiet", True),
         ("--quiet", "quiet", True),
         ("--dry-run", "dry_run", True),
@@ -130,6 +132,8 @@ def test_the_line_of_the_interface_page() -> None:
         ("-n --quiet", ["-n/--num-images", "expected one argument"]),
         ("--out", ["-o/--out", "expected one argument"]),
         ("--quiet=1", ["-q/--quiet", "ignored explicit argument"]),
+        ("--fresh --cache", ["--cache", "not allowed with", "--fresh"]),
+        ("--cach", ["There is no option --cach", "Did you mean --cache?"]),
         ("--preview x", ["--preview", "invalid int value: 'x'"]),
         ("--preview 1.5", ["--preview", "invalid int value"]),
         ("--preview -1", ["--preview -1", "at least 0 pixels"]),
@@ -204,7 +208,9 @@ def test_the_help_names_every_option() -> None:
     for flag in flags:
         if flag.startswith("-"):
             assert flag in text
-    for flag in ("--model", "--param", "--out", "--save", "--preview", "--timeout", "--fresh"):
+    for flag in ("--model", "--param", "--out", "--save", "--preview", "--timeout"):
+        assert flag in text
+    for flag in ("--fresh", "--cache", "--quiet", "--dry-run", "--raw", "--help"):
         assert flag in text
     assert text.startswith("usage: %%mountsea ")
     assert "a %config trait" in text
@@ -234,7 +240,12 @@ def test_what_has_no_option_is_spelled_as_a_parameter() -> None:
         ("demo", "--fail none", {"fail": "none"}),
         ("resume", "", {"task_ids": []}),
         ("resume", "hub-1 'x y'", {"task_ids": ["hub-1", "x y"]}),
-        ("login", "", {}),
+        ("login", "", {"save": False}),
+        ("login", "--save", {"save": True}),
+        ("history", "", {"count": 20, "text": []}),
+        ("history", "-n 3 a dog", {"count": 3, "text": ["a", "dog"]}),
+        ("history", "'a dog' -n 3", {"count": 3, "text": ["a dog"]}),
+        ("show", "hub-1", {"task_id": "hub-1"}),
         ("logout", "", {}),
         ("credits", "", {}),
     ],
@@ -255,6 +266,11 @@ def test_commands_are_read(command: str, line: str, values: dict[str, object]) -
         ("logout", "now", ["now: this word belongs to no option"]),
         ("credits", "--all", ["There is no option --all", "%mountsea credits -h"]),
         ("resume", "'open", ["does not parse"]),
+        ("login", "--sav", ["Did you mean --save?"]),
+        ("history", "-n x", ["-n", "invalid int value: 'x'", "%mountsea history -h"]),
+        ("history", "--all", ["There is no option --all", "%mountsea history -h"]),
+        ("show", "", ["required: TASK_ID", "%mountsea show -h"]),
+        ("show", "hub-1 hub-2", ["hub-2: this word belongs to no option"]),
     ],
 )
 def test_wrong_commands_are_refused(command: str, line: str, words: list[str]) -> None:

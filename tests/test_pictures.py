@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import random
@@ -16,17 +17,16 @@ from PIL import Image, ImageFile
 from mountsea_magic import pictures
 from mountsea_magic.pictures import (
     FORMATS,
-    PREVIEW_BYTES,
     BadPicture,
     Picture,
     check,
     copy_into,
     file_stem,
     part_file,
-    preview,
     settle,
     sniff,
 )
+from mountsea_magic.previews import PREVIEW_BYTES, preview
 
 NOON = datetime(2026, 11, 23, 12, 0, 0)
 
@@ -60,10 +60,28 @@ def big_noise() -> Image.Image:
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("url", [None, "https://cdn.example/a"])
 def test_a_whole_picture_is_described(tmp_path: Path, kind: str, url: str | None) -> None:
-    """Format and size are the file's own, whatever its name says."""
+    """Format, size and digest are the file's own, whatever its name says."""
     path = tmp_path / "picture.bin"
     path.write_bytes(encoded(noise("RGB", 31, 17), kind))
-    assert check(path, url=url) == Picture(path, kind, 31, 17, url)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert check(path, url=url) == Picture(path, kind, 31, 17, digest, url)
+
+
+def test_an_altered_file_is_no_longer_intact(tmp_path: Path) -> None:
+    """One bit, another file under its name, no file, a folder: none of them is the original."""
+    picture = kept(tmp_path, noise("RGB", 31, 17))
+    assert picture.is_intact()
+    whole = picture.bytes
+    for content in (whole[:-1] + bytes([whole[-1] ^ 1]), whole + b"\0", whole[:-1], b""):
+        picture.path.write_bytes(content)
+        assert not picture.is_intact()
+    picture.path.unlink()
+    assert not picture.is_intact()
+    picture.path.mkdir()
+    assert not picture.is_intact()
+    picture.path.rmdir()
+    picture.path.write_bytes(whole)
+    assert picture.is_intact()
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -77,7 +95,7 @@ def test_a_truncated_picture_is_refused(
     whole = encoded(noise("RGB", 64, 64), kind)
     path = tmp_path / f"half.{kind}"
     path.write_bytes(whole[: int(len(whole) * part)])
-    with pytest.raises(BadPicture, match="does not decode"):
+    with pytest.raises(BadPicture, match=r"does not decode|end is missing"):
         check(path)
     assert ImageFile.LOAD_TRUNCATED_IMAGES is lenient
 
@@ -153,7 +171,7 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     path = tmp_path / "picture"
     path.write_bytes(encoded(Image.new("RGB", (10, 10)), "png"))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    with pytest.raises(BadPicture, match="does not decode"):
+    with pytest.raises(BadPicture, match="more pixels"):
         check(path)
 
 

@@ -7,13 +7,22 @@ from itertools import pairwise
 
 import pytest
 
-from mountsea_magic.events import Completed, Downloading, Event, Submitted, Waiting
+from mountsea_magic.events import (
+    Completed,
+    Downloading,
+    Event,
+    Notice,
+    Submitted,
+    Submitting,
+    Waiting,
+)
 from mountsea_magic.progress import EXPECTED_S, NoLine, ProgressLine, TextLine, fraction
 
 CLEAR = "\r\x1b[2K"
 
 EVENTS: list[tuple[Event | None, str]] = [
     (None, "submitting"),
+    (Submitting(), "submitting"),
     (Submitted("hub-1"), "submitted"),
     (Waiting("processing", 3.0, 12.0), "processing"),
     (Waiting("queued", 3.0), "queued"),
@@ -63,6 +72,14 @@ def test_each_event_has_its_words(event: Event | None, words: str) -> None:
     said = line.words().split(" · ")
     assert said[:2] == ["nano-banana", words]
     assert said[2].endswith(" s")
+
+
+def test_a_notice_does_not_hide_the_status() -> None:
+    """What is only worth knowing is told elsewhere; the line goes on saying where things stand."""
+    line = TextLine("nano-banana", io.StringIO())
+    line.take(Waiting("processing", 3.0))
+    line.take(Notice("the journal is damaged"))
+    assert line.words().startswith("nano-banana · processing · ")
 
 
 def test_the_task_id_stays_once_it_is_known() -> None:

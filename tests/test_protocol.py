@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from mountsea_magic.errors import (
-    AuthenticationError,
-    ConfigurationError,
     HubUnavailable,
-    InsufficientCredits,
-    InvalidRequest,
-    MountseaError,
-    RateLimited,
     SubmissionUncertain,
 )
 from mountsea_magic.protocol import (
@@ -25,7 +19,7 @@ from mountsea_magic.protocol import (
     read_submission,
     read_task,
 )
-from mountsea_magic.refusals import Answer, refusal, retry_after, uncertain
+from mountsea_magic.refusals import Answer, refusal
 
 URL = "https://cdn.example/dog.png"
 DATA = "data:image/png;base64,iVBORw0KGgo="
@@ -239,10 +233,12 @@ def test_the_elapsed_time(given: object, read: int | None) -> None:
     assert state(status="completed", elapsed_ms=given).elapsed_ms == read
 
 
-def test_nan_is_no_elapsed_time() -> None:
-    """JSON of other languages may hold NaN."""
-    body = b'{"status": "completed", "elapsed_ms": NaN}'
-    assert read_task(Answer.read(200, {}, body)).elapsed_ms is None
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "1e300", "9" * 400])
+def test_no_number_of_another_language_is_an_elapsed_time(number: str) -> None:
+    """JSON as others write it holds NaN, infinities, and numbers that no clock and no float has."""
+    body = b'{"status": "completed", "elapsed_ms": %s}' % number.encode()
+    read = read_task(Answer.read(200, {}, body))
+    assert (read.succeeded, read.elapsed_ms) == (True, None)
 
 
 @pytest.mark.parametrize(
@@ -324,122 +320,6 @@ def test_a_task_answer_that_is_no_object(body: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "kind"),
-    [
-        (400, {}, InvalidRequest),
-        (404, {"message": "no such task"}, InvalidRequest),
-        (409, {}, InvalidRequest),
-        (413, {}, InvalidRequest),
-        (422, {}, InvalidRequest),
-        (401, {}, AuthenticationError),
-        (401, {"message": "no credits for this key"}, AuthenticationError),
-        (403, {}, AuthenticationError),
-        (403, {"message": "forbidden"}, AuthenticationError),
-        (403, {"message": "Not enough CREDITS"}, InsufficientCredits),
-        (403, {"error": {"message": "account balance is too low"}}, InsufficientCredits),
-        (403, {"detail": "quota exceeded"}, InsufficientCredits),
-        (402, {}, InsufficientCredits),
-        (402, {"message": "pay"}, InsufficientCredits),
-        (429, {}, RateLimited),
-        (301, {}, ConfigurationError),
-        (302, {}, ConfigurationError),
-        (307, {}, ConfigurationError),
-        (408, {}, HubUnavailable),
-        (500, {}, HubUnavailable),
-        (502, {}, HubUnavailable),
-        (503, {}, HubUnavailable),
-        (504, {}, HubUnavailable),
-        (520, {}, HubUnavailable),
-    ],
-)
-def test_what_a_refusal_means(status: int, body: dict[str, Any], kind: type[MountseaError]) -> None:
-    """Each status has its error, which knows the status; reading any answer raises it."""
-    error = refusal(answer(body, status))
-    assert type(error) is kind
-    assert error.status_code == status
-    for read in (read_task, read_credits):
-        with pytest.raises(kind):
-            read(answer(body, status))
-
-
-@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 422, 429, 500, 503])
-@pytest.mark.parametrize("content", NOT_JSON, ids=range(len(NOT_JSON)))
-def test_a_refusal_without_json_is_told_without_its_page(status: int, content: bytes) -> None:
-    """A proxy's HTML is not shown, and the status alone decides."""
-    error = refusal(Answer.read(status, {}, content))
-    assert str(status) in str(error)
-    assert "<" not in str(error)
-
-
-@pytest.mark.parametrize("status", [400, 401, 402, 403, 422, 429, 301])
-def test_a_clear_refusal_of_an_order_is_not_uncertain(status: int) -> None:
-    """A 3xx or 4xx says that nothing was ordered."""
-    assert not isinstance(refusal(answer({}, status), submitting=True), SubmissionUncertain)
-
-
-def test_errors_name_the_cure() -> None:
-    """A refusal tells the command that helps."""
-    assert "`%mountsea login`" in str(refusal(answer({}, 401)))
-    assert "`%mountsea credits`" in str(refusal(answer({}, 402)))
-    assert "MOUNTSEA_BASE_URL" in str(refusal(answer({}, 302)))
-    assert "Nothing was ordered" in str(refusal(answer({}, 429), submitting=True))
-    assert "ordered" not in str(refusal(answer({}, 429)))
-
-
-@pytest.mark.parametrize(
-    ("value", "pause_s"),
-    [
-        (None, None),
-        ("0", 0.0),
-        ("120", 120.0),
-        (" 7 ", 7.0),
-        ("999999999", 999_999_999.0),
-        ("Mon, 18 May 2026 09:01:00 GMT", 60.0),
-        ("Mon, 18 May 2026 09:01:00", 60.0),
-        ("Mon, 18 May 2026 11:01:00 +0200", 60.0),
-        ("Monday, 18-May-26 09:01:00 GMT", 60.0),
-        ("Mon May 18 09:01:00 2026", 60.0),
-        ("Mon, 18 May 2026 08:00:00 GMT", 0.0),
-        ("", None),
-        ("soon", None),
-        ("-5", None),
-        ("1.5", None),
-        ("1e3", None),
-        ("٣", None),
-        ("12345678901", None),
-        ("Mon, 99 May 2026 09:01:00 GMT", None),
-        ("Mon, 18 May 2026 99:01:00 GMT", None),
-    ],
-)
-def test_retry_after_is_seconds_or_a_date(value: str | None, pause_s: float | None) -> None:
-    """Both forms of HTTP are read; a date in the past is no pause, nonsense is none."""
-    assert retry_after(value, now=NOW) == pause_s
-
-
-def test_rate_limited_carries_the_pause_in_seconds() -> None:
-    """The header is found whatever the case of its name."""
-    error = refusal(answer({}, 429, Retry_After="17"))
-    assert isinstance(error, RateLimited)
-    assert error.retry_after_s == 17.0
-
-
-def test_rate_limited_carries_the_pause_of_a_date() -> None:
-    """A date is counted from now: one long gone asks for no pause, one to come for some."""
-    past = refusal(answer({}, 429, Retry_After="Thu, 01 Jan 1998 00:00:00 GMT"))
-    assert isinstance(past, RateLimited) and past.retry_after_s == 0.0
-    then = datetime.now(UTC) + timedelta(days=1)
-    coming = refusal(answer({}, 429, Retry_After=f"{then:%a, %d %b %Y %H:%M:%S} GMT"))
-    assert isinstance(coming, RateLimited) and coming.retry_after_s
-
-
-def test_rate_limited_without_a_pause() -> None:
-    """The header may be missing, or nonsense."""
-    for error in (refusal(answer({}, 429)), refusal(answer({}, 429, Retry_After="later"))):
-        assert isinstance(error, RateLimited)
-        assert error.retry_after_s is None
-
-
-@pytest.mark.parametrize(
     ("body", "left"),
     [
         ({"credits": 10000}, 10000),
@@ -465,28 +345,10 @@ def test_no_number_of_credits(body: Any) -> None:
         read_credits(answer(body))
 
 
-def test_uncertain_says_where_to_look() -> None:
-    """The user learns why, and that nothing is sent twice."""
-    error = uncertain("the connection was cut.", status_code=None)
-    assert "the connection was cut. It is not sent again" in str(error)
-    assert "`%mountsea credits`" in str(error)
-    assert error.status_code is None
-
-
 def test_an_accepted_order_without_an_id_is_uncertain() -> None:
     """204 is no refusal: the order may have been taken."""
     with pytest.raises(SubmissionUncertain):
         read_submission(answer(None, 204))
-
-
-def test_permissions_are_not_credits() -> None:
-    """A 403 about permissions is about the key, not about money."""
-    assert isinstance(
-        refusal(answer({"message": "Insufficient permissions"}, 403)), AuthenticationError
-    )
-    assert isinstance(
-        refusal(answer({"message": "Insufficient credits"}, 403)), InsufficientCredits
-    )
 
 
 def test_pictures_in_output_are_found_behind_empty_data() -> None:

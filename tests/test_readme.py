@@ -23,8 +23,7 @@ def test_every_option_is_told() -> None:
 
 def test_every_command_is_told() -> None:
     """Each command stands in the README."""
-    assert [name for name in command_parsers() if f"`%mountsea {name}" not in README] == ["logout"]
-    assert "`logout`" in README
+    assert [name for name in command_parsers() if f"`%mountsea {name}" not in README] == []
 
 
 @pytest.mark.parametrize("name", [n for n in mountsea_magic.__all__ if n[0].isupper()])

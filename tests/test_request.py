@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import FrozenInstanceError
 from typing import Any
@@ -250,6 +251,65 @@ def test_equal_requests_have_equal_canonical_text() -> None:
     assert first.canonical() == (
         '{"input":{"num_images":2,"prompt":"köpek","seed":7},"model":"nano-banana"}'
     )
+
+
+def edited(url: str) -> ImageRequest:
+    """Order an edit of a picture."""
+    return build_request("x", model="nano-banana-edit", parameters={"image_urls": [url]})
+
+
+def test_equal_requests_have_equal_fingerprints() -> None:
+    """However they were typed; and the fingerprint is the same in another process."""
+    first = build_request("a dog", parameters={"seed": 7, "num_images": 2})
+    second = build_request("\n\na dog\n", parameters={"num_images": "2", "seed": "7"})
+    assert first.fingerprint() == second.fingerprint()
+    assert first.fingerprint() == hashlib.sha256(first.canonical().encode()).hexdigest()
+
+
+def test_whatever_makes_another_picture_makes_another_fingerprint() -> None:
+    """Prompt, model, each parameter, and each byte of an input picture."""
+    requests = [
+        build_request("a dog"),
+        build_request("a dog "),
+        build_request("A dog"),
+        build_request("a dog", model="nano-banana-pro"),
+        *(build_request("a dog", parameters={"seed": seed}) for seed in (0, 1, -1)),
+        build_request("a dog", parameters={"num_images": 1}),
+        *(edited(f"data:image/png;base64,iVBORw0{end}=") for end in "gh"),
+        edited("https://a.example/dog.png"),
+    ]
+    assert len({request.fingerprint() for request in requests}) == len(requests)
+
+
+@pytest.mark.parametrize(
+    ("url", "recorded"),
+    [
+        ("https://a.example/dog.png", "https://a.example/dog.png"),
+        ("https://a.example/dog.png?signature=s3cret", "https://a.example/dog.png?…"),
+        ("HTTPS://a.example/dog.png?signature=s3cret\nmore", "HTTPS://a.example/dog.png?…"),
+        ("https://a.example/dog.png#s3cret", "https://a.example/dog.png?…"),
+    ],
+)
+def test_the_record_holds_no_signed_address(url: str, recorded: str) -> None:
+    """What may be written down names the picture, but does not open it; the rest is whole."""
+    request = edited(url)
+    assert request.for_the_record() == {"prompt": "x", "image_urls": [recorded]}
+    assert request.input["image_urls"] == [url]
+
+
+def test_the_record_holds_no_picture() -> None:
+    """Input pictures are named by their digests, so that two can still be told apart."""
+    pictures = [f"data:image/png;base64,{'iVBORw0K' * 5000}{end}=" for end in "gh"]
+    records = [str(edited(picture).for_the_record()) for picture in pictures]
+    assert len(set(records)) == 2
+    assert all("data:image/png;base64,sha256=" in record for record in records)
+    assert all(len(record) < 200 for record in records)
+
+
+def test_the_record_holds_the_prompt_as_it_is() -> None:
+    """A prompt is the user's own text, addresses in it included."""
+    request = build_request("as in https://a.example/?q=1", parameters={"seed": 7})
+    assert request.for_the_record() == request.input
 
 
 @pytest.mark.parametrize(("parameters", "count"), [({}, 1), ({"num_images": "3"}, 3)])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mountsea_magic.errors import ConfigurationError
+from mountsea_magic.errors import ConfigurationError, InvalidRequest
 from mountsea_magic.settings import (
     DEFAULT_BASE_URL,
     DEFAULT_CREDITS_URL,
@@ -142,6 +142,85 @@ def test_the_key_of_login_wins_over_the_environment(
         login=None if login is None else Secret(login),
     )
     assert (settings.key.reveal() if settings.key else None, settings.key_source) == (key, source)
+
+
+class Store:
+    """A store with one key for one Hub, which remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        """Nothing was asked yet."""
+        self.asked: list[tuple[Path, str]] = []
+
+    def find(self, home: Path, hub: str) -> tuple[Secret, str] | None:
+        """Give the key of the Hub that it is for."""
+        self.asked.append((home, hub))
+        return (Secret("sk-stored"), "a drawer") if hub == DEFAULT_BASE_URL else None
+
+
+@pytest.mark.parametrize(
+    ("login", "environment", "key", "source"),
+    [
+        (None, "", "sk-stored", "a drawer"),
+        (None, "sk-env", "sk-env", "MOUNTSEA_API_KEY"),
+        ("sk-login", "", "sk-login", "login (this kernel only)"),
+    ],
+)
+def test_a_stored_key_comes_last(
+    login: str | None, environment: str, key: str, source: str
+) -> None:
+    """It is asked for only where nothing else gives a key, and then its place is told."""
+    store = Store()
+    settings = read_settings(
+        {"MOUNTSEA_API_KEY": environment, "MOUNTSEA_HOME": "/mine"},
+        login=None if login is None else Secret(login),
+        stored=store.find,
+    )
+    assert (settings.key, settings.key_source) == (Secret(key), source)
+    home = Path("/mine").absolute()
+    assert store.asked == ([(home, DEFAULT_BASE_URL)] if key == "sk-stored" else [])
+
+
+def test_a_stored_key_goes_to_its_own_hub_only() -> None:
+    """Another Hub gets none; the demo Hub is not even asked about."""
+    store = Store()
+    assert read_settings({}, base_url="https://other.example", stored=store.find).key is None
+    assert read_settings({}, base_url="demo:", stored=store.find).key is None
+    assert [hub for _, hub in store.asked] == ["https://other.example"]
+
+
+def test_a_stored_key_leads_away_from_the_demo() -> None:
+    """With `if-no-key` a stored key counts, and `demo off` finds the vendor's."""
+    for environ, demo in (({"MOUNTSEA_DEMO": "if-no-key"}, None), ({}, "if-no-key")):
+        settings = read_settings(environ, demo=demo, stored=Store().find)
+        assert (settings.base_url, settings.key) == (DEFAULT_BASE_URL, Secret("sk-stored"))
+    off = read_settings({"MOUNTSEA_BASE_URL": "demo:"}, demo="off", stored=Store().find)
+    assert off.key == Secret("sk-stored")
+
+
+def test_without_names_the_process_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment is read anew each time."""
+    assert read_settings().key is None
+    monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)
+    assert read_settings().key == Secret(KEY)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "refused"),
+    [
+        (KEY, f'{{"prompt":"a dog {KEY}"}}', True),
+        (KEY, '{"prompt":"a dog"}', False),
+        ("", f"a dog {KEY}", False),
+    ],
+)
+def test_a_request_that_holds_the_key_is_refused(key: str, text: str, refused: bool) -> None:
+    """It would be sent, written down and shown; the error does not show it either."""
+    settings = read_settings({"MOUNTSEA_API_KEY": key})
+    if not refused:
+        settings.refuse_key_in(text)
+        return
+    with pytest.raises(InvalidRequest, match="holds your API key") as caught:
+        settings.refuse_key_in(text)
+    assert KEY not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -297,7 +376,7 @@ def test_a_key_that_is_there_is_given() -> None:
     assert read_settings({"MOUNTSEA_API_KEY": KEY}).require_key() == Secret(KEY)
 
 
-def test_the_home_is_absolute_and_holds_the_originals(
+def test_the_home_is_absolute_and_holds_originals_and_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A relative or `~` folder of MOUNTSEA_HOME is fixed when it is read."""
@@ -306,7 +385,9 @@ def test_the_home_is_absolute_and_holds_the_originals(
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     assert read_settings({"MOUNTSEA_HOME": "here"}).home == tmp_path / "here"
     assert read_settings({"MOUNTSEA_HOME": "~/there"}).home == tmp_path / "there"
-    assert read_settings({"MOUNTSEA_HOME": "here"}).originals == tmp_path / "here" / "originals"
+    here = read_settings({"MOUNTSEA_HOME": "here"})
+    assert here.originals == tmp_path / "here" / "originals"
+    assert here.journal == tmp_path / "here" / "journal.sqlite"
     assert not (tmp_path / "here").exists()
 
 

@@ -1,0 +1,93 @@
+"""From Python: `generate` and `agenerate`, the cell magic without a notebook."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .handle import Generation
+from .request import DEFAULT_MODEL, build_request
+from .session import CURRENT, DEFAULT_TIMEOUT_S
+from .settings import Settings
+
+
+def generate(
+    prompt: str,
+    *,
+    model: str = DEFAULT_MODEL,
+    timeout: float = DEFAULT_TIMEOUT_S,
+    fresh: bool = False,
+    cache: bool = False,
+    **parameters: Any,
+) -> Generation:
+    """Order pictures and wait for them.
+
+    Args:
+        prompt: What the picture shows, taken literally.
+        model: The model's id.
+        timeout: How long to wait, in seconds; the task goes on at the Hub afterwards.
+        fresh: Never answer from the journal; else a request with a seed that was completed before
+            is answered from it.
+        cache: Answer from the journal also without a seed.
+        **parameters: The model's parameters, such as ``num_images=2``.
+
+    Returns:
+        The completed generation.
+
+    Raises:
+        InvalidRequest: If a parameter is wrong; nothing was sent.
+        MountseaError: What else went wrong; bears the ``task_id`` where there is one.
+        Interrupted: If the wait was interrupted; the task goes on.
+
+    Example:
+        >>> dog = generate("a dog", num_images=2)  # doctest: +SKIP
+        >>> dog[0].pil.size  # doctest: +SKIP
+        (1024, 1024)
+    """
+    generation, settings = _prepared(prompt, model, parameters)
+    work = CURRENT.generate(generation, settings, timeout_s=timeout, fresh=fresh, cache=cache)
+    try:
+        return CURRENT.worker.run(work)
+    except KeyboardInterrupt:
+        raise generation.interrupted() from None
+
+
+async def agenerate(
+    prompt: str,
+    *,
+    model: str = DEFAULT_MODEL,
+    timeout: float = DEFAULT_TIMEOUT_S,
+    fresh: bool = False,
+    cache: bool = False,
+    **parameters: Any,
+) -> Generation:
+    """Order pictures and await them; as `generate`, from asyncio code.
+
+    Args:
+        prompt: What the picture shows, taken literally.
+        model: The model's id.
+        timeout: How long to wait, in seconds; the task goes on at the Hub afterwards.
+        fresh: Never answer from the journal.
+        cache: Answer from the journal also without a seed.
+        **parameters: The model's parameters, such as ``num_images=2``.
+
+    Returns:
+        The completed generation.
+
+    Raises:
+        MountseaError: As `generate` does.
+
+    Example:
+        >>> dogs = await asyncio.gather(agenerate("a lab"), agenerate("a pug"))  # doctest: +SKIP
+    """
+    generation, settings = _prepared(prompt, model, parameters)
+    work = CURRENT.generate(generation, settings, timeout_s=timeout, fresh=fresh, cache=cache)
+    return await CURRENT.worker.wait(work)
+
+
+def _prepared(prompt: str, model: str, parameters: dict[str, Any]) -> tuple[Generation, Settings]:
+    """Everything that can be refused is refused before anything is sent."""
+    request = build_request(prompt, model=model, parameters=parameters)
+    settings = CURRENT.settings()
+    settings.require_key()
+    settings.refuse_key_in(request.canonical())
+    return Generation(request, is_demo=settings.is_demo), settings

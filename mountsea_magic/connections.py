@@ -1,0 +1,89 @@
+"""Connections: which client talks to which Hub, and the network of the demo Hub in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from .catalog import nearest
+from .errors import InvalidRequest
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from .client import HubClient
+    from .demo.network import DemoNetwork
+
+Loop = asyncio.AbstractEventLoop
+
+
+class Connections:
+    """The clients of one process: one for each event loop and each set of settings.
+
+    Attributes:
+        demo_seconds: How long a task of the demo Hub takes, in seconds.
+        demo_fault: Which of the demo network's faults is on.
+
+    Example:
+        >>> Connections().demo_fault
+        'none'
+    """
+
+    def __init__(self) -> None:
+        """Connect to nothing yet."""
+        self.demo_seconds = 6.0
+        self.demo_fault = "none"
+        self._clients: WeakKeyDictionary[Loop, dict[Settings, HubClient]] = WeakKeyDictionary()
+
+    def client(self, settings: Settings) -> HubClient:
+        """Return the client for a Hub and a key on the loop that runs.
+
+        Raises:
+            ConfigurationError: If the Hub needs a key and there is none.
+        """
+        from .client import HubClient
+
+        clients = self._clients.setdefault(asyncio.get_running_loop(), {})
+        if settings not in clients:
+            if settings.is_demo:
+                from .demo.network import DEMO_ORIGIN
+
+                credits_url = f"{DEMO_ORIGIN}/api-user/credits"
+                network = self._demo_network(settings)
+                made = HubClient(DEMO_ORIGIN, None, credits_url=credits_url, transport=network)
+            else:
+                key = settings.require_key()
+                made = HubClient(settings.base_url, key, credits_url=settings.credits_url)
+            clients[settings] = made
+        return clients[settings]
+
+    def break_demo(self, fault: str) -> str:
+        """Switch a fault of the demo's network on, or all off with ``none``.
+
+        Returns:
+            What the fault does, in words.
+
+        Raises:
+            InvalidRequest: If there is no such fault.
+        """
+        from .demo.network import FAULTS
+
+        if fault not in FAULTS:
+            raise InvalidRequest(
+                f"--fail {fault}: there is no such fault. {nearest(fault, FAULTS)}"
+            )
+        self.demo_fault = fault
+        return FAULTS[fault]
+
+    async def aclose(self) -> None:
+        """Close the clients of the loop that runs."""
+        for client in self._clients.pop(asyncio.get_running_loop(), {}).values():
+            await client.aclose()
+
+    def _demo_network(self, settings: Settings) -> DemoNetwork:
+        """The fault and the speed are asked for anew at each request: a lesson changes them."""
+        from .demo.app import create_app
+        from .demo.network import DemoNetwork
+
+        app = create_app(settings.home / "demo", seconds=lambda: self.demo_seconds)
+        return DemoNetwork(app, fault=lambda: self.demo_fault)

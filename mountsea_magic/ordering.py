@@ -1,0 +1,118 @@
+"""Placing an order: written down before it is sent, sent at most once, and seen to its answer.
+
+Once the POST is on its way nothing stops it: an interrupt gives the cell back, while the answer is
+still awaited in the background, so that the task's id is never lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable
+
+from .client import HubClient
+from .errors import HubUnavailable, MountseaError, SubmissionUncertain
+from .events import Submitted, Submitting, Waiting
+from .journal import Record
+from .request import ImageRequest
+from .retrying import order_again
+from .stopwatch import Stopwatch
+
+
+class Flights:
+    """The orders that are on their way to a Hub.
+
+    Example:
+        >>> Flights().count
+        0
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._flying: set[asyncio.Task[str]] = set()
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._flying)
+
+    def start(self, post: asyncio.Task[str]) -> None:
+        """Keep an order's POST alive until it is answered, whoever stops waiting for it."""
+        self._flying.add(post)
+        post.add_done_callback(self._landed)
+
+    async def landed(self) -> None:
+        """Wait until none is on its way any more; call it on the loop that they fly on."""
+        while self._flying:
+            await asyncio.wait(self._flying)
+
+    def _landed(self, post: asyncio.Task[str]) -> None:
+        """Its error was written down by the order itself; here it only must not be reported."""
+        self._flying.discard(post)
+        if not post.cancelled():
+            post.exception()
+
+
+async def place(
+    client: HubClient,
+    request: ImageRequest,
+    record: Record,
+    flights: Flights,
+    told: Callable[[str], None],
+) -> AsyncGenerator[Submitting | Waiting | Submitted, None]:
+    """Send an order, again only as `order_again` allows.
+
+    Args:
+        client: The Hub.
+        request: What is ordered.
+        record: Its entry in the journal.
+        flights: What keeps the POST alive.
+        told: Called with the task's id as soon as it is known, also after an interrupt.
+
+    Yields:
+        `Submitting` before each try, `Waiting` before each pause, last `Submitted`.
+
+    Raises:
+        HubUnavailable: If the order never arrived.
+        SubmissionUncertain: If it may have arrived, but no answer says so.
+        MountseaError: If the Hub refused it.
+    """
+    watch, tries, paused_s = Stopwatch(), 0, 0.0
+    while True:
+        tries += 1
+        await record.note(state="submitting", error="")
+        yield Submitting()
+        post = asyncio.ensure_future(_send(client, request, record, told))
+        flights.start(post)
+        try:
+            task_id = await asyncio.shield(post)
+        except MountseaError as error:
+            pause_s = order_again(error, tries=tries, paused_s=paused_s, chance=random.random())
+            if pause_s is None:
+                raise
+            cause = "is busy" if error.status_code == 429 else "can't be reached"
+        else:
+            yield Submitted(task_id)
+            return
+        yield Waiting(f"the Hub {cause}; the order goes out again", watch.elapsed_s)
+        await asyncio.sleep(pause_s)
+        paused_s += pause_s
+
+
+async def _send(
+    client: HubClient, request: ImageRequest, record: Record, told: Callable[[str], None]
+) -> str:
+    """The id is written down in the step in which the answer is read: no kill comes between."""
+    try:
+        task_id = await client.submit(request)
+    except MountseaError as error:
+        state = "refused"
+        if isinstance(error, SubmissionUncertain):
+            state = "uncertain"
+        elif isinstance(error, HubUnavailable):
+            state = "unsent"
+        await record.note(state=state, error=str(error))
+        raise
+    told(task_id)
+    await record.note(task_id=task_id, state="submitted")
+    return task_id

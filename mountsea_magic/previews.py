@@ -1,0 +1,71 @@
+"""Previews: a picture becomes small enough for a notebook that is kept in git."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .pictures import Picture
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+PREVIEW_BYTES = 140_000
+"""The largest preview, in bytes; base64 makes a third more of it in the notebook."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What is shown of a picture in a notebook.
+
+    Attributes:
+        mimetype: Such as ``image/jpeg``.
+        data: The encoded picture.
+        width: In pixels.
+        height: In pixels.
+    """
+
+    mimetype: str
+    data: bytes
+    width: int
+    height: int
+
+
+def preview(picture: Picture, longest_px: int) -> Preview:
+    """Make what is shown of a picture: small enough for a notebook that is kept in git.
+
+    Quality gives way first, then size, until the preview is under `PREVIEW_BYTES`.
+
+    Args:
+        picture: The original.
+        longest_px: The preview's longest side is at most this, in pixels; 0 means the original.
+    """
+    original = picture.bytes
+    fits = max(picture.width, picture.height) <= longest_px and len(original) <= PREVIEW_BYTES
+    if longest_px == 0 or (fits and picture.format != "webp"):
+        return Preview(picture.mimetype, original, picture.width, picture.height)
+    from PIL import ImageOps
+
+    image = ImageOps.exif_transpose(picture.pil)
+    seen_through = "A" in image.getbands() or "transparency" in image.info
+    image = image.convert("RGBA" if seen_through else "RGB")
+    image.thumbnail((longest_px, longest_px))
+    while True:
+        for data in _encodings(image, seen_through):
+            if len(data) <= PREVIEW_BYTES or max(image.size) <= 64:
+                mimetype = "image/png" if seen_through else "image/jpeg"
+                return Preview(mimetype, data, image.width, image.height)
+        image.thumbnail((int(image.width * 0.85), int(image.height * 0.85)))
+
+
+def _encodings(image: Image, seen_through: bool) -> Iterator[bytes]:
+    """Quality gives way step by step, but PNG, needed for transparency, has none to give."""
+    for quality in (0,) if seen_through else (85, 75, 65, 55):
+        buffer = io.BytesIO()
+        if seen_through:
+            image.save(buffer, "PNG", optimize=True)
+        else:
+            image.save(buffer, "JPEG", quality=quality, optimize=True)
+        yield buffer.getvalue()

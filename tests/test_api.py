@@ -1,0 +1,353 @@
+"""`generate` and `agenerate` end to end: on the demo Hub, and against a stand-in over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hub_server import RESET, Reply, StandInHub, json_reply, picture, told
+from PIL import Image
+
+import mountsea_magic
+from mountsea_magic import agenerate, api, fetching, generate, session
+from mountsea_magic.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    DownloadFailed,
+    InvalidRequest,
+    MountseaError,
+    SubmissionUncertain,
+    TaskFailed,
+    WaitTimeout,
+)
+from mountsea_magic.handle import Generation
+from mountsea_magic.session import Session
+
+KEY = "sk-stand-in-123456"
+SMALL: dict[str, Any] = {"model": "gpt-image-2", "image_size": {"width": 96, "height": 64}}
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    """Put a fresh session in place of the process's, on the same loop thread; close its clients."""
+    fresh = Session()
+    fresh.worker = session.CURRENT.worker
+    fresh.connections.demo_seconds = 0.05
+    monkeypatch.setattr(api, "CURRENT", fresh)
+    monkeypatch.setattr(fetching, "PAUSES_S", (0.0, 0.0, 0.0))
+    yield fresh
+    fresh.worker.run(fresh.connections.aclose())
+
+
+@pytest.fixture
+def demo(here: Session, monkeypatch: pytest.MonkeyPatch) -> Session:
+    """Choose the demo Hub by the environment, as a user would."""
+    monkeypatch.setenv("MOUNTSEA_BASE_URL", "demo:")
+    return here
+
+
+def reach(hub: StandInHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lead to a stand-in by the environment."""
+    monkeypatch.setenv("MOUNTSEA_BASE_URL", hub.url)
+    monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)
+
+
+def taken(home: Path) -> list[Any]:
+    """What the demo Hub was asked for."""
+    return [json.loads(path.read_text()) for path in (home / "demo").glob("hub-*.json")]
+
+
+def test_generate_gives_pictures_of_the_size_that_was_asked_for(demo: Session, home: Path) -> None:
+    """From a prompt to files under MOUNTSEA_HOME, in one call, with no key and no socket."""
+    dogs = generate("a dog on a beach", num_images=2, output_format="jpeg", **SMALL)
+    assert (dogs.status, len(dogs), dogs.is_demo, dogs.error) == ("completed", 2, True, None)
+    assert dogs.task_id is not None
+    assert dogs.elapsed_s is not None
+    assert dogs.description
+    for got in dogs:
+        assert (got.width, got.height, got.format) == (96, 64, "jpeg")
+        assert got.pil.size == (96, 64)
+        assert got.path.parent == home / "originals"
+        assert "a-dog-on-a-beach" in got.path.name
+    assert dogs[0].bytes != dogs[1].bytes
+    assert [task["task_id"] for task in taken(home)] == [dogs.task_id]
+    assert demo.open == []
+
+
+def test_the_default_model_draws_its_native_size(demo: Session) -> None:
+    """Without any parameter: nano-banana, one square PNG, as the package's front door gives it."""
+    dog = mountsea_magic.generate("a dog")
+    assert dog.request is not None
+    assert dog.request.body() == {"model": "nano-banana", "input": {"prompt": "a dog"}}
+    assert [(got.width, got.height, got.format) for got in dog] == [(1024, 1024, "png")]
+
+
+def test_a_generation_saves_copies_that_overwrite_nothing(demo: Session, tmp_path: Path) -> None:
+    """Twice into one folder: twice the files, byte for byte the originals."""
+    dog = generate("a dog", **SMALL)
+    first, second = dog.save(tmp_path / "out"), dog.save(tmp_path / "out")
+    assert first != second
+    assert {path.read_bytes() for path in first + second} == {dog[0].bytes}
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_sync_mode_leaves_no_address(demo: Session) -> None:
+    """The picture comes within the answer: no URL to expire."""
+    dog = generate(
+        "a dog", aspect_ratio="1:1", resolution="0.5K", model="nano-banana-2", sync_mode=True
+    )
+    assert [(got.url, got.width) for got in dog] == [(None, 512)]
+
+
+def test_several_at_once_by_gather(demo: Session, home: Path) -> None:
+    """Awaited together, each gets its own task and its own pictures, in the order of the calls."""
+
+    async def work() -> list[Generation]:
+        return await asyncio.gather(*(agenerate(f"dog {n}", **SMALL) for n in range(4)))
+
+    dogs = asyncio.run(work())
+    assert [dog.prompt for dog in dogs] == [f"dog {n}" for n in range(4)]
+    assert all(f"-dog-{n}-" in dog[0].path.name for n, dog in enumerate(dogs))
+    assert len({dog.task_id for dog in dogs}) == len(taken(home)) == 4
+    assert len({dog[0].bytes for dog in dogs}) == 4
+    assert demo.open == []
+
+
+def test_one_failure_of_several_spares_the_others(demo: Session) -> None:
+    """`gather` with return_exceptions gives two pictures and one error with its task."""
+
+    async def work() -> list[Generation | BaseException]:
+        prompts = ("a dog", "a dog [fail]", "a cat")
+        return await asyncio.gather(
+            *(agenerate(prompt, **SMALL) for prompt in prompts), return_exceptions=True
+        )
+
+    dog, failed, cat = asyncio.run(work())
+    assert isinstance(dog, Generation)
+    assert isinstance(cat, Generation)
+    assert isinstance(failed, TaskFailed)
+    assert failed.task_id is not None
+
+
+def test_agenerate_runs_from_any_loop(demo: Session) -> None:
+    """One `asyncio.run` after another reuses the loop thread and its connections."""
+    ids = {asyncio.run(agenerate("a dog", **SMALL)).task_id for _ in range(2)}
+    assert len(ids) == 2
+    assert len(demo.connections._clients) == 1
+
+
+def test_the_callers_loop_goes_on_meanwhile(demo: Session) -> None:
+    """`agenerate` blocks nothing: other tasks of the caller's loop run while it waits."""
+
+    async def work() -> int:
+        turns = 0
+        running = asyncio.ensure_future(agenerate("a dog", **SMALL))
+        while not running.done():
+            await asyncio.sleep(0)
+            turns += 1
+        await running
+        return turns
+
+    assert asyncio.run(work()) > 10
+
+
+def test_generate_works_within_a_running_loop(demo: Session) -> None:
+    """As in a notebook cell, whose thread has a loop that runs already."""
+
+    async def work() -> Generation:
+        return generate("a dog", **SMALL)
+
+    assert len(asyncio.run(work())) == 1
+
+
+def test_generate_works_from_several_threads(demo: Session) -> None:
+    """A thread pool of the user's own is served too."""
+    dogs: list[Generation] = []
+    threads = [
+        threading.Thread(target=lambda: dogs.append(generate("a dog", **SMALL))) for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({dog.task_id for dog in dogs}) == 3
+
+
+@pytest.mark.parametrize(
+    ("prompt", "parameters", "said"),
+    [
+        ("a dog", {"num_images": 5}, "at most 4"),
+        ("a dog", {"num_images": 0}, "at least 1"),
+        ("a dog", {"num_images": "many"}, "whole number"),
+        ("a dog", {"num_images": True}, "whole number"),
+        ("a dog", {"aspect_ratio": "16:8"}, "16:9"),
+        ("a dog", {"aspect_ration": "16:9"}, "aspect_ratio"),
+        ("a dog", {"model": "nano-bananna"}, "nano-banana"),
+        ("a dog", {"model": "nano-banana-edit"}, "image_urls"),
+        ("a dog", {"model": "gpt-image-2", "aspect_ratio": "1:1"}, "aspect_ratio"),
+        ("a dog", {"safety_tolerance": 7}, "1, 2, 3, 4, 5, 6"),
+        ("a dog \ud83d", {}, "surrogate"),
+        ("", {}, "no prompt"),
+        (" \n\t\n", {}, "no prompt"),
+    ],
+)
+def test_what_is_wrong_is_refused_before_anything_is_sent(
+    here: Session,
+    monkeypatch: pytest.MonkeyPatch,
+    prompt: str,
+    parameters: dict[str, Any],
+    said: str,
+) -> None:
+    """Neither `generate` nor `agenerate` sends a byte, and the message names the nearest cure."""
+    with StandInHub() as hub:
+        reach(hub, monkeypatch)
+        with pytest.raises(InvalidRequest) as caught:
+            generate(prompt, **parameters)
+        with pytest.raises(InvalidRequest, match=r"\S"):
+            asyncio.run(agenerate(prompt, **parameters))
+        assert hub.requests == []
+    assert said in str(caught.value)
+    assert here.open == []
+
+
+def test_without_a_key_nothing_is_sent(here: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo is never chosen silently: the error names both ways on."""
+    with StandInHub() as hub:
+        monkeypatch.setenv("MOUNTSEA_BASE_URL", hub.url)
+        with pytest.raises(ConfigurationError, match=r"%mountsea login.*%mountsea demo"):
+            generate("a dog")
+        assert hub.requests == []
+
+
+def test_a_real_hub_is_asked_once_and_paid_once(
+    here: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over HTTP: one POST with the key, one picture, no key at the picture's host."""
+    with StandInHub(key=KEY) as hub:
+        reach(hub, monkeypatch)
+        dog = generate("a dog", seed=7)
+        assert [seen.json for seen in hub.posts] == [
+            {"model": "nano-banana", "input": {"prompt": "a dog", "seed": 7}}
+        ]
+        assert len(hub.downloads_seen) == 1
+        assert "authorization" not in hub.downloads_seen[0].headers
+    assert dog[0].bytes == picture()
+    assert (dog.task_id, dog.is_demo) == ("hub-0001", False)
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "stays_open"),
+    [
+        (lambda: StandInHub(key="another"), AuthenticationError, False),
+        (lambda: StandInHub(submits=[RESET]), SubmissionUncertain, False),
+        (
+            lambda: StandInHub(submits=[json_reply({"message": f"no {KEY}"}, 422)]),
+            InvalidRequest,
+            False,
+        ),
+        (lambda: StandInHub(ending="failed"), TaskFailed, False),
+        (lambda: StandInHub(looks=[json_reply({"message": KEY}, 401)]), AuthenticationError, True),
+        (lambda: StandInHub(downloads=[Reply(500)] * 9), DownloadFailed, True),
+    ],
+    ids=["401", "reset", "422", "failed", "401 at a look", "no download"],
+)
+def test_every_error_is_ours_and_discreet(
+    here: Session,
+    monkeypatch: pytest.MonkeyPatch,
+    make: Callable[[], StandInHub],
+    kind: type[MountseaError],
+    stays_open: bool,
+) -> None:
+    """One POST, an error without the key, and open only what can still be had."""
+    with make() as hub:
+        reach(hub, monkeypatch)
+        with pytest.raises(kind) as caught:
+            generate("a dog")
+        assert len(hub.posts) == 1
+    assert KEY not in told(caught.value)
+    assert [dog.error for dog in here.open] == ([caught.value] if stays_open else [])
+    assert (caught.value.task_id is not None) is (stays_open or kind is TaskFailed)
+
+
+def test_originals_are_whole_pictures_and_nothing_else(demo: Session, home: Path) -> None:
+    """After all is done the folder holds no part, and every file decodes."""
+
+    async def work() -> None:
+        kinds = ("png", "jpeg", "webp")
+        await asyncio.gather(*(agenerate("a dog", output_format=kind, **SMALL) for kind in kinds))
+
+    asyncio.run(work())
+    files = sorted((home / "originals").iterdir())
+    assert [path.suffix for path in sorted(files, key=lambda path: path.suffix)] == [
+        *(".jpg", ".png", ".webp"),
+    ]
+    for path in files:
+        with Image.open(path) as image:
+            image.load()
+
+
+STRICT = """
+from mountsea_magic import generate
+
+dog = generate("a dog")
+print(dog[0].path)
+"""
+
+
+def test_where_warnings_are_errors_a_paid_picture_is_still_returned(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`python -W error` turns the one warning into an error, which then is but printed."""
+    home.write_text("mine")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with StandInHub() as hub:
+        reach(hub, monkeypatch)
+        # the connections that are kept for a next picture are still open when a script ends
+        strict = ["-W", "error", "-W", "ignore::ResourceWarning"]
+        command = [sys.executable, *strict, "-c", STRICT]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert len(hub.posts) == 1
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1)
+    assert "the journal" in done.stderr and "can't take the originals" in done.stderr
+    assert Path(done.stdout.strip()).read_bytes() == picture()
+
+
+def test_a_home_that_can_not_be_is_told_of_once(
+    here: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither journal nor folder: the picture is there all the same, with one plain warning."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "taken").write_text("mine")
+    with StandInHub() as hub:
+        reach(hub, monkeypatch)
+        monkeypatch.setenv("MOUNTSEA_HOME", str(tmp_path / "taken"))
+        with pytest.warns(RuntimeWarning) as warned:
+            dog = generate("a dog")
+        with pytest.raises(WaitTimeout):
+            generate("a cat", timeout=1e-9)
+        assert len(hub.posts) == 2
+    (said,) = (str(warning.message) for warning in warned)
+    assert "the journal" in said and "can't take the originals" in said
+    assert str(dog[0].path.parent) in said
+    assert dog[0].bytes == picture()
+    assert [entry.task_id for entry in here.open_tasks()] == ["hub-0002"]
+
+
+def test_a_key_in_the_prompt_is_not_sent(here: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be sent, written down and shown."""
+    with StandInHub() as hub:
+        reach(hub, monkeypatch)
+        with pytest.raises(InvalidRequest, match="holds your API key") as caught:
+            generate(f"a dog named {KEY}")
+        assert hub.requests == []
+    assert KEY not in str(caught.value)
+    assert here.open == []
+    assert here.open_tasks() == []

@@ -1,0 +1,247 @@
+"""Refusals: what each answer of the Hub means, whether it is about money, and how to go on."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from mountsea_magic.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    HubUnavailable,
+    InsufficientCredits,
+    InvalidRequest,
+    MountseaError,
+    RateLimited,
+    SubmissionUncertain,
+)
+from mountsea_magic.protocol import read_credits, read_task
+from mountsea_magic.refusals import Answer, refusal, retry_after, uncertain
+
+NOW = datetime(2026, 5, 18, 9, 0, 0, tzinfo=UTC)
+HTML = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>"
+NOT_JSON = [HTML, b"", b"{", b"\xff\xfe\x00", b"[" * 100_000, b"{'status': 'completed'}"]
+
+
+def answer(body: Any, status: int = 200, **headers: str) -> Answer:
+    """Make an answer as it comes over the wire, through JSON and back."""
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer.read(status, names, json.dumps(body).encode())
+
+
+def busy(content: bytes, *, submitting: bool = True) -> RateLimited:
+    """Read a 429 with that body."""
+    error = refusal(Answer.read(429, {"Retry-After": "2"}, content), submitting=submitting)
+    assert isinstance(error, RateLimited)
+    assert (error.status_code, error.retry_after_s) == (429, 2.0)
+    return error
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"message": "You are out of credits"},
+        {"message": ["Not enough CREDIT"]},
+        {"error": "quota_exceeded"},
+        {"error": {"code": "insufficient_quota", "message": None}},
+        {"error": {"code": 429, "message": "slow down", "type": "insufficient_quota"}},
+        {"detail": "Your balance is too low"},
+        {"detail": [{"loc": ["account"], "msg": "no funds"}]},
+        {"message": "Billing hard limit reached"},
+        {"error": {"message": "Too many requests", "code": "InsufficientCredits"}},
+        {"error_code": "PAYMENT_REQUIRED", "error_message": ""},
+        {"errorMessage": "monthly quota used up"},
+        {"statusCode": 429, "message": "Too Many Requests", "reason": "credits"},
+        {"title": "Too many", "more": {"about": ["nothing", {"why": "no credits left"}]}},
+        ["quota"],
+        "insufficient credits",
+    ],
+)
+@pytest.mark.parametrize("submitting", [False, True])
+def test_money_is_found_in_any_field(body: Any, submitting: bool) -> None:
+    """No pause brings credits back: the error knows it, and says where to look."""
+    error = busy(json.dumps(body).encode(), submitting=submitting)
+    assert error.of_credits
+    assert "`%mountsea credits`" in str(error)
+    assert "Run the cell again" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "content", [b"Quota exceeded for today", b"{'message': 'no credits left'}"]
+)
+def test_money_is_found_in_a_body_that_is_no_json(content: bytes) -> None:
+    """Plain text speaks too."""
+    assert busy(content).of_credits
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{}",
+        b"null",
+        b"Slow down",
+        b'{"message": "Too many requests"}',
+        b'{"message": null, "error": {"message": ["slow", 7, {"why": "busy"}]}}',
+        b'{"detail": [{"msg": "slow", "input": {"prompt": "a bag of credits"}}]}',
+        b'{"message": "slow", "prompt": "a quota of dogs"}',
+        b'{"message": "The load balancer has too many connections"}',
+        b"load balancer: too many requests",
+        b"<html><body>All credit to nginx</body></html>",
+        b"[" * 100_000,
+    ],
+)
+def test_a_busy_hub_is_no_empty_purse(content: bytes) -> None:
+    """Neither an echo of what was ordered nor a proxy's page is about money."""
+    error = busy(content)
+    assert not error.of_credits
+    assert "Run the cell again in 2 s" in str(error)
+    assert "%mountsea credits" not in str(error)
+
+
+def test_bottomless_bodies_do_no_harm() -> None:
+    """A body that is nested to attack is looked into only so far."""
+    for depth in (10, 300, 100_000):
+        content = b'{"error": [' * depth + b'"quota"' + b"]}" * depth
+        assert not busy(content).of_credits
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, {}, InvalidRequest),
+        (404, {"message": "no such task"}, InvalidRequest),
+        (409, {}, InvalidRequest),
+        (413, {}, InvalidRequest),
+        (422, {}, InvalidRequest),
+        (401, {}, AuthenticationError),
+        (401, {"message": "no credits for this key"}, AuthenticationError),
+        (403, {}, AuthenticationError),
+        (403, {"message": "forbidden"}, AuthenticationError),
+        (403, {"message": "Not enough CREDITS"}, InsufficientCredits),
+        (403, {"error": {"message": "account balance is too low"}}, InsufficientCredits),
+        (403, {"detail": "quota exceeded"}, InsufficientCredits),
+        (403, {"message": "Billing hard limit reached"}, InsufficientCredits),
+        (403, {"error": {"code": "insufficient_quota"}}, InsufficientCredits),
+        (403, {"error": "InsufficientCredits"}, InsufficientCredits),
+        (403, {"message": "Refused by the load balancer"}, AuthenticationError),
+        (402, {}, InsufficientCredits),
+        (402, {"message": "pay"}, InsufficientCredits),
+        (429, {}, RateLimited),
+        (301, {}, ConfigurationError),
+        (302, {}, ConfigurationError),
+        (307, {}, ConfigurationError),
+        (408, {}, HubUnavailable),
+        (500, {}, HubUnavailable),
+        (502, {}, HubUnavailable),
+        (503, {}, HubUnavailable),
+        (504, {}, HubUnavailable),
+        (520, {}, HubUnavailable),
+    ],
+)
+def test_what_a_refusal_means(status: int, body: dict[str, Any], kind: type[MountseaError]) -> None:
+    """Each status has its error, which knows the status; reading any answer raises it."""
+    error = refusal(answer(body, status))
+    assert type(error) is kind
+    assert error.status_code == status
+    for read in (read_task, read_credits):
+        with pytest.raises(kind):
+            read(answer(body, status))
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 422, 429, 500, 503])
+@pytest.mark.parametrize("content", NOT_JSON, ids=range(len(NOT_JSON)))
+def test_a_refusal_without_json_is_told_without_its_page(status: int, content: bytes) -> None:
+    """A proxy's HTML is not shown, and the status alone decides."""
+    error = refusal(Answer.read(status, {}, content))
+    assert str(status) in str(error)
+    assert "<" not in str(error)
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 422, 429, 301])
+def test_a_clear_refusal_of_an_order_is_not_uncertain(status: int) -> None:
+    """A 3xx or 4xx says that nothing was ordered."""
+    assert not isinstance(refusal(answer({}, status), submitting=True), SubmissionUncertain)
+
+
+def test_errors_name_the_cure() -> None:
+    """A refusal tells the command that helps."""
+    assert "`%mountsea login`" in str(refusal(answer({}, 401)))
+    assert "`%mountsea credits`" in str(refusal(answer({}, 402)))
+    assert "MOUNTSEA_BASE_URL" in str(refusal(answer({}, 302)))
+    assert "Nothing was ordered" in str(refusal(answer({}, 429), submitting=True))
+    assert "ordered" not in str(refusal(answer({}, 429)))
+
+
+@pytest.mark.parametrize(
+    ("value", "pause_s"),
+    [
+        (None, None),
+        ("0", 0.0),
+        ("120", 120.0),
+        (" 7 ", 7.0),
+        ("999999999", 999_999_999.0),
+        ("Mon, 18 May 2026 09:01:00 GMT", 60.0),
+        ("Mon, 18 May 2026 09:01:00", 60.0),
+        ("Mon, 18 May 2026 11:01:00 +0200", 60.0),
+        ("Monday, 18-May-26 09:01:00 GMT", 60.0),
+        ("Mon May 18 09:01:00 2026", 60.0),
+        ("Mon, 18 May 2026 08:00:00 GMT", 0.0),
+        ("", None),
+        ("soon", None),
+        ("-5", None),
+        ("1.5", None),
+        ("1e3", None),
+        ("٣", None),
+        ("12345678901", None),
+        ("Mon, 99 May 2026 09:01:00 GMT", None),
+        ("Mon, 18 May 2026 99:01:00 GMT", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(value: str | None, pause_s: float | None) -> None:
+    """Both forms of HTTP are read; a date in the past is no pause, nonsense is none."""
+    assert retry_after(value, now=NOW) == pause_s
+
+
+def test_rate_limited_carries_the_pause_in_seconds() -> None:
+    """The header is found whatever the case of its name."""
+    error = refusal(answer({}, 429, Retry_After="17"))
+    assert isinstance(error, RateLimited)
+    assert error.retry_after_s == 17.0
+
+
+def test_rate_limited_carries_the_pause_of_a_date() -> None:
+    """A date is counted from now: one long gone asks for no pause, one to come for some."""
+    past = refusal(answer({}, 429, Retry_After="Thu, 01 Jan 1998 00:00:00 GMT"))
+    assert isinstance(past, RateLimited) and past.retry_after_s == 0.0
+    then = datetime.now(UTC) + timedelta(days=1)
+    coming = refusal(answer({}, 429, Retry_After=f"{then:%a, %d %b %Y %H:%M:%S} GMT"))
+    assert isinstance(coming, RateLimited) and coming.retry_after_s
+
+
+def test_rate_limited_without_a_pause() -> None:
+    """The header may be missing, or nonsense."""
+    for error in (refusal(answer({}, 429)), refusal(answer({}, 429, Retry_After="later"))):
+        assert isinstance(error, RateLimited)
+        assert error.retry_after_s is None
+
+
+def test_uncertain_says_where_to_look() -> None:
+    """The user learns why, and that nothing is sent twice."""
+    error = uncertain("the connection was cut.", status_code=None)
+    assert "the connection was cut. It is not sent again" in str(error)
+    assert "`%mountsea credits`" in str(error)
+    assert error.status_code is None
+
+
+def test_permissions_are_not_credits() -> None:
+    """A 403 about permissions is about the key, not about money."""
+    assert isinstance(
+        refusal(answer({"message": "Insufficient permissions"}, 403)), AuthenticationError
+    )
+    assert isinstance(
+        refusal(answer({"message": "Insufficient credits"}, 403)), InsufficientCredits
+    )
