@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from .composing import compose
 from .handle import Generation
-from .request import DEFAULT_MODEL, build_request
+from .request import DEFAULT_MODEL
 from .session import CURRENT, DEFAULT_TIMEOUT_S
 from .settings import Settings
 
@@ -28,7 +29,8 @@ def generate(
         fresh: Never answer from the journal; else a request with a seed that was completed before
             is answered from it.
         cache: Answer from the journal also without a seed.
-        **parameters: The model's parameters, such as ``num_images=2``.
+        **parameters: The model's parameters, such as ``num_images=2``; edit models take
+            ``image_urls``, a list of results, pictures, Pillow images, arrays, paths or addresses.
 
     Returns:
         The completed generation.
@@ -86,8 +88,8 @@ async def agenerate(
 
 def _prepared(prompt: str, model: str, parameters: dict[str, Any]) -> tuple[Generation, Settings]:
     """Everything that can be refused is refused before anything is sent."""
-    request = build_request(prompt, model=model, parameters=parameters)
     settings = CURRENT.settings()
+    request = compose(prompt, model=model, parameters=parameters, settings=settings)
     settings.require_key()
     settings.refuse_key_in(request.canonical())
     return Generation(request, is_demo=settings.is_demo), settings

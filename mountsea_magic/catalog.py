@@ -27,7 +27,7 @@ class Model:
         vendor: Who made the model.
         mode: ``text-to-image`` or ``image-to-image``.
         summary: What it is good at, in one sentence.
-        mark: Where the facts come from: ``documented`` or ``neighbour``.
+        mark: Where the facts come from: ``documented``, ``neighbour``, or ``live`` (this Hub).
         input_schema: The JSON Schema (draft 2020-12) of a request's ``input``.
         example: A ready ``input``.
     """
@@ -46,6 +46,34 @@ class Model:
         """The schema of each parameter beside the prompt, by its name."""
         properties: Mapping[str, Mapping[str, Any]] = self.input_schema.get("properties", {})
         return {name: schema for name, schema in properties.items() if name != "prompt"}
+
+    @property
+    def picture_parameter(self) -> str | None:
+        """The parameter that takes input pictures, or None for a model that draws from text."""
+        names = ("image_urls", "image_url", "images", "image")
+        return next((name for name in names if name in self.parameters), None)
+
+    def values(self, name: str) -> list[str]:
+        """Return what a parameter takes, where that is a closed list; else an empty list.
+
+        Args:
+            name: The parameter.
+
+        Example:
+            >>> bundled_catalog().model("gpt-image-2").values("quality")
+            ['auto', 'low', 'medium', 'high']
+        """
+        schema = self.parameters.get(name, {})
+        places = [schema, *schema.get("anyOf", []), *schema.get("oneOf", [])]
+        lists = [place.get("enum", []) for place in places if isinstance(place, dict)]
+        values = [value for options in lists for value in options]
+        if not values and schema.get("type") == "boolean":
+            values = [True, False]
+        return [value if isinstance(value, str) else json.dumps(value) for value in values]
+
+    def takes(self, name: str) -> bool:
+        """Whether it has a parameter; one without a readable schema takes any."""
+        return name in self.parameters or self.input_schema.get("additionalProperties", True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +100,7 @@ class Catalog:
         if found is None:
             raise InvalidRequest(
                 f"--model {plain(model_id, limit=60)}: there is no such model. "
-                + nearest(model_id, self.models)
+                f"{nearest(model_id, self.models)} `%mountsea models --refresh` asks the Hub anew."
             )
         return found
 

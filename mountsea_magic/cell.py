@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .composing import compose
 from .display import ending_line, final_line, show
 from .errors import InvalidRequest, MountseaError, plain
 from .events import Event, Notice
@@ -19,7 +20,7 @@ from .handle import Generation
 from .options import CellOptions, spell_option
 from .progress import NoLine, ProgressLine, TextLine, WidgetLine
 from .protocol import SUBMIT_PATH
-from .request import ImageRequest, build_request
+from .request import ImageRequest
 from .session import CURRENT
 from .settings import DEFAULT_BASE_URL, Settings
 from .templating import render, split_prompts
@@ -61,8 +62,8 @@ def run_cell(shell: InteractiveShell, options: CellOptions, cell: str, defaults:
         MountseaError: What went wrong; the pictures that were had before are shown.
         Interrupted: If the cell was interrupted.
     """
-    requests = _requests(shell, options, cell, defaults)
     settings = CURRENT.settings()
+    requests = _requests(shell, options, cell, defaults, settings)
     if options.dry_run:
         print("\n\n".join(describe(request, settings) for request in requests))
         return
@@ -150,12 +151,15 @@ def run_shown(
 def describe(request: ImageRequest, settings: Settings) -> str:
     """Write a request down as it would be sent, and as a curl command; the key is a variable.
 
+    Input pictures are but named: ten megabytes of base64 are nothing to read.
+
     Args:
         request: The request.
         settings: Which Hub; for the demo Hub the command names the real one.
     """
     base_url = DEFAULT_BASE_URL if settings.is_demo else settings.base_url
-    body = json.dumps(request.body(), ensure_ascii=False, indent=2)
+    sent = request.body() | {"input": request.for_the_screen()}
+    body = json.dumps(sent, ensure_ascii=False, indent=2)
     count = request.picture_count
     return "\n".join(
         [
@@ -165,7 +169,7 @@ def describe(request: ImageRequest, settings: Settings) -> str:
             f"curl --request POST --url {shlex.quote(base_url + SUBMIT_PATH)} \\",
             '  --header "Authorization: Bearer $MOUNTSEA_API_KEY" \\',
             "  --header 'Content-Type: application/json' \\",
-            f"  --data-raw {shlex.quote(json.dumps(request.body(), ensure_ascii=False))}",
+            f"  --data-raw {shlex.quote(json.dumps(sent, ensure_ascii=False))}",
             "",
             f"{count} picture{'s' if count != 1 else ''}; nothing was sent.",
         ]
@@ -173,7 +177,11 @@ def describe(request: ImageRequest, settings: Settings) -> str:
 
 
 def _requests(
-    shell: InteractiveShell, options: CellOptions, cell: str, defaults: Defaults
+    shell: InteractiveShell,
+    options: CellOptions,
+    cell: str,
+    defaults: Defaults,
+    settings: Settings,
 ) -> list[ImageRequest]:
     """All prompts are checked before the first is sent: half a cell is the dearest kind."""
     requests = []
@@ -181,10 +189,14 @@ def _requests(
     for number, prompt in enumerate(prompts, start=1):
         try:
             requests.append(
-                build_request(
+                compose(
                     prompt if options.raw else render(prompt, shell.user_ns),
-                    model=options.model or defaults.model,
+                    model=defaults.model if options.model is None else options.model,
                     parameters=options.parameters,
+                    settings=settings,
+                    images=options.images,
+                    shrink=options.shrink,
+                    variables=shell.user_ns,
                     spell=spell_option,
                 )
             )

@@ -15,8 +15,10 @@ from urllib.parse import quote
 import httpx
 
 from . import __version__
+from .catalog import Model
 from .delivery import Delivery, is_too_slow, without_request
 from .errors import ConfigurationError, HubUnavailable
+from .listing import MODELS_PATH, read_model, read_model_ids
 from .pictures import MAX_BYTES
 from .protocol import (
     SUBMIT_PATH,
@@ -119,13 +121,39 @@ class HubClient:
             HubUnavailable: If no answer of the Hub's came back; asking again is free.
             MountseaError: If the Hub refused to say.
         """
-        name = quote(task_id, safe="", errors="replace")
-        if name in (".", ".."):
-            name = name.replace(".", "%2E")  # else it would be a way up in the path
-        answer = await self._exchange("GET", TASK_PATH + name)
+        answer = await self._exchange("GET", TASK_PATH + _segment(task_id))
         if isinstance(answer, Answer):
             return read_task(answer)
         raise _unreachable(answer) from answer
+
+    async def model_ids(self) -> tuple[str, ...]:
+        """Ask which image models there are.
+
+        Raises:
+            MountseaError: If the Hub could not be reached or refused.
+        """
+        answer = await self._exchange("GET", f"{MODELS_PATH}?capability=image")
+        if isinstance(answer, Answer):
+            return read_model_ids(answer)
+        raise _unreachable(answer) from answer
+
+    async def model(self, model_id: str, bundled: Model | None = None) -> Model | None:
+        """Ask for one model's schema.
+
+        Args:
+            model_id: The model.
+            bundled: What is known of it already, for what the Hub leaves out.
+
+        Returns:
+            The model, or None if the Hub does not know it or says nothing that can be used.
+
+        Raises:
+            MountseaError: If the Hub could not be reached or refused.
+        """
+        answer = await self._exchange("GET", f"{MODELS_PATH}/{_segment(model_id)}")
+        if not isinstance(answer, Answer):
+            raise _unreachable(answer) from answer
+        return None if answer.status == 404 else read_model(answer, model_id, bundled)
 
     async def credits(self) -> float:
         """Ask how many credits are left.
@@ -238,6 +266,12 @@ class _KeyAuth(httpx.Auth):
         if self._key is not None:
             request.headers[self._header] = self._prefix + self._key.reveal()
         yield request
+
+
+def _segment(name: str) -> str:
+    """One step of a path, whatever stands in it; two dots would be a way up."""
+    step = quote(name, safe="", errors="replace")
+    return step.replace(".", "%2E") if step in (".", "..") else step
 
 
 def _unreachable(cause: httpx.RequestError) -> HubUnavailable:

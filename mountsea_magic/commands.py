@@ -10,7 +10,9 @@ from .catalog import nearest
 from .cell import Defaults
 from .errors import ConfigurationError, InvalidRequest, plain
 from .history import history, open_lines, resume, show_task
-from .options import command_parsers, split_line
+from .line_parser import split_line
+from .models import show_models
+from .options import command_parsers
 from .session import CURRENT
 from .settings import NO_KEY, Secret
 
@@ -52,15 +54,16 @@ def run_command(shell: InteractiveShell, line: str, defaults: Defaults) -> None:
             "the notebook: run it alone, and it asks for the key."
         )
     given = parsers[name].parse_words(words[1:])
-    if name == "demo":
+    if name == "models":
+        show_models(shell, given.model, refresh=given.refresh)
+    elif name == "demo":
         print(_demo(given.state, given.if_no_key, given.fail))
     elif name == "login":
         print(_login(given.save))
     elif name == "logout":
         print(_logout())
     elif name == "credits":
-        left = CURRENT.worker.run(CURRENT.credits(CURRENT.settings()))
-        print(f"{left:,.10g} credits left{_demo_note()}.")
+        print(f"{CURRENT.worker.run(_credits()):,.10g} credits left{_demo_note()}.")
     elif name == "history":
         print(history(" ".join(given.text), given.count))
     elif name == "show":
@@ -98,6 +101,11 @@ def _key_line() -> str:
     settings = CURRENT.settings()
     unused = ", not used by the demo Hub" if settings.is_demo and settings.key else ""
     return f"key: {settings.key_source}{unused}"
+
+
+async def _credits() -> float:
+    """A client belongs to the loop that it is asked on."""
+    return await CURRENT.connections.client(CURRENT.settings()).credits()
 
 
 def _demo_note() -> str:

@@ -57,6 +57,13 @@ class Connections:
             clients[settings] = made
         return clients[settings]
 
+    @staticmethod
+    def demo_faults() -> tuple[str, ...]:
+        """Return the names of the demo network's faults."""
+        from .demo.network import FAULTS
+
+        return tuple(FAULTS)
+
     def break_demo(self, fault: str) -> str:
         """Switch a fault of the demo's network on, or all off with ``none``.
 

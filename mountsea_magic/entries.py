@@ -21,6 +21,9 @@ FORGOTTEN_S = 150.0
 CLOSED = (*sorted(UNCHARGED), "forgotten")
 """The states after which a task brings no pictures any more."""
 
+LAST_S = 1e11
+"""No time of ours lies so far ahead, in seconds since 1970."""
+
 LONGEST_TEXT = 4000
 """How much of a text from outside is kept, in characters."""
 
@@ -125,6 +128,8 @@ class Entry:
             values = {name: row[name] for name in cls.__slots__}
             values["input"] = dict(json.loads(values["input"]))
             values |= {name: float(values[name]) for name in ("created", "updated")}
+            if not all(0 <= values[name] < LAST_S for name in ("created", "updated")):
+                return None
             values["files"] = tuple(
                 Picture(**kept | {"path": Path(kept["path"])})
                 for kept in json.loads(values["files"])

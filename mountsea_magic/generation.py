@@ -126,7 +126,7 @@ async def follow(
             async for step in steps:
                 yield step
     except MountseaError as error:
-        mistyped = error.status_code == 404 and not record.entry.model
+        mistyped = error.status_code == 404 and record.entry.state == "resumed"
         if not mistyped:
             state_now = _state_after(error, record.entry.state, newborn)
             await record.note(state=state_now, error=str(error))
@@ -142,8 +142,9 @@ def _age_s(record: Record, newborn: bool) -> float | None:
     """How old a task is, where it may be too new to be known; a mistyped id gets no grace."""
     if newborn:
         return 0.0
-    was_seen = record.entry.model == "" or record.entry.files
-    return None if was_seen else max(1e-3, time.time() - record.entry.created)
+    if record.entry.state != "submitted":
+        return None
+    return max(1e-3, time.time() - record.entry.updated)
 
 
 def _pictureless(task_id: str, state: TaskState) -> MountseaError:

@@ -75,16 +75,14 @@ class KeyStore:
         Raises:
             ConfigurationError: If the file can't be changed.
         """
+        self._ring[base_url] = None
+        keys = self._read()
+        failure = self._write(keys) if keys.pop(base_url, None) is not None else None
         keyring = _real_keyring()
         if keyring is not None and not _erase(keyring, base_url):
             raise ConfigurationError(
                 "The system keyring does not let go of the key: unlock it, and log out again."
             )
-        self._ring[base_url] = None
-        keys = self._read()
-        if keys.pop(base_url, None) is None:
-            return
-        failure = self._write(keys)
         if failure is not None:
             raise ConfigurationError(
                 f"The key in {self._path} could not be removed: "

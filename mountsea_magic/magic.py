@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from traitlets import Enum, Float, Integer, Unicode
 
+from .completion import install, remove
 from .errors import Interrupted
 from .options import cell_parser, parse_cell_line
 
@@ -52,6 +53,7 @@ class MountseaMagics(Magics):
     ).tag(config=True)
 
     shell: InteractiveShell
+    matcher: Any = None
 
     @cell_magic("mountsea")  # type: ignore[arg-type]  # IPython types its decorators for no method
     def cell(self, line: str, cell: str) -> None:
@@ -59,6 +61,10 @@ class MountseaMagics(Magics):
         options = parse_cell_line(line)
         if options.help:
             print(cell_parser().format_help())
+            if options.model is not None:
+                from .models import model_text
+
+                print(model_text(options.model))
             return
         with _short_interrupts():
             from .cell import run_cell
@@ -94,6 +100,8 @@ def load(shell: InteractiveShell) -> None:
     """
     if MountseaMagics.__name__ not in shell.magics_manager.registry:
         shell.register_magics(MountseaMagics)
+        magics = shell.magics_manager.registry[MountseaMagics.__name__]
+        magics.matcher = install(shell, lambda: magics.model)
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -103,6 +111,7 @@ def unload(shell: InteractiveShell) -> None:
         shell: The shell that loses them.
     """
     magics = shell.magics_manager.registry.pop(MountseaMagics.__name__, None)
+    remove(shell, getattr(magics, "matcher", None))
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("mountsea", None)
     if magics in shell.configurables:

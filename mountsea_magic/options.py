@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import keyword
 import math
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import Any, NoReturn
+from typing import Any
 
 from .errors import InvalidRequest, plain
+from .line_parser import LineParser
 
 DIRECT = {
     "num_images": ("-n", "--num-images", "N", "how many pictures, 1 to 4"),
@@ -36,6 +35,8 @@ class CellOptions:
     Attributes:
         model: The model's id, or None for the default.
         parameters: The model's parameters that were set, as typed.
+        images: The input pictures, as typed.
+        shrink: Scale input pictures that are too large.
         out: The name to bind the result to, or None.
         save: The folder to put copies of the originals in, or None.
         preview: The longest side of the previews in pixels, or None for the default.
@@ -50,6 +51,8 @@ class CellOptions:
 
     model: str | None
     parameters: Mapping[str, Any]
+    images: tuple[str, ...]
+    shrink: bool
     out: str | None
     save: str | None
     preview: int | None
@@ -60,54 +63,6 @@ class CellOptions:
     dry_run: bool
     raw: bool
     help: bool
-
-
-class LineParser(argparse.ArgumentParser):
-    """An argparse parser that raises our short errors where argparse would print and exit."""
-
-    def error(self, message: str) -> NoReturn:
-        """Refuse the line.
-
-        Raises:
-            InvalidRequest: Always.
-        """
-        raise InvalidRequest(f"{plain(message.removeprefix('argument '))}. See {self.prog} -h.")
-
-    def parse_line(self, line: str) -> argparse.Namespace:
-        """Split a line as a shell would, and parse it.
-
-        Raises:
-            InvalidRequest: If a quote is open or a word is unknown; names the nearest option.
-        """
-        return self.parse_words(split_line(line))
-
-    def parse_words(self, words: list[str]) -> argparse.Namespace:
-        """Parse the words of a line."""
-        options, left = self.parse_known_args(words)
-        if not left:
-            return options
-        word = left[0].partition("=")[0]
-        if not word.startswith("-"):
-            self.error(f"{left[0]}: this word belongs to no option")
-        close = get_close_matches(word, list(self._option_string_actions), n=1)
-        hint = f" Did you mean {close[0]}?" if close else f" See {self.prog} -h."
-        raise InvalidRequest(f"There is no option {plain(word, limit=60)}.{hint}")
-
-
-def split_line(line: str) -> list[str]:
-    """Split a line into words as a shell would.
-
-    Raises:
-        InvalidRequest: If a quote is open.
-
-    Example:
-        >>> split_line("-n 2 --save 'my pictures'")
-        ['-n', '2', '--save', 'my pictures']
-    """
-    try:
-        return shlex.split(line)
-    except ValueError as error:
-        raise InvalidRequest(f"The line does not parse: {error}.") from None
 
 
 def cell_parser() -> LineParser:
@@ -135,6 +90,15 @@ def cell_parser() -> LineParser:
         metavar="NAME=VALUE",
         help="any other parameter of the model; repeatable",
     )
+    add(
+        "-i",
+        "--image",
+        action="append",
+        default=[],
+        metavar="SRC",
+        help="an input picture for edit models: a path, a URL or a variable; repeatable",
+    )
+    add("--shrink", action="store_true", help="scale input pictures over 10 MB to fit")
     add("-o", "--out", metavar="NAME", help="bind the result to NAME, before waiting for it")
     add("--save", metavar="DIR", help="also put the originals in DIR")
     add(
@@ -188,6 +152,8 @@ def parse_cell_line(line: str) -> CellOptions:
     return CellOptions(
         given.model,
         parameters,
+        tuple(given.image),
+        given.shrink,
         given.out,
         given.save,
         given.preview,
@@ -205,9 +171,11 @@ def spell_option(name: str) -> str:
     """Return how the user writes a parameter on the line.
 
     Example:
-        >>> spell_option("num_images"), spell_option("resolution")
-        ('--num-images', '-p resolution')
+        >>> spell_option("num_images"), spell_option("resolution"), spell_option("image_urls")
+        ('--num-images', '-p resolution', '--image')
     """
+    if name in ("image_urls", "image_url"):
+        return "--image"
     return f"--{name.replace('_', '-')}" if name in DIRECT or name in SWITCHES else f"-p {name}"
 
 
@@ -219,6 +187,9 @@ def command_parsers() -> Mapping[str, LineParser]:
             prog=f"%mountsea {name}", description=description, add_help=False, allow_abbrev=False
         )
 
+    models = parser("models", "list the models, or one model's parameters")
+    models.add_argument("model", nargs="?", metavar="ID", help="the model")
+    models.add_argument("--refresh", action="store_true", help="ask the Hub for its models anew")
     demo = parser("demo", "use the embedded demo Hub: no key, no network, no credits")
     demo.add_argument("state", nargs="?", choices=["on", "off"], help="on if left out")
     demo.add_argument("--if-no-key", action="store_true", help="only until there is a key")
@@ -233,6 +204,7 @@ def command_parsers() -> Mapping[str, LineParser]:
     resume = parser("resume", "fetch the pictures of tasks that were ordered before")
     resume.add_argument("task_ids", nargs="*", metavar="TASK_ID", help="none: all that are open")
     return {
+        "models": models,
         "demo": demo,
         "login": login,
         "logout": parser("logout", "forget the key of login, wherever it is kept"),

@@ -152,7 +152,7 @@ def check(path: Path, *, url: str | None = None) -> Picture:
         # a notebook may have set this to True for its own pictures; then half a JPEG would pass
         lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
         try:
-            with _without_bomb_warning(), Image.open(path, formats=[found]) as image:
+            with without_bomb_warning(), Image.open(path, formats=[found]) as image:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     raise TooLarge(f"{width}×{height} is more than {MAX_PIXELS} pixels")
@@ -169,8 +169,8 @@ def check(path: Path, *, url: str | None = None) -> Picture:
 
 
 @contextmanager
-def _without_bomb_warning() -> Iterator[None]:
-    """Our own limit is told as our own error; called under the lock, as filters are global."""
+def without_bomb_warning() -> Iterator[None]:
+    """Silence Pillow's warning of many pixels: our own limit is told as our own error."""
     from PIL import Image
 
     with warnings.catch_warnings():

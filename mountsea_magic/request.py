@@ -22,6 +22,11 @@ DEFAULT_MODEL = "nano-banana"
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True}
 _BOOLEANS |= {"false": False, "no": False, "off": False, "0": False}
 
+PICTURES = frozenset({"image_urls", "image_url", "images", "image"})
+"""The names under which models take input pictures."""
+
+_SHAPES = frozenset({"aspect_ratio", "image_size", "resolution", "size", "ratio"})
+
 _TYPE_IN_WORDS = {
     "integer": "a whole number",
     "number": "a number",
@@ -78,6 +83,13 @@ class ImageRequest:
         """
         return hashlib.sha256(self.canonical().encode()).hexdigest()
 
+    def for_the_screen(self) -> dict[str, Any]:
+        """Return the input as it may be shown: the bytes of pictures are counted, not written."""
+        return {
+            name: value if name == "prompt" else _shortened(value)
+            for name, value in self.input.items()
+        }
+
     def for_the_record(self) -> dict[str, Any]:
         """Return the input as it may be written down: no picture's bytes, no signed address."""
         return {
@@ -107,13 +119,16 @@ def build_request(
     Raises:
         InvalidRequest: With all problems at once, in the user's words.
     """
-    known = (catalog or bundled_catalog()).model(model)
+    models = catalog or bundled_catalog()
+    known = models.model(model)
     values = {
         name: read_value(value, known.parameters.get(name))
         for name, value in (parameters or {}).items()
     }
-    problems = [_unknown_parameter(known, name, spell) for name in values if not _has(known, name)]
-    body = {"prompt": _checked_prompt(prompt)} | {k: v for k, v in values.items() if _has(known, k)}
+    unknown = [name for name in values if name == "prompt" or not known.takes(name)]
+    problems = [_unknown_parameter(known, name, spell, models) for name in unknown]
+    body = {name: value for name, value in values.items() if name not in unknown}
+    body = {"prompt": _checked_prompt(prompt)} | body
     problems += _problems(known, body, spell)
     if problems:
         raise InvalidRequest("\n".join(problems))
@@ -140,8 +155,9 @@ def read_value(value: Any, schema: Mapping[str, Any] | None) -> Any:
         >>> read_value(4, {"type": "string"})
         '4'
     """
-    if schema is not None and "anyOf" in schema:
-        readings = [read_value(value, option) for option in schema["anyOf"]]
+    options = _options(schema)
+    if options:
+        readings = [read_value(value, option) for option in options]
         return next((reading for reading in readings if reading != value), value)
     wanted = (schema or {}).get("type")
     if not isinstance(value, str):
@@ -180,9 +196,23 @@ def _recorded(value: Any) -> Any:
     return value
 
 
-def _has(model: Model, name: str) -> bool:
-    """The prompt is the cell's body, so that it is no parameter of its own."""
-    return name in model.parameters
+def _shortened(value: Any) -> Any:
+    """The head of a data URI tells what it is."""
+    if isinstance(value, list):
+        return [_shortened(item) for item in value]
+    if isinstance(value, str) and value[:5].lower() == "data:" and len(value) > 120:
+        return f"{value[:60]}… ({len(value)} characters)"
+    return value
+
+
+def _options(schema: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    """The schemas that a value may be of, where there are several."""
+    if schema is None:
+        return []
+    if isinstance(schema.get("type"), list):
+        return [{**schema, "type": name} for name in schema["type"]]
+    found = schema.get("anyOf") or schema.get("oneOf") or []
+    return [option for option in found if isinstance(option, dict)]
 
 
 def _checked_prompt(prompt: str) -> str:
@@ -197,13 +227,27 @@ def _checked_prompt(prompt: str) -> str:
     return "\n".join(lines)
 
 
-def _unknown_parameter(model: Model, name: str, spell: Callable[[str], str]) -> str:
+def _unknown_parameter(
+    model: Model, name: str, spell: Callable[[str], str], models: Catalog
+) -> str:
     """A parameter of another model is the usual slip: say what this one has."""
     if name == "prompt":
         return f"{spell(name)}: the prompt is the cell's body."
-    return f"{spell(plain(name, limit=60))} is not a parameter of {model.id}. " + nearest(
-        name, model.parameters
-    )
+    if name in PICTURES and model.picture_parameter is None:
+        sibling = f"{model.id}-edit"
+        cure = f" Use --model {sibling}." if sibling in models.models else ""
+        return f"{spell(name)}: {model.id} takes no pictures.{cure}"
+    said = f"{spell(plain(name, limit=60))} is not a parameter of {model.id}"
+    kin = [other for other in model.parameters if name in _SHAPES and other in _SHAPES]
+    if kin:
+        return f"{said}; it has {'; '.join(_with_values(model, other) for other in kin)}."
+    return f"{said}. {nearest(name, model.parameters)}"
+
+
+def _with_values(model: Model, name: str) -> str:
+    """A parameter with what it takes, where that is a closed list."""
+    values = model.values(name)
+    return f"{name}: {', '.join(values)}" if values else name
 
 
 def _problems(model: Model, body: dict[str, Any], spell: Callable[[str], str]) -> list[str]:

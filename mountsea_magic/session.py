@@ -23,6 +23,7 @@ from .errors import (
 from .events import Event, Notice
 from .handle import Generation
 from .keys import KeyStore
+from .refreshing import Catalogs
 from .settings import DEMO_URL, Secret, Settings, read_settings
 from .worker import Worker
 
@@ -44,6 +45,7 @@ class Session:
         demo: What ``%mountsea demo`` said: ``on``, ``off``, ``if-no-key`` or None.
         base_url: The Hub's address before the environment's, or None.
         connections: The clients, and the demo's network.
+        catalogs: What the Hubs say of their models.
         worker: The loop thread.
         open: The generations whose task may still be going on at the Hub.
 
@@ -58,6 +60,7 @@ class Session:
         self.demo: str | None = None
         self.base_url: str | None = None
         self.connections = Connections()
+        self.catalogs = Catalogs()
         self.worker = Worker()
         self.open: list[Generation] = []
         self._journals: dict[Path, Journal] = {}
@@ -124,7 +127,7 @@ class Session:
             try:
                 settings = self.settings_for(entry.hub)
             except ConfigurationError:
-                if not entry.files:
+                if not entry.files or not all(picture.is_intact() for picture in entry.files):
                     raise
                 # its pictures are here; that Hub is not asked, and gets no key
                 settings = replace(settings, base_url=entry.hub, key=None, key_source="none")
@@ -202,14 +205,6 @@ class Session:
                 self.open.remove(generation)
             _tell([*journal.trouble(), *notices], watch)
         return generation
-
-    async def credits(self, settings: Settings) -> float:
-        """Ask how many credits are left.
-
-        Raises:
-            MountseaError: If the endpoint is not known, not reached, or refuses.
-        """
-        return await self.connections.client(settings).credits()
 
     @property
     def orders_on_their_way(self) -> int:

@@ -17,6 +17,7 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import unquote
 
 from PIL import Image
 
@@ -129,7 +130,8 @@ class StandInHub:
     the format that was asked for. What it is told to say goes out first, in order: put replies
     into `submits`, `looks` and `downloads`, at the start or at any time. A mapping stands for the
     JSON of a 200; for a look, a bare text stands for that status, and None for the stand-in's own
-    answer. It answers ``GET /hub/v1/models`` and ``GET /api-user/credits`` too.
+    answer. It answers ``GET /hub/v1/models``, ``GET /hub/v1/models/{id}`` and
+    ``GET /api-user/credits`` too.
 
     Attributes:
         requests: What the API has received, in order: submissions, looks, and all else.
@@ -141,6 +143,8 @@ class StandInHub:
         ready_after_looks: How many looks find a task still running (and both must have passed).
         ending: The status with which tasks end.
         credits: How many credits it tells.
+        models: What it says of each model, by id; a model that it lacks is a 404.
+        listing: What it says to who asks for all models; the ids of `models` if None.
 
     Example:
         >>> with StandInHub(ready_after_s=0.3, images=[picture("jpeg")]) as hub:
@@ -161,6 +165,8 @@ class StandInHub:
         submits: Iterable[Script] = (),
         looks: Iterable[Script] = (),
         downloads: Iterable[Script] = (),
+        models: Mapping[str, Script] | None = None,
+        listing: Script = None,
     ) -> None:
         """Open nothing yet; the servers run inside the ``with`` block.
 
@@ -174,6 +180,8 @@ class StandInHub:
             submits: Scripted answers to submissions.
             looks: Scripted answers to looks.
             downloads: Scripted answers to downloads.
+            models: What it says of each model, by id; it lists but nano-banana if left out.
+            listing: What it says to who asks for all models.
         """
         self.ready_after_s, self.ready_after_looks = ready_after_s, ready_after_looks
         self.ending, self.credits = ending, credits
@@ -182,6 +190,8 @@ class StandInHub:
         self.submits: deque[Script] = deque(submits)
         self.looks: deque[Script] = deque(looks)
         self.downloads: deque[Script] = deque(downloads)
+        self.models: dict[str, Script] = dict(models or {"nano-banana": None})
+        self.listing = listing
         self._images, self._key = images, key
         self._tasks: dict[str, _Task] = {}
         self._changed = threading.Condition()
@@ -213,6 +223,12 @@ class StandInHub:
     def looks_seen(self) -> list[Seen]:
         """The looks at tasks that arrived, in order."""
         return [seen for seen in self.requests if seen.path.startswith("/hub/v1/tasks/")]
+
+    @property
+    def models_seen(self) -> list[str]:
+        """The questions about models that arrived, in order: each one's path without its query."""
+        paths = [seen.path.partition("?")[0] for seen in self.requests]
+        return [path for path in paths if path.startswith("/hub/v1/models")]
 
     @property
     def task_ids(self) -> list[str]:
@@ -302,7 +318,11 @@ class StandInHub:
         if path == "/api-user/credits":
             return json_reply({"credits": self.credits})
         if path == "/hub/v1/models":
-            return json_reply({"data": [{"model": "nano-banana", "capability": "image"}]})
+            listed = [{"model": name, "capability": "image"} for name in self.models]
+            return _as_reply({"data": listed} if self.listing is None else self.listing)
+        said = self.models.get(unquote(path.removeprefix("/hub/v1/models/")))
+        if said is not None:
+            return _as_reply(said)
         return json_reply({"statusCode": 404, "message": f"no route {path}"}, 404)
 
     def _submitted(self, seen: Seen) -> Reply:

@@ -206,14 +206,15 @@ def test_what_is_wrong_is_refused_before_anything_is_sent(
     parameters: dict[str, Any],
     said: str,
 ) -> None:
-    """Neither `generate` nor `agenerate` sends a byte, and the message names the nearest cure."""
+    """Neither orders anything, the message names the nearest cure, and only names are looked up."""
     with StandInHub() as hub:
         reach(hub, monkeypatch)
         with pytest.raises(InvalidRequest) as caught:
             generate(prompt, **parameters)
         with pytest.raises(InvalidRequest, match=r"\S"):
             asyncio.run(agenerate(prompt, **parameters))
-        assert hub.requests == []
+        assert not hub.posts
+        assert all(seen.path.startswith("/hub/v1/models") for seen in hub.requests)
     assert said in str(caught.value)
     assert here.open == []
 

@@ -23,18 +23,20 @@ FLOORS = [
     {"keys", "addresses", "redaction", "retrying", "stopwatch"},
     {"request"},
     {"refusals"},
-    {"protocol", "polling", "worker", "pictures", "templating", "options", "journal_file"},
+    {"protocol", "polling", "worker", "pictures", "templating", "line_parser", "journal_file"},
+    {"options", "catalog_file", "listing", "uploads"},
     {"events", "entries", "delivery", "previews"},
     {"client", "journal"},
     {"fetching", "ordering"},
     {"generation", "progress"},
-    *({room} for room in ("answering", "display", "handle", "connections", "session")),
-    {"api", "cell"},
+    {"answering", "display"},
+    *({room} for room in ("handle", "connections", "refreshing", "session", "composing")),
+    {"api", "cell", "completion", "models"},
     *({room} for room in ("history", "commands", "magic")),
 ]
 BELOW = {room: set().union(*FLOORS[:n]) for n, floor in enumerate(FLOORS) for room in floor}
-BELOW["options"] = {"errors"}
-BELOW["demo"] = {"demo", "catalog", "errors", "request", "settings"}
+BELOW["options"] = {"errors", "line_parser"}
+BELOW["demo"] = {"demo", "catalog", "errors", "pictures", "request", "settings"}
 BELOW["connections"] |= {"demo"}  # lazily: see the next test
 
 

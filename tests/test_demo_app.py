@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import json
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,12 +14,13 @@ from typing import Any, TypeVar
 
 import httpx
 import pytest
-from hub_server import picture
+from hub_server import data_uri, picture
 from PIL import Image
 from starlette.applications import Starlette
 
 from mountsea_magic.catalog import bundled_catalog
 from mountsea_magic.demo.app import URL_LIFE_S, create_app, draw
+from mountsea_magic.demo.inputs import Inputs
 from mountsea_magic.demo.tasks import FIRST_CREDITS, PRICE, DemoTask
 from mountsea_magic.protocol import read_credits, read_submission, read_task
 from mountsea_magic.refusals import Answer
@@ -33,12 +36,14 @@ class Hub:
         """Make the app; a task takes 7.5 to 12.5 seconds."""
         self.now = time.time()
         self.drawn: list[tuple[str, int]] = []
+        self.threads: set[int] = set()
         self.app: Starlette = create_app(
             folder, seconds=10, key=key, clock=lambda: self.now, painter=self._paint
         )
 
     def _paint(self, task: DemoTask, number: int) -> bytes:
         self.drawn.append((task.task_id, number))
+        self.threads.add(threading.get_ident())
         return picture(str(task.input.get("output_format") or "png"), number)
 
     def run(self, work: Callable[[httpx.AsyncClient], Awaitable[T]]) -> T:
@@ -62,6 +67,13 @@ class Hub:
     def ordered(self, **given: Any) -> str:
         """Order a picture, and return the task's id."""
         response = self.post({"model": "nano-banana", "input": {"prompt": "a dog"} | given})
+        assert response.status_code == 200, response.text
+        return str(response.json()["task_id"])
+
+    def edited(self, *addresses: str, model: str = "nano-banana-edit", **given: Any) -> str:
+        """Order an edit, and return the task's id."""
+        body = {"prompt": "Make it winter", "image_urls": list(addresses)} | given
+        response = self.post({"model": model, "input": body})
         assert response.status_code == 200, response.text
         return str(response.json()["task_id"])
 
@@ -212,10 +224,16 @@ def test_an_order_is_no_get(hub: Hub) -> None:
         ({"model": "nano-banana", "input": {"prompt": "x", "safety_tolerance": 4}}, 422, "type"),
         ({"model": "nano-banana", "input": {"prompt": "x", "colour": 1}}, 422, "colour"),
         ({"model": "gpt-image-2", "input": {"prompt": "x", "aspect_ratio": "1:1"}}, 422, "aspect"),
+        ({"model": "nano-banana-edit", "input": {"prompt": "x"}}, 422, "image_urls"),
         (
-            {"model": "nano-banana-edit", "input": {"prompt": "x", "image_urls": ["https://x/y"]}},
+            {"model": "nano-banana", "input": {"prompt": "x", "image_urls": ["https://x/y"]}},
             422,
-            "edits no pictures",
+            "image_urls",
+        ),
+        (
+            {"model": "nano-banana-edit", "input": {"prompt": "x", "image_urls": ["data:,x"]}},
+            422,
+            "image_urls[0]",
         ),
     ],
 )
@@ -281,11 +299,10 @@ def test_pictures_need_no_key_even_where_the_api_does(tmp_path: Path) -> None:
 
 
 def test_models_are_listed_and_described(hub: Hub) -> None:
-    """The list holds what the demo draws; each has its schema, and an example that is accepted."""
+    """The list holds all eight; each has its schema, and an example that is accepted."""
     listed = hub.get("/hub/v1/models?capability=image").json()["data"]
-    assert [model["model"] for model in listed] == [
-        model.id for model in bundled_catalog() if model.mode == "text-to-image"
-    ]
+    assert [model["model"] for model in listed] == [model.id for model in bundled_catalog()]
+    assert len(listed) == 8
     assert hub.get("/hub/v1/models?capability=video").json() == {"data": []}
     for model in listed:
         detail = hub.get(f"/hub/v1/models/{model['model']}").json()
@@ -320,3 +337,145 @@ def test_seed_and_number_decide_the_drawing() -> None:
     again = DemoTask("hub-2", "gpt-image-2", given, 7, 5.0, 2.0)
     assert draw(task, 0) == draw(again, 0)
     assert draw(task, 0) != draw(task, 1)
+
+
+def test_an_edit_is_answered_and_ends_as_any_task(hub: Hub) -> None:
+    """With the mode of its model, and data of the size that the input picture has."""
+    body = {"prompt": "winter", "image_urls": [data_uri(picture("png", 0, (400, 100)))]}
+    answer = hub.post({"model": "nano-banana-pro-edit", "input": body}).json()
+    assert (answer["model"], answer["mode"]) == ("nano-banana-pro-edit", "image-to-image")
+    hub.now += 20
+    (image,) = hub.task(answer["task_id"])["data"]["images"]
+    assert (image["width"], image["height"]) == (2048, 512)
+    assert hub.get(image["url"]).content == picture()
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "size"),
+    [
+        ("nano-banana-edit", {}, (1448, 724)),
+        ("nano-banana-edit", {"aspect_ratio": "auto"}, (1448, 724)),
+        ("nano-banana-edit", {"aspect_ratio": "9:16"}, (768, 1344)),
+        ("nano-banana-2-edit", {"resolution": "0.5K"}, (724, 362)),
+        ("gpt-image-2-edit", {}, (1448, 724)),
+        ("gpt-image-2-edit", {"image_size": "square"}, (512, 512)),
+    ],
+)
+def test_an_edit_has_the_shape_of_its_input_or_the_one_asked_for(
+    model: str, given: dict[str, Any], size: tuple[int, int], hub: Hub
+) -> None:
+    """What the task tells is what is served."""
+    task_id = hub.edited(data_uri(picture("png", 0, (80, 40))), model=model, **given)
+    hub.now += 20
+    (image,) = hub.task(task_id)["data"]["images"]
+    assert (image["width"], image["height"]) == size
+
+
+def test_input_pictures_are_kept_beside_the_task(hub: Hub, tmp_path: Path) -> None:
+    """Byte for byte; the task's own file, which is read often, stays small."""
+    noise = io.BytesIO()
+    Image.effect_noise((900, 900), 100).save(noise, "PNG")
+    first, mask = noise.getvalue(), picture("webp")
+    assert len(first) > 500_000
+    task_id = hub.edited(data_uri(first), model="gpt-image-2-edit", mask_url=data_uri(mask))
+    task = hub.app.state.tasks.get(task_id)
+    assert hub.app.state.tasks.inputs(task) == Inputs((first,), mask, (900, 900))
+    assert (tmp_path / "demo" / f"{task_id}.json").stat().st_size < 1000
+    written = json.loads((tmp_path / "demo" / f"{task_id}.json").read_text())
+    assert written["input"] == {"prompt": "Make it winter"}
+
+
+def test_a_picture_of_this_hub_is_an_input_by_its_address(hub: Hub) -> None:
+    """No network is needed for it, and it may be made from an edit in turn."""
+    first = hub.ordered(num_images=2)
+    hub.now += 20
+    url = hub.task(first)["data"]["images"][1]["url"]
+    second = hub.edited(url)
+    tasks = hub.app.state.tasks
+    assert tasks.inputs(tasks.get(second)).pictures == (picture("png", 1),)
+    hub.now += 20
+    third = hub.edited(hub.task(second)["data"]["images"][0]["url"])
+    assert tasks.inputs(tasks.get(third)).pictures == (picture("png", 0),)
+    assert hub.drawn == [(first, 1), (second, 0)]
+
+
+def test_a_picture_that_is_not_made_yet_is_no_input(hub: Hub, tmp_path: Path) -> None:
+    """422, and no task: neither before the task is completed nor after a bad ending."""
+    first, failed = hub.ordered(), hub.ordered(prompt="[fail]")
+    given = {"prompt": "x", "image_urls": [f"{ORIGIN}/pictures/{first}/0?expires=9"]}
+    assert hub.post({"model": "nano-banana-edit", "input": given}).status_code == 422
+    hub.now += 20
+    given["image_urls"] = [f"{ORIGIN}/pictures/{failed}/0?expires=9"]
+    assert hub.post({"model": "nano-banana-edit", "input": given}).status_code == 422
+    assert len(list((tmp_path / "demo").iterdir())) == 2
+
+
+@pytest.mark.parametrize("name", ["image_urls", "mask_url"])
+def test_a_bad_input_picture_is_refused_with_a_reason(name: str, hub: Hub, tmp_path: Path) -> None:
+    """422 in the shape of the other refusals; nothing is kept, and nothing echoed."""
+    bad, good = data_uri(picture()[:-60]), data_uri(picture())
+    given = {
+        "prompt": "x",
+        "image_urls": [good, bad if name == "image_urls" else good],
+        "mask_url": bad if name == "mask_url" else good,
+    }
+    response = hub.post({"model": "gpt-image-2-edit", "input": given})
+    assert response.status_code == 422
+    message = response.json()["message"]
+    assert message.startswith("image_urls[1]: " if name == "image_urls" else "mask_url: ")
+    assert len(message) < 100
+    assert not (tmp_path / "demo").exists()
+
+
+def test_drawing_and_decoding_leave_the_loop_free(hub: Hub) -> None:
+    """Pictures are drawn in other threads, also those that an order asks for."""
+    first = hub.ordered(sync_mode=True)
+    hub.now += 20
+    hub.task(first)
+    hub.edited(f"{ORIGIN}/pictures/{first}/0")
+    hub.get(f"/pictures/{first}/0?expires={int(hub.now) + 500}")
+    assert len(hub.drawn) == 3
+    assert threading.get_ident() not in hub.threads
+
+
+def test_edits_outlive_the_app(hub: Hub, tmp_path: Path) -> None:
+    """Another app with the same folder has the pictures, too."""
+    task_id = hub.edited(data_uri(picture()))
+    other = Hub(tmp_path / "demo")
+    other.now = hub.now + 20
+    assert other.task(task_id)["status"] == "completed"
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
+def test_the_real_editor_edits_what_was_sent(kind: str, tmp_path: Path) -> None:
+    """A chain through the app itself: draw, edit by address, edit that within a mask."""
+    hub = Hub(tmp_path)
+    hub.app = create_app(tmp_path, seconds=10, clock=lambda: hub.now)
+    size = {"image_size": {"width": 96, "height": 64}, "output_format": kind}
+
+    def finished(task_id: str) -> tuple[str, Image.Image]:
+        hub.now += 20
+        url = hub.task(task_id)["data"]["images"][0]["url"]
+        with Image.open(io.BytesIO(hub.get(url).content)) as image:
+            assert (image.size, image.format) == ((96, 64), kind.upper())
+            return url, image.convert("RGB")
+
+    body = {"model": "gpt-image-2", "input": {"prompt": "a dog"} | size}
+    url, dog = finished(hub.post(body).json()["task_id"])
+    url, winter = finished(hub.edited(url, model="gpt-image-2-edit", **size))
+    black = io.BytesIO()
+    Image.new("L", (96, 64)).save(black, "PNG")
+    mask = data_uri(black.getvalue())
+    _, kept = finished(hub.edited(url, model="gpt-image-2-edit", mask_url=mask, **size))
+    top = (0, 0, 96, 28)
+    light = [sum(image.crop(top).convert("L").tobytes()) / 2688 for image in (dog, winter, kept)]
+    assert abs(light[0] - light[1]) > 5
+    assert abs(light[1] - light[2]) < 2
+
+
+def test_each_picture_of_an_edit_is_another() -> None:
+    """The pictures of one task have seeds of their own, as those drawn from text."""
+    task = DemoTask("hub-1", "nano-banana-edit", {"prompt": "winter"}, 7, 0.0, 1.0, 1, [64, 48])
+    inputs = Inputs((picture(),), None, (64, 48))
+    assert draw(task, 0, inputs) == draw(task, 0, inputs)
+    assert draw(task, 0, inputs) != draw(task, 1, inputs)

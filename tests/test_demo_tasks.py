@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 
 from mountsea_magic.catalog import bundled_catalog
+from mountsea_magic.demo.inputs import Inputs
 from mountsea_magic.demo.sizes import LONGEST, NAMED, NATIVE, picture_size
 from mountsea_magic.demo.tasks import FIRST_CREDITS, KEPT_S, PRICE, DemoTask, TaskStore
 
+EDIT = {"prompt": "winter", "image_urls": ["data:image/png;base64,AAAA"], "mask_url": "data:,"}
+INPUTS = Inputs((b"one", b"two"), b"mask", (30, 20))
 DOG = DemoTask("hub-1", "nano-banana", {"prompt": "a dog"}, 1, 100.0, 10.0)
 
 
@@ -186,6 +189,75 @@ def test_a_callers_random_numbers_only_move_on(tmp_path: Path) -> None:
     assert len(ids) == 2
 
 
+def test_input_pictures_are_kept_as_files(tmp_path: Path) -> None:
+    """Another kernel finds them, and the task's own file bears none of their bytes."""
+    store = TaskStore(tmp_path)
+    task = store.add("m", EDIT, INPUTS)
+    other = TaskStore(tmp_path)
+    assert other.get(task.task_id) == task
+    assert other.inputs(task) == INPUTS
+    assert task.input == {"prompt": "winter"}
+    assert (task.input_count, task.input_size, task.masked) == (2, [30, 20], True)
+    assert len(list(tmp_path.iterdir())) == 4
+    assert EDIT["image_urls"]
+
+
+def test_a_task_without_input_pictures_has_none(tmp_path: Path) -> None:
+    """Neither files nor a size."""
+    store = TaskStore(tmp_path)
+    task = store.add("m", {"prompt": "x"})
+    assert store.inputs(task) == Inputs()
+    assert (task.input_count, task.input_size, task.masked) == (0, [], False)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_tasks_of_an_older_version_are_known(tmp_path: Path) -> None:
+    """Their files say nothing of input pictures."""
+    store = TaskStore(tmp_path)
+    task = store.add("m", {"prompt": "x"})
+    path = tmp_path / f"{task.task_id}.json"
+    written = json.loads(path.read_text())
+    older = {name: written[name] for name in written if name[:5] not in ("input", "maske")}
+    path.write_text(json.dumps(older | {"input": written["input"]}))
+    assert store.get(task.task_id) == task
+
+
+def test_input_pictures_are_forgotten_with_their_task(tmp_path: Path) -> None:
+    """No sooner, and with them what a killed kernel left behind."""
+    clock = Clock()
+    store = TaskStore(tmp_path, clock=clock)
+    old = store.add("m", EDIT, INPUTS)
+    (tmp_path / f"hub-{'0' * 36}.0.input").write_bytes(b"left behind")
+    clock.now += KEPT_S - 60
+    store.add("m", {"prompt": "x"})
+    assert store.get(old.task_id) == old
+    assert len(list(tmp_path.glob("*.input"))) == 4
+    clock.now += 120
+    store.add("m", {"prompt": "y"})
+    assert store.get(old.task_id) is None
+    assert list(tmp_path.glob("*.input")) == []
+
+
+def test_a_task_whose_pictures_are_gone_is_unknown(tmp_path: Path) -> None:
+    """A curious student who empties half the folder breaks nothing."""
+    store = TaskStore(tmp_path)
+    task = store.add("m", EDIT, INPUTS)
+    (tmp_path / f"{task.task_id}.1.input").unlink()
+    assert store.get(task.task_id) is None
+
+
+def test_counting_credits_reads_no_picture(tmp_path: Path) -> None:
+    """Edits are charged by picture, as drawings are; their inputs may even be gone."""
+    clock = Clock()
+    store = TaskStore(tmp_path, seconds=1, clock=clock)
+    task = store.add("m", EDIT, INPUTS)
+    for path in tmp_path.glob("*.input"):
+        path.unlink()
+    clock.now += 10
+    assert store.credits() == FIRST_CREDITS - PRICE
+    assert store.get(task.task_id) is None
+
+
 @pytest.mark.parametrize(
     ("given", "size"),
     [
@@ -212,6 +284,34 @@ def test_a_callers_random_numbers_only_move_on(tmp_path: Path) -> None:
 def test_sizes_are_the_models_own(given: dict[str, Any], size: tuple[int, int]) -> None:
     """The contract's native sizes, scaled by the resolution, within bounds."""
     assert picture_size(given) == size
+
+
+@pytest.mark.parametrize(
+    ("given", "source", "size"),
+    [
+        ({}, (1024, 1024), (1024, 1024)),
+        ({}, (1344, 768), (1344, 768)),
+        ({"aspect_ratio": "auto"}, (768, 1344), (768, 1344)),
+        ({}, (1000, 1000), (1000, 1000)),
+        ({}, (4000, 1000), (2048, 512)),
+        ({}, (30, 30), (1024, 1024)),
+        ({}, (300, 400), (887, 1182)),
+        ({}, (9000, 10), (2896, 362)),
+        ({}, (1, 9000), (362, 2896)),
+        ({"resolution": "2K"}, (1024, 1024), (2048, 2048)),
+        ({"resolution": "4K"}, (4000, 1000), (4096, 1024)),
+        ({"aspect_ratio": "1:1"}, (4000, 1000), (1024, 1024)),
+        ({"image_size": "portrait_4_3"}, (4000, 1000), (768, 1024)),
+        ({"image_size": {"width": 300, "height": 200}}, (4000, 1000), (300, 200)),
+    ],
+)
+def test_an_edit_keeps_its_sources_shape(
+    given: dict[str, Any], source: tuple[int, int], size: tuple[int, int]
+) -> None:
+    """At about 1024² pixels, unless another shape is asked for; a chain stays sharp."""
+    assert picture_size(given, source) == size
+    if not given:
+        assert picture_size(given, size) == size
 
 
 def test_every_size_of_the_catalogue_is_known() -> None:

@@ -15,12 +15,13 @@ from mountsea_magic.options import (
     command_parsers,
     parse_cell_line,
     spell_option,
-    split_line,
 )
 
 NOTHING = CellOptions(
     model=None,
     parameters={},
+    images=(),
+    shrink=False,
     out=None,
     save=None,
     preview=None,
@@ -97,6 +98,9 @@ def test_parameters_are_kept_as_typed(line: str, parameters: dict[str, Any]) -> 
         ("--quiet", "quiet", True),
         ("--dry-run", "dry_run", True),
         ("--raw", "raw", True),
+        ("-i dog.png", "images", ("dog.png",)),
+        ("--image 'my dog.png' -i dog[0]", "images", ("my dog.png", "dog[0]")),
+        ("--shrink", "shrink", True),
         ("-h", "help", True),
         ("--help", "help", True),
     ],
@@ -185,22 +189,6 @@ def test_a_long_wrong_word_is_cut() -> None:
         assert len(str(caught.value)) < 500
 
 
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        ("", []),
-        ("-n 2", ["-n", "2"]),
-        ("--save 'a b' \"c d\"", ["--save", "a b", "c d"]),
-        (r"a\ b", ["a b"]),
-        ("# not a comment", ["#", "not", "a", "comment"]),
-        ("🐕 'ü é'", ["🐕", "ü é"]),
-    ],
-)
-def test_a_line_is_split_as_a_shell_would(line: str, words: list[str]) -> None:
-    """Quotes hold words together."""
-    assert split_line(line) == words
-
-
 def test_the_help_names_every_option() -> None:
     """The help is made from the options themselves, and its percent signs are whole."""
     text = cell_parser().format_help()
@@ -208,9 +196,9 @@ def test_the_help_names_every_option() -> None:
     for flag in flags:
         if flag.startswith("-"):
             assert flag in text
-    for flag in ("--model", "--param", "--out", "--save", "--preview", "--timeout"):
+    for flag in ("--model", "--param", "--out", "--save", "--preview", "--timeout", "--image"):
         assert flag in text
-    for flag in ("--fresh", "--cache", "--quiet", "--dry-run", "--raw", "--help"):
+    for flag in ("--fresh", "--cache", "--quiet", "--dry-run", "--raw", "--help", "--shrink"):
         assert flag in text
     assert text.startswith("usage: %%mountsea ")
     assert "a %config trait" in text
@@ -233,6 +221,8 @@ def test_what_has_no_option_is_spelled_as_a_parameter() -> None:
 @pytest.mark.parametrize(
     ("command", "line", "values"),
     [
+        ("models", "", {"model": None, "refresh": False}),
+        ("models", "gpt-image-2 --refresh", {"model": "gpt-image-2", "refresh": True}),
         ("demo", "", {"state": None, "if_no_key": False, "fail": None}),
         ("demo", "on", {"state": "on"}),
         ("demo", "off", {"state": "off"}),
@@ -259,6 +249,8 @@ def test_commands_are_read(command: str, line: str, values: dict[str, object]) -
 @pytest.mark.parametrize(
     ("command", "line", "words"),
     [
+        ("models", "--refesh", ["Did you mean --refresh?"]),
+        ("models", "a b", ["b: this word belongs to no option"]),
         ("demo", "maybe", ["invalid choice: 'maybe'", "%mountsea demo -h"]),
         ("demo", "on off", ["off: this word belongs to no option"]),
         ("demo", "--if-no-keys", ["Did you mean --if-no-key?"]),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hub_server import Reply, StandInHub, json_reply, picture
 
-from mountsea_magic import agenerate, api, generate, retrying, session
+from mountsea_magic import agenerate, api, composing, generate, retrying, session
 from mountsea_magic.errors import (
     ConfigurationError,
     InvalidRequest,
@@ -35,7 +35,8 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     fresh = Session()
     fresh.worker = session.CURRENT.worker
     fresh.connections.demo_seconds = 0.05
-    monkeypatch.setattr(api, "CURRENT", fresh)
+    for module in (api, composing):
+        monkeypatch.setattr(module, "CURRENT", fresh)
     yield fresh
     fresh.worker.run(fresh.connections.aclose())
 
@@ -51,6 +52,11 @@ def reach(hub: StandInHub, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lead to a stand-in by the environment."""
     monkeypatch.setenv("MOUNTSEA_BASE_URL", hub.url)
     monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)
+
+
+async def credits_of(here: Session) -> float:
+    """Ask on the loop that the client belongs to."""
+    return await here.connections.client(here.settings()).credits()
 
 
 def taken(home: Path) -> list[Any]:
@@ -78,17 +84,17 @@ def test_credits_are_asked_of_the_hub_that_is_set(
     with StandInHub(key=KEY, credits=77) as hub:
         reach(hub, monkeypatch)
         with pytest.raises(ConfigurationError, match="MOUNTSEA_CREDITS_URL"):
-            here.worker.run(here.credits(here.settings()))
+            here.worker.run(credits_of(here))
         assert hub.requests == []
         monkeypatch.setenv("MOUNTSEA_CREDITS_URL", hub.credits_url)
-        assert here.worker.run(here.credits(here.settings())) == 77
+        assert here.worker.run(credits_of(here)) == 77
 
 
 def test_demo_credits_are_told_and_spent(demo: Session) -> None:
     """A completed picture costs demo credits; a failed one costs none."""
 
     def left() -> float:
-        return demo.worker.run(demo.credits(demo.settings()))
+        return demo.worker.run(credits_of(demo))
 
     before = left()
     with pytest.raises(TaskFailed):

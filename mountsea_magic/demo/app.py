@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import json
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -19,8 +21,9 @@ from starlette.routing import Route
 from ..catalog import Model, bundled_catalog
 from ..errors import InvalidRequest
 from ..request import build_request
+from .editor import edit
+from .inputs import BadInput, Inputs, take_inputs
 from .painter import paint
-from .sizes import picture_size
 from .tasks import DemoTask, TaskStore
 
 URL_LIFE_S = 600.0
@@ -59,7 +62,9 @@ def create_app(
     Example:
         >>> app = create_app(Path("demo"), seconds=2)
     """
-    hub = _DemoHub(TaskStore(folder, seconds=seconds, clock=clock), key, painter or draw)
+    tasks = TaskStore(folder, seconds=seconds, clock=clock)
+    drawn = painter or (lambda task, number: draw(task, number, tasks.inputs(task)))
+    hub = _DemoHub(tasks, key, drawn)
     app = Starlette(
         routes=[
             Route("/hub/v1/image", hub.guarded(hub.submit), methods=["POST"]),
@@ -70,26 +75,39 @@ def create_app(
             Route("/pictures/{task_id}/{number:int}", hub.picture),
         ]
     )
-    app.state.tasks = hub.tasks
+    app.state.tasks = tasks
     return app
 
 
-def draw(task: DemoTask, number: int) -> bytes:
+def draw(task: DemoTask, number: int, inputs: Inputs | None = None) -> bytes:
     """Draw and encode one picture of a task.
 
     Args:
         task: The task.
         number: Which of its pictures, from 0; each has a seed of its own.
+        inputs: The pictures that are edited; None for a task that draws from text.
 
     Returns:
         A file of the format that the task asks for, PNG if it asks for none.
     """
-    width, height = picture_size(task.input)
-    prompt = str(task.input["prompt"])
-    picture = paint(prompt, task.seed + number, width, height, model=task.model)
+    prompt, seed = str(task.input["prompt"]), task.seed + number
+    if inputs is not None and inputs.pictures:
+        pictures = [Image.open(io.BytesIO(content)) for content in inputs.pictures]
+        mask = Image.open(io.BytesIO(inputs.mask)) if inputs.mask is not None else None
+        picture = edit(prompt, seed, pictures, *task.size, model=task.model, mask=mask)
+    else:
+        picture = paint(prompt, seed, *task.size, model=task.model)
     buffer = io.BytesIO()
     picture.save(buffer, _format(task).upper(), quality=90)
     return buffer.getvalue()
+
+
+class _Refusal(Exception):
+    """An order that is not taken, with the status and the message of the answer."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class _DemoHub:
@@ -116,25 +134,10 @@ class _DemoHub:
     async def submit(self, request: Request) -> Response:
         """Documented: 200 with the task's id; 400 and 422 as at a neighbour."""
         try:
-            body = await request.json()
-        except ValueError:
-            return _refused(400, "The body is not JSON.")
-        if not isinstance(body, dict) or not isinstance(body.get("input"), dict):
-            return _refused(400, "The body must be an object with model and input.")
-        given = dict(body["input"])
-        try:
-            checked = build_request(
-                str(given.pop("prompt", "")), model=str(body.get("model")), parameters=given
-            )
-        except InvalidRequest as error:
-            return _refused(422, str(error))
-        if dict(checked.input) != body["input"]:
-            return _refused(422, "A parameter is not of the type that the schema wants.")
-        if checked.model not in {model.id for model in _drawn_models()}:
-            return _refused(422, "The demo Hub draws from text only: it edits no pictures.")
-        if self.tasks.credits() <= 0:
-            return _refused(402, "Insufficient credits")
-        task = self.tasks.add(checked.model, dict(checked.input))
+            # input pictures are decoded, and may have to be drawn: not on the loop
+            task = await asyncio.to_thread(self._take, await request.body())
+        except _Refusal as refusal:
+            return _refused(refusal.status, str(refusal))
         known = bundled_catalog().model(task.model)
         return JSONResponse(
             {
@@ -149,6 +152,44 @@ class _DemoHub:
                 ),
             }
         )
+
+    def _take(self, content: bytes) -> DemoTask:
+        """As strict as a real Hub would be: types are not bent, and a bad order makes no task."""
+        try:
+            body = json.loads(content)
+        except ValueError as error:
+            raise _Refusal(400, "The body is not JSON.") from error
+        if not isinstance(body, dict) or not isinstance(body.get("input"), dict):
+            raise _Refusal(400, "The body must be an object with model and input.")
+        given = dict(body["input"])
+        try:
+            checked = build_request(
+                str(given.pop("prompt", "")), model=str(body.get("model")), parameters=given
+            )
+        except InvalidRequest as error:
+            raise _Refusal(422, str(error)) from error
+        given = dict(checked.input)
+        if given != body["input"]:
+            raise _Refusal(422, "A parameter is not of the type that the schema wants.")
+        if self.tasks.credits() <= 0:
+            raise _Refusal(402, "Insufficient credits")
+        try:
+            inputs = take_inputs(given, self._own_picture, model=checked.model)
+        except BadInput as error:
+            raise _Refusal(422, str(error)) from error
+        return self.tasks.add(checked.model, given, inputs)
+
+    def _own_picture(self, task_id: str, number: int) -> bytes | None:
+        """A picture of this Hub as an input of another: no network is needed for it."""
+        task = self._with_picture(task_id, number)
+        return None if task is None else self._painter(task, number)
+
+    def _with_picture(self, task_id: str, number: int) -> DemoTask | None:
+        """The task that has made that picture, or None while there is none."""
+        task = self.tasks.get(task_id)
+        if task is None or number >= task.picture_count:
+            return None
+        return task if task.status(self.tasks.clock()) == "completed" else None
 
     async def task(self, request: Request) -> Response:
         """Documented: status, ready, data when completed, error_code and error_message if not."""
@@ -175,12 +216,12 @@ class _DemoHub:
     async def models(self, request: Request) -> Response:
         """Documented: a list of the models of a capability, here always images."""
         wanted = request.query_params.get("capability", "image")
-        drawn = _drawn_models() if wanted == "image" else []
-        return JSONResponse({"data": [_listed(model) for model in drawn]})
+        known = bundled_catalog() if wanted == "image" else ()
+        return JSONResponse({"data": [_listed(model) for model in known]})
 
     async def model(self, request: Request) -> Response:
         """Documented: a model with its input_schema and a ready example."""
-        for model in _drawn_models():
+        for model in bundled_catalog():
             if model.id == request.path_params["model"]:
                 detail = {"input_schema": model.input_schema, "example": model.example}
                 return JSONResponse(_listed(model) | detail)
@@ -192,20 +233,19 @@ class _DemoHub:
 
     async def picture(self, request: Request) -> Response:
         """On another host than the API at a real Hub: no key is asked for, but URLs expire."""
-        task = self.tasks.get(request.path_params["task_id"])
         number = request.path_params["number"]
-        now = self.tasks.clock()
-        if task is None or number >= task.picture_count or task.status(now) != "completed":
+        task = self._with_picture(request.path_params["task_id"], number)
+        if task is None:
             return _refused(404, "There is no such picture.")
         expires = request.query_params.get("expires", "0")
-        if not expires.isdecimal() or int(expires) < now:
+        if not expires.isdecimal() or int(expires) < self.tasks.clock():
             return _refused(403, "This URL has expired: ask the task for a fresh one.")
         content = await asyncio.to_thread(self._painter, task, number)
         return Response(content, media_type=f"image/{_format(task)}")
 
     async def _data(self, task: DemoTask, request: Request) -> dict[str, Any]:
         """The provider's shape; with sync_mode the pictures themselves, as data URIs."""
-        width, height = picture_size(task.input)
+        width, height = task.size
         expires = int(self.tasks.clock() + URL_LIFE_S)
         images = []
         for number in range(task.picture_count):
@@ -229,11 +269,6 @@ class _DemoHub:
 def _format(task: DemoTask) -> str:
     """PNG is what the Hub documents as its default."""
     return str(task.input.get("output_format") or "png")
-
-
-def _drawn_models() -> list[Model]:
-    """The painter draws from text."""
-    return [model for model in bundled_catalog() if model.mode == "text-to-image"]
 
 
 def _listed(model: Model) -> dict[str, Any]:

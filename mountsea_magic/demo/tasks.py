@@ -1,5 +1,7 @@
 """The demo Hub's tasks: one small file each; all else is a function of that file and the clock.
 
+The input pictures of an edit are files of their own beside it, so that counting tasks stays cheap.
+
 Nothing runs in the background, so a task outlives the kernel that ordered it, as at a real Hub.
 """
 
@@ -12,9 +14,12 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from .inputs import Inputs
+from .sizes import picture_size
 
 FIRST_CREDITS = 1000
 """What a demo account starts with."""
@@ -28,6 +33,9 @@ PENDING_PART = 0.15
 KEPT_S = 7 * 24 * 3600.0
 """How long a task is remembered, in seconds."""
 
+_PICTURES = ("image_urls", "mask_url")
+"""The parameters whose pictures are kept as files: what they say may be megabytes long."""
+
 _ENDING = re.compile(r"\[(fail|timeout|cancel)\]", re.IGNORECASE)
 _ENDINGS = {"fail": "failed", "timeout": "timeout", "cancel": "cancelled"}
 
@@ -39,10 +47,13 @@ class DemoTask:
     Attributes:
         task_id: Its id, with the prefix that the vendor's page shows.
         model: The model's id.
-        input: The input, as it was sent.
+        input: The input, as it was sent, but for its pictures.
         seed: The seed of its first picture: the request's, or one drawn by lot.
         created_at: When it was ordered, in seconds since 1970.
         duration_s: How long it takes, in seconds.
+        input_count: How many input pictures it has.
+        input_size: Width and height of the first of them, in pixels; empty without one.
+        masked: Whether it has a mask.
     """
 
     task_id: str
@@ -51,6 +62,9 @@ class DemoTask:
     seed: int
     created_at: float
     duration_s: float
+    input_count: int = 0
+    input_size: list[int] = field(default_factory=list)
+    masked: bool = False
 
     @property
     def ending(self) -> str:
@@ -62,6 +76,12 @@ class DemoTask:
     def picture_count(self) -> int:
         """How many pictures it makes."""
         return int(self.input.get("num_images", 1))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the pictures that it makes, in pixels."""
+        source = (self.input_size[0], self.input_size[1]) if self.input_size else None
+        return picture_size(self.input, source)
 
     def status(self, now: float) -> str:
         """Return its status at a time, in seconds since 1970.
@@ -103,20 +123,33 @@ class TaskStore:
         self.clock = clock
         self._folder = folder
 
-    def add(self, model: str, given: dict[str, Any]) -> DemoTask:
-        """Take an order."""
+    def add(self, model: str, given: dict[str, Any], inputs: Inputs | None = None) -> DemoTask:
+        """Take an order.
+
+        Args:
+            model: The model's id.
+            given: The request's input.
+            inputs: The pictures that it names; None for a model that draws from text.
+        """
         self._forget_old()
+        inputs = inputs or Inputs()
         seconds = self._seconds() if callable(self._seconds) else self._seconds
         seed = given.get("seed")
         task = DemoTask(
             task_id=f"hub-{uuid.uuid4()}",
             model=model,
-            input=given,
+            input={name: value for name, value in given.items() if name not in _PICTURES},
             seed=seed if isinstance(seed, int) else random.randrange(2**31),
             created_at=self.clock(),
             duration_s=seconds * random.uniform(0.75, 1.25),
+            input_count=len(inputs.pictures),
+            input_size=list(inputs.size or ()),
+            masked=inputs.mask is not None,
         )
         self._folder.mkdir(parents=True, exist_ok=True)
+        contents = inputs.pictures if inputs.mask is None else (*inputs.pictures, inputs.mask)
+        for path, content in zip(self._files(task), contents, strict=True):
+            path.write_bytes(content)
         part = self._folder / f".{task.task_id}.part"
         part.write_text(json.dumps(asdict(task)), encoding="utf-8")
         os.replace(part, self._folder / f"{task.task_id}.json")
@@ -126,13 +159,32 @@ class TaskStore:
         """Return the task of that id, or None."""
         if not re.fullmatch(r"hub-[0-9a-f-]{36}", task_id):
             return None
-        return _read(self._folder / f"{task_id}.json")
+        task = _read(self._folder / f"{task_id}.json")
+        if task is None or not all(path.exists() for path in self._files(task)):
+            return None
+        return task
+
+    def inputs(self, task: DemoTask) -> Inputs:
+        """Return the input pictures of a task.
+
+        Raises:
+            FileNotFoundError: If they were removed meanwhile.
+        """
+        contents = [path.read_bytes() for path in self._files(task)]
+        mask = contents.pop() if task.masked else None
+        size = (task.input_size[0], task.input_size[1]) if task.input_size else None
+        return Inputs(tuple(contents), mask, size)
 
     def credits(self) -> int:
         """Return the credits that are left: only completed tasks are charged."""
         now = self.clock()
         charged = (t.picture_count * PRICE for t in self._all() if t.status(now) == "completed")
         return max(0, FIRST_CREDITS - sum(charged))
+
+    def _files(self, task: DemoTask) -> list[Path]:
+        """Where its input pictures are kept, the mask last."""
+        count = task.input_count + task.masked
+        return [self._folder / f"{task.task_id}.{number}.input" for number in range(count)]
 
     def _all(self) -> Iterator[DemoTask]:
         """A file that another kernel has just removed is no task any more."""
@@ -142,13 +194,16 @@ class TaskStore:
                 yield task
 
     def _forget_old(self) -> None:
-        """A classroom machine must not gather files for ever."""
-        for path in self._folder.glob("hub-*.json"):
-            try:
-                if self.clock() - path.stat().st_mtime > KEPT_S:
-                    path.unlink()
-            except FileNotFoundError:
-                continue
+        """A classroom machine must not gather files for ever; pictures go after their task."""
+        for pattern in ("hub-*.json", "hub-*.input"):
+            for path in self._folder.glob(pattern):
+                kept = path.with_name(f"{path.name.partition('.')[0]}.json")
+                try:
+                    old = self.clock() - path.stat().st_mtime > KEPT_S
+                    if old and (path == kept or not kept.exists()):
+                        path.unlink()
+                except FileNotFoundError:
+                    continue
 
 
 def _read(path: Path) -> DemoTask | None:

@@ -1,0 +1,190 @@
+"""The command ``models``: what the Hub offers, and what each model takes."""
+
+from __future__ import annotations
+
+import html
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from .catalog import Model
+from .errors import plain
+from .options import SWITCHES, spell_option
+from .progress import TEXT_ONLY
+from .session import CURRENT
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+_CELL = 'style="text-align:left; vertical-align:top"'
+
+
+def show_models(shell: InteractiveShell, model_id: str | None, *, refresh: bool) -> None:
+    """Show all models as a table, or one with its parameters and a cell to paste.
+
+    Args:
+        shell: The user's shell: a notebook gets HTML.
+        model_id: The model, or None for all.
+        refresh: Ask the Hub first.
+
+    Raises:
+        MountseaError: If there is no such model, or the Hub could not be asked.
+    """
+    settings = CURRENT.settings()
+    if refresh:
+
+        async def ask() -> None:
+            await CURRENT.catalogs.refresh(settings, CURRENT.connections.client(settings))
+
+        CURRENT.worker.run(ask())
+    rows: Sequence[Sequence[str]]
+    heads: tuple[str, ...]
+    if model_id is not None:
+        rows, text = _parameter_rows(model_id), model_text(model_id)
+        note = _headline(CURRENT.catalogs.current(settings).model(model_id))
+        after = f"<pre>{html.escape(_example(model_id))}</pre>"
+        heads = ("parameter", "type", "default", "what it does")
+    else:
+        rows, text, after = _model_rows(), models_text(), ""
+        note, heads = _origin(), ("model", "name", "vendor", "mode", "good at", "parameters")
+    if getattr(shell, "kernel", None) is None:
+        print(text)
+        return
+    from IPython.display import display
+
+    table = _table(heads, rows)
+    page = f'<div class="{TEXT_ONLY}"><p>{html.escape(note)}</p>{table}{after}</div>'
+    display({"text/html": page, "text/plain": text}, raw=True)  # type: ignore[no-untyped-call]  # IPython's display bears no types
+
+
+def models_text() -> str:
+    """Write the table of models as text, a paragraph each."""
+    lines = [_origin()]
+    for model_id, name, vendor, mode, summary, parameters in _model_rows():
+        lines += [f"{model_id}  ({', '.join(filter(None, (name, vendor, mode)))})"]
+        lines += [f"    {summary}"] if summary else []
+        lines += [f"    {parameters}"]
+    return "\n".join(lines)
+
+
+def model_text(model_id: str) -> str:
+    """Write down what a model takes, and a cell to paste.
+
+    Raises:
+        InvalidRequest: If there is no such model; names the nearest.
+    """
+    model = CURRENT.catalogs.current(CURRENT.settings()).model(model_id)
+    rows = _parameter_rows(model_id)
+    width = max((len(row[0]) for row in rows), default=0)
+    lines = [
+        f"  {name:<{width}}  {'; '.join(filter(None, (kind, default and f'default {default}')))}"
+        + (f"\n  {'':<{width}}  {text}" if text else "")
+        for name, kind, default, text in rows
+    ]
+    return "\n".join([_headline(model), *lines, "", _example(model_id)])
+
+
+def _origin() -> str:
+    """Whoever sees a list of models should know how old it is."""
+    live = CURRENT.catalogs.live(CURRENT.settings())
+    if not live.date:
+        return "As bundled with this package; `%mountsea models --refresh` asks the Hub."
+    return f"As the Hub said on {datetime.fromtimestamp(live.date):%Y-%m-%d %H:%M}."
+
+
+def _model_rows() -> list[tuple[str, ...]]:
+    """What the Hub does not list any more is said to be so."""
+    settings = CURRENT.settings()
+    listed = CURRENT.catalogs.live(settings).listed
+    return [
+        (
+            model.id,
+            model.name,
+            model.vendor,
+            model.mode,
+            model.summary
+            if not listed or model.id in listed
+            else f"{model.summary} (not listed by the Hub)",
+            plain(", ".join(model.parameters), limit=1000) or "any",
+        )
+        for model in CURRENT.catalogs.current(settings)
+    ]
+
+
+def _parameter_rows(model_id: str) -> list[tuple[str, str, str, str]]:
+    """Name as typed, type and range, default, description."""
+    model = CURRENT.catalogs.current(CURRENT.settings()).model(model_id)
+    required = model.input_schema.get("required", [])
+    return [
+        (
+            spell_option(plain(name)),
+            plain(_kind(model, name), limit=1000) + (", required" if name in required else ""),
+            "" if "default" not in schema else plain(json.dumps(schema["default"])),
+            plain(schema.get("description", "")),
+        )
+        for name, schema in model.parameters.items()
+    ]
+
+
+def _kind(model: Model, name: str) -> str:
+    """A closed list says more than a type."""
+    schema = model.parameters[name]
+    values = model.values(name)
+    if values and schema.get("type") != "boolean":
+        more = ", or an object" if "anyOf" in schema or "oneOf" in schema else ""
+        return f"one of {', '.join(values)}{more}"
+    kind = schema.get("type", "any")
+    words = " or ".join(kind) if isinstance(kind, list) else str(kind)
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if low is not None and high is not None:
+        return f"{words} {low} to {high}"
+    bounds = [
+        f"at least {low}" if low is not None else "",
+        f"at most {high}" if high is not None else "",
+    ]
+    return " ".join(filter(None, [words, *bounds]))
+
+
+def _headline(model: Model) -> str:
+    """The facts of a model in one line."""
+    known = {"documented": "documented by the vendor", "live": "as this Hub says"}
+    source = known.get(model.mark, "known of a neighbouring API")
+    facts = [model.id, model.name, model.vendor, model.mode, model.summary, f"({source})"]
+    return " · ".join(filter(None, map(plain, facts)))
+
+
+def _example(model_id: str) -> str:
+    """The example as a cell to paste."""
+    example: Mapping[str, Any] = (
+        CURRENT.catalogs.current(CURRENT.settings()).model(model_id).example
+    )
+    words = ["%%mountsea", "--model", shlex.quote(plain(model_id))]
+    for name, value in example.items():
+        if name == "prompt":
+            continue
+        option = spell_option(plain(name))
+        for item in value if isinstance(value, list) and option == "--image" else [value]:
+            text = plain(item if isinstance(item, str) else json.dumps(item), limit=2000)
+            if value is True and name in SWITCHES:
+                words.append(option)
+            elif option.startswith("--") and name not in SWITCHES:
+                words += [option, shlex.quote(text)]
+            else:
+                words += ["-p", shlex.quote(f"{plain(name)}={text}")]
+    prompt = plain(example.get("prompt") or "A black lab swimming in a pool.", limit=2000)
+    return f"{' '.join(words)}\n{prompt}"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Everything in it is text, whatever the Hub says."""
+    head = "".join(f'<th scope="col" {_CELL}>{html.escape(word)}</th>' for word in heads)
+    body = "".join(
+        "<tr>"
+        + f'<th scope="row" {_CELL}><code>{html.escape(row[0])}</code></th>'
+        + "".join(f"<td {_CELL}>{html.escape(cell)}</td>" for cell in row[1:])
+        + "</tr>"
+        for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,167 @@
+"""Chains in a real kernel: a picture is made, then edited, on the demo Hub and on a stand-in."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hub_server import StandInHub, data_uri, picture
+from kernel_driver import Kernel, started_kernel
+from PIL import Image
+
+pytestmark = pytest.mark.kernel
+
+KEY = "sk-mountsea-0123456789abcdef"
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
+    """A stand-in Hub whose address and key the kernel finds in its environment."""
+    with StandInHub() as stand_in:
+        monkeypatch.setenv("MOUNTSEA_BASE_URL", stand_in.url)
+        monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)
+        yield stand_in
+
+
+@pytest.fixture
+def demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lead to the demo Hub."""
+    monkeypatch.setenv("MOUNTSEA_BASE_URL", "demo:")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that the kernel works in."""
+    made = tmp_path / "work"
+    made.mkdir()
+    monkeypatch.chdir(made)
+    return made
+
+
+@pytest.fixture
+def kernel(request: pytest.FixtureRequest, folder: Path) -> Iterator[Kernel]:
+    """A kernel with the extension loaded, started after the Hub's address was set."""
+    request.getfixturevalue("hub" if "hub" in request.fixturenames else "demo")
+    with started_kernel() as started:
+        assert started.run("%load_ext mountsea_magic").status == "ok"
+        assert started.run("%config MountseaMagics.demo_seconds = 0.1").status == "ok"
+        yield started
+
+
+def sent(hub: StandInHub) -> Any:
+    """Return the input of the newest order."""
+    return hub.posts[-1].json["input"]
+
+
+def uploaded(hub: StandInHub) -> list[bytes]:
+    """Return the pictures of the newest order, decoded."""
+    return [base64.b64decode(uri.partition(",")[2]) for uri in sent(hub)["image_urls"]]
+
+
+def test_a_result_is_edited_byte_for_byte(hub: StandInHub, kernel: Kernel) -> None:
+    """Two pictures made into `a` go out with the edit into `b` as they came, in order."""
+    assert kernel.run("%%mountsea -n 2 -f webp -o a\na dog").status == "ok"
+    edit = kernel.run("%%mountsea -m nano-banana-edit -i a -a 16:9 -o b\nmake it winter")
+    assert edit.status == "ok" and len(edit.images()) == 1
+    assert hub.posts[-1].json == {
+        "model": "nano-banana-edit",
+        "input": {
+            "prompt": "make it winter",
+            "image_urls": [data_uri(picture("webp", number), "webp") for number in range(2)],
+            "aspect_ratio": "16:9",
+        },
+    }
+    assert len(hub.posts) == 2
+    again = "%%mountsea -m nano-banana-edit -i b --image a[1] -i a.images[0] -o c\nand night"
+    assert kernel.run(again).status == "ok"
+    assert uploaded(hub) == [picture(), picture("webp", 1), picture("webp", 0)]
+    assert len(hub.posts) == 3
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
+def test_a_file_goes_out_as_it_is(hub: StandInHub, kernel: Kernel, folder: Path, kind: str) -> None:
+    """A path, an address and bytes in one order: kept in order, the file not encoded anew."""
+    (folder / "my photo.bin").write_bytes(picture(kind, 3))
+    kernel.run("raw = open('my photo.bin', 'rb').read()")
+    address = "https://example.com/x.png?a=1&b=2"
+    line = f"-m gpt-image-2-edit -i raw -i {address} -i 'my photo.bin' -p mask_url='@my photo.bin'"
+    assert kernel.run(f"%%mountsea {line}\nmake it winter").status == "ok"
+    uri = data_uri(picture(kind, 3), kind)
+    assert sent(hub)["image_urls"] == [uri, address, uri]
+    assert sent(hub)["mask_url"] == uri
+    assert len(hub.posts) == 1
+
+
+def test_pillow_images_arrive_pixel_for_pixel(hub: StandInHub, kernel: Kernel) -> None:
+    """What has no file is sent as a PNG that loses nothing."""
+    kernel.run("from PIL import Image\npil = Image.linear_gradient('L').convert('RGB')")
+    assert kernel.run("%%mountsea -m nano-banana-edit -i pil\nwinter").status == "ok"
+    (content,) = uploaded(hub)
+    with Image.open(io.BytesIO(content)) as arrived:
+        assert arrived.format == "PNG"
+        assert arrived.tobytes() == Image.linear_gradient("L").convert("RGB").tobytes()
+
+
+def test_a_turned_photo_arrives_upright(hub: StandInHub, kernel: Kernel, folder: Path) -> None:
+    """A camera's note about its orientation is obeyed, and does not go out."""
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new("RGB", (80, 40), "red").save(folder / "photo.jpg", exif=turned)
+    assert kernel.run("%%mountsea -m nano-banana-edit -i photo.jpg\nwinter").status == "ok"
+    (content,) = uploaded(hub)
+    with Image.open(io.BytesIO(content)) as arrived:
+        assert arrived.size == (40, 80) and not arrived.getexif()
+
+
+REFUSED = {
+    "-i photo.png": "Use --model nano-banana-edit",
+    "-m nano-banana-edit": "needs --image",
+    "-m nano-banana-edit -i phot.png": "no such file, and no such variable",
+    "-m nano-banana-edit -i number": "a int is no picture",
+    "-m nano-banana-edit -i notes.txt": "no picture that can be read",
+    "-m nano-banana-edit -i half.png": "no picture that can be read",
+    "-m nano-banana-edit -i photo.png -i a[5]": "--image a[5]",
+    "-m nano-banana-edit -i large.png": "--shrink",
+}
+
+
+def test_what_is_no_input_is_refused_before_anything_is_sent(
+    hub: StandInHub, kernel: Kernel, folder: Path
+) -> None:
+    """The cell fails and names the way out, -o is not bound, and the Hub hears of no order."""
+    (folder / "photo.png").write_bytes(picture())
+    (folder / "half.png").write_bytes(picture()[: len(picture()) // 2])
+    (folder / "notes.txt").write_text("a dog")
+    (folder / "large.png").write_bytes(picture() + bytes(10_000_000))
+    kernel.run("number, a = 7, [open('photo.png', 'rb').read()]")
+    runs = {line: kernel.run(f"%%mountsea {line} -o b\nmake it winter") for line in REFUSED}
+    assert {line: run.error for line, run in runs.items()} == dict.fromkeys(
+        REFUSED, "InvalidRequest"
+    )
+    assert {line for line, run in runs.items() if REFUSED[line] not in run.said} == set()
+    assert kernel.run("print('b' in globals())").text == "False\n"
+    assert not hub.posts
+
+
+def test_a_chain_on_the_demo_hub_shows(demo: None, kernel: Kernel, home: Path) -> None:
+    """The edit is drawn from the picture: same shape, other pixels, and another input's differs."""
+    cells = [
+        "%%mountsea -s 7 -a 16:9 -o a\na lighthouse by the sea",
+        "%%mountsea -s 8 -a 16:9 -o other\na cat on a sofa",
+        "%%mountsea -m nano-banana-edit -s 7 -i a -o b\nmake it winter",
+        "%%mountsea -m nano-banana-edit -s 7 -i other -o c\nmake it winter",
+        "%%mountsea -m gpt-image-2-edit -i b -p image_size=landscape_16_9 -o d\nat night",
+    ]
+    for cell in cells:
+        run = kernel.run(cell)
+        assert run.status == "ok" and len(run.images()) == 1, run.said
+    seen = kernel.run(
+        "print(a[0].pil.size == b[0].pil.size == c[0].pil.size == (1344, 768))\n"
+        "print(len({p[0].pil.convert('RGB').tobytes() for p in (a, other, b, c, d)}))"
+    )
+    assert seen.text == "True\n5\n"
+    assert len(list((home / "demo").glob("hub-*.json"))) == len(cells)

@@ -1,0 +1,112 @@
+"""Magic lines: split as a shell would, but JSON may stand on them as it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from mountsea_magic.errors import InvalidRequest
+from mountsea_magic.line_parser import LineParser, split_line
+
+
+def parser() -> LineParser:
+    """Make a parser with a few options."""
+    made = LineParser(prog="%%try", add_help=False, allow_abbrev=False)
+    made.add_argument("-n", "--num-images")
+    made.add_argument("-p", "--param", action="append", default=[])
+    made.add_argument("--quiet", action="store_true")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("", []),
+        ("-n 2", ["-n", "2"]),
+        ("--save 'a b' \"c d\"", ["--save", "a b", "c d"]),
+        (r"a\ b", ["a b"]),
+        ("# not a comment", ["#", "not", "a", "comment"]),
+        ("🐕 'ü é'", ["🐕", "ü é"]),
+        ("''", [""]),
+        ("a'b'\"c\"", ["abc"]),
+    ],
+)
+def test_a_line_is_split_as_a_shell_would(line: str, words: list[str]) -> None:
+    """Quotes hold words together."""
+    assert split_line(line) == words
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('-p a={"w":1}', ["-p", 'a={"w":1}']),
+        ('-p a={"w": 1, "h": 2} -n 2', ["-p", 'a={"w": 1, "h": 2}', "-n", "2"]),
+        ('-p a={ "w" : 1 }', ["-p", 'a={ "w" : 1 }']),
+        ('-p a={"b": {"c": [1, {"d": "e f"}]}}', ["-p", 'a={"b": {"c": [1, {"d": "e f"}]}}']),
+        ('-p a=["x y", "z"]', ["-p", 'a=["x y", "z"]']),
+        ("-p a=[]", ["-p", "a=[]"]),
+        ('-p a={"it\'s": "a \\"b\\" }"}', ["-p", 'a={"it\'s": "a \\"b\\" }"}']),
+        ('--param=a={"w": 1}', ['--param=a={"w": 1}']),
+        ('-p a={"w": 1} -p b=[1, 2]', ["-p", 'a={"w": 1}', "-p", "b=[1, 2]"]),
+        ("""-p 'a={"w": 1}'""", ["-p", 'a={"w": 1}']),
+        ("""-p a='{"w": 1}'""", ["-p", 'a={"w": 1}']),
+        ('-p "a={\\"w\\": 1}"', ["-p", 'a={"w": 1}']),
+        ("-i dog[0]", ["-i", "dog[0]"]),
+        ("-i dog.images[-1]", ["-i", "dog.images[-1]"]),
+        ('-p a={"ü": "🐕 犬"}', ["-p", 'a={"ü": "🐕 犬"}']),
+    ],
+)
+def test_json_needs_no_second_quoting(line: str, words: list[str]) -> None:
+    """With its blanks and quotes, nested, or quoted as for a shell: it arrives whole."""
+    assert split_line(line) == words
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("-p a={w: 1}", ["-p", "a={w:", "1}"]),
+        ('-p a={"w": 1', ["-p", "a={w:", "1"]),
+        ("-p a=[1, 2", ["-p", "a=[1,", "2"]),
+        ("a{b}c", ["a{b}c"]),
+        ("[[[[", ["[[[["]),
+    ],
+)
+def test_broken_json_is_plain_words(line: str, words: list[str]) -> None:
+    """What is no JSON is split as anything else, and refused where it then makes no sense."""
+    assert split_line(line) == words
+
+
+@pytest.mark.parametrize("line", ["'open", '"open', "don't", "a\\", '-p a={"w": 1} "open'])
+def test_an_open_quote_is_refused(line: str) -> None:
+    """In one short line of ours."""
+    with pytest.raises(InvalidRequest, match="The line does not parse"):
+        split_line(line)
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, '{"a":' * 100_000], ids=["lists", "objects"])
+def test_a_line_nested_beyond_reason_is_no_crash(line: str) -> None:
+    """It is words or a refusal, and nothing else."""
+    assert "".join(split_line(line)) == line.replace('"', "")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("--nun-images 2", ["There is no option --nun-images.", "Did you mean --num-images?"]),
+        ("--num-image=2", ["There is no option --num-image.", "Did you mean --num-images?"]),
+        ("--quit", ["Did you mean --quiet?"]),
+        ("--zzzz", ["There is no option --zzzz. See %%try -h."]),
+        ("a dog", ["a: this word belongs to no option. See %%try -h."]),
+        ("-n", ["-n/--num-images: expected one argument. See %%try -h."]),
+    ],
+)
+def test_unknown_options_are_named(line: str, words: list[str]) -> None:
+    """With the nearest that there is; nobody exits."""
+    with pytest.raises(InvalidRequest) as caught:
+        parser().parse_line(line)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_the_spellings_of_options_are_told() -> None:
+    """Completion asks for them."""
+    assert {"-n", "--num-images", "-p", "--param", "--quiet"} == set(parser().options())

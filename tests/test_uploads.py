@@ -1,0 +1,395 @@
+"""Input pictures: whatever a user calls a picture arrives whole, upright and unchanged."""
+
+from __future__ import annotations
+
+import base64
+import io
+import struct
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hub_server import data_uri, picture
+from PIL import Image
+
+from mountsea_magic import uploads
+from mountsea_magic.errors import InvalidRequest
+from mountsea_magic.handle import Generation
+from mountsea_magic.pictures import Picture, check
+from mountsea_magic.request import build_request
+from mountsea_magic.uploads import read_source, to_urls
+
+
+def decoded(url: str) -> tuple[str, bytes]:
+    """Split a data URI into its media type and its bytes."""
+    head, _, tail = url.partition(",")
+    assert head.startswith("data:") and head.endswith(";base64")
+    return head.removeprefix("data:").removesuffix(";base64"), base64.b64decode(tail, validate=True)
+
+
+def opened(url: str) -> Image.Image:
+    """Decode the picture of a data URI, whose media type must be true."""
+    kind, content = decoded(url)
+    image = Image.open(io.BytesIO(content))
+    image.load()
+    assert kind == f"image/{str(image.format).lower()}"
+    return image
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    """Encode a picture."""
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def refused(value: Any, **options: Any) -> str:
+    """Return what is said of a value that must be refused, in one safe line."""
+    with pytest.raises(InvalidRequest) as caught:
+        to_urls(value, said="--image it", **options)
+    said = str(caught.value)
+    assert said.startswith("--image it: ") and "\n" not in said and len(said) < 300
+    return said
+
+
+def on_disk(folder: Path, number: int = 0) -> Picture:
+    """Keep a picture as an original."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{number}.png"
+    path.write_bytes(picture("png", number))
+    return check(path)
+
+
+def result(folder: Path, count: int = 2) -> Generation:
+    """A completed generation of some pictures."""
+    made = Generation(build_request("a dog"))
+    made.images = tuple(on_disk(folder, number) for number in range(count))
+    return made
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
+@pytest.mark.parametrize("wrap", [bytes, bytearray, memoryview, io.BytesIO, Path, str])
+def test_a_whole_picture_is_sent_byte_for_byte(tmp_path: Path, kind: str, wrap: Any) -> None:
+    """PNG, JPEG and WebP go out as they are, from a file or from memory."""
+    content = picture(kind)
+    path = tmp_path / "wrong-ending.txt"
+    path.write_bytes(content)
+    (url,) = to_urls(wrap(path) if wrap in (Path, str) else wrap(content))
+    assert decoded(url) == (f"image/{kind}", content)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://a.example/dog.png?x=1", "http://a.example/", "HTTPS://A.example", data_uri(b"x")],
+)
+def test_addresses_are_passed_on(address: str) -> None:
+    """The Hub fetches them; nothing is asked here."""
+    assert to_urls(address) == read_source(address, {}) == [address]
+
+
+@pytest.mark.parametrize(
+    ("word", "numbers"),
+    [
+        ("dog", [0, 1]),
+        ("dog[0]", [0]),
+        ("dog[-1]", [1]),
+        ("dog.images", [0, 1]),
+        ("dog.images[1]", [1]),
+        ("one", [1]),
+        ("mixed", [1, 0, 1, 0]),
+        ("mixed[0]", [1]),
+        ("köpek", [0]),
+        ("content", [1]),
+    ],
+)
+def test_variables_are_found(tmp_path: Path, word: str, numbers: list[int]) -> None:
+    """A result counts as all its pictures; order is kept."""
+    dog = result(tmp_path)
+    variables = {
+        "dog": dog,
+        "one": dog[1],
+        "mixed": [picture("png", 1), dog, tmp_path / "0.png"],
+        "köpek": (dog[0],),
+        "content": picture("png", 1),
+    }
+    found = [decoded(url)[1] for url in read_source(word, variables)]
+    assert found == [picture("png", number) for number in numbers]
+
+
+def test_a_path_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the working folder and from the home folder, blanks and all."""
+    (tmp_path / "my dog.png").write_bytes(picture())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    for word in ("my dog.png", "./my dog.png", str(tmp_path / "my dog.png"), "~/my dog.png"):
+        assert read_source(word, {}) == [data_uri(picture())]
+
+
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        ("dgo", ["no such file, and no such variable", "Did you mean the variable dog?"]),
+        ("nothing.png", ["no such file"]),
+        ("", ["no such file"]),
+        (".", ["no such file"]),
+        ("x" * 5000, ["no such file"]),
+        ("a\0b", ["no such file"]),
+        ("~nobody-of-that-name/x.png", ["--image"]),
+        ("\x1b[31m", ["--image [31m"]),
+        ("dog[7]", ["--image dog[7]"]),
+        ("dog[" + "9" * 5000 + "]", ["--image dog"]),
+        ("number[0]", ["--image number[0]"]),
+        ("number.images", ["--image number.images"]),
+        ("number", ["a int is no picture"]),
+        ("nothing", ["a NoneType is no picture"]),
+        ("text", ["--image text"]),
+        ("empty", ["no pictures in it yet"]),
+        ("fresh", ["no pictures in it yet"]),
+        ("table[0]", ["--image table[0]"]),
+        ("itself", ["--image itself"]),
+    ],
+)
+def test_what_is_no_picture_is_refused(tmp_path: Path, word: str, words: list[str]) -> None:
+    """In one line that names the word as it was typed."""
+    itself: list[Any] = []
+    itself.append(itself)
+    variables = {
+        "dog": result(tmp_path),
+        "number": 7,
+        "nothing": None,
+        "text": "no such file.png",
+        "empty": [],
+        "fresh": Generation(build_request("a dog")),
+        "table": {"a": 1},
+        "itself": itself,
+        "_dgo": 1,
+    }
+    with pytest.raises(InvalidRequest) as caught:
+        read_source(word, variables)
+    said = str(caught.value)
+    for expected in words:
+        assert expected in said
+    assert "\x1b" not in said and "\n" not in said and len(said) < 300
+
+
+@pytest.mark.parametrize(
+    ("mode", "sent"),
+    [
+        ("RGB", "RGB"),
+        ("RGBA", "RGBA"),
+        ("L", "L"),
+        ("LA", "LA"),
+        ("1", "1"),
+        ("P", "P"),
+        ("CMYK", "RGB"),
+        ("YCbCr", "RGB"),
+        ("HSV", "RGB"),
+        ("I", None),
+        ("F", None),
+        ("I;16", None),
+    ],
+)
+def test_pillow_images_of_every_mode_become_png(mode: str, sent: str | None) -> None:
+    """In a mode that PNG has; the picture keeps its size."""
+    (url,) = to_urls(Image.new(mode, (6, 4)))
+    image = opened(url)
+    assert image.format == "PNG" and image.size == (6, 4)
+    assert sent is None or image.mode == sent
+
+
+@pytest.mark.parametrize("size", [(0, 0), (0, 5)])
+def test_an_image_of_no_size_is_refused(size: tuple[int, int]) -> None:
+    """There is nothing to send."""
+    refused(Image.new("RGB", size))
+
+
+def test_transparency_is_kept() -> None:
+    """A mask is nothing but transparency."""
+    image = Image.new("RGBA", (2, 1), (255, 0, 0, 0))
+    image.putpixel((1, 0), (0, 255, 0, 128))
+    sent = opened(to_urls(image)[0])
+    assert [sent.getpixel((x, 0)) for x in (0, 1)] == [(255, 0, 0, 0), (0, 255, 0, 128)]
+
+
+def test_the_users_image_is_left_alone() -> None:
+    """It is not turned, converted or closed in place."""
+    image = Image.new("CMYK", (3, 2))
+    to_urls(image)
+    assert (image.mode, image.size) == ("CMYK", (3, 2))
+    image.load()
+
+
+class Array:
+    """What numpy's array protocol asks for, without numpy: bytes with a shape."""
+
+    def __init__(self, content: bytes, shape: tuple[int, ...], typestr: str = "|u1") -> None:
+        """Say what it is."""
+        self.content = content
+        self.shape = shape
+        self.__array_interface__ = {
+            "shape": shape, "typestr": typestr, "data": content, "strides": shape,
+        }  # fmt: skip
+
+    def tobytes(self) -> bytes:
+        """Pillow asks for this."""
+        return self.content
+
+
+def test_whatever_speaks_numpys_protocol_is_a_picture() -> None:
+    """Other libraries' arrays do; they need not have numpy's dtype."""
+    image = opened(to_urls(Array(bytes(range(18)), (2, 3, 3)))[0])
+    assert image.size == (3, 2) and image.tobytes() == bytes(range(18))
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "mode"),
+    [
+        ((4, 6, 3), "uint8", "RGB"),
+        ((4, 6, 4), "uint8", "RGBA"),
+        ((4, 6), "uint8", "L"),
+        ((4, 6, 3), "float32", "RGB"),
+        ((4, 6, 3), "float64", "RGB"),
+        ((4, 6), "bool", "L"),
+    ],
+)
+def test_numpy_arrays_are_pictures(shape: tuple[int, ...], kind: str, mode: str) -> None:
+    """Height by width, of bytes, of floats from 0 to 1, or of truths."""
+    numpy = pytest.importorskip("numpy")
+    image = opened(to_urls(numpy.ones(shape, kind))[0])
+    assert image.size == (6, 4) and image.mode == mode
+    assert set(image.tobytes()) == ({1} if kind == "uint8" else {255})
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind"),
+    [((5,), "uint8"), ((2, 2, 7), "uint8"), ((2, 2, 3), "int64"), ((2, 2), "complex64"),
+     ((0, 0, 3), "uint8"), ((2, 2, 2, 3), "uint8"), ((), "uint8"), ((2, 2), "U1")],
+)  # fmt: skip
+def test_other_arrays_are_refused(shape: tuple[int, ...], kind: str) -> None:
+    """With their shape and type, or as what they are: no picture."""
+    numpy = pytest.importorskip("numpy")
+    refused(numpy.zeros(shape, kind))
+
+
+def test_floats_that_are_no_numbers_warn_of_nothing() -> None:
+    """A hole in the data is black, or refused; it is no warning that fails a lesson."""
+    numpy = pytest.importorskip("numpy")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            to_urls(numpy.full((2, 2, 3), numpy.nan))
+        except InvalidRequest as error:
+            assert "image" in str(error)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("turn", range(2, 9))
+def test_a_picture_is_sent_upright(kind: str, turn: int) -> None:
+    """A camera's note about orientation is obeyed, and gone: not every model reads it."""
+    image = Image.new("RGB", (32, 16), "blue")
+    image.paste("red", (0, 0, 16, 8))
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    (url,) = to_urls(encoded(image, kind, exif=exif))
+    sent = opened(url)
+    assert sent.getexif().get(0x0112, 1) == 1
+    assert sent.size == ((32, 16) if turn < 5 else (16, 32))
+    corner = {2: (1, 0), 3: (1, 1), 4: (0, 1), 5: (0, 0), 6: (1, 0), 7: (1, 1), 8: (0, 1)}[turn]
+    place = tuple(side * 3 // 4 if far else side // 4
+                  for side, far in zip(sent.size, corner, strict=True))  # fmt: skip
+    colour = sent.convert("RGB").getpixel((place[0], place[1]))
+    assert isinstance(colour, tuple) and colour[0] > 150 > colour[2]
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF"])
+def test_other_formats_become_png(kind: str) -> None:
+    """What Pillow reads and the Hub may not know is sent as PNG, pixel for pixel."""
+    image = Image.new("RGB", (5, 3), "red")
+    sent = opened(to_urls(encoded(image, kind))[0])
+    assert sent.format == "PNG" and sent.convert("RGB").tobytes() == image.tobytes()
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
+@pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.9])
+def test_half_a_picture_is_refused(kind: str, part: float) -> None:
+    """An edit of half a file would be paid for."""
+    content = picture(kind, size=(300, 200))
+    assert "no picture that can be read" in refused(content[: int(len(content) * part)])
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"%PDF-1.7", b"<svg/>", b"\x89PNG\r\n\x1a\n"])
+def test_other_bytes_are_refused(content: bytes) -> None:
+    """They are no picture."""
+    assert "no picture that can be read" in refused(content)
+
+
+def bomb(side: int) -> bytes:
+    """A tiny PNG that claims to be huge."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        check_sum = struct.pack(">I", zlib.crc32(name + body))
+        return struct.pack(">I", len(body)) + name + body + check_sum
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("side", [8_200, 9_500, 12_000, 20_000, 60_000])
+def test_pixel_bombs_are_refused_undecoded(side: int) -> None:
+    """By their own claim of size, without a warning, whatever Pillow's own limit is."""
+    refused(bomb(side))
+
+
+def noise(width: int, height: int, mode: str = "RGB") -> Image.Image:
+    """A picture that does not pack."""
+    grey = Image.effect_noise((width, height), 90)
+    return Image.merge(
+        mode, [grey.rotate(90 * turn).resize(grey.size) for turn in range(len(mode))]
+    )
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize("size", [(400, 300), (900, 20)])
+def test_what_is_too_large_is_refused_or_shrunk(
+    kind: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refusal names the way out, which keeps the shape and fits."""
+    monkeypatch.setattr(uploads, "UPLOAD_BYTES", 5_000)
+    content = encoded(noise(*size), kind)
+    assert "--shrink scales it to fit" in refused(content)
+    (url,) = to_urls(content, shrink=True)
+    sent = opened(url)
+    assert len(decoded(url)[1]) <= 5_000
+    assert sent.width < size[0]
+    assert sent.width / sent.height == pytest.approx(size[0] / size[1], rel=0.3)
+
+
+def test_shrinking_leaves_alone_what_fits(tmp_path: Path) -> None:
+    """It is byte for byte the same."""
+    assert to_urls(picture(), shrink=True) == [data_uri(picture())]
+
+
+def test_the_limit_itself_is_let_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One byte more is not."""
+    monkeypatch.setattr(uploads, "UPLOAD_BYTES", len(picture()))
+    assert to_urls(picture()) == [data_uri(picture())]
+    monkeypatch.setattr(uploads, "UPLOAD_BYTES", len(picture()) - 1)
+    assert "--shrink" in refused(picture())
+
+
+def test_a_file_that_is_far_too_large_is_not_read(tmp_path: Path) -> None:
+    """A video that was named by mistake does not fill the memory."""
+    with (tmp_path / "film.mp4").open("wb") as film:
+        film.truncate(20 * uploads.UPLOAD_BYTES + 1)
+    assert "larger than 200 MB" in refused(tmp_path / "film.mp4", shrink=True)
+
+
+def test_an_original_that_is_gone_is_refused(tmp_path: Path) -> None:
+    """And a folder is no picture."""
+    dog = result(tmp_path)
+    dog[0].path.unlink()
+    refused(dog)
+    refused(tmp_path)
