@@ -12,6 +12,7 @@ from .client import HubClient
 from .entries import Entry
 from .errors import DownloadFailed, MountseaError, TaskFailed
 from .events import Completed, Event
+from .expecting import Expectation, expect
 from .generation import DEFAULT_TIMEOUT_S, follow, order
 from .journal import Journal, Record
 from .ordering import Flights
@@ -73,6 +74,7 @@ async def answer(
                 if isinstance(event, Completed):
                     return
     record = Record(desk.journal, Entry.begin(desk.hub, request))
+    expectation = await _expected(desk, request)
     ordered = order(
         desk.client(),
         request,
@@ -81,6 +83,7 @@ async def answer(
         flights=desk.flights,
         told=told,
         timeout_s=timeout_s,
+        expectation=expectation,
     )
     async with aclosing(ordered):
         async for event in ordered:
@@ -115,7 +118,13 @@ async def resume(
     if found is not None:
         yield found
         return
-    followed = follow(desk.client(), Record(desk.journal, entry), desk.folder, timeout_s=timeout_s)
+    followed = follow(
+        desk.client(),
+        Record(desk.journal, entry),
+        desk.folder,
+        timeout_s=timeout_s,
+        expectation=await _expected(desk, entry.request),
+    )
     async with aclosing(followed):
         async for event in followed:
             yield event
@@ -133,6 +142,13 @@ async def kept(entry: Entry) -> Completed | None:
     if not intact:
         return None
     return Completed(entry.files, entry.description, entry.elapsed_s, entry.task_id, True)
+
+
+async def _expected(desk: Desk, request: ImageRequest | None) -> Expectation:
+    """What such tasks took before, on this Hub and for all kernels that share the journal."""
+    if request is None:
+        return Expectation()
+    return expect(await asyncio.to_thread(desk.journal.durations, desk.hub, request))
 
 
 async def _recall(desk: Desk, twins: list[Entry]) -> AsyncGenerator[Event, None]:

@@ -5,13 +5,30 @@ from __future__ import annotations
 import base64
 import html
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import plain
 from .pictures import Picture
 from .previews import preview
 from .progress import TEXT_ONLY
 from .request import ImageRequest
+
+if TYPE_CHECKING:
+    from IPython.display import DisplayHandle
+
+
+SIDE_BY_SIDE = (
+    "<style>"
+    ".jp-OutputArea-output .mountsea-row{display:none}"
+    ".jp-OutputArea:has(> .jp-OutputArea-child .mountsea-row){display:flex;flex-wrap:wrap}"
+    ".jp-OutputArea:has(> .jp-OutputArea-child .mountsea-row) > .jp-OutputArea-child"
+    "{flex:1 1 100%;width:auto}"
+    ".jp-OutputArea:has(> .jp-OutputArea-child .mountsea-row) > .jp-OutputArea-child:has(img)"
+    "{flex:0 1 auto;max-width:49%}"
+    '</style><span class="mountsea-row"></span>'
+)
+"""Puts the pictures of a cell side by side in JupyterLab, Notebook and nbconvert's pages; elsewhere
+each stays an output of its own below the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +67,18 @@ def final_line(shown: Shown) -> FinalLine:
     Args:
         shown: A completed generation.
     """
+    first, *others = (picture.path for picture in shown.images)
+    where = html.escape(", ".join([str(first), *(path.name for path in others)]))
+    words = _facts(shown)
+    line = f'<small class="{TEXT_ONLY}">{html.escape(words)} · <code>{where}</code></small>'
+    return FinalLine(
+        html=line + (SIDE_BY_SIDE if len(shown.images) > 1 else ""),
+        text="\n".join([words, *(f"  {picture.path}" for picture in shown.images)]),
+    )
+
+
+def _facts(shown: Shown) -> str:
+    """What was asked for, and what came of it."""
     sizes = {f"{picture.width}×{picture.height}" for picture in shown.images}
     size = " ".join(sorted(sizes))
     facts = [
@@ -60,13 +89,7 @@ def final_line(shown: Shown) -> FinalLine:
         "demo Hub: drawn here, not by the model, nothing charged" if shown.is_demo else "",
         "from the journal, nothing charged" if shown.from_journal else "",
     ]
-    words = " · ".join(filter(None, facts))
-    first, *others = (picture.path for picture in shown.images)
-    where = html.escape(", ".join([str(first), *(path.name for path in others)]))
-    return FinalLine(
-        html=f'<small class="{TEXT_ONLY}">{html.escape(words)} · <code>{where}</code></small>',
-        text="\n".join([words, *(f"  {picture.path}" for picture in shown.images)]),
-    )
+    return " · ".join(filter(None, facts))
 
 
 def ending_line(shown: Shown, what: str) -> FinalLine:
@@ -85,19 +108,90 @@ def ending_line(shown: Shown, what: str) -> FinalLine:
     )
 
 
+def error_line(line: FinalLine, error: BaseException) -> FinalLine:
+    """Add an error to the line of a cell that is over, where it can't be raised any more.
+
+    Args:
+        line: The line.
+        error: What went wrong.
+    """
+    said = f"{type(error).__name__}: {error}"
+    return FinalLine(f"{line.html}<pre>{html.escape(said)}</pre>", f"{line.text}\n{said}")
+
+
 def show(shown: Shown) -> None:
     """Display each picture as an output of its own, or say that there is none.
 
     Args:
         shown: The generation; its `preview_px` bounds the previews.
     """
-    from IPython.display import display
-
     if not shown.images:
         print(repr(shown))
-    for number, picture in enumerate(shown.images, start=1):
-        bundle, metadata = image_bundle(shown, picture, number)
-        display(bundle, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]  # IPython's display bears no types
+    Frames(shown, beside=True).fill()
+
+
+class Frames:
+    """The places of a generation's pictures in the output of a cell.
+
+    Example:
+        >>> from mountsea_magic.handle import Generation
+        >>> Frames(Generation(None, task_id="hub-1")).fill()
+    """
+
+    def __init__(
+        self, shown: Shown, *, hold: bool = False, captioned: bool = False, beside: bool = False
+    ) -> None:
+        """Take the places.
+
+        Args:
+            shown: The generation.
+            hold: Take them now, for pictures that come when another cell runs.
+            captioned: Say above the pictures what was asked for.
+            beside: Say nothing, but put several pictures side by side.
+        """
+        self._shown, self._captioned, self._beside = shown, captioned, beside
+        count = shown.request.picture_count if hold and shown.request is not None else 0
+        self._held = [self._place() for _ in range(count)]
+        self._filled: list[tuple[DisplayHandle, dict[str, str], dict[str, Any]]] = []
+
+    def fill(self) -> None:
+        """Put the pictures there."""
+        if not self._shown.images:
+            return
+        if self._captioned and not self._held:
+            words = html.escape(_facts(self._shown))
+            self._put({"text/html": f'<small class="{TEXT_ONLY}">{words}</small>'}, {})
+        elif self._beside and len(self._shown.images) > 1:
+            self._put({"text/html": SIDE_BY_SIDE, "text/plain": ""}, {})
+        for number, picture in enumerate(self._shown.images, start=1):
+            self._put(*image_bundle(self._shown, picture, number))
+
+    def again(self) -> None:
+        """Fill the held places once more, from another cell.
+
+        nbclient and papermill listen only to the cell that runs, so what came between two cells
+        has not reached the notebook that they write.
+        """
+        for handle, bundle, metadata in self._filled:
+            handle.update(bundle, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]  # IPython's display bears no types
+
+    def _place(self) -> DisplayHandle:
+        """An empty output that is updated later."""
+        from IPython.display import display
+
+        handle: DisplayHandle = display({"text/plain": ""}, raw=True, display_id=True)  # type: ignore[no-untyped-call]  # IPython's display bears no types
+        return handle
+
+    def _put(self, bundle: dict[str, str], metadata: dict[str, Any]) -> None:
+        """In the next place that is held, else at the end."""
+        from IPython.display import display
+
+        if self._held:
+            handle = self._held.pop(0)
+            handle.update(bundle, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]  # as above
+            self._filled.append((handle, bundle, metadata))
+        else:
+            display(bundle, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]  # as above
 
 
 def image_bundle(

@@ -52,6 +52,16 @@ def resume_hint(task_id: str) -> str:
     return f"`%mountsea resume {plain(task_id)}`"
 
 
+def in_words(error: BaseException) -> str:
+    """Return the kind of an error in plain words, for the line above it.
+
+    Example:
+        >>> in_words(KeyboardInterrupt())
+        'keyboard interrupt'
+    """
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__).lower()
+
+
 class _ShortInNotebook:
     """IPython asks an exception for its rendering; ours is its name and its message."""
 

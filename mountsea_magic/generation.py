@@ -24,11 +24,12 @@ from .errors import (
     resume_hint,
 )
 from .events import Completed, Event, Waiting
+from .expecting import Expectation
 from .fetching import Fetching
 from .journal import Record
 from .ordering import Flights, place
 from .pictures import file_stem
-from .polling import ProportionalSchedule, Schedule
+from .polling import LearnedSchedule, Schedule
 from .protocol import UNCHARGED, TaskState
 from .redaction import without_queries
 from .request import ImageRequest
@@ -47,6 +48,7 @@ async def order(
     flights: Flights,
     told: Callable[[str], None],
     timeout_s: float = DEFAULT_TIMEOUT_S,
+    expectation: Expectation | None = None,
     schedule: Schedule | None = None,
 ) -> AsyncGenerator[Event, None]:
     """Submit a request once, and follow its task to its pictures.
@@ -59,7 +61,8 @@ async def order(
         flights: What keeps the POST alive after an interrupt.
         told: Called with the task's id as soon as it is known, also after an interrupt.
         timeout_s: How long to wait for the task, in seconds.
-        schedule: When to look.
+        expectation: When the task will probably be ready.
+        schedule: When to look; by the expectation if left out.
 
     Yields:
         The events of `place`, then those of `follow`.
@@ -70,7 +73,15 @@ async def order(
     async with aclosing(place(client, request, record, flights, told)) as steps:
         async for step in steps:
             yield step
-    events = follow(client, record, folder, newborn=True, timeout_s=timeout_s, schedule=schedule)
+    events = follow(
+        client,
+        record,
+        folder,
+        newborn=True,
+        timeout_s=timeout_s,
+        expectation=expectation,
+        schedule=schedule,
+    )
     async with aclosing(events):
         async for event in events:
             yield event
@@ -83,6 +94,7 @@ async def follow(
     *,
     newborn: bool = False,
     timeout_s: float = DEFAULT_TIMEOUT_S,
+    expectation: Expectation | None = None,
     schedule: Schedule | None = None,
 ) -> AsyncGenerator[Event, None]:
     """Wait for a task that was submitted, by whomever, and fetch its pictures.
@@ -93,7 +105,8 @@ async def follow(
         folder: Where the originals go.
         newborn: Whether it was submitted just now; else the first look is at once.
         timeout_s: How long to wait for the task, in seconds; downloads come on top.
-        schedule: When to look.
+        expectation: When the task will probably be ready.
+        schedule: When to look; by the expectation if left out.
 
     Yields:
         `Waiting` and `Downloading` any number of times, last `Completed`.
@@ -110,12 +123,14 @@ async def follow(
     watch = Stopwatch()
     try:
         age_s = _age_s(record, newborn)
-        looks = _look(client, task_id, age_s, timeout_s, schedule or ProportionalSchedule())
+        expectation = expectation or Expectation()
+        looks = _look(client, task_id, age_s, timeout_s, schedule or LearnedSchedule(expectation))
         async with aclosing(looks):
             async for state in looks:
                 await record.note(state=state.status)
                 if not state.ended:
-                    yield Waiting(state.status, watch.elapsed_s)
+                    waited_s = (age_s or 0.0) + watch.elapsed_s
+                    yield Waiting(state.status, waited_s, expectation.median_s)
         waited_s = watch.elapsed_s
         if not state.succeeded or not state.sources:
             raise _pictureless(task_id, state)
@@ -216,7 +231,8 @@ async def _look(
             if state.ended:
                 return
         waited_s = watch.elapsed_s
-        pause_s = max(schedule.interval_s(waited_s, chance=random.random()), asked_pause_s)
+        since_s = (age_s or 0.0) + waited_s
+        pause_s = max(schedule.interval_s(since_s, chance=random.random()), asked_pause_s)
     raise WaitTimeout(
         f"The task was not ready within {timeout_s:g} s; it goes on at the Hub and is charged if "
         f"it completes. Fetch it later: {resume_hint(task_id)}.{trouble}",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 from .errors import Interrupted, MountseaError, plain, resume_hint
 from .events import Completed, Downloading, Event, Submitted, Submitting, Waiting
 from .pictures import Picture, copy_into
 from .request import ImageRequest
+from .worker import TICK_S, Job
 
 
 class Generation:
@@ -48,6 +52,8 @@ class Generation:
         self.is_demo = is_demo
         self.from_journal = False
         self.preview_px = 768
+        self._job: Job[Any] | None = None
+        self._show_job: Job[Any] | None = None
 
     @property
     def prompt(self) -> str:
@@ -96,6 +102,64 @@ class Generation:
         self.error = Interrupted(said, task_id=self.task_id)
         return self.error
 
+    def attach(self, job: Job[Any], shown: Job[Any] | None = None) -> None:
+        """Bind the job that brings the pictures, so that it can be waited for and cancelled.
+
+        Args:
+            job: The job on the loop thread.
+            shown: The job that shows them, where no cell does: a wait lasts until they are shown.
+        """
+        self._job, self._show_job = job, shown
+
+    def done(self) -> bool:
+        """Return whether it is over: completed, failed or cancelled."""
+        return self._job is None or self._job.outcome.done()
+
+    def cancel(self) -> None:
+        """Stop waiting; the Hub documents no cancel, so its task goes on and can be resumed."""
+        if self._job is not None:
+            self._job.cancel()
+
+    def wait(self, timeout: float | None = None) -> Generation:
+        """Wait until it is over; an interrupt stops the wait alone.
+
+        Args:
+            timeout: How long to wait, in seconds.
+
+        Returns:
+            The handle itself, completed.
+
+        Raises:
+            TimeoutError: If it is not over in time.
+            MountseaError: What went wrong with it.
+        """
+        started = time.monotonic()
+        while pending := [outcome for outcome in self._outcomes() if not outcome.done()]:
+            left_s = TICK_S if timeout is None else timeout - (time.monotonic() - started)
+            if left_s <= 0:
+                raise TimeoutError(f"the generation is not over within {timeout:g} s")
+            concurrent.futures.wait(pending, timeout=min(left_s, TICK_S))
+        if self.error is not None:
+            raise self.error
+        return self
+
+    def __await__(self) -> Generator[Any, None, Generation]:
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> Generation:
+        """The job's own error is this handle's, so it is raised from here."""
+        outcomes = [asyncio.wrap_future(outcome) for outcome in self._outcomes()]
+        if outcomes:
+            await asyncio.wait(outcomes)
+        for outcome in outcomes:
+            if not outcome.cancelled():
+                outcome.exception()
+        return self.wait()
+
+    def _outcomes(self) -> list[concurrent.futures.Future[Any]]:
+        """What a wait is for."""
+        return [job.outcome for job in (self._job, self._show_job) if job is not None]
+
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Copy the originals into a folder, under names that sort; overwrites nothing.
 
@@ -130,6 +194,10 @@ class Generation:
         from .display import show
 
         show(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A result can be kept; the job that brought it is of this process."""
+        return vars(self) | {"_job": None, "_show_job": None}
 
     def __len__(self) -> int:
         return len(self.images)

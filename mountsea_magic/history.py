@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from .cell import Defaults, run_shown
+from .cell import Defaults
 from .display import show
 from .entries import Entry
 from .errors import ConfigurationError, InvalidRequest, MountseaError, plain, resume_hint
+from .running import RunOptions, run
 from .session import CURRENT
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def _resume_one(
         print(f"{plain(task_id)}: {error}")
         return
     generation.preview_px = defaults.preview
-    run_shown(shell, generation, settings, timeout_s=defaults.timeout, runner=defaults.runner)
+    run(shell, [generation], settings, RunOptions(defaults.timeout, defaults.runner))
 
 
 async def _asked(task_id: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import random
 import sqlite3
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from .entries import CLOSED, Entry
 from .journal_file import JournalFile, JournalTrouble
+from .request import ImageRequest
 from .stopwatch import Stopwatch
 
 PATIENCE_S = 5.0
@@ -107,6 +109,19 @@ class Journal:
         where = "fingerprint = ? AND hub = ? AND files <> '[]' ORDER BY created DESC LIMIT 10"
         return self._select(where, fingerprint, hub)
 
+    def durations(self, hub: str, request: ImageRequest) -> list[float]:
+        """Return how long tasks of the kind took, in seconds, newest first, at most 50.
+
+        Args:
+            hub: The Hub's base URL.
+            request: What shall be ordered: model, picture count and size make the kind.
+        """
+        where = "hub = ? AND model = ? AND elapsed_s > 0 ORDER BY created DESC LIMIT 300"
+        kind = _kind(request.input)
+        entries = self._select(where, hub, request.model)
+        times = [entry.elapsed_s for entry in entries if _kind(entry.input) == kind]
+        return [seconds for seconds in times if seconds is not None][:50]
+
     def search(self, text: str = "", *, limit: int = 20) -> list[Entry]:
         """Return the newest entries that hold a text in prompt, id, model or state; newest first.
 
@@ -167,6 +182,11 @@ class Journal:
         if text not in self._said:
             self._said.add(text)
             self._unsaid.append(text)
+
+
+def _kind(given: Mapping[str, Any]) -> tuple[str, ...]:
+    """What makes a task take longer."""
+    return tuple(str(given.get(name)) for name in ("num_images", "resolution", "quality"))
 
 
 class Record:

@@ -41,6 +41,7 @@ class CellOptions:
         save: The folder to put copies of the originals in, or None.
         preview: The longest side of the previews in pixels, or None for the default.
         timeout: How long to wait in seconds, or None for the default.
+        background: Return at once.
         fresh: Never answer from the journal.
         cache: Answer from the journal also without a seed.
         quiet: Show nothing on success.
@@ -57,6 +58,7 @@ class CellOptions:
     save: str | None
     preview: int | None
     timeout: float | None
+    background: bool
     fresh: bool
     cache: bool
     quiet: bool
@@ -108,6 +110,7 @@ def cell_parser() -> LineParser:
         help="the preview's longest side (default: 768; 0 shows the original)",
     )
     add("--timeout", type=float, metavar="S", help="stop waiting after S seconds (default: 600)")
+    add("-b", "--background", action="store_true", help="return at once; pictures come later")
     journal = parser.add_mutually_exclusive_group()
     journal.add_argument("--fresh", action="store_true", help="never answer from the journal")
     journal.add_argument(
@@ -158,6 +161,7 @@ def parse_cell_line(line: str) -> CellOptions:
         given.save,
         given.preview,
         given.timeout,
+        given.background,
         given.fresh,
         given.cache,
         given.quiet,

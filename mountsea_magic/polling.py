@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
+
+from .expecting import Expectation
 
 
 class Schedule(Protocol):
@@ -22,32 +25,39 @@ class Schedule(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ProportionalSchedule:
-    """Waits a fixed part of the time already waited.
+class LearnedSchedule:
+    """Looks seldom before a task can be ready, often when it is due, and backs off after.
 
-    The delay after the task is ready then stays a small part of the whole wait, and the number of
-    looks grows only with the wait's logarithm, until the cap is reached.
+    With looks at a rate r(t), the delay after ready is 1 / (2 r) on average, and each look costs
+    some patience of the Hub's. The sum is least where r is proportional to the square root of the
+    hazard: the probability that the task becomes ready just now, if it is not yet.
 
     Attributes:
-        part: The interval as a part of the time waited.
+        expectation: When the task is expected.
+        price: What a look costs, as seconds of delay: a lower price buys more looks.
         shortest_s: The shortest interval, in seconds, before jitter.
-        longest_s: The longest interval, in seconds, before jitter; the vendor advises 3 to 5.
-        jitter: The part by which an interval is at most longer or shorter, so that a class of
-            thirty does not ask in step.
+        longest_s: The longest interval, in seconds, before jitter.
+        jitter: The part by which an interval is at most longer or shorter.
 
     Example:
-        >>> ProportionalSchedule().interval_s(10.0, chance=0.5)
-        1.5
-        >>> ProportionalSchedule().interval_s(0.0, chance=0.5)
-        0.3
+        >>> schedule = LearnedSchedule(Expectation(12.0, 0.2))
+        >>> schedule.interval_s(0.5, chance=0.5) > 2 * schedule.interval_s(12.0, chance=0.5)
+        True
     """
 
-    part: float = 0.15
-    shortest_s: float = 0.3
-    longest_s: float = 4.0
-    jitter: float = 0.15
+    expectation: Expectation
+    price: float = 0.05
+    shortest_s: float = 0.25
+    longest_s: float = 10.0
+    jitter: float = 0.1
 
     def interval_s(self, waited_s: float, *, chance: float) -> float:
         """Return the pause before the next look, in seconds."""
-        plain = min(max(self.part * waited_s, self.shortest_s), self.longest_s)
+        looks, pause_s, step_s = 0.0, 0.0, self.shortest_s / 5
+        while looks < 1 and pause_s < self.longest_s:
+            step_s = max(step_s, pause_s / 20)
+            hazard = self.expectation.hazard(waited_s + pause_s + step_s / 2)
+            looks += math.sqrt(hazard / (2 * self.price)) * step_s
+            pause_s += step_s
+        plain = min(max(pause_s, self.shortest_s), self.longest_s)
         return plain * (1 + self.jitter * (2 * chance - 1))

@@ -1,22 +1,17 @@
-"""The live line: events become a progress bar in a notebook, or one rewriting line of text."""
+"""The live lines: what is known of each generation, in words; and their face in a terminal."""
 
 from __future__ import annotations
 
-import html
 import math
 import shutil
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from collections.abc import Callable, Sequence
+from typing import Protocol, TextIO
 
 from .errors import plain
 from .events import Completed, Downloading, Event, Notice, Submitted, Waiting
-
-if TYPE_CHECKING:
-    from IPython.display import DisplayHandle
-
-EXPECTED_S = 12.0
-"""How long a task is taken to last as long as nobody knows better, in seconds."""
+from .expecting import GUESS_S
 
 TEXT_ONLY = "tex2jax_ignore mathjax_ignore"
 """The classes that keep notebooks from typesetting dollar signs in what others say."""
@@ -39,126 +34,156 @@ def fraction(elapsed_s: float, expected_s: float) -> float:
     return 0.97 * (1 - math.exp(-1.7 * elapsed_s / expected_s))
 
 
-class ProgressLine(Protocol):
-    """What shows a generation while it runs; called on the cell's own thread, but for `take`."""
+class Line:
+    """What is known of one generation while it runs, from its events.
 
-    def take(self, event: Event) -> None:
-        """Keep an event; from any thread."""
+    Attributes:
+        label: What it is called.
+        final: The one line that stays, as HTML and as text, once it has ended.
 
-    def tick(self) -> None:
-        """Show what is known by now."""
-
-    def finish(self, html_line: str, text_line: str) -> None:
-        """Put the one final line in the progress's place, in every way out."""
-
-
-class _Progress:
-    """What both kinds of line share: the last event, and the words for it."""
+    Example:
+        >>> line = Line("nano-banana")
+        >>> line.take(Submitted("hub-1"))
+        >>> line.words().startswith("nano-banana · submitted · 0 s")
+        True
+    """
 
     def __init__(self, label: str) -> None:
+        """Wait for the first event: then the seconds begin to count."""
         self.label = label
-        self.started = time.monotonic()
-        self.task_id = ""
-        self.event: Event | None = None
+        self.final: tuple[str, str] | None = None
+        self._started: float | None = None
+        self._task_id = ""
+        self._event: Event | None = None
 
     def take(self, event: Event) -> None:
-        """Keep the newest event; a single assignment is safe between threads."""
+        """Keep the newest event, from any thread; a single assignment is safe between threads."""
+        if self._started is None:
+            self._started = time.monotonic()
         if isinstance(event, Submitted):
-            self.task_id = event.task_id
+            self._task_id = event.task_id
         if not isinstance(event, Notice):
-            self.event = event
+            self._event = event
+
+    def finish(self, html_line: str, text_line: str) -> None:
+        """Keep the one line that stays."""
+        self.final = (html_line, text_line)
 
     def fraction(self) -> float:
-        """How far the bar is."""
-        event = self.event
+        """Return how far the bar is, from 0 to 1."""
+        event = self._event
         if isinstance(event, Completed | Downloading):
             return 1.0
         expected_s = event.expected_s if isinstance(event, Waiting) else None
-        return fraction(time.monotonic() - self.started, expected_s or EXPECTED_S)
+        return fraction(self._elapsed_s(), expected_s or GUESS_S)
 
     def words(self) -> str:
-        """Label, status, elapsed seconds, task id; as plain text."""
-        event = self.event
-        status = "submitting"  # also what no event and `Submitting` mean
+        """Return label, status, elapsed and expected seconds and task id, as plain text."""
+        event = self._event
+        status, seconds = "submitting", f"{self._elapsed_s():.0f} s"
+        if event is None:
+            status = "waiting for its turn"
         if isinstance(event, Submitted):
             status = "submitted"
         elif isinstance(event, Waiting):
             status = event.status
+            if event.expected_s is not None:
+                seconds += f" of about {event.expected_s:.0f} s"
         elif isinstance(event, Downloading):
             status = f"downloading {event.done}/{event.total}"
         elif isinstance(event, Completed):
             status = "completed"
-        elapsed = f"{time.monotonic() - self.started:.0f} s"
-        return " · ".join(filter(None, (self.label, plain(status), elapsed, plain(self.task_id))))
+        facts = (self.label, plain(status), seconds, plain(self._task_id))
+        return " · ".join(filter(None, facts))
+
+    def _elapsed_s(self) -> float:
+        """A prompt that waits for its turn has not begun."""
+        return time.monotonic() - self._started if self._started is not None else 0.0
 
 
-class WidgetLine(_Progress):
-    """A progress bar in a notebook; afterwards nothing is left of it but the final line."""
+class Block(Protocol):
+    """What shows the lines of one cell."""
 
-    def __init__(self, label: str) -> None:
-        """Show the bar in the cell that runs."""
-        super().__init__(label)
-        import ipywidgets
-        from IPython.display import display
+    lines: list[Line]
 
-        self._bar = ipywidgets.FloatProgress(
-            value=0.0, min=0.0, max=1.0, layout=ipywidgets.Layout(width="180px")
-        )
-        self._words = ipywidgets.HTML(self._html())
-        self._box = ipywidgets.HBox([self._bar, self._words])
-        self._handle: DisplayHandle = display(self._box, display_id=True)  # type: ignore[no-untyped-call]  # IPython's display bears no types
+    def offer_cancel(self, cancel: Callable[[], None]) -> None:
+        """Show what stops the wait, where a click can arrive."""
 
     def tick(self) -> None:
-        """Move the bar."""
-        self._bar.value = self.fraction()
-        words = self._html()
-        if self._words.value != words:
-            self._words.value = words
+        """Show what is known by now."""
 
-    def finish(self, html_line: str, text_line: str) -> None:
-        """Replace the widget, then close all its parts, so that none is saved."""
-        bundle = {"text/html": html_line, "text/plain": text_line}
-        self._handle.update(bundle, raw=True)  # type: ignore[no-untyped-call]  # as above
-        for widget in (self._bar, self._words, self._box):
-            parts: list[Any] = [getattr(widget, "style", None), widget.layout, widget]
-            for part in parts:
-                if part is not None:
-                    part.close()
+    def close(self) -> None:
+        """Leave nothing but the final lines."""
 
-    def _html(self) -> str:
-        """The Hub's status and task id are text, whatever they hold."""
-        return f'<span class="{TEXT_ONLY}">{html.escape(self.words())}</span>'
+    def again(self) -> None:
+        """Show the final lines once more, from another cell."""
 
 
-class TextLine(_Progress):
-    """One line of text: it rewrites itself in a terminal, and is printed once elsewhere."""
+class TextBlock:
+    """Lines of text: one rewrites itself in a terminal; elsewhere each is printed once.
 
-    def __init__(self, label: str, stream: TextIO | None = None) -> None:
+    Attributes:
+        lines: One for each generation.
+    """
+
+    def __init__(self, labels: Sequence[str], stream: TextIO | None = None) -> None:
         """Write to a stream, standard output if left out."""
-        super().__init__(label)
+        self.lines = [Line(label) for label in labels]
         self._stream = stream or sys.stdout
         self._live = self._stream.isatty()
+        self._printed = 0
+
+    def offer_cancel(self, cancel: Callable[[], None]) -> None:
+        """Ctrl+C does it."""
 
     def tick(self) -> None:
-        """Rewrite the line, cut to the terminal's width so that it stays one."""
-        if not self._live:
+        """Print what has ended, in order; rewrite the line of what runs, cut so that it is one."""
+        self._print_ended()
+        if not self._live or self._printed == len(self.lines):
             return
-        blocks = round(self.fraction() * 20)
-        line = f"[{'#' * blocks}{'.' * (20 - blocks)}] {self.words()}"
-        self._stream.write("\r\x1b[2K" + line[: shutil.get_terminal_size().columns - 1])
+        line = self.lines[self._printed]
+        blocks = round(line.fraction() * 20)
+        count = f" · {self._printed + 1} of {len(self.lines)}" if len(self.lines) > 1 else ""
+        text = f"[{'#' * blocks}{'.' * (20 - blocks)}] {line.words()}{count}"
+        self._stream.write("\r\x1b[2K" + text[: shutil.get_terminal_size().columns - 1])
         self._stream.flush()
 
-    def finish(self, html_line: str, text_line: str) -> None:
-        """Print the final line in the rewritten one's place."""
-        self._stream.write(("\r\x1b[2K" if self._live else "") + text_line + "\n")
-        self._stream.flush()
+    def close(self) -> None:
+        """Print the final lines that are not printed yet."""
+        self._print_ended()
+
+    def again(self) -> None:
+        """What is printed stays."""
+
+    def _print_ended(self) -> None:
+        while self._printed < len(self.lines):
+            final = self.lines[self._printed].final
+            if final is None:
+                return
+            self._stream.write(("\r\x1b[2K" if self._live else "") + final[1] + "\n")
+            self._stream.flush()
+            self._printed += 1
 
 
-class NoLine(_Progress):
-    """Shows nothing: for quiet cells."""
+class NoBlock:
+    """Shows nothing: for quiet cells.
+
+    Attributes:
+        lines: One for each generation.
+    """
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        """Keep the lines to oneself."""
+        self.lines = [Line(label) for label in labels]
+
+    def offer_cancel(self, cancel: Callable[[], None]) -> None:
+        """Show nothing."""
 
     def tick(self) -> None:
         """Show nothing."""
 
-    def finish(self, html_line: str, text_line: str) -> None:
+    def close(self) -> None:
+        """Show nothing."""
+
+    def again(self) -> None:
         """Show nothing."""

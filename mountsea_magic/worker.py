@@ -11,7 +11,7 @@ import concurrent.futures
 import contextvars
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -114,35 +114,68 @@ class Worker:
             What the coroutine returns.
 
         Raises:
-            KeyboardInterrupt: If this thread was interrupted; the coroutine is then cancelled,
-                and its `finally` clauses have run.
+            KeyboardInterrupt: If this thread was interrupted; see `join`.
             Exception: What the coroutine raises.
         """
-        job = Job(self._running_loop(), work)
+        job = self.prepare(work)
+        self.join([job], tick=tick)
+        return job.outcome.result()
+
+    def prepare(self, work: Coroutine[Any, Any, T]) -> Job[T]:
+        """Make a job of a coroutine, to be launched by `join`, by `follow` or by itself."""
+        return Job(self._running_loop(), work)
+
+    def join(self, jobs: Sequence[Job[Any]], *, tick: Callable[[], None] | None = None) -> None:
+        """Launch jobs, and wait on this thread until all have ended, in whatever way.
+
+        Args:
+            jobs: From `prepare`.
+            tick: Called on this thread about every `TICK_S` seconds while they run.
+
+        Raises:
+            KeyboardInterrupt: If this thread was interrupted; the jobs are then cancelled, and
+                their `finally` clauses have run.
+        """
+        outcomes = [job.outcome for job in jobs]
         try:
-            job.launch()
-            while True:
-                concurrent.futures.wait([job.outcome], timeout=TICK_S)
-                if job.outcome.done():
-                    return job.outcome.result()
+            for job in jobs:
+                job.launch()
+            while concurrent.futures.wait(outcomes, timeout=TICK_S).not_done:
                 if tick is not None:
                     tick()
         except BaseException:
-            if not job.outcome.done():
-                job.cancel()
-                concurrent.futures.wait([job.outcome], timeout=DRAIN_S)
+            for job in jobs:
+                if not job.outcome.done():
+                    job.cancel()
+            concurrent.futures.wait(outcomes, timeout=DRAIN_S)
             raise
 
     async def wait(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop thread, awaited from any other event loop."""
-        job = self.start(work)
-        outcome = asyncio.wrap_future(job.outcome)
+        job = self.prepare(work)
+        await self.follow([job])
+        return job.outcome.result()
+
+    async def follow(self, jobs: Sequence[Job[Any]]) -> None:
+        """Launch jobs, and await from any other event loop that all have ended.
+
+        Args:
+            jobs: From `prepare`; whoever cancels this cancels them.
+        """
+        for job in jobs:
+            job.launch()
+        outcomes = [asyncio.wrap_future(job.outcome) for job in jobs]
         try:
-            return await asyncio.shield(outcome)
+            await asyncio.wait(outcomes)
         except asyncio.CancelledError:
-            job.cancel()
-            await asyncio.wait([outcome], timeout=DRAIN_S)
+            for job in jobs:
+                job.cancel()
+            await asyncio.wait(outcomes, timeout=DRAIN_S)
             raise
+        finally:
+            for outcome in outcomes:
+                if outcome.done() and not outcome.cancelled():
+                    outcome.exception()  # whoever made the job asks for it there
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         """Threads do not survive a fork, so the process's id is part of the question."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -11,9 +12,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
+
+import nbformat
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -29,19 +32,35 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-_KERNEL_IDLE = """() => {
+KERNEL_IDLE = """() => {
   const widget = globalThis.jupyterapp?.shell.currentWidget;
   return widget?.sessionContext?.session?.kernel?.status === 'idle';
 }"""
+_OPEN = """async name => {
+  await jupyterapp.commands.execute('docmanager:open', {path: name, factory: 'Notebook'});
+}"""
+_CLOSE = """() => {
+  for (const widget of globalThis.jupyterapp?.shell.widgets('main') ?? []) {
+    if (widget.context) widget.context.model.dirty = false;
+    widget.dispose();
+  }
+}"""
+_ALL_RUN = """() => jupyterapp.shell.currentWidget.content.widgets
+  .filter(cell => cell.model.type === 'code')
+  .every(cell => cell.model.executionCount !== null && cell.model.executionState !== 'running')"""
 
 
 @contextmanager
-def lab(root: Path, scratch: Path) -> Iterator[str]:
-    """Serve a folder in JupyterLab.
+def lab(
+    root: Path, scratch: Path, *, home: Path | None = None, demo_seconds: float = 0.5
+) -> Iterator[str]:
+    """Serve a folder in JupyterLab and in Notebook 7.
 
     Args:
         root: The folder with the notebooks.
-        scratch: For Jupyter's own files and its log.
+        scratch: For Jupyter's and IPython's own files and the log.
+        home: The kernels' MOUNTSEA_HOME, in scratch if left out.
+        demo_seconds: How long a task of the demo Hub takes if the notebook does not say.
 
     Yields:
         The server's address.
@@ -50,20 +69,30 @@ def lab(root: Path, scratch: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     own = {f"JUPYTER_{name}_DIR": str(scratch / name) for name in ("CONFIG", "DATA", "RUNTIME")}
+    own |= {"IPYTHONDIR": str(scratch / "ipython"), "MOUNTSEA_HOME": str(home or scratch / "home")}
+    profile = scratch / "ipython" / "profile_default"
+    profile.mkdir(parents=True, exist_ok=True)
+    setting = f"c = get_config()\nc.MountseaMagics.demo_seconds = {demo_seconds}\n"
+    (profile / "ipython_config.py").write_text(setting)
+    others = {name: value for name, value in os.environ.items() if "MOUNTSEA_" not in name}
     command = [
         sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1",
         f"--port={port}", f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={root}",
-        "--LabApp.expose_app_in_browser=True",
+        "--LabApp.expose_app_in_browser=True", "--JupyterNotebookApp.expose_app_in_browser=True",
     ]  # fmt: skip
     with (scratch / "lab.log").open("wb") as log:
-        server = subprocess.Popen(command, env=os.environ | own, stdout=log, stderr=log)
+        server = subprocess.Popen(command, env=others | own, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
     try:
         _await_server(f"{url}/api?token={TOKEN}", server, scratch / "lab.log")
         yield url
     finally:
         server.terminate()
-        server.wait(timeout=20)
+        try:
+            server.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
 
 
 @contextmanager
@@ -85,10 +114,31 @@ def has_chromium() -> bool:
     return shutil.which(CHROMIUM) is not None
 
 
-def open_notebook(page: Page, url: str, name: str) -> None:
-    """Show a notebook and wait until its kernel is idle."""
-    page.goto(f"{url}/lab/tree/{name}?token={TOKEN}&reset")
-    page.wait_for_function(_KERNEL_IDLE, timeout=60_000)
+def write_notebook(path: Path, *sources: str) -> str:
+    """Write a notebook of code cells, and return its name."""
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(notebook, path)
+    return path.name
+
+
+def open_notebook(page: Page, url: str, name: str, *, face: str = "lab") -> None:
+    """Show a notebook in JupyterLab, or in Notebook 7, and wait until its kernel is idle.
+
+    A JupyterLab that is there already is not loaded anew.
+    """
+    if face == "lab" and page.url.startswith(f"{url}/lab"):
+        page.evaluate(_OPEN, name)
+    else:
+        where = f"lab/tree/{name}?reset&" if face == "lab" else f"notebooks/{name}?"
+        page.goto(f"{url}/{where}token={TOKEN}")
+    page.wait_for_function(KERNEL_IDLE, timeout=60_000)
+
+
+def close_notebooks(page: Page) -> None:
+    """Close what JupyterLab shows, unsaved."""
+    page.evaluate(_CLOSE)
 
 
 def run_all_cells(page: Page) -> None:
@@ -97,9 +147,39 @@ def run_all_cells(page: Page) -> None:
     page.evaluate("() => { jupyterapp.commands.execute('notebook:run-all-cells') }")
 
 
+def run_cell(page: Page, number: int) -> None:
+    """Run one cell, and do not wait for it."""
+    page.evaluate(
+        """number => {
+          jupyterapp.shell.currentWidget.content.activeCellIndex = number;
+          jupyterapp.commands.execute('notebook:run-cell');
+        }""",
+        number,
+    )
+
+
+def await_cells(page: Page, *, timeout_s: float = 60) -> None:
+    """Wait until every code cell has run and the kernel is idle."""
+    page.wait_for_function(_ALL_RUN, timeout=timeout_s * 1000)
+    page.wait_for_function(KERNEL_IDLE, timeout=timeout_s * 1000)
+
+
 def save(page: Page) -> None:
     """Save the notebook that is shown."""
     page.evaluate("async () => { await jupyterapp.commands.execute('docmanager:save') }")
+
+
+def end_kernels(url: str) -> None:
+    """End all kernels of the server, so that no notebook meets another's."""
+    for session in _api(f"{url}/api/sessions"):
+        _api(f"{url}/api/sessions/{session['id']}", "DELETE")
+
+
+def _api(url: str, method: str = "GET") -> Any:
+    """Ask the server as its own page does."""
+    request = Request(url, method=method, headers={"Authorization": f"token {TOKEN}"})
+    with urlopen(request) as answer:
+        return json.loads(answer.read() or b"null")
 
 
 def _await_server(url: str, server: subprocess.Popen[bytes], log: Path) -> None:

@@ -20,7 +20,7 @@ MODULES = sorted(HOUSE.rglob("*.py"), key=str)
 FLOORS = [
     {"errors"},
     {"settings", "catalog"},
-    {"keys", "addresses", "redaction", "retrying", "stopwatch"},
+    {"keys", "addresses", "redaction", "retrying", "stopwatch", "expecting"},
     {"request"},
     {"refusals"},
     {"protocol", "polling", "worker", "pictures", "templating", "line_parser", "journal_file"},
@@ -31,6 +31,8 @@ FLOORS = [
     {"generation", "progress"},
     {"answering", "display"},
     *({room} for room in ("handle", "connections", "refreshing", "session", "composing")),
+    {"widgets"},
+    {"running"},
     {"api", "cell", "completion", "models"},
     *({room} for room in ("history", "commands", "magic")),
 ]

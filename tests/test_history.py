@@ -19,7 +19,17 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 import mountsea_magic
-from mountsea_magic import api, cell, commands, generate, history, retrying, session
+from mountsea_magic import (
+    api,
+    cell,
+    commands,
+    composing,
+    generate,
+    history,
+    retrying,
+    running,
+    session,
+)
 from mountsea_magic.entries import FORGOTTEN_S, Entry
 from mountsea_magic.errors import (
     ConfigurationError,
@@ -88,7 +98,7 @@ def another_kernel(monkeypatch: pytest.MonkeyPatch) -> Session:
     """Forget all that a process knows, but not what is on disk."""
     fresh = Session()
     fresh.worker = session.CURRENT.worker
-    for module in (api, cell, commands, history, session):
+    for module in (api, cell, commands, composing, history, running, session):
         monkeypatch.setattr(module, "CURRENT", fresh)
     return fresh
 

@@ -316,15 +316,16 @@ def test_resume_from_another_kernel(hub: StandInHub, hub_kernel: Kernel) -> None
 
 
 def test_several_prompts(hub: StandInHub, hub_kernel: Kernel, tmp_path: Path) -> None:
-    """Prompts between --- lines are ordered one by one, named as a list, and saved in order."""
+    """Prompts between --- lines are ordered once each, named as a list in order, and saved."""
     folder = tmp_path / "my pictures"
     run = hub_kernel.run(
         f"animal = 'cat'\nget_ipython().run_cell_magic('mountsea', "
         f"'-o both --save \"{folder}\"', 'a dog\\n---\\na {{{{ animal }}}} {{{{ 1 + 1 }}}}')"
     )
     assert run.status == "ok" and len(run.images()) == 2
-    assert [seen.json["input"]["prompt"] for seen in hub.posts] == ["a dog", "a cat 2"]
-    assert hub_kernel.run("print([len(g) for g in both])").text.strip() == "[1, 1]"
+    assert sorted(seen.json["input"]["prompt"] for seen in hub.posts) == ["a cat 2", "a dog"]
+    bound = hub_kernel.run("print([(g.prompt, len(g)) for g in both])")
+    assert bound.text.strip() == "[('a dog', 1), ('a cat 2', 1)]"
     assert len(list(folder.iterdir())) == 2
 
 

@@ -1,4 +1,4 @@
-"""The polling schedule: short at first, longer with the wait, capped, and out of step."""
+"""The polling schedule: seldom before a task is due, often when it is, and backing off after."""
 
 from __future__ import annotations
 
@@ -7,54 +7,85 @@ from itertools import pairwise
 
 import pytest
 
-from mountsea_magic.polling import ProportionalSchedule, Schedule
+from mountsea_magic.expecting import Expectation
+from mountsea_magic.polling import LearnedSchedule, Schedule
+
+KNOWN = Expectation(20.0, 0.15, 0.02)
+"""What fifty tasks of about 20 s lead to."""
+
+EXPECTATIONS = [Expectation(), KNOWN, Expectation(0.3, 0.12, 0.02), Expectation(600.0, 1.5, 0.3)]
 
 
-@pytest.mark.parametrize(
-    ("waited_s", "interval_s"),
-    [(0, 0.3), (1, 0.3), (2, 0.3), (10, 1.5), (20, 3.0), (27, 4.0), (60, 4.0), (1e9, 4.0)],
-)
-def test_the_interval_is_a_part_of_the_wait_between_its_bounds(
-    waited_s: float, interval_s: float
+def _looks(schedule: Schedule, until_s: float) -> list[float]:
+    """Return when the schedule looks at a task, without jitter."""
+    times = [0.0]
+    while times[-1] < until_s:
+        times.append(times[-1] + schedule.interval_s(times[-1], chance=0.5))
+    return times[1:]
+
+
+def test_looks_are_dense_around_the_expected_end_alone() -> None:
+    """Fewest before the task can be ready, most when it is due, and fewer again after."""
+    looks = _looks(LearnedSchedule(KNOWN), 60)
+    before, due, after = (
+        sum(start < look <= start + 10 for look in looks) for start in (0.0, 15.0, 40.0)
+    )
+    assert before < after < due
+    assert due >= 3 * before
+
+
+def test_the_longer_overdue_the_fewer_looks() -> None:
+    """A task that is no usual one may take for ever, so the pauses grow up to the longest."""
+    schedule = LearnedSchedule(KNOWN)
+    pauses = [schedule.interval_s(seconds, chance=0.5) for seconds in (24, 40, 100, 400, 3600)]
+    assert all(first < second for first, second in pairwise(pauses[:-1]))
+    assert pauses[-1] == pytest.approx(schedule.longest_s)
+
+
+def test_an_unknown_task_is_looked_at_a_bearable_number_of_times() -> None:
+    """The guess fits none well: a minute takes some forty looks, an hour at most 600."""
+    schedule = LearnedSchedule(Expectation())
+    assert 10 <= len(_looks(schedule, 60)) <= 50
+    assert len(_looks(schedule, 3600)) <= 600
+
+
+@pytest.mark.parametrize("expectation", EXPECTATIONS)
+@pytest.mark.parametrize("waited_s", [0.0, 1e-9, 3.0, 12.0, 100.0, 1e5])
+@pytest.mark.parametrize("chance", [0.0, 0.999])
+def test_every_pause_is_within_its_bounds(
+    expectation: Expectation, waited_s: float, chance: float
 ) -> None:
-    """Without jitter the interval is 15 % of the wait, from 0.3 s to the vendor's 4 s."""
-    schedule = ProportionalSchedule()
-    assert schedule.interval_s(waited_s, chance=0.5) == pytest.approx(interval_s, abs=0.06)
+    """Whatever is expected and however long it takes, with the jitter on both sides."""
+    schedule = LearnedSchedule(expectation)
+    pause_s = schedule.interval_s(waited_s, chance=chance)
+    assert schedule.shortest_s * 0.9 <= pause_s <= schedule.longest_s * 1.1
 
 
-@pytest.mark.parametrize("waited_s", [0.0, 3.0, 10.0, 100.0])
+@pytest.mark.parametrize("waited_s", [0.0, 12.0, 100.0])
 def test_jitter_spreads_a_class_evenly_around_the_interval(waited_s: float) -> None:
     """The chance moves an interval by at most its part, down as far as up."""
-    schedule = ProportionalSchedule()
+    schedule = LearnedSchedule(KNOWN, jitter=0.2)
     least, middle, most = (schedule.interval_s(waited_s, chance=c) for c in (0.0, 0.5, 1.0))
-    assert least == pytest.approx(middle * 0.85)
-    assert most == pytest.approx(middle * 1.15)
+    assert least == pytest.approx(middle * 0.8)
+    assert most == pytest.approx(middle * 1.2)
 
 
-@pytest.mark.parametrize("chance", [0.0, 0.3, 0.999])
-def test_the_interval_never_shrinks_with_the_wait(chance: float) -> None:
-    """The longer a task runs, the less often it is looked at; the pause is never 0."""
-    schedule = ProportionalSchedule()
-    intervals = [schedule.interval_s(waited / 4, chance=chance) for waited in range(400)]
-    assert all(0 < first <= second for first, second in pairwise(intervals))
-
-
-def test_a_minute_takes_few_looks() -> None:
-    """A task of 60 s is looked at some thirty times, the longest task at most every 3.4 s."""
-    schedule, waited, looks = ProportionalSchedule(), 0.0, 0
-    while waited < 60:
-        waited += schedule.interval_s(waited, chance=0.5)
-        looks += 1
-    assert 20 <= looks <= 40
+def test_a_lower_price_buys_more_looks() -> None:
+    """Four times the price is about half the looks: their rate is what the rule says."""
+    dear, cheap = (
+        len(_looks(LearnedSchedule(KNOWN, price=price, shortest_s=0.01), 30))
+        for price in (0.04, 0.01)
+    )
+    assert cheap == pytest.approx(2 * dear, rel=0.25)
 
 
 def test_a_schedule_of_ones_own() -> None:
     """Its parts are arguments, so that tests and patient users choose their own."""
-    schedule: Schedule = ProportionalSchedule(part=0.5, shortest_s=1, longest_s=2, jitter=0)
-    assert [schedule.interval_s(waited, chance=0.9) for waited in (0, 3, 9)] == [1, 1.5, 2]
+    schedule: Schedule = LearnedSchedule(KNOWN, shortest_s=2.0, longest_s=2.0, jitter=0.0)
+    assert [schedule.interval_s(waited, chance=0.9) for waited in (0, 20, 900)] == [2.0] * 3
 
 
 def test_a_schedule_is_frozen() -> None:
     """A schedule may be shared between tasks."""
     with pytest.raises(FrozenInstanceError):
-        ProportionalSchedule().part = 1.0  # type: ignore[misc]  # that is the point
+        LearnedSchedule(KNOWN).price = 1.0  # type: ignore[misc]  # that is the point

@@ -1,4 +1,4 @@
-"""The live line: what it says, how it is drawn in a terminal, and what it leaves behind."""
+"""The live lines: what they say, how they are drawn in a terminal, and what they leave behind."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from mountsea_magic.events import (
     Submitting,
     Waiting,
 )
-from mountsea_magic.progress import EXPECTED_S, NoLine, ProgressLine, TextLine, fraction
+from mountsea_magic.expecting import GUESS_S
+from mountsea_magic.progress import Block, Line, NoBlock, TextBlock, fraction
 
 CLEAR = "\r\x1b[2K"
 
 EVENTS: list[tuple[Event | None, str]] = [
-    (None, "submitting"),
+    (None, "waiting for its turn"),
     (Submitting(), "submitting"),
     (Submitted("hub-1"), "submitted"),
     (Waiting("processing", 3.0, 12.0), "processing"),
@@ -64,19 +65,27 @@ def test_the_bar_is_quick_at_first() -> None:
 @pytest.mark.parametrize(("event", "words"), EVENTS)
 def test_each_event_has_its_words(event: Event | None, words: str) -> None:
     """Label, status, seconds; the newest event counts."""
-    line = TextLine("nano-banana", io.StringIO())
-    line.take(Waiting("older", 1.0))
-    line.event = None
+    line = Line("nano-banana")
     if event is not None:
+        line.take(Waiting("older", 1.0))
         line.take(event)
     said = line.words().split(" · ")
     assert said[:2] == ["nano-banana", words]
     assert said[2].endswith(" s")
 
 
+def test_the_expected_time_is_said_where_it_is_known() -> None:
+    """Elapsed seconds stand against it."""
+    line = Line("nano-banana")
+    line.take(Waiting("processing", 3.0, 41.7))
+    assert " s of about 42 s" in line.words()
+    line.take(Waiting("processing", 3.0))
+    assert "about" not in line.words()
+
+
 def test_a_notice_does_not_hide_the_status() -> None:
     """What is only worth knowing is told elsewhere; the line goes on saying where things stand."""
-    line = TextLine("nano-banana", io.StringIO())
+    line = Line("nano-banana")
     line.take(Waiting("processing", 3.0))
     line.take(Notice("the journal is damaged"))
     assert line.words().startswith("nano-banana · processing · ")
@@ -84,7 +93,7 @@ def test_a_notice_does_not_hide_the_status() -> None:
 
 def test_the_task_id_stays_once_it_is_known() -> None:
     """It is shown whole from the submission to the end."""
-    line = TextLine("nano-banana", io.StringIO())
+    line = Line("nano-banana")
     task_id = "6f0c2f1e-0000-4000-8000-000000000000"
     line.take(Submitted(task_id))
     for event in (Waiting("processing", 3.0), Downloading(0, 1), Completed((), "", 9.0)):
@@ -96,26 +105,27 @@ def test_the_task_id_stays_once_it_is_known() -> None:
 def test_what_the_hub_says_is_safe_in_a_terminal(hostile: str) -> None:
     """Status and task id may hold anything."""
     stream = Terminal()
-    line = TextLine("nano-banana", stream)
-    line.take(Submitted(hostile))
-    line.take(Waiting(hostile, 1.0))
-    line.tick()
+    block = TextBlock(["nano-banana"], stream)
+    block.lines[0].take(Submitted(hostile))
+    block.lines[0].take(Waiting(hostile, 1.0))
+    block.tick()
     drawn = stream.getvalue().removeprefix(CLEAR)
+    assert "nano-banana" in drawn
     assert not any(sign in drawn for sign in "\x1b\n\r\x07\u202e")
 
 
 @pytest.mark.parametrize("expected_s", [None, 0.0, 600.0])
 def test_the_bar_needs_no_expectation(expected_s: float | None) -> None:
     """Without one, or with a senseless one, a usual time is taken."""
-    line = TextLine("nano-banana", io.StringIO())
+    line = Line("nano-banana")
     line.take(Waiting("processing", 1.0, expected_s))
-    assert 0 <= line.fraction() < fraction(EXPECTED_S, EXPECTED_S)
+    assert 0 <= line.fraction() < fraction(GUESS_S, GUESS_S)
 
 
 @pytest.mark.parametrize("event", [Downloading(0, 2), Completed((), "", 1.0)])
 def test_the_bar_is_full_when_the_task_is_ready(event: Event) -> None:
     """What is left is ours to do."""
-    line = TextLine("nano-banana", io.StringIO())
+    line = Line("nano-banana")
     line.take(event)
     assert line.fraction() == 1.0
 
@@ -123,13 +133,13 @@ def test_the_bar_is_full_when_the_task_is_ready(event: Event) -> None:
 def test_in_a_terminal_the_line_rewrites_itself() -> None:
     """Each tick clears the line and draws it anew, with a bar of twenty."""
     stream = Terminal()
-    line = TextLine("nano-banana", stream)
-    line.tick()
-    line.take(Downloading(1, 2))
-    line.tick()
+    block = TextBlock(["nano-banana"], stream)
+    block.tick()
+    block.lines[0].take(Downloading(1, 2))
+    block.tick()
     start, first, second = stream.getvalue().split(CLEAR)
     assert start == ""
-    assert first.startswith(f"[{'.' * 20}] nano-banana · submitting · ")
+    assert first.startswith(f"[{'.' * 20}] nano-banana · waiting for its turn · ")
     assert second.startswith(f"[{'#' * 20}] nano-banana · downloading 1/2 · ")
     assert "\n" not in stream.getvalue()
 
@@ -139,46 +149,75 @@ def test_a_narrow_terminal_keeps_it_one_line(monkeypatch: pytest.MonkeyPatch, co
     """A line that wraps could not be rewritten."""
     monkeypatch.setenv("COLUMNS", str(columns))
     stream = Terminal()
-    line = TextLine("nano-banana", stream)
-    line.take(Submitted("x" * 200))
-    line.tick()
+    block = TextBlock(["nano-banana"], stream)
+    block.lines[0].take(Submitted("x" * 200))
+    block.tick()
     assert len(stream.getvalue().removeprefix(CLEAR)) == columns - 1
 
 
 def test_the_final_line_takes_the_live_ones_place() -> None:
     """The text face of the line stays, whole, and the markup is not shown."""
     stream = Terminal()
-    line = TextLine("nano-banana", stream)
-    line.tick()
-    line.finish("<b>done</b>", "done · " + "x" * 300)
+    block = TextBlock(["nano-banana"], stream)
+    block.tick()
+    block.lines[0].finish("<b>done</b>", "done · " + "x" * 300)
+    block.close()
     assert stream.getvalue().endswith(CLEAR + "done · " + "x" * 300 + "\n")
     assert "<b>" not in stream.getvalue()
 
 
-def test_elsewhere_only_the_final_line_is_printed() -> None:
+def test_several_lines_end_in_their_order_in_a_terminal() -> None:
+    """One line lives at a time, the first that has not ended, and says which it is."""
+    stream = Terminal()
+    block = TextBlock(["a", "b", "c"], stream)
+    block.lines[1].finish("", "b is done")
+    block.tick()
+    assert " a · waiting for its turn" in stream.getvalue() and stream.getvalue().endswith(
+        " · 1 of 3"
+    )
+    assert "b is done" not in stream.getvalue()
+    block.lines[0].finish("", "a is done")
+    block.tick()
+    _, _, first, second, live = stream.getvalue().split(CLEAR)
+    assert (first, second) == ("a is done\n", "b is done\n")
+    assert " c · waiting for its turn" in live and live.endswith(" · 3 of 3")
+    block.lines[2].finish("", "c is done")
+    block.close()
+    block.close()
+    assert stream.getvalue().endswith(CLEAR + "c is done\n")
+
+
+def test_elsewhere_only_the_final_lines_are_printed() -> None:
     """A log file is not filled with bars or escapes."""
     stream = io.StringIO()
-    line = TextLine("nano-banana", stream)
-    line.take(Submitted("hub-1"))
+    block = TextBlock(["a", "b"], stream)
+    block.lines[0].take(Submitted("hub-1"))
     for _ in range(5):
-        line.tick()
+        block.tick()
     assert stream.getvalue() == ""
-    line.finish("<b>done</b>", "done")
-    assert stream.getvalue() == "done\n"
+    for line in block.lines:
+        line.finish("<b>done</b>", f"{line.label} is done")
+    block.tick()
+    block.close()
+    assert stream.getvalue() == "a is done\nb is done\n"
 
 
 def test_standard_output_is_the_stream_if_none_is_given(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """It is looked up when the line begins, so that redirection is honoured."""
-    TextLine("nano-banana").finish("<b>done</b>", "done")
+    """It is looked up when the block begins, so that redirection is honoured."""
+    block = TextBlock(["nano-banana"])
+    block.lines[0].finish("<b>done</b>", "done")
+    block.close()
     assert capsys.readouterr().out == "done\n"
 
 
-def test_a_quiet_line_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    """It takes events as the others do."""
-    line: ProgressLine = NoLine("nano-banana")
-    line.take(Submitted("hub-1"))
-    line.tick()
-    line.finish("<b>done</b>", "done")
+def test_a_quiet_block_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its lines take events as the others do."""
+    block: Block = NoBlock(["nano-banana"])
+    block.offer_cancel(lambda: None)
+    block.lines[0].take(Submitted("hub-1"))
+    block.tick()
+    block.lines[0].finish("<b>done</b>", "done")
+    block.close()
     assert capsys.readouterr() == ("", "")

@@ -1,0 +1,94 @@
+"""How long a task will take: learned from the tasks before it, guessed where there are none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+GUESS_S = 12.0
+"""How long a task takes at a guess, in seconds (the vendor's take about 5 to 60)."""
+
+GUESSED_SPREAD = 0.6
+"""How far apart tasks lie at a guess, as the deviation of the logarithm of their seconds."""
+
+GUESS_WEIGHT = 3.0
+"""How many tasks the guess counts for: three real ones weigh as much."""
+
+GUESSED_DOUBT = 0.3
+LEAST_DOUBT = 0.02
+"""The part of tasks that may be of another kind altogether: large at first, then small."""
+
+_SOONEST_S = 0.2
+_HEAVY = 0.5
+NARROWEST = 0.12
+"""However alike past tasks were, the next may differ by so much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """When a task will probably be ready.
+
+    Attributes:
+        median_s: After so many seconds half of such tasks are ready.
+        spread: The deviation of the logarithm of the seconds; 0.3 means a third more or less.
+        doubt: The part of tasks to which this does not apply: they may be ready at any time.
+
+    Example:
+        >>> Expectation().median_s
+        12.0
+    """
+
+    median_s: float = GUESS_S
+    spread: float = GUESSED_SPREAD
+    doubt: float = GUESSED_DOUBT
+
+    def hazard(self, seconds: float) -> float:
+        """Return how probably a task that is not ready yet becomes so now, per second.
+
+        Args:
+            seconds: Since it was submitted.
+
+        Example:
+            >>> early, due = Expectation().hazard(1.0), Expectation().hazard(12.0)
+            >>> early < due
+            True
+        """
+        seconds = max(seconds, 1e-3)
+        z = (math.log(seconds) - math.log(self.median_s)) / self.spread
+        density = math.exp(-z * z / 2) / (math.sqrt(2 * math.pi) * self.spread * seconds)
+        survival = 0.5 * math.erfc(z / math.sqrt(2))
+        # a task of any kind: what it tells most is that an overdue task is no usual one
+        other = math.pow(_SOONEST_S / (seconds + _SOONEST_S), _HEAVY)
+        anytime = self.doubt * other
+        ready = (1 - self.doubt) * density + anytime * _HEAVY / (seconds + _SOONEST_S)
+        return ready / ((1 - self.doubt) * survival + anytime)
+
+
+def expect(durations_s: Sequence[float], *, guess: Expectation | None = None) -> Expectation:
+    """Learn from how long such tasks took; the first few only bend the guess.
+
+    Args:
+        durations_s: Seconds of past tasks of the kind, newest first.
+        guess: What to expect without any.
+
+    Example:
+        >>> round(expect([8.0] * 50).median_s)
+        8
+        >>> expect([]) == Expectation()
+        True
+    """
+    guess = guess or Expectation()
+    logs = sorted(math.log(seconds) for seconds in durations_s if 0.05 <= seconds < 86_400)
+    if not logs:
+        return guess
+    count = len(logs)
+    middle = (logs[(count - 1) // 2] + logs[count // 2]) / 2
+    weight = count / (count + GUESS_WEIGHT)
+    center = weight * middle + (1 - weight) * math.log(guess.median_s)
+    # the median of the distances: one task that hung for an hour must not blur all others
+    distances = sorted(abs(value - middle) for value in logs)
+    spread = 1.4826 * (distances[(count - 1) // 2] + distances[count // 2]) / 2
+    blend = math.sqrt(weight * spread**2 + (1 - weight) * guess.spread**2)
+    doubt = LEAST_DOUBT + (guess.doubt - LEAST_DOUBT) / (1 + count / 2)
+    return Expectation(math.exp(center), max(NARROWEST, blend), doubt)

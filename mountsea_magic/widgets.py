@@ -1,0 +1,149 @@
+"""The live lines in a notebook: widgets while tasks run, and afterwards nothing but plain HTML."""
+
+from __future__ import annotations
+
+import html
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .progress import TEXT_ONLY, Line
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.display import DisplayHandle
+
+UPDATES_S = 8.0
+"""How many changes a second are sent to the front end at most, for all lines together."""
+
+SMALLEST_STEP = 0.004
+"""By how much a bar moves at least: less is not seen."""
+
+CANCEL_TIP = (
+    "Stops waiting. The Hub documents no cancel: the task goes on there, is charged if it "
+    "completes, and can be fetched with %mountsea resume."
+)
+
+
+class WidgetBlock:
+    """A progress bar and a line of words for each generation, and one Cancel button.
+
+    Attributes:
+        lines: One for each generation.
+    """
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        """Show the lines in the cell that runs."""
+        import ipywidgets
+        from IPython.display import display
+
+        self.lines = [Line(label) for label in labels]
+        self._rows = [_Row(line) for line in self.lines]
+        self._next_tick = 0.0
+        self._closed = False
+        self._button: Any = None
+        self._box = ipywidgets.VBox([row.box for row in self._rows])
+        self._handle: DisplayHandle = display(self._box, display_id=True)  # type: ignore[no-untyped-call]  # IPython's display bears no types
+
+    def offer_cancel(self, cancel: Callable[[], None]) -> None:
+        """Add the Cancel button.
+
+        Args:
+            cancel: Called on a click, on a thread of the kernel's.
+        """
+        import ipywidgets
+
+        button = ipywidgets.Button(
+            description="Cancel", tooltip=CANCEL_TIP, layout=ipywidgets.Layout(width="80px")
+        )
+        # ipykernel 7.4 would answer on the main shell, which the cell blocks
+        if hasattr(button.comm, "_reply_subshell_for"):
+            button.comm._reply_subshell_for = lambda data, default: default
+
+        def clicked(_: Any) -> None:
+            button.disabled = True
+            cancel()
+
+        button.on_click(clicked)
+        self._button = button
+        last = self._rows[-1].box
+        last.children = (*last.children, button)
+
+    def tick(self) -> None:
+        """Move the bars, no more often than the eye and the network like."""
+        now = time.monotonic()
+        if now >= self._next_tick:
+            sent = sum(row.tick() for row in self._rows)
+            self._next_tick = now + sent / UPDATES_S
+
+    def close(self) -> None:
+        """Replace the widgets, then close all their parts, once, so that none is saved."""
+        if self._closed:
+            return
+        self._closed = True
+        self.again()
+        widgets = [widget for row in self._rows for widget in (*row.box.children, row.box)]
+        for widget in dict.fromkeys([*widgets, self._button, self._box]):
+            for part in (getattr(widget, "style", None), getattr(widget, "layout", None), widget):
+                if part is not None:
+                    part.close()
+
+    def again(self) -> None:
+        """Show the final lines once more, from another cell; see `Frames.again`."""
+        finals = [line.final or ("", "") for line in self.lines]
+        bundle = {
+            "text/html": "<br>".join(final[0] for final in finals),
+            "text/plain": "\n".join(final[1] for final in finals),
+        }
+        self._handle.update(bundle, raw=True)  # type: ignore[no-untyped-call]  # as above
+
+
+def in_kernel(shell: InteractiveShell) -> bool:
+    """Return whether a shell serves a front end: only such a one has a kernel.
+
+    Args:
+        shell: The user's shell.
+    """
+    return getattr(shell, "kernel", None) is not None
+
+
+def clicks_arrive(shell: InteractiveShell) -> bool:
+    """Return whether a click comes through while a cell blocks the kernel: by a subshell alone.
+
+    Args:
+        shell: The user's shell.
+    """
+    return bool(getattr(getattr(shell, "kernel", None), "_supports_kernel_subshells", False))
+
+
+class _Row:
+    """The widgets of one line."""
+
+    def __init__(self, line: Line) -> None:
+        import ipywidgets
+
+        self._line = line
+        self._bar = ipywidgets.FloatProgress(
+            value=0.0, min=0.0, max=1.0, layout=ipywidgets.Layout(width="180px")
+        )
+        self._words = ipywidgets.HTML(self._html())
+        self.box = ipywidgets.HBox([self._bar, self._words])
+
+    def tick(self) -> int:
+        """Return how many changes were sent."""
+        sent, done = 0, self._line.final is not None
+        fraction = 1.0 if done else max(self._bar.value, self._line.fraction())
+        if fraction != self._bar.value and (
+            fraction == 1.0 or abs(fraction - self._bar.value) >= SMALLEST_STEP
+        ):
+            self._bar.value = fraction
+            sent += 1
+        words = self._line.final[0] if self._line.final is not None else self._html()
+        if words != self._words.value:
+            self._words.value = words
+            sent += 1
+        return sent
+
+    def _html(self) -> str:
+        """The Hub's status and task id are text, whatever they hold."""
+        return f'<span class="{TEXT_ONLY}">{html.escape(self._line.words())}</span>'

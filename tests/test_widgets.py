@@ -1,0 +1,217 @@
+"""The live lines in a real kernel: how often they move, what Cancel does, and what is left."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hub_server import StandInHub
+from kernel_driver import CellRun, Kernel, Message, started_kernel
+
+pytestmark = pytest.mark.kernel
+
+WAIT = "import asyncio\nasync with asyncio.timeout(20): await dog"
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
+    """A stand-in Hub whose address and key the kernel finds in its environment."""
+    with StandInHub(ready_after_s=0.2) as stand_in:
+        monkeypatch.setenv("MOUNTSEA_BASE_URL", stand_in.url)
+        monkeypatch.setenv("MOUNTSEA_API_KEY", "sk-mountsea-0123456789abcdef")
+        yield stand_in
+
+
+@pytest.fixture
+def kernel(hub: StandInHub) -> Iterator[Kernel]:
+    """A kernel with the extension loaded, started after the Hub's address was set."""
+    with started_kernel() as started:
+        started.run("%load_ext mountsea_magic")
+        yield started
+
+
+def _updates_until(kernel: Kernel, words: str) -> list[Message]:
+    """Collect what outputs are replaced by, until one holds the words."""
+    updates: list[Message] = []
+    while not updates or words not in json.dumps(updates[-1]["data"]):
+        message = kernel.client.get_iopub_msg(timeout=20)
+        if message["msg_type"] == "update_display_data":
+            updates.append(message["content"])
+    return updates
+
+
+def _opened(run: CellRun) -> dict[str, dict[str, Any]]:
+    """Return the state of each widget that was made, by its id."""
+    return {
+        message["content"]["comm_id"]: message["content"]["data"]["state"]
+        for message in run.messages
+        if message["msg_type"] == "comm_open"
+    }
+
+
+def _closed(run: CellRun) -> set[str]:
+    """Return the ids of the widgets that were closed."""
+    return {
+        message["content"]["comm_id"]
+        for message in run.messages
+        if message["msg_type"] == "comm_close"
+    }
+
+
+def _subshell(kernel: Kernel) -> str:
+    """Open a subshell, as a front end does for its widgets."""
+    channel = kernel.client.control_channel
+    message = kernel.client.session.msg("create_subshell_request")
+    channel.send(message)
+    reply: Message = channel.get_msg(timeout=10)
+    return str(reply["content"]["subshell_id"])
+
+
+def _click(kernel: Kernel, comm_id: str, subshell: str | None) -> None:
+    """Click a button, as a front end does."""
+    data = {"method": "custom", "content": {"event": "click"}}
+    message = kernel.client.session.msg("comm_msg", {"comm_id": comm_id, "data": data})
+    if subshell is not None:
+        message["header"]["subshell_id"] = subshell
+    kernel.client.shell_channel.send(message)
+
+
+def _cancel_button(message: Message) -> str | None:
+    """Return the id of the Cancel button where a message makes it."""
+    content = message["content"]
+    state = content.get("data", {}).get("state", {}) if message["msg_type"] == "comm_open" else {}
+    return content["comm_id"] if state.get("description") == "Cancel" else None
+
+
+@pytest.mark.parametrize("prompts", [1, 4])
+def test_a_waiting_cell_sends_few_updates(hub: StandInHub, kernel: Kernel, prompts: int) -> None:
+    """At most ten changes a second are sent, however many lines there are, and the bar moves."""
+    hub.ready_after_s = 4.0
+    body = "\n---\n".join(f"a dog {number}" for number in range(prompts))
+    started = time.monotonic()
+    run = kernel.run(f"%%mountsea\n{body}")
+    took_s = time.monotonic() - started
+    changes = [
+        message["content"]["data"]["state"]
+        for message in run.messages
+        if message["msg_type"] == "comm_msg" and message["content"]["data"]["method"] == "update"
+    ]
+    bars = [state["value"] for state in changes if isinstance(state.get("value"), float)]
+    assert 0 < len(changes) <= 10 * took_s
+    assert len(set(bars)) >= 5
+    assert all(0 < value <= 0.97 or value == 1.0 for value in bars)
+
+
+@pytest.mark.parametrize("way", ["completed", "failed", "interrupted", "timed out", "background"])
+def test_no_widget_is_left_behind(hub: StandInHub, kernel: Kernel, way: str) -> None:
+    """Whatever the end, every part of every widget is closed, and plain HTML takes its place."""
+    hub.ready_after_s = 0.2 if way in ("completed", "failed", "background") else 3600
+    hub.ending = "failed" if way == "failed" else "completed"
+    pressed: list[bool] = []
+
+    def on_message(message: Message) -> None:
+        if way == "interrupted" and not pressed and "hub-0001" in json.dumps(message["content"]):
+            pressed.append(True)
+            kernel.interrupt()
+
+    line = {"timed out": "--timeout 0.5", "background": "-b -o dog"}.get(way, "")
+    run = kernel.run(f"%%mountsea {line}\na dog", on_message=on_message)
+    made, closed = _opened(run), _closed(run)
+    if way == "background":
+        while not set(made) <= closed:
+            message = kernel.client.get_iopub_msg(timeout=20)
+            run.messages.append(message)
+            closed = _closed(run)
+        updates = [m for m in run.messages if m["msg_type"] == "update_display_data"]
+        assert not any("widget" in kind for m in updates for kind in m["content"]["data"])
+        assert any("nano-banana" in json.dumps(m["content"]["data"]) for m in updates)
+    else:
+        assert not run.widgets() and "nano-banana" in run.html()
+    assert len(made) >= 5 and set(made) == closed
+
+
+@pytest.mark.parametrize("line", ["-o dog", "-b -o dog"])
+def test_cancel_stops_the_wait(hub: StandInHub, kernel: Kernel, line: str) -> None:
+    """A click ends a blocking cell and a background one; the error names the task to resume."""
+    hub.ready_after_s = 3600
+    subshell, clicked = _subshell(kernel), list[float]()
+    buttons: list[str] = []
+
+    def on_message(message: Message) -> None:
+        buttons.extend(filter(None, [_cancel_button(message)]))
+        if not clicked and buttons and "hub-0001" in json.dumps(message["content"]):
+            clicked.append(time.monotonic())
+            _click(kernel, buttons[0], subshell)
+
+    run = kernel.run(f"%%mountsea {line}\na dog", on_message=on_message)
+    if "-b" in line:
+        assert run.status == "ok"
+        hub.wait_until(lambda: len(hub.looks_seen) >= 1)
+        _click(kernel, buttons[0], None)
+        _updates_until(kernel, "interrupted")
+        run = kernel.run(WAIT)
+    assert run.error == "Interrupted"
+    assert "%mountsea resume hub-0001" in run.said and len(hub.posts) == 1
+    hub.ready_after_s = 0
+    assert len(kernel.run("%mountsea resume").images()) == 1
+    assert len(hub.posts) == 1
+
+
+def test_the_button_says_what_cancel_means(hub: StandInHub, kernel: Kernel) -> None:
+    """Waiting stops, the Hub documents no cancel, and the task can be resumed."""
+    run = kernel.run("%%mountsea\na dog")
+    (button,) = (state for state in _opened(run).values() if state.get("description") == "Cancel")
+    for words in ("Stops waiting", "documents no cancel", "charged", "%mountsea resume"):
+        assert words in button["tooltip"]
+
+
+def test_what_the_hub_says_is_not_markup(hub: StandInHub, kernel: Kernel) -> None:
+    """A status is shown as text, while it lasts."""
+    hub.looks += ["<img src=x onerror=alert(1)>"] * 3
+    run = kernel.run("%%mountsea\na dog")
+    said = json.dumps(run.messages, default=str)
+    assert "&lt;img src=x" in said and "<img src=x" not in said
+
+
+def test_a_quiet_cell_makes_no_widget(hub: StandInHub, kernel: Kernel) -> None:
+    """Nor any other output."""
+    run = kernel.run("%%mountsea -q\na dog")
+    assert _opened(run) == {} and run.outputs == []
+
+
+def test_a_background_cell_fills_its_own_place(hub: StandInHub, kernel: Kernel) -> None:
+    """Pictures and line come as updates of that cell's outputs, while a blocking cell runs."""
+    hub.ready_after_looks = 1
+    run = kernel.run("%%mountsea -b -n 2 -o dog\na dog")
+    assert run.status == "ok" and not run.images()
+    places = {m["content"]["transient"]["display_id"] for m in run.messages if _displayed(m)}
+    blocking = kernel.client.execute("import time; time.sleep(3600)")
+    updates: list[Message] = []
+    while {update["transient"]["display_id"] for update in updates} != places:
+        updates += _updates_until(kernel, "")
+    kernel.interrupt()
+    blocked = kernel.collect(blocking)
+    assert blocked.error == "KeyboardInterrupt" and blocked.outputs == []
+    assert sum("image/png" in update["data"] for update in updates) == 2
+    assert any("2 × 64×48" in update["data"].get("text/html", "") for update in updates)
+    assert len(hub.posts) == 1
+
+
+def test_an_error_in_the_background_is_told_in_its_cell(hub: StandInHub, kernel: Kernel) -> None:
+    """The cells after it are not stopped; whoever asks for the handle is told as well."""
+    hub.ending = "failed"
+    run = kernel.run("%%mountsea -b -o dog\na dog")
+    places = {m["content"]["transient"]["display_id"] for m in run.messages if _displayed(m)}
+    told = _updates_until(kernel, "TaskFailed")[-1]
+    assert run.status == "ok" and told["transient"]["display_id"] in places
+    assert "The stand-in was told to" in told["data"]["text/html"]
+    assert "Nothing was charged" in told["data"]["text/plain"]
+    assert kernel.run(WAIT).error == "TaskFailed"
+
+
+def _displayed(message: Message) -> bool:
+    """Whether a message makes an output that can be updated."""
+    return message["msg_type"] == "display_data" and bool(message["content"].get("transient"))
