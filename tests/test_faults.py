@@ -105,7 +105,12 @@ async def over_sockets(seed: int, home: Path, heard: list[str]) -> None:
         posts = len(hub.posts)
         assert posts <= 1 + len(busy)
         journal = Journal(home / "journal.sqlite")
-        (entry,) = (entry for entry in journal.search(limit=99) if entry.hub == hub.url)
+        entries = [entry for entry in journal.search(limit=99) if entry.hub == hub.url]
+        if not entries:
+            assert run.cancelled() and posts == 0  # stopped before it was written down
+            await first.connections.aclose()
+            return
+        (entry,) = entries
         state = {"lost": "uncertain", "refused": "refused"}.get(fate, entry.state)
         assert entry.state in (state, "submitting")
         assert entry.task_id == (hub.task_ids[0] if hub.task_ids else None)
