@@ -158,7 +158,7 @@ async def _recall(desk: Desk, twins: list[Entry]) -> AsyncGenerator[Event, None]
         if found is not None:
             yield found
             return
-    for twin in twins[:1]:
+    for twin in twins:
         record = Record(desk.journal, twin)
         followed = follow(desk.client(), record, desk.folder, timeout_s=REFETCH_S)
         try:
@@ -167,6 +167,7 @@ async def _recall(desk: Desk, twins: list[Entry]) -> AsyncGenerator[Event, None]
                     if isinstance(event, Completed):
                         event = replace(event, from_journal=True)
                     yield event
+            return
         except MountseaError as error:
             if not _is_gone(error):
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from .composing import compose
@@ -81,7 +82,8 @@ async def agenerate(
     Example:
         >>> dogs = await asyncio.gather(agenerate("a lab"), agenerate("a pug"))  # doctest: +SKIP
     """
-    generation, settings = _prepared(prompt, model, parameters)
+    # pictures are read and models looked up on a thread: the caller's loop goes on
+    generation, settings = await asyncio.to_thread(_prepared, prompt, model, parameters)
     work = CURRENT.generate(generation, settings, timeout_s=timeout, fresh=fresh, cache=cache)
     return await CURRENT.worker.wait(work)
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .composing import compose
+from .composing import prepare
 from .errors import InvalidRequest, plain
 from .handle import Generation
 from .options import CellOptions, spell_option
 from .protocol import SUBMIT_PATH
-from .request import ImageRequest
+from .request import ImageRequest, build_request
 from .running import RunOptions, run
 from .session import CURRENT
 from .settings import DEFAULT_BASE_URL, Settings
@@ -115,19 +115,26 @@ def _requests(
     settings: Settings,
 ) -> list[ImageRequest]:
     """All prompts are checked before the first is sent: half a cell is the dearest kind."""
+    model = defaults.model if options.model is None else options.model
+    catalog, parameters = prepare(
+        model=model,
+        parameters=options.parameters,
+        settings=settings,
+        images=options.images,
+        shrink=options.shrink,
+        variables=shell.user_ns,
+        spell=spell_option,
+    )
     requests = []
     prompts = split_prompts(cell)
     for number, prompt in enumerate(prompts, start=1):
         try:
             requests.append(
-                compose(
+                build_request(
                     prompt if options.raw else render(prompt, shell.user_ns),
-                    model=defaults.model if options.model is None else options.model,
-                    parameters=options.parameters,
-                    settings=settings,
-                    images=options.images,
-                    shrink=options.shrink,
-                    variables=shell.user_ns,
+                    model=model,
+                    parameters=parameters,
+                    catalog=catalog,
                     spell=spell_option,
                 )
             )

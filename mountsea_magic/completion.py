@@ -13,7 +13,6 @@ from .errors import MountseaError
 from .options import DIRECT, SWITCHES, cell_parser, command_parsers
 
 if TYPE_CHECKING:
-    from IPython.core.completer import CompletionContext, SimpleMatcherResult
     from IPython.core.interactiveshell import InteractiveShell
 
     from .catalog import Model
@@ -21,53 +20,6 @@ if TYPE_CHECKING:
 _PICTURE_KINDS = frozenset({"Generation", "Picture", "Image", "ndarray", "bytes", "bytearray"})
 _PICTURE_FILES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 _MOST_IDS = 30
-
-
-def install(shell: InteractiveShell, default_model: Any) -> Any:
-    """Add the matcher to a shell's completer.
-
-    Args:
-        shell: The shell.
-        default_model: Gives the model of cells that name none.
-
-    Returns:
-        The matcher, for `remove`; None on an IPython too old for it (before 8.6).
-    """
-    try:
-        from IPython.core.completer import SimpleCompletion, context_matcher
-    except ImportError:
-        return None
-
-    @context_matcher(identifier="mountsea")  # type: ignore[untyped-decorator]  # it bears no types
-    def matcher(context: CompletionContext) -> SimpleMatcherResult:
-        lines = context.full_text.split("\n")
-        before = lines[context.cursor_line][: context.cursor_position]
-        in_body = context.cursor_line > 0 and lines[0].startswith("%%")
-        number = context.cursor_line
-        found = None if in_body else completions(shell, before, number, default_model)
-        if found is None or not found[1]:
-            return {"completions": [], "suppress": False}
-        fragment, words = found
-        return {
-            "completions": [SimpleCompletion(word, type="magic") for word in words],
-            "matched_fragment": fragment,
-            "suppress": True,
-        }
-
-    shell.Completer.custom_matchers.append(matcher)
-    return matcher
-
-
-def remove(shell: InteractiveShell, matcher: Any) -> None:
-    """Take the matcher out again.
-
-    Args:
-        shell: The shell.
-        matcher: What `install` returned.
-    """
-    matchers = shell.Completer.custom_matchers
-    if matcher in matchers:
-        matchers.remove(matcher)
 
 
 def completions(
@@ -90,16 +42,15 @@ def completions(
         return None
     words = before.split()[1:]
     fragment = "" if before[-1:].isspace() else words.pop()
+    default = default_model() if default_model is not None else ""
     try:
-        known = _in_cell(shell, words, fragment, default_model) if of_cell else _in_command(words)
+        known = _in_cell(shell, words, fragment, default) if of_cell else _in_command(words)
     except MountseaError:
         known = []
     return fragment, [word for word in dict.fromkeys(known) if word.startswith(fragment)]
 
 
-def _in_cell(
-    shell: InteractiveShell, words: list[str], fragment: str, default_model: Any
-) -> list[str]:
+def _in_cell(shell: InteractiveShell, words: list[str], fragment: str, default: str) -> list[str]:
     """After an option that takes a value its values, else options not given yet."""
     from .session import CURRENT
 
@@ -107,8 +58,7 @@ def _in_cell(
     options = cell_parser().options()
     words = _parted(words, options)
     chosen = [word for flag, word in itertools.pairwise(words) if flag in ("-m", "--model")]
-    name = chosen[-1] if chosen else default_model() if default_model is not None else ""
-    model = catalog.models.get(name)
+    model = catalog.models.get(chosen[-1] if chosen else default)
     before, equals, begun = fragment.partition("=")
     if equals and before in options:
         values = _values(shell, options[before].dest, begun, model, list(catalog.models))

@@ -25,10 +25,48 @@ def compose(
     variables: Mapping[str, Any] | None = None,
     spell: Callable[[str], str] = str,
 ) -> ImageRequest:
-    """Make a request; the Hub is asked about its models only where a name is unknown here.
+    """Make a request of one prompt; for several, `prepare` once and build each.
 
     Args:
         prompt: What the picture shows.
+        model: The model's id.
+        parameters: As for `prepare`.
+        settings: Which Hub.
+        images: As for `prepare`.
+        shrink: As for `prepare`.
+        variables: As for `prepare`.
+        spell: How the user wrote a parameter's name, for the error messages.
+
+    Raises:
+        InvalidRequest: With what is wrong; nothing was sent.
+    """
+    catalog, given = prepare(
+        model=model,
+        parameters=parameters,
+        settings=settings,
+        images=images,
+        shrink=shrink,
+        variables=variables,
+        spell=spell,
+    )
+    return build_request(prompt, model=model, parameters=given, catalog=catalog, spell=spell)
+
+
+def prepare(
+    *,
+    model: str,
+    parameters: Mapping[str, Any],
+    settings: Settings,
+    images: Sequence[str] = (),
+    shrink: bool = False,
+    variables: Mapping[str, Any] | None = None,
+    spell: Callable[[str], str] = str,
+) -> tuple[Catalog, dict[str, Any]]:
+    """Read the input pictures, and the catalogue by which a request is checked.
+
+    The Hub is asked about its models only where a name is unknown here.
+
+    Args:
         model: The model's id.
         parameters: The model's parameters; input pictures may be anything that `to_urls` takes,
             or ``@`` and a path, as typed on the line.
@@ -38,8 +76,11 @@ def compose(
         variables: The user's variables, which ``images`` may name.
         spell: How the user wrote a parameter's name, for the error messages.
 
+    Returns:
+        The catalogue, and the parameters with addresses or data URIs in place of pictures.
+
     Raises:
-        InvalidRequest: With what is wrong; nothing was sent.
+        InvalidRequest: If there is no such model, or a picture can't be had; nothing was sent.
     """
     catalog = _catalog(settings, model, parameters)
     known = catalog.model(model)
@@ -48,14 +89,14 @@ def compose(
         urls = _pictures_in(known, name, value, variables or {}, shrink, spell)
         given[name] = value if urls is None else _fitting(known, name, urls, spell)
     if images and known.picture_parameter is None:
-        given["image_urls"] = list(images)  # the check below knows the model that takes them
+        given["image_urls"] = list(images)  # the check of the request knows the model for them
     elif images:
         place = str(known.picture_parameter)
         if place in given:
             raise InvalidRequest(f"{spell(place)} is given twice.")
         read = (read_source(word, variables or {}, shrink=shrink) for word in images)
         given[place] = _fitting(known, place, [url for urls in read for url in urls], spell)
-    return build_request(prompt, model=model, parameters=given, catalog=catalog, spell=spell)
+    return catalog, given
 
 
 def _catalog(settings: Settings, model: str, parameters: Mapping[str, Any]) -> Catalog:

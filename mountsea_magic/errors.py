@@ -16,7 +16,9 @@ Interrupted               a KeyboardInterrupt that knows its task
 
 from __future__ import annotations
 
+import copy
 import re
+from collections.abc import Sequence
 from typing import Self
 
 _CONTROL = re.compile(
@@ -179,3 +181,26 @@ class Interrupted(_ShortInNotebook, KeyboardInterrupt):
         """Keep the task beside the message."""
         super().__init__(message)
         self.task_id = task_id
+
+
+def together(errors: Sequence[BaseException | None]) -> BaseException | None:
+    """Let the first error of several prompts stand for all, with its type; it tells of the others.
+
+    Args:
+        errors: What became of each prompt, in their order; None where all went well.
+
+    Example:
+        >>> print(together([None, TaskFailed("no dogs"), TaskFailed("no cats")]))
+        Prompt 2: no dogs
+        Prompt 3: no cats
+    """
+    told = [(number, error) for number, error in enumerate(errors, start=1) if error is not None]
+    if not told:
+        return None
+    first = told[0][1]
+    if len(errors) == 1:
+        return first
+    both = copy.copy(first)  # each handle keeps its own
+    both.args = ("\n".join(f"Prompt {number}: {error}" for number, error in told),)
+    both.__cause__ = first.__cause__
+    return both

@@ -14,6 +14,7 @@ from .entries import Entry
 from .errors import ConfigurationError, InvalidRequest, MountseaError, plain, resume_hint
 from .running import RunOptions, run
 from .session import CURRENT
+from .settings import DEMO_URL
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -166,7 +167,7 @@ def _line(entry: Entry) -> str:
         entry.model or "resumed",
         plain(entry.task_id) if entry.task_id else "no task",
         f"{len(entry.files)} picture{'s' if len(entry.files) != 1 else ''}" if entry.files else "",
-        "demo" if entry.hub == "demo:" else "",
+        "demo" if entry.hub == DEMO_URL else "",
         f"“{plain(entry.prompt, limit=60)}”" if entry.prompt else "",
     ]
     return "  ".join(filter(None, facts))

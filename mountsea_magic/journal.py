@@ -116,7 +116,7 @@ class Journal:
             hub: The Hub's base URL.
             request: What shall be ordered: model, picture count and size make the kind.
         """
-        where = "hub = ? AND model = ? AND elapsed_s > 0 ORDER BY created DESC LIMIT 300"
+        where = "hub = ? AND model = ? AND elapsed_s > 0 ORDER BY created DESC LIMIT 100"
         kind = _kind(request.input)
         entries = self._select(where, hub, request.model)
         times = [entry.elapsed_s for entry in entries if _kind(entry.input) == kind]
@@ -130,7 +130,8 @@ class Journal:
             limit: How many at most.
         """
         wanted, found, now = text.casefold(), list[Entry](), time.time()
-        for entry in self._select("TRUE ORDER BY created DESC"):
+        enough = "" if text else f" LIMIT {int(limit)}"
+        for entry in self._select(f"TRUE ORDER BY created DESC{enough}"):
             state = entry.state_at(now)
             places = (entry.prompt, entry.task_id or "", entry.model, state, entry.hub)
             if any(wanted in place.casefold() for place in places):
@@ -179,6 +180,7 @@ class Journal:
             )
 
     def _note_text(self, text: str) -> None:
+        """What was said once in this process is not said again."""
         if text not in self._said:
             self._said.add(text)
             self._unsaid.append(text)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from traitlets import Enum, Float, Integer, Unicode
 
-from .completion import install, remove
 from .errors import Interrupted
+from .matcher import install, remove
 from .options import cell_parser, parse_cell_line
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def load(shell: InteractiveShell) -> None:
     if MountseaMagics.__name__ not in shell.magics_manager.registry:
         shell.register_magics(MountseaMagics)
         magics = shell.magics_manager.registry[MountseaMagics.__name__]
-        magics.matcher = install(shell, lambda: magics.model)
+        magics.matcher = install(shell, lambda: magics._defaults().model)
 
 
 def unload(shell: InteractiveShell) -> None:

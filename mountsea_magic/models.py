@@ -14,6 +14,7 @@ from .errors import plain
 from .options import SWITCHES, spell_option
 from .progress import TEXT_ONLY
 from .session import CURRENT
+from .widgets import in_kernel
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -49,7 +50,7 @@ def show_models(shell: InteractiveShell, model_id: str | None, *, refresh: bool)
     else:
         rows, text, after = _model_rows(), models_text(), ""
         note, heads = _origin(), ("model", "name", "vendor", "mode", "good at", "parameters")
-    if getattr(shell, "kernel", None) is None:
+    if not in_kernel(shell):
         print(text)
         return
     from IPython.display import display

@@ -156,6 +156,7 @@ class TextBlock:
         """What is printed stays."""
 
     def _print_ended(self) -> None:
+        """A terminal can't go back: what ended early waits for those before it."""
         while self._printed < len(self.lines):
             final = self.lines[self._printed].final
             if final is None:

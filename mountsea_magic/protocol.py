@@ -121,7 +121,7 @@ def read_task(answer: Answer) -> TaskState:
         ended=ready or status in SUCCEEDED or status in UNCHARGED,
         succeeded=succeeded,
         sources=sources,
-        description=description if isinstance(description, str) else "",
+        description=without_queries(description) if isinstance(description, str) else "",
         elapsed_ms=_milliseconds(body.get("elapsed_ms")),
         error=error,
     )

@@ -45,6 +45,9 @@ class Answer:
     body: Any
     text: str = ""
 
+    def __repr__(self) -> str:
+        return f"Answer({self.status})"  # a traceback may show it, and bodies hold signed addresses
+
     @classmethod
     def read(cls, status: int, headers: Mapping[str, str], content: bytes) -> Answer:
         """Decode an answer; a body that is no JSON is a body of None."""

@@ -51,7 +51,7 @@ def order_again(
     pause_s = max(first_s * 2.0 ** (tries - 1), asked_s)
     if tries >= limit or paused_s + pause_s > ORDER_BUDGET_S:
         return None
-    return pause_s * (1 + 0.25 * chance)
+    return min(pause_s * (1 + 0.25 * chance), ORDER_BUDGET_S - paused_s)
 
 
 def look_again(error: MountseaError, *, age_s: float | None) -> bool:

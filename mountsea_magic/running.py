@@ -21,6 +21,7 @@ from .errors import (
     SubmissionUncertain,
     in_words,
     plain,
+    together,
 )
 from .events import Event, Notice
 from .handle import Generation
@@ -213,7 +214,7 @@ class _Work:
         self._show_ended()
         if self._notices:
             print(f"mountsea: {'; '.join(dict.fromkeys(self._notices))}", file=sys.stderr)
-        return _together([generation.error for generation in self._generations])
+        return together([generation.error for generation in self._generations])
 
     async def _generate(self, generation: Generation, line: Line) -> None:
         """The rest of a cell is not ordered where the first was refused for good."""
@@ -250,17 +251,6 @@ def _cancel_all(jobs: Sequence[Job[None]]) -> None:
     """What they wait for goes on at the Hub."""
     for job in jobs:
         job.cancel()
-
-
-def _together(errors: Sequence[BaseException | None]) -> BaseException | None:
-    """The first error stands for all, with its type; the others are told below it."""
-    told = [(number, error) for number, error in enumerate(errors, start=1) if error is not None]
-    if not told:
-        return None
-    first = told[0][1]
-    if len(errors) > 1:
-        first.args = ("\n".join(f"Prompt {number}: {error}" for number, error in told),)
-    return first
 
 
 def _block(

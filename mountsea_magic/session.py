@@ -13,13 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .connections import Connections
-from .errors import (
-    ConfigurationError,
-    MountseaError,
-    SubmissionUncertain,
-    TaskFailed,
-    plain,
-)
+from .errors import ConfigurationError, MountseaError, SubmissionUncertain, TaskFailed, plain
 from .events import Event, Notice
 from .handle import Generation
 from .keys import KeyStore

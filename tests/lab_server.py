@@ -70,10 +70,7 @@ def lab(
         port = free.getsockname()[1]
     own = {f"JUPYTER_{name}_DIR": str(scratch / name) for name in ("CONFIG", "DATA", "RUNTIME")}
     own |= {"IPYTHONDIR": str(scratch / "ipython"), "MOUNTSEA_HOME": str(home or scratch / "home")}
-    profile = scratch / "ipython" / "profile_default"
-    profile.mkdir(parents=True, exist_ok=True)
-    setting = f"c = get_config()\nc.MountseaMagics.demo_seconds = {demo_seconds}\n"
-    (profile / "ipython_config.py").write_text(setting)
+    write_profile(scratch / "ipython", demo_seconds)
     others = {name: value for name, value in os.environ.items() if "MOUNTSEA_" not in name}
     command = [
         sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1",
@@ -112,6 +109,14 @@ def page_in_chromium() -> Iterator[Page]:
 def has_chromium() -> bool:
     """Tell whether the browser is there: `apt-get install chromium` brings it."""
     return shutil.which(CHROMIUM) is not None
+
+
+def write_profile(folder: Path, demo_seconds: float) -> None:
+    """Make the demo Hub's tasks as long as this in kernels whose IPYTHONDIR is the folder."""
+    profile = folder / "profile_default"
+    profile.mkdir(parents=True, exist_ok=True)
+    setting = f"c = get_config()\nc.MountseaMagics.demo_seconds = {demo_seconds}\n"
+    (profile / "ipython_config.py").write_text(setting)
 
 
 def write_notebook(path: Path, *sources: str) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from hub_server import Reply, StandInHub, data_uri, json_reply, picture
+from own_session import begin_session
 
-from mountsea_magic import answering, api, fetching, generate, session
+from mountsea_magic import answering, fetching, generate
 from mountsea_magic.display import final_line
 from mountsea_magic.errors import (
     AuthenticationError,
@@ -46,10 +47,8 @@ def hub(here: Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
 
 def another_kernel(monkeypatch: pytest.MonkeyPatch) -> Session:
     """Forget all that a process knows, but not what is on disk."""
-    fresh = Session()
-    fresh.worker = session.CURRENT.worker
+    fresh = begin_session(monkeypatch)
     fresh.connections.demo_seconds = 0.05
-    monkeypatch.setattr(api, "CURRENT", fresh)
     return fresh
 
 

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 from hub_server import RESET, Reply, StandInHub, json_reply, picture, told
+from own_session import begin_session
 from PIL import Image
 
 import mountsea_magic
-from mountsea_magic import agenerate, api, fetching, generate, session
+from mountsea_magic import agenerate, fetching, generate
 from mountsea_magic.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -38,10 +39,8 @@ SMALL: dict[str, Any] = {"model": "gpt-image-2", "image_size": {"width": 96, "he
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     """Put a fresh session in place of the process's, on the same loop thread; close its clients."""
-    fresh = Session()
-    fresh.worker = session.CURRENT.worker
+    fresh = begin_session(monkeypatch)
     fresh.connections.demo_seconds = 0.05
-    monkeypatch.setattr(api, "CURRENT", fresh)
     monkeypatch.setattr(fetching, "PAUSES_S", (0.0, 0.0, 0.0))
     yield fresh
     fresh.worker.run(fresh.connections.aclose())

@@ -34,7 +34,7 @@ FLOORS = [
     {"widgets"},
     {"running"},
     {"api", "cell", "completion", "models"},
-    *({room} for room in ("history", "commands", "magic")),
+    *({room} for room in ("matcher", "history", "commands", "magic")),
 ]
 BELOW = {room: set().union(*FLOORS[:n]) for n, floor in enumerate(FLOORS) for room in floor}
 BELOW["options"] = {"errors", "line_parser"}

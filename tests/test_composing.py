@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from hub_server import RESET, Script, StandInHub, data_uri, picture
+from own_session import begin_session
 
 from mountsea_magic import composing, refreshing, session
 from mountsea_magic.composing import compose
@@ -31,9 +32,7 @@ def said(**properties: Any) -> dict[str, Any]:
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     """Put a fresh session in place of the process's; close its clients."""
-    fresh = Session()
-    fresh.worker = session.CURRENT.worker
-    monkeypatch.setattr(composing, "CURRENT", fresh)
+    fresh = begin_session(monkeypatch)
     yield fresh
     fresh.worker.run(fresh.connections.aclose())
 

@@ -12,10 +12,10 @@ from contextlib import suppress
 import pytest
 from hub_server import StandInHub, json_reply, picture
 from IPython.core.interactiveshell import InteractiveShell
+from own_session import begin_session
 from traitlets.config import Config
 
 import mountsea_magic
-from mountsea_magic import cell, commands, history, running, session
 from mountsea_magic.errors import Interrupted, MountseaError, TaskFailed
 from mountsea_magic.handle import Generation
 from mountsea_magic.request import build_request
@@ -28,10 +28,7 @@ Start = Callable[..., Generation]
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     """A fresh session on the process's loop thread, without the machine's own keyring."""
-    fresh = Session()
-    fresh.worker = session.CURRENT.worker
-    for module in (cell, commands, history, running):
-        monkeypatch.setattr(module, "CURRENT", fresh)
+    fresh = begin_session(monkeypatch)
     monkeypatch.setitem(sys.modules, "keyring", None)
     yield fresh
     fresh.worker.run(fresh.connections.aclose())

@@ -16,18 +16,13 @@ from typing import Any
 import pytest
 from hub_server import RESET, Reply, StandInHub, json_reply, picture
 from IPython.core.interactiveshell import InteractiveShell
+from own_session import begin_session
 from traitlets.config import Config
 
 import mountsea_magic
 from mountsea_magic import (
-    api,
-    cell,
-    commands,
-    composing,
     generate,
-    history,
     retrying,
-    running,
     session,
 )
 from mountsea_magic.entries import FORGOTTEN_S, Entry
@@ -96,10 +91,7 @@ def journal(home: Path) -> Journal:
 
 def another_kernel(monkeypatch: pytest.MonkeyPatch) -> Session:
     """Forget all that a process knows, but not what is on disk."""
-    fresh = Session()
-    fresh.worker = session.CURRENT.worker
-    for module in (api, cell, commands, composing, history, running, session):
-        monkeypatch.setattr(module, "CURRENT", fresh)
+    fresh = begin_session(monkeypatch)
     return fresh
 
 

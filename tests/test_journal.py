@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 from hub_server import StandInHub, data_uri, json_reply, picture
+from own_session import begin_session
 
-from mountsea_magic import api, generate, journal, session
+from mountsea_magic import generate, journal
 from mountsea_magic.entries import CLOSED, Entry
 from mountsea_magic.errors import MountseaError
 from mountsea_magic.journal import WEEK_S, Journal, Record
@@ -38,9 +39,7 @@ def path(home: Path) -> Path:
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
     """A stand-in Hub that `generate` reaches, from a session of its own."""
-    fresh = session.Session()
-    fresh.worker = session.CURRENT.worker
-    monkeypatch.setattr(api, "CURRENT", fresh)
+    fresh = begin_session(monkeypatch)
     with StandInHub(images=[picture()]) as stand_in:
         monkeypatch.setenv("MOUNTSEA_BASE_URL", stand_in.url)
         monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)

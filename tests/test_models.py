@@ -12,9 +12,10 @@ import pytest
 from hub_server import Reply, Seen, StandInHub, json_reply
 from IPython.core.interactiveshell import InteractiveShell
 from kernel_driver import started_kernel
+from own_session import begin_session
 from traitlets.config import Config
 
-from mountsea_magic import commands, composing, models, session
+from mountsea_magic import models, session
 from mountsea_magic.catalog import bundled_catalog
 from mountsea_magic.cell import Defaults
 from mountsea_magic.commands import run_command
@@ -62,10 +63,7 @@ def spoken(parameters: Mapping[str, Any], **more: Any) -> dict[str, Any]:
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     """Put a fresh session in place of the process's, on the same loop thread; close its clients."""
-    fresh = Session()
-    fresh.worker = session.CURRENT.worker
-    for module in (session, models, composing, commands):
-        monkeypatch.setattr(module, "CURRENT", fresh)
+    fresh = begin_session(monkeypatch)
     yield fresh
     fresh.worker.run(fresh.connections.aclose())
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from lab_server import write_notebook
+from lab_server import write_notebook, write_profile
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 
@@ -38,10 +38,13 @@ def test_committed_without_outputs(path: Path) -> None:
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_runs_without_a_key(path: Path) -> None:
+def test_runs_without_a_key(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every cell runs on the demo Hub; notebook and HTML hold pictures and no dead widget."""
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    write_profile(tmp_path / "ipython", demo_seconds=0.5)
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    where = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=60, kernel_name="python3", resources=where).execute()
     outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
     pictures = [out for out in outputs if any("image/" in kind for kind in out.get("data", {}))]
     assert len(pictures) >= 3

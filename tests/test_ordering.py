@@ -19,8 +19,9 @@ from pathlib import Path
 
 import pytest
 from hub_server import BAD_GATEWAY, RESET, Reply, Script, StandInHub, json_reply, picture
+from own_session import begin_session
 
-from mountsea_magic import api, client, generate, session
+from mountsea_magic import client, generate
 from mountsea_magic.client import HubClient
 from mountsea_magic.entries import Entry
 from mountsea_magic.errors import (
@@ -364,9 +365,7 @@ def test_an_id_that_comes_while_the_journal_is_locked_is_written_later(path: Pat
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     """A fresh session on the process's loop thread, and a SIGINT that interrupts as in a kernel."""
-    fresh = Session()
-    fresh.worker = session.CURRENT.worker
-    monkeypatch.setattr(api, "CURRENT", fresh)
+    fresh = begin_session(monkeypatch)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield fresh
     signal.signal(signal.SIGINT, before)

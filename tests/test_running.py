@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from hub_server import StandInHub, json_reply, picture
 from IPython.core.interactiveshell import InteractiveShell
+from own_session import begin_session
 from traitlets.config import Config
 
 import mountsea_magic
-from mountsea_magic import cell, commands, history, running, session
 from mountsea_magic.errors import (
     AuthenticationError,
     InsufficientCredits,
@@ -34,10 +34,7 @@ Cell = Callable[..., list[Generation]]
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     """A fresh session on the process's loop thread, without the machine's own keyring."""
-    fresh = Session()
-    fresh.worker = session.CURRENT.worker
-    for module in (cell, commands, history, running):
-        monkeypatch.setattr(module, "CURRENT", fresh)
+    fresh = begin_session(monkeypatch)
     monkeypatch.setitem(sys.modules, "keyring", None)
     yield fresh
     fresh.worker.run(fresh.connections.aclose())

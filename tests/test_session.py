@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from hub_server import Reply, StandInHub, json_reply, picture
+from own_session import begin_session
 
-from mountsea_magic import agenerate, api, composing, generate, retrying, session
+from mountsea_magic import agenerate, generate, retrying
 from mountsea_magic.errors import (
     ConfigurationError,
     InvalidRequest,
@@ -32,11 +33,8 @@ SMALL: dict[str, Any] = {"model": "gpt-image-2", "image_size": {"width": 96, "he
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     """Put a fresh session in place of the process's, on the same loop thread; close its clients."""
-    fresh = Session()
-    fresh.worker = session.CURRENT.worker
+    fresh = begin_session(monkeypatch)
     fresh.connections.demo_seconds = 0.05
-    for module in (api, composing):
-        monkeypatch.setattr(module, "CURRENT", fresh)
     yield fresh
     fresh.worker.run(fresh.connections.aclose())
 
