@@ -14,6 +14,7 @@ from typing import Any
 from .catalog import Model
 from .errors import plain
 from .refusals import ACCEPTED, Answer, refusal
+from .schema import validator
 
 MODELS_PATH = "/hub/v1/models"
 _WRAPS = ("data", "models", "items", "results", "model")
@@ -146,11 +147,11 @@ def _without_flag(parameter: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_sound(schema: Mapping[str, Any]) -> bool:
     """A schema that is none would break every cell: so would a pattern, or a way to nowhere."""
-    from jsonschema import Draft202012Validator
+    check = validator(schema).check_schema
     from jsonschema.exceptions import SchemaError
 
     try:
-        Draft202012Validator.check_schema(schema)
+        check(schema)
         for part in _parts(schema):
             if isinstance(part.get("pattern"), str):
                 re.compile(part["pattern"])

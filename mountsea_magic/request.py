@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .catalog import Catalog, Model, bundled_catalog, nearest
 from .errors import InvalidRequest, plain
 from .redaction import without_queries
+from .schema import validator
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -252,9 +253,7 @@ def _with_values(model: Model, name: str) -> str:
 
 def _problems(model: Model, body: dict[str, Any], spell: Callable[[str], str]) -> list[str]:
     """All at once: a user who fixes one at a time grows tired of us."""
-    from jsonschema import Draft202012Validator
-
-    errors = Draft202012Validator(model.input_schema).iter_errors(body)
+    errors = validator(model.input_schema).iter_errors(body)
     return [_in_words(error, model, spell) for error in sorted(errors, key=lambda e: list(e.path))]
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+# without bytecode every kernel of the suite would compile the package anew
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 _NAMES = ("MOUNTSEA_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
@@ -20,3 +23,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "home"
     monkeypatch.setenv("MOUNTSEA_HOME", str(folder))
     yield folder
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: many a test waits for a kernel, a Hub or a browser."""
+    return (os.cpu_count() or 1) + 1

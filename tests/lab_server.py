@@ -40,7 +40,7 @@ _OPEN = """async name => {
   await jupyterapp.commands.execute('docmanager:open', {path: name, factory: 'Notebook'});
 }"""
 _CLOSE = """() => {
-  for (const widget of globalThis.jupyterapp?.shell.widgets('main') ?? []) {
+  for (const widget of [...globalThis.jupyterapp?.shell.widgets('main') ?? []]) {
     if (widget.context) widget.context.model.dirty = false;
     widget.dispose();
   }
@@ -100,6 +100,7 @@ def page_in_chromium() -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.set_default_timeout(60_000)
         try:
             yield page
         finally:

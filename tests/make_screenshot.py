@@ -1,40 +1,77 @@
-"""Make the README's screenshot from a real browser run: ``python tests/make_screenshot.py``."""
+"""Make the README's pictures from a real browser run: ``python tests/make_screenshot.py``."""
 
 from __future__ import annotations
 
-import os
+import io
 import tempfile
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import nbformat
-from lab_server import lab, open_notebook, page_in_chromium, run_all_cells
+from lab_server import lab, open_notebook, page_in_chromium, run_all_cells, write_notebook
+from PIL import Image
 
-TARGET = Path(__file__).parent.parent / "notebooks" / "screenshot.png"
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+FOLDER = Path(__file__).parent.parent / "notebooks"
+STILL, MOVING = FOLDER / "screenshot.png", FOLDER / "screenshot.webp"
 CELLS = [
     "%load_ext mountsea_magic\n%mountsea demo --if-no-key",
     "%%mountsea --aspect-ratio 16:9 --seed 5 -o dog\n"
     "An action shot of a black lab swimming in a pool, the camera on the water line.",
 ]
+SIZE = (960, 600)
+FRAME_S = 0.35
+LAST_S = 3.0
+"""How long the last frame stays, in seconds."""
 
 
 def main() -> None:
     """Run two cells on the demo Hub in JupyterLab, and keep what a person would see."""
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        os.environ["MOUNTSEA_HOME"] = "/tmp/mountsea"
-        kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-        cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
-        notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
-        (folder / "root").mkdir()
-        nbformat.write(notebook, folder / "root" / "first-picture.ipynb")
-        with lab(folder / "root", folder) as url, page_in_chromium() as page:
-            open_notebook(page, url, "first-picture.ipynb")
+        root = Path(scratch) / "root"
+        root.mkdir()
+        name = write_notebook(root / "first-picture.ipynb", *CELLS)
+        home = Path("/tmp/mountsea")
+        with (
+            lab(root, Path(scratch), home=home, demo_seconds=6) as url,
+            page_in_chromium() as page,
+        ):
+            open_notebook(page, url, name)
             page.evaluate("() => { jupyterapp.commands.execute('application:toggle-left-area') }")
-            run_all_cells(page)
-            page.wait_for_selector(".jp-RenderedImage img", timeout=60_000)
             page.get_by_role("button", name="No", exact=True).click()
             page.wait_for_selector("text=Would you like to get notified", state="detached")
-            page.screenshot(path=TARGET)
+            frames = [_frame(page)]
+            run_all_cells(page)
+            started = time.monotonic()
+            while page.query_selector(".jp-RenderedImage img") is None:
+                if time.monotonic() - started > 60:
+                    raise TimeoutError("no picture came")
+                frames.append(_frame(page))
+                page.wait_for_timeout(FRAME_S * 1000)
+            page.wait_for_function(
+                "() => document.querySelector('.jp-RenderedImage img').naturalWidth > 0"
+            )
+            page.screenshot(path=STILL)
+            frames.append(_frame(page))
+    first, *others = frames
+    steps = [round(FRAME_S * 1000)] * len(others)
+    first.save(
+        MOVING,
+        save_all=True,
+        append_images=others,
+        duration=[*steps, round(LAST_S * 1000)],
+        loop=0,
+        quality=70,
+        method=6,
+    )
+    print(f"{STILL} {STILL.stat().st_size:,} B; {MOVING} {MOVING.stat().st_size:,} B")
+
+
+def _frame(page: Page) -> Image.Image:
+    """Small enough to be loaded at a glance, large enough to be read."""
+    return Image.open(io.BytesIO(page.screenshot())).convert("RGB").resize(SIZE)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ MODULES = sorted(HOUSE.rglob("*.py"), key=str)
 FLOORS = [
     {"errors"},
     {"settings", "catalog"},
-    {"keys", "addresses", "redaction", "retrying", "stopwatch", "expecting"},
+    {"keys", "addresses", "redaction", "retrying", "stopwatch", "expecting", "schema"},
     {"request"},
     {"refusals"},
     {"protocol", "polling", "worker", "pictures", "templating", "line_parser", "journal_file"},
