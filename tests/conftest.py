@@ -26,5 +26,5 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors: many a test waits for a kernel, a Hub or a browser."""
-    return (os.cpu_count() or 1) + 1
+    """Two a processor: many a test waits for a kernel, a Hub or a browser."""
+    return 2 * (os.cpu_count() or 1)
