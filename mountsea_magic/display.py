@@ -151,14 +151,14 @@ class Frames:
         """
         self._shown, self._captioned, self._beside = shown, captioned, beside
         count = shown.request.picture_count if hold and shown.request is not None else 0
-        self._held = [self._place() for _ in range(count)]
+        self._held = [self._place() for _ in range(count + captioned if count else 0)]
         self._filled: list[tuple[DisplayHandle, dict[str, str], dict[str, Any]]] = []
 
     def fill(self) -> None:
         """Put the pictures there."""
         if not self._shown.images:
             return
-        if self._captioned and not self._held:
+        if self._captioned:
             words = html.escape(_facts(self._shown))
             self._put({"text/html": f'<small class="{TEXT_ONLY}">{words}</small>'}, {})
         elif self._beside and len(self._shown.images) > 1:

@@ -18,9 +18,11 @@ class Submitted:
 
     Attributes:
         task_id: The task's id.
+        expected_s: Seconds that such a task is expected to take, or None if unknown.
     """
 
     task_id: str
+    expected_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from .errors import (
     plain,
     resume_hint,
 )
-from .events import Completed, Event, Waiting
+from .events import Completed, Event, Submitted, Waiting
 from .expecting import Expectation
 from .fetching import Fetching
 from .journal import Record
@@ -70,8 +70,11 @@ async def order(
     Raises:
         MountseaError: See `place` and `follow`.
     """
+    expectation = expectation or Expectation()
     async with aclosing(place(client, request, record, flights, told)) as steps:
         async for step in steps:
+            if isinstance(step, Submitted):
+                step = Submitted(step.task_id, expectation.median_s)
             yield step
     events = follow(
         client,

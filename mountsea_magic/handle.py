@@ -131,6 +131,7 @@ class Generation:
 
         Raises:
             TimeoutError: If it is not over in time.
+            Interrupted: If the wait was interrupted.
             MountseaError: What went wrong with it.
         """
         started = time.monotonic()
@@ -138,7 +139,14 @@ class Generation:
             left_s = TICK_S if timeout is None else timeout - (time.monotonic() - started)
             if left_s <= 0:
                 raise TimeoutError(f"the generation is not over within {timeout:g} s")
-            concurrent.futures.wait(pending, timeout=min(left_s, TICK_S))
+            try:
+                concurrent.futures.wait(pending, timeout=min(left_s, TICK_S))
+            except KeyboardInterrupt:
+                raise Interrupted(
+                    "Stopped waiting. The generation goes on in the background; wait again with "
+                    "`.wait()`, or end it with `.cancel()`.",
+                    task_id=self.task_id,
+                ) from None
         if self.error is not None:
             raise self.error
         return self

@@ -54,14 +54,21 @@ class Line:
         self.final: tuple[str, str] | None = None
         self._started: float | None = None
         self._task_id = ""
+        self._expected_s: float | None = None
         self._event: Event | None = None
 
     def take(self, event: Event) -> None:
         """Keep the newest event, from any thread; a single assignment is safe between threads."""
+        now = time.monotonic()
         if self._started is None:
-            self._started = time.monotonic()
+            self._started = now
         if isinstance(event, Submitted):
             self._task_id = event.task_id
+        if isinstance(event, Waiting):
+            # a resumed task began long before its line
+            self._started = min(self._started, now - event.elapsed_s)
+        if isinstance(event, Submitted | Waiting) and event.expected_s is not None:
+            self._expected_s = event.expected_s
         if not isinstance(event, Notice):
             self._event = event
 
@@ -74,8 +81,7 @@ class Line:
         event = self._event
         if isinstance(event, Completed | Downloading):
             return 1.0
-        expected_s = event.expected_s if isinstance(event, Waiting) else None
-        return fraction(self._elapsed_s(), expected_s or GUESS_S)
+        return fraction(self._elapsed_s(), self._expected_s or GUESS_S)
 
     def words(self) -> str:
         """Return label, status, elapsed and expected seconds and task id, as plain text."""
@@ -87,9 +93,9 @@ class Line:
             status = "submitted"
         elif isinstance(event, Waiting):
             status = event.status
-            if event.expected_s is not None:
-                seconds += f" of about {event.expected_s:.0f} s"
-        elif isinstance(event, Downloading):
+        if isinstance(event, Submitted | Waiting) and self._expected_s is not None:
+            seconds += f" of about {self._expected_s:.0f} s"
+        if isinstance(event, Downloading):
             status = f"downloading {event.done}/{event.total}"
         elif isinstance(event, Completed):
             status = "completed"

@@ -122,6 +122,9 @@ def run(
         work.end()
         told = [task.error for task in generations if isinstance(task.error, Interrupted)]
         raise (told[0] if told else generations[-1].interrupted()) from None
+    except BaseException:
+        block.close()  # whatever it is, it leaves no widget behind
+        raise
     error = work.end()
     if error is not None:
         raise error
@@ -244,7 +247,10 @@ class _Work:
         """In the prompts' order, whichever was ready first."""
         while self._shown < len(self._frames) and self._block.lines[self._shown].final is not None:
             frames, self._shown = self._frames[self._shown], self._shown + 1
-            frames.fill()
+            try:
+                frames.fill()
+            except OSError as error:
+                self._notices.append(f"A picture can't be shown: {plain(error)}")
 
 
 def _cancel_all(jobs: Sequence[Job[None]]) -> None:

@@ -45,6 +45,7 @@ from mountsea_magic.errors import (
     WaitTimeout,
 )
 from mountsea_magic.events import Completed, Downloading, Event, Submitted, Submitting, Waiting
+from mountsea_magic.expecting import GUESS_S
 from mountsea_magic.ordering import Flights
 from mountsea_magic.request import build_request
 
@@ -68,7 +69,7 @@ def test_an_order_becomes_files(folder: Path) -> None:
         for download in hub.downloads_seen:
             assert KEY not in repr(download)
         urls = [hub.image_url(f"hub-0001/{number}") for number in range(3)]
-    assert events[:2] == [Submitting(), Submitted("hub-0001")]
+    assert events[:2] == [Submitting(), Submitted("hub-0001", GUESS_S)]
     assert [type(event) for event in events] == [
         Submitting,
         Submitted,
@@ -444,7 +445,7 @@ def test_closing_the_events_stops_the_looks(folder: Path) -> None:
             events = begun(client, DOG, folder, schedule=Often())
             async with aclosing(events):
                 assert await anext(events) == Submitting()
-                assert await anext(events) == Submitted("hub-0001")
+                assert await anext(events) == Submitted("hub-0001", GUESS_S)
             assert asyncio.all_tasks() == {asyncio.current_task()}
 
         with_client(hub, work)

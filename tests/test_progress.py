@@ -75,12 +75,24 @@ def test_each_event_has_its_words(event: Event | None, words: str) -> None:
 
 
 def test_the_expected_time_is_said_where_it_is_known() -> None:
-    """Elapsed seconds stand against it."""
+    """Elapsed seconds stand against it, from the submission on."""
     line = Line("nano-banana")
+    line.take(Submitted("hub-1"))
+    assert "about" not in line.words()
+    line.take(Submitted("hub-1", 41.7))
+    assert " s of about 42 s" in line.words()
     line.take(Waiting("processing", 3.0, 41.7))
     assert " s of about 42 s" in line.words()
-    line.take(Waiting("processing", 3.0))
+    line.take(Completed((), "", 9.0))
     assert "about" not in line.words()
+
+
+def test_a_resumed_tasks_seconds_are_its_own() -> None:
+    """They count from its submission, not from the cell that resumes it."""
+    line = Line("nano-banana")
+    line.take(Waiting("processing", 95.0, 100.0))
+    assert "processing · 95 s of about 100 s" in line.words()
+    assert line.fraction() > 0.5
 
 
 def test_a_notice_does_not_hide_the_status() -> None:

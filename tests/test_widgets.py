@@ -200,6 +200,46 @@ def test_a_background_cell_fills_its_own_place(hub: StandInHub, kernel: Kernel) 
     assert len(hub.posts) == 1
 
 
+def test_background_pictures_of_several_prompts_have_captions(
+    hub: StandInHub, kernel: Kernel
+) -> None:
+    """Each prompt stands above its own pictures, in places that the cell took at once."""
+    hub.ready_after_looks = 1
+    run = kernel.run("%%mountsea -b -o dogs\na dog\n---\na cat")
+    places = [m["content"]["transient"]["display_id"] for m in run.messages if _displayed(m)]
+    filled: dict[str, str] = {}
+    while set(filled) != set(places):
+        update = _updates_until(kernel, "")[-1]
+        told = "picture" if "image/png" in update["data"] else update["data"].get("text/html", "")
+        filled[update["transient"]["display_id"]] = told
+    dog, dogs_picture, cat, cats_picture = (filled[place] for place in places[1:])
+    assert "a dog" in dog and "a cat" in cat and dogs_picture == cats_picture == "picture"
+
+
+def test_a_picture_that_is_gone_leaves_no_widget(hub: StandInHub, kernel: Kernel) -> None:
+    """It can't be shown; that is said, the lines are closed, and the result is there."""
+    kernel.run(
+        "from mountsea_magic import display\ndef gone(*_):\n    raise FileNotFoundError('gone')\n"
+        "display.image_bundle = gone"
+    )
+    run = kernel.run("%%mountsea -o dog\na dog")
+    assert run.status == "ok" and "can't be shown" in run.text and not run.images()
+    assert set(_opened(run)) == _closed(run)
+    assert kernel.run("print(len(dog))").text == "1\n"
+
+
+def test_an_interrupted_wait_says_what_goes_on(hub: StandInHub, kernel: Kernel) -> None:
+    """Stop ends the wait for a handle, in one line, and not the generation."""
+    hub.ready_after_looks = 10**6
+    kernel.run("%%mountsea -b -o dog\na dog")
+    waiting = kernel.client.execute("dog.wait()")
+    hub.wait_until(lambda: len(hub.looks_seen) >= 1)
+    kernel.interrupt()
+    stopped = kernel.collect(waiting)
+    assert stopped.error == "Interrupted" and "goes on in the background" in stopped.said
+    assert kernel.run("print(dog.done())").text == "False\n"
+
+
 def test_an_error_in_the_background_is_told_in_its_cell(hub: StandInHub, kernel: Kernel) -> None:
     """The cells after it are not stopped; whoever asks for the handle is told as well."""
     hub.ending = "failed"
