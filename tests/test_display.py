@@ -1,0 +1,98 @@
+"""What stays in a cell: one line, pictures with alt texts, and every word as text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sample_pictures import kept, noise
+
+from mountsea_magic.display import (
+    SIDE_BY_SIDE,
+    alt_text,
+    ending_line,
+    error_line,
+    final_line,
+    image_bundle,
+)
+from mountsea_magic.errors import TaskFailed
+from mountsea_magic.events import Completed
+from mountsea_magic.handle import Generation
+from mountsea_magic.request import build_request
+
+HOSTILE = '<img src=x onerror=alert(1)> $x^2$ & "quotes"'
+
+
+def shown(folder: Path, prompt: str, count: int = 1, **facts: object) -> Generation:
+    """Make the handle of a completed generation, with pictures on disk."""
+    generation = Generation(build_request(prompt), task_id="hub-1")
+    pictures = tuple(kept(folder, noise("RGB", 64, 48), name=f"p{n}") for n in range(count))
+    generation.take(Completed(pictures, "", 12.34, "hub-1"))
+    for name, value in facts.items():
+        setattr(generation, name, value)
+    return generation
+
+
+def test_the_line_says_what_came_and_where_it_is(tmp_path: Path) -> None:
+    """Prompt, model, size, seconds and the originals' paths, in both faces."""
+    line = final_line(shown(tmp_path, "a dog"))
+    for face in (line.html, line.text):
+        for fact in ("“a dog”", "nano-banana", "64×48", "12.3 s", str(tmp_path / "p0.png")):
+            assert fact in face
+    assert SIDE_BY_SIDE not in line.html
+
+
+def test_several_pictures_are_counted_and_stand_side_by_side(tmp_path: Path) -> None:
+    """The style that does so rides on the line; text has a path a line."""
+    line = final_line(shown(tmp_path, "a dog", count=2))
+    assert "2 × 64×48" in line.text and SIDE_BY_SIDE in line.html
+    assert line.text.splitlines()[1:] == [f"  {tmp_path / name}" for name in ("p0.png", "p1.png")]
+
+
+@pytest.mark.parametrize(
+    ("fact", "words"),
+    [
+        ("is_demo", "demo Hub: drawn here, not by the model, nothing charged"),
+        ("from_journal", "from the journal, nothing charged"),
+    ],
+)
+def test_what_cost_nothing_says_so(tmp_path: Path, fact: str, words: str) -> None:
+    """On the final line, and nowhere else."""
+    assert words in final_line(shown(tmp_path, "a dog", **{fact: True})).text
+    assert words not in final_line(shown(tmp_path, "a dog")).text
+
+
+def test_what_others_say_is_no_markup(tmp_path: Path) -> None:
+    """Prompt, task id and error are escaped in HTML; text is as it is."""
+    generation = shown(tmp_path, HOSTILE)
+    generation.task_id = HOSTILE
+    error = TaskFailed(HOSTILE, task_id="hub-1")
+    ending = ending_line(generation, "failed")
+    for line in (final_line(generation), ending, error_line(ending, error)):
+        assert "<img" not in line.html and "&lt;img" in line.html
+        assert "<img" in line.text
+
+
+@pytest.mark.parametrize(
+    ("facts", "count", "text"),
+    [
+        ({}, 1, "Generated picture: a dog"),
+        ({}, 2, "Generated picture 1 of 2: a dog"),
+        ({"is_demo": True}, 1, "Demo drawing: a dog"),
+        ({"request": None}, 1, "Generated picture: picture of task hub-1"),
+    ],
+)
+def test_alt_texts_describe(
+    tmp_path: Path, facts: dict[str, object], count: int, text: str
+) -> None:
+    """By the prompt, or by the task where there is none."""
+    assert alt_text(shown(tmp_path, "a dog", count, **facts), 1) == text
+
+
+def test_a_picture_is_a_bundle_of_its_own(tmp_path: Path) -> None:
+    """Encoded, with the original's path as text, and size and alt text as metadata."""
+    generation = shown(tmp_path, "a dog")
+    bundle, metadata = image_bundle(generation, generation[0], 1)
+    assert set(bundle) == {"image/png", "text/plain"}
+    assert bundle["text/plain"] == str(tmp_path / "p0.png")
+    assert metadata == {"image/png": {"width": 64, "height": 48, "alt": "Generated picture: a dog"}}
