@@ -126,14 +126,14 @@ async def follow(
     watch = Stopwatch()
     try:
         age_s = _age_s(record, newborn)
+        before_s = 0.0 if newborn else max(0.0, time.time() - record.entry.created)
         expectation = expectation or Expectation()
         looks = _look(client, task_id, age_s, timeout_s, schedule or LearnedSchedule(expectation))
         async with aclosing(looks):
             async for state in looks:
                 await record.note(state=state.status)
                 if not state.ended:
-                    waited_s = (age_s or 0.0) + watch.elapsed_s
-                    yield Waiting(state.status, waited_s, expectation.median_s)
+                    yield Waiting(state.status, before_s + watch.elapsed_s, expectation.median_s)
         waited_s = watch.elapsed_s
         if not state.succeeded or not state.sources:
             raise _pictureless(task_id, state)

@@ -103,7 +103,8 @@ def open_lines() -> list[str]:
     here = CURRENT.settings().base_url
     lines = [f"open tasks: {len(entries) or 'none'}"]
     for entry in entries:
-        where = f" at {entry.hub}" if entry.hub != here else ""
+        hub = "the demo Hub" if entry.hub == DEMO_URL else entry.hub
+        where = f" at {hub}" if entry.hub != here else ""
         lines.append(f"  {plain(entry.task_id)} {plain(entry.state)}{where}")
     return [*lines, *filter(None, [_unanswered().rstrip()])]
 

@@ -17,6 +17,10 @@ TEXT_ONLY = "tex2jax_ignore mathjax_ignore"
 """The classes that keep notebooks from typesetting dollar signs in what others say."""
 
 
+_LONG_PAST = 5
+"""After so many times the expected seconds, nobody is helped by what was expected."""
+
+
 def fraction(elapsed_s: float, expected_s: float) -> float:
     """Return how far the bar is: quick at first, slower past the expected time, never full.
 
@@ -39,6 +43,7 @@ class Line:
 
     Attributes:
         label: What it is called.
+        task_id: The task's id, or an empty text before there is one.
         final: The one line that stays, as HTML and as text, once it has ended.
 
     Example:
@@ -51,9 +56,9 @@ class Line:
     def __init__(self, label: str) -> None:
         """Wait for the first event: then the seconds begin to count."""
         self.label = label
+        self.task_id = ""
         self.final: tuple[str, str] | None = None
         self._started: float | None = None
-        self._task_id = ""
         self._expected_s: float | None = None
         self._event: Event | None = None
 
@@ -63,7 +68,7 @@ class Line:
         if self._started is None:
             self._started = now
         if isinstance(event, Submitted):
-            self._task_id = event.task_id
+            self.task_id = event.task_id
         if isinstance(event, Waiting):
             # a resumed task began long before its line
             self._started = min(self._started, now - event.elapsed_s)
@@ -86,25 +91,35 @@ class Line:
     def words(self) -> str:
         """Return label, status, elapsed and expected seconds and task id, as plain text."""
         event = self._event
-        status, seconds = "submitting", f"{self._elapsed_s():.0f} s"
+        elapsed_s = self._elapsed_s()
+        status, seconds = "submitting", _duration(elapsed_s)
         if event is None:
             status = "waiting for its turn"
         if isinstance(event, Submitted):
             status = "submitted"
         elif isinstance(event, Waiting):
             status = event.status
-        if isinstance(event, Submitted | Waiting) and self._expected_s is not None:
-            seconds += f" of about {self._expected_s:.0f} s"
+        expected_s = self._expected_s if isinstance(event, Submitted | Waiting) else None
+        if expected_s is not None and elapsed_s < _LONG_PAST * expected_s:
+            seconds += f" of about {_duration(expected_s)}"
         if isinstance(event, Downloading):
             status = f"downloading {event.done}/{event.total}"
         elif isinstance(event, Completed):
             status = "completed"
-        facts = (self.label, plain(status), seconds, plain(self._task_id))
+        facts = (self.label, plain(status), seconds, plain(self.task_id))
         return " · ".join(filter(None, facts))
 
     def _elapsed_s(self) -> float:
         """A prompt that waits for its turn has not begun."""
         return time.monotonic() - self._started if self._started is not None else 0.0
+
+
+def _duration(seconds: float) -> str:
+    """A task that is resumed may be of another day."""
+    for unit_s, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 10 * unit_s:
+            return f"{seconds / unit_s:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 class Block(Protocol):

@@ -101,6 +101,8 @@ def run(
     shell.user_ns["_mountsea"] = generations[-1]
     block = _block(shell, generations, options)
     work = _Work(generations, settings, options, block, shows=in_kernel(shell))
+    for line, generation in zip(block.lines, generations, strict=True):
+        line.task_id = generation.task_id or ""
     jobs = [CURRENT.worker.prepare(work.one(number)) for number in range(len(generations))]
     for generation, job in zip(generations, jobs, strict=True):
         generation.attach(job)

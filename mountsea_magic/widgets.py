@@ -54,7 +54,7 @@ class WidgetBlock:
         import ipywidgets
 
         button = ipywidgets.Button(
-            description="Cancel", tooltip=CANCEL_TIP, layout=ipywidgets.Layout(width="80px")
+            description="Cancel", tooltip=CANCEL_TIP, layout=ipywidgets.Layout(flex="0 0 80px")
         )
         # ipykernel 7.4 would answer on the main shell, which the cell blocks
         if hasattr(button.comm, "_reply_subshell_for"):
@@ -124,7 +124,7 @@ class _Row:
 
         self._line = line
         self._bar = ipywidgets.FloatProgress(
-            value=0.0, min=0.0, max=1.0, layout=ipywidgets.Layout(width="180px")
+            value=0.0, min=0.0, max=1.0, layout=ipywidgets.Layout(flex="0 0 180px")
         )
         self._words = ipywidgets.HTML(self._html())
         self.box = ipywidgets.HBox([self._bar, self._words])

@@ -93,6 +93,8 @@ def test_a_resumed_tasks_seconds_are_its_own() -> None:
     line.take(Waiting("processing", 95.0, 100.0))
     assert "processing · 95 s of about 100 s" in line.words()
     assert line.fraction() > 0.5
+    line.take(Waiting("processing", 86_400.0, 100.0))
+    assert "processing · 24 h" in line.words() and "about" not in line.words()
 
 
 def test_a_notice_does_not_hide_the_status() -> None:
