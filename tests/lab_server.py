@@ -81,15 +81,10 @@ def lab(
         server = subprocess.Popen(command, env=others | own, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
     try:
-        _await_server(f"{url}/api?token={TOKEN}", server, scratch / "lab.log")
+        await_server(f"{url}/api?token={TOKEN}", server, scratch / "lab.log")
         yield url
     finally:
-        server.terminate()
-        try:
-            server.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+        stop_server(server)
 
 
 @contextmanager
@@ -181,15 +176,8 @@ def end_kernels(url: str) -> None:
         _api(f"{url}/api/sessions/{session['id']}", "DELETE")
 
 
-def _api(url: str, method: str = "GET") -> Any:
-    """Ask the server as its own page does."""
-    request = Request(url, method=method, headers={"Authorization": f"token {TOKEN}"})
-    with urlopen(request) as answer:
-        return json.loads(answer.read() or b"null")
-
-
-def _await_server(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    """The port opens before the server answers; a server that died must not be waited for."""
+def await_server(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until it answers, which is after its port opens; one that died is not waited for."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if server.poll() is not None:
@@ -200,3 +188,20 @@ def _await_server(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
         except (URLError, OSError):
             time.sleep(0.1)
     raise AssertionError(f"JupyterLab did not start:\n{log.read_text(errors='replace')[-3000:]}")
+
+
+def stop_server(server: subprocess.Popen[bytes]) -> None:
+    """End a server, and its kernels with it."""
+    server.terminate()
+    try:
+        server.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+def _api(url: str, method: str = "GET") -> Any:
+    """Ask the server as its own page does."""
+    request = Request(url, method=method, headers={"Authorization": f"token {TOKEN}"})
+    with urlopen(request) as answer:
+        return json.loads(answer.read() or b"null")

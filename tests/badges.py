@@ -1,0 +1,54 @@
+"""Where the repository is, and what the badges of a text lead to."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import nbformat
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+_BADGE = re.compile(r"\[!\[(?P<alt>[^\]]+)\]\((?P<picture>[^)]+)\)\]\((?P<target>[^)]+)\)")
+
+
+@dataclass(frozen=True)
+class Badge:
+    """A picture that is a link.
+
+    Attributes:
+        alt: What is read out in place of the picture.
+        picture: The picture's address.
+        target: Where a click leads.
+    """
+
+    alt: str
+    picture: str
+    target: str
+
+    @property
+    def urlpath(self) -> str:
+        """What a Binder opens when it has started."""
+        return parse_qs(urlsplit(self.target).query)["urlpath"][0]
+
+
+def repository() -> str:
+    """Return owner and name, as the package's own metadata has them."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    address: str = project["urls"]["Repository"]
+    return urlsplit(address).path.strip("/")
+
+
+def badges(text: str) -> dict[str, Badge]:
+    """Return the badges of a Markdown text, by the host that a click leads to."""
+    found = (Badge(**match.groupdict()) for match in _BADGE.finditer(text))
+    return {urlsplit(badge.target).hostname or "": badge for badge in found}
+
+
+def opening(path: Path) -> str:
+    """Return the first cell of a notebook, where it is a text."""
+    first = nbformat.read(path, as_version=4).cells[0]
+    return str(first.source) if first.cell_type == "markdown" else ""

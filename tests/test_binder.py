@@ -1,0 +1,177 @@
+"""Binder without Docker: the steps of repo2docker, then the badge's link in real Chromium."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import pytest
+from badges import NOTEBOOKS, ROOT, badges, opening
+from lab_server import (
+    KERNEL_IDLE,
+    TOKEN,
+    await_cells,
+    await_server,
+    has_chromium,
+    page_in_chromium,
+    run_all_cells,
+    stop_server,
+)
+
+pytestmark = [pytest.mark.binder, pytest.mark.browser]
+
+FIRST_PICTURE_S = 60
+"""What the first lesson promises: "this takes a minute"."""
+
+PICTURE = ".jp-RenderedImage img"
+_ORDERS = re.compile(r"%%mountsea(?!.*--dry-run)")
+_DRAWN = """selector => [...document.querySelectorAll(selector)].some(img => img.naturalWidth)"""
+_PICTURES = """() => jupyterapp.shell.currentWidget.content.widgets
+  .flatMap(cell => cell.model.outputs?.toJSON() ?? [])
+  .reduce((found, output) => ({
+    pictures: found.pictures + ('image/jpeg' in (output.data ?? {})),
+    errors: found.errors + (output.output_type === 'error'),
+  }), {pictures: 0, errors: 0})"""
+
+
+Record = Callable[[str, object], None]
+"""The type of pytest's `record_property`."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """What repo2docker makes of a checkout.
+
+    Attributes:
+        checkout: The repository's files, where everything runs.
+        environ: What every process sees: the environment's programs, an empty home, no settings.
+    """
+
+    checkout: Path
+    environ: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """Build once: installing takes most of a minute."""
+    if not has_chromium():
+        pytest.fail("Chromium is missing: apt-get install chromium")
+    scratch = tmp_path_factory.mktemp("binder")
+    checkout, venv, home = scratch / "checkout", scratch / "venv", scratch / "home"
+    home.mkdir()
+    _copy_checkout(checkout)
+    told = ("MOUNTSEA_", "JUPYTER", "IPYTHON", "PYTHON", "XDG_", "PYTEST_", "VIRTUAL_ENV")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(told)}
+    environ |= {"PATH": f"{venv / 'bin'}{os.pathsep}{os.environ['PATH']}", "HOME": str(home)}
+    _step("environment", [_python(checkout), "-m", "venv", str(venv)], checkout, environ)
+    # in repo2docker's order; with a binder/ folder it looks at no other
+    requirements = ["-m", "pip", "install", "-q", "-r", "binder/requirements.txt"]
+    _step("requirements", [str(venv / "bin" / "python"), *requirements], checkout, environ)
+    _step("postBuild", ["./binder/postBuild"], checkout, environ)
+    return Image(checkout, environ)
+
+
+def test_the_first_picture_takes_a_minute(image: Image, record_property: Record) -> None:
+    """The badge's link, Run All: a picture within 60 s of the start, then all, and no question."""
+    lesson = NOTEBOOKS[0]
+    urlpath = badges(opening(lesson))["mybinder.org"].urlpath
+    # a browser takes a second to start that no reader waits for
+    with page_in_chromium() as page:
+        started = time.monotonic()
+        with _started(image) as url:
+            _tell(record_property, "server", started)
+            page.goto(f"{url}/{urlpath}?token={TOKEN}")
+            page.wait_for_function(KERNEL_IDLE)
+            _tell(record_property, "kernel", started)
+            run_all_cells(page)
+            page.wait_for_function(_DRAWN, arg=PICTURE)
+            first_s = _tell(record_property, "first picture", started)
+            await_cells(page, timeout_s=180)
+            _tell(record_property, "all pictures", started)
+            found = page.evaluate(_PICTURES)
+            asked = page.get_by_text("Would you like to get notified").count()
+    ordering = [cell for cell in _code(lesson) if _ORDERS.match(cell)]
+    assert found["errors"] == 0 and found["pictures"] >= len(ordering) > 3
+    assert asked == 0
+    assert first_s < FIRST_PICTURE_S
+
+
+def _code(path: Path) -> list[str]:
+    """Return the sources of a notebook's code cells."""
+    cells = nbformat.read(path, as_version=4).cells
+    return [cell.source for cell in cells if cell.cell_type == "code"]
+
+
+@contextmanager
+def _started(image: Image) -> Iterator[str]:
+    """Start as the image's entry point does, with the arguments of a hub but for the network."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        "binder/start", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", f"--port={port}",
+        f"--IdentityProvider.token={TOKEN}", "--LabApp.expose_app_in_browser=True", "--allow-root",
+    ]  # fmt: skip
+    log = image.checkout.parent / "lab.log"
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            command, cwd=image.checkout, env=image.environ, stdout=output, stderr=output
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        await_server(f"{url}/api?token={TOKEN}", server, log)
+        yield url
+    finally:
+        stop_server(server)
+
+
+def _copy_checkout(folder: Path) -> None:
+    """Copy what a clone would hold, with what is changed but not yet committed."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+
+
+def _python(checkout: Path) -> str:
+    """Find the Python that Binder is told to take, or take this one."""
+    wanted = (checkout / "binder" / "runtime.txt").read_text(encoding="utf-8").strip()
+    found = shutil.which(wanted.replace("-", ""))
+    if found is None:
+        return sys.executable
+    # a shim of a version manager is found and yet may not run
+    tried = subprocess.run([found, "-c", "import ensurepip"], capture_output=True)
+    return sys.executable if tried.returncode else found
+
+
+def _step(name: str, command: list[str], folder: Path, environ: dict[str, str]) -> None:
+    """Run a step of the build, and say how long it took; show what it said if it fails."""
+    started = time.monotonic()
+    done = subprocess.run(
+        command, cwd=folder, env=environ, timeout=600,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{name}:\n{done.stdout[-3000:]}"
+    print(f"\nBinder: {name} took {time.monotonic() - started:.1f} s", end="", flush=True)
+
+
+def _tell(record_property: Record, what: str, started: float) -> float:
+    """Print and record how many seconds after the start something was there."""
+    seconds = time.monotonic() - started
+    record_property(f"binder: start to {what}, s", round(seconds, 1))
+    print(f"\nBinder: start to {what} {seconds:.1f} s", end="", flush=True)
+    return seconds
