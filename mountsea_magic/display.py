@@ -108,14 +108,13 @@ def ending_line(shown: Shown, what: str) -> FinalLine:
     )
 
 
-def error_line(line: FinalLine, error: BaseException) -> FinalLine:
-    """Add an error to the line of a cell that is over, where it can't be raised any more.
+def line_with(line: FinalLine, said: str) -> FinalLine:
+    """Add to the line of a cell that is over what can't be raised or printed there any more.
 
     Args:
         line: The line.
-        error: What went wrong.
+        said: What went wrong.
     """
-    said = f"{type(error).__name__}: {error}"
     return FinalLine(f"{line.html}<pre>{html.escape(said)}</pre>", f"{line.text}\n{said}")
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .display import Frames, ending_line, error_line, final_line
+from .display import FinalLine, Frames, ending_line, final_line, line_with
 from .errors import (
     AuthenticationError,
     ConfigurationError,
@@ -170,7 +170,7 @@ class _Work:
                 self._gate.closed_by = self._gate.closed_by or error
             ending = ending_line(generation, in_words(error))
             if self._options.background:
-                ending = error_line(ending, error)
+                ending = line_with(ending, f"{type(error).__name__}: {error}")
             raise
         except asyncio.CancelledError:
             generation.interrupted()
@@ -215,10 +215,17 @@ class _Work:
                     generation.interrupted()
                 ending = ending_line(generation, "interrupted")
                 line.finish(ending.html, ending.text)
+        said = f"mountsea: {'; '.join(dict.fromkeys(self._notices))}" if self._notices else ""
+        in_line = self._options.background and bool(self._frames)
+        if said and in_line:
+            # printed from a thread, it would be in whichever cell runs by then (ipykernel 6.17)
+            last = self._block.lines[-1]
+            ending = line_with(FinalLine(*(last.final or ("", ""))), said)
+            last.finish(ending.html, ending.text)
         self._block.close()
         self._show_ended()
-        if self._notices:
-            print(f"mountsea: {'; '.join(dict.fromkeys(self._notices))}", file=sys.stderr)
+        if said and not in_line:
+            print(said, file=sys.stderr)
         return together([generation.error for generation in self._generations])
 
     async def _generate(self, generation: Generation, line: Line) -> None:

@@ -43,7 +43,13 @@ class WidgetBlock:
         self._closed = False
         self._button: Any = None
         self._box = ipywidgets.VBox([row.box for row in self._rows])
-        self._handle: DisplayHandle = display(self._box, display_id=True)  # type: ignore[no-untyped-call]  # IPython's display bears no types
+        # ipywidgets 7 displays itself, and takes no display id: this does what ipywidgets 8 does
+        view = {"version_major": 2, "version_minor": 0, "model_id": self._box.model_id}
+        bundle = {
+            "application/vnd.jupyter.widget-view+json": view,
+            "text/plain": "\n".join(line.words() for line in self.lines),
+        }
+        self._handle: DisplayHandle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]  # IPython's display bears no types
 
     def offer_cancel(self, cancel: Callable[[], None]) -> None:
         """Add the Cancel button.
