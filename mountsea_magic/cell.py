@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .batch import RunOptions
 from .composing import prepare
 from .errors import InvalidRequest, plain
 from .handle import Generation
 from .options import CellOptions, spell_option
 from .protocol import SUBMIT_PATH
 from .request import ImageRequest, build_request
-from .running import RunOptions, run
+from .running import run
 from .session import CURRENT
 from .settings import DEFAULT_BASE_URL, Settings
 from .templating import render, split_prompts

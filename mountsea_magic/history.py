@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from .batch import RunOptions
 from .cell import Defaults
 from .display import show
 from .entries import Entry
 from .errors import ConfigurationError, InvalidRequest, MountseaError, plain, resume_hint
-from .running import RunOptions, run
+from .running import run
 from .session import CURRENT
 from .settings import DEMO_URL
 

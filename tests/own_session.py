@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mountsea_magic import api, cell, commands, composing, history, models, running, session
+from mountsea_magic import api, batch, cell, commands, composing, history, models, running, session
 from mountsea_magic.session import Session
 
-ROOMS = (api, cell, commands, composing, history, models, running, session)
+ROOMS = (api, batch, cell, commands, composing, history, models, running, session)
 """Every room that holds the process's session by its name."""
 
 

@@ -32,6 +32,7 @@ FLOORS = [
     {"answering", "display"},
     *({room} for room in ("handle", "connections", "refreshing", "session", "composing")),
     {"widgets"},
+    {"batch"},
     {"running"},
     {"api", "cell", "completion", "models"},
     *({room} for room in ("matcher", "history", "commands", "magic")),

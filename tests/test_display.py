@@ -11,11 +11,10 @@ from mountsea_magic.display import (
     SIDE_BY_SIDE,
     alt_text,
     ending_line,
-    error_line,
     final_line,
     image_bundle,
+    line_with,
 )
-from mountsea_magic.errors import TaskFailed
 from mountsea_magic.events import Completed
 from mountsea_magic.handle import Generation
 from mountsea_magic.request import build_request
@@ -66,9 +65,8 @@ def test_what_others_say_is_no_markup(tmp_path: Path) -> None:
     """Prompt, task id and error are escaped in HTML; text is as it is."""
     generation = shown(tmp_path, HOSTILE)
     generation.task_id = HOSTILE
-    error = TaskFailed(HOSTILE, task_id="hub-1")
     ending = ending_line(generation, "failed")
-    for line in (final_line(generation), ending, error_line(ending, error)):
+    for line in (final_line(generation), ending, line_with(ending, HOSTILE)):
         assert "<img" not in line.html and "&lt;img" in line.html
         assert "<img" in line.text
 

@@ -15,6 +15,7 @@ from own_session import begin_session
 from traitlets.config import Config
 
 import mountsea_magic
+from mountsea_magic.batch import AT_ONCE
 from mountsea_magic.errors import (
     AuthenticationError,
     InsufficientCredits,
@@ -23,7 +24,6 @@ from mountsea_magic.errors import (
     TaskFailed,
 )
 from mountsea_magic.handle import Generation
-from mountsea_magic.running import AT_ONCE
 from mountsea_magic.session import Session
 
 FAILED = {"status": "failed", "ready": True, "error_message": "no dogs"}
