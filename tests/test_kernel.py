@@ -261,7 +261,7 @@ def test_interrupt_in_flight(hub: StandInHub, hub_kernel: Kernel, runner: str) -
     hub.looks.append(hub.done({"url": hub.image_url("a")}))
     hub.downloads.append(Reply(200, picture("jpeg")))
 
-    message_id = hub_kernel.client.execute("%%mountsea -o dog\na dog")
+    message_id = hub_kernel.begin("%%mountsea -o dog\na dog")
     hub.wait_until(lambda: len(hub.posts) == 1)
     pressed = time.monotonic()
     hub_kernel.interrupt()

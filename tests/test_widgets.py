@@ -192,7 +192,7 @@ def test_a_background_cell_fills_its_own_place(hub: StandInHub, kernel: Kernel) 
     run = kernel.run("%%mountsea -b -n 2 -o dog\na dog")
     assert run.status == "ok" and not run.images()
     places = {m["content"]["transient"]["display_id"] for m in run.messages if _displayed(m)}
-    blocking = kernel.client.execute("import time; time.sleep(3600)")
+    blocking = kernel.begin("import time; time.sleep(3600)")
     updates: list[Message] = []
     while {update["transient"]["display_id"] for update in updates} != places:
         updates += _updates_until(kernel, "")
