@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .pictures import Picture
     from .request import ImageRequest
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 __all__ = [
     "AuthenticationError",

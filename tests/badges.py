@@ -1,17 +1,14 @@
-"""Where the repository is, and what the badges of a text lead to."""
+"""The badges of a text, and what they lead to."""
 
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import nbformat
 
-ROOT = Path(__file__).parent.parent
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 _BADGE = re.compile(r"\[!\[(?P<alt>[^\]]+)\]\((?P<picture>[^)]+)\)\]\((?P<target>[^)]+)\)")
 
 
@@ -33,13 +30,6 @@ class Badge:
     def urlpath(self) -> str:
         """What a Binder opens when it has started."""
         return parse_qs(urlsplit(self.target).query)["urlpath"][0]
-
-
-def repository() -> str:
-    """Return owner and name, as the package's own metadata has them."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    address: str = project["urls"]["Repository"]
-    return urlsplit(address).path.strip("/")
 
 
 def badges(text: str) -> dict[str, Badge]:

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from badges import NOTEBOOKS, ROOT, badges, opening
+from badges import badges, opening
+from checkout import NOTEBOOKS, ROOT, files
 from lab_server import (
     KERNEL_IDLE,
     TOKEN,
@@ -69,7 +70,9 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     scratch = tmp_path_factory.mktemp("binder")
     checkout, venv, home = scratch / "checkout", scratch / "venv", scratch / "home"
     home.mkdir()
-    _copy_checkout(checkout)
+    for name in files():
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, checkout / name)
     told = ("MOUNTSEA_", "JUPYTER", "IPYTHON", "PYTHON", "XDG_", "PYTEST_", "VIRTUAL_ENV")
     environ = {name: value for name, value in os.environ.items() if not name.startswith(told)}
     environ |= {"PATH": f"{venv / 'bin'}{os.pathsep}{os.environ['PATH']}", "HOME": str(home)}
@@ -133,18 +136,6 @@ def _started(image: Image) -> Iterator[str]:
         yield url
     finally:
         stop_server(server)
-
-
-def _copy_checkout(folder: Path) -> None:
-    """Copy what a clone would hold, with what is changed but not yet committed."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
 
 
 def _python(checkout: Path) -> str:

@@ -12,7 +12,8 @@ from typing import Any
 
 import nbformat
 import pytest
-from badges import NOTEBOOKS, ROOT, badges, opening, repository
+from badges import badges, opening
+from checkout import NOTEBOOKS, ROOT, repository
 from lab_server import write_notebook
 
 SOURCES = [
