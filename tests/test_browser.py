@@ -146,6 +146,8 @@ def test_a_lesson_survives_saving_and_reopening(
     assert "widget-view" not in json.dumps(outputs)
     exported, _ = HTMLExporter().from_filename(str(folder / lesson))
     assert exported.count("data:image/jpeg;base64") == len(alts)
+    # with those that Pillow shows, which have no alt text
+    pictures = [output for output in outputs if "image/jpeg" in output.get("data", {})]
     assert "Error displaying widget" not in exported
 
     page.goto("about:blank")
@@ -162,7 +164,7 @@ def test_a_lesson_survives_saving_and_reopening(
         page.wait_for_function(
             "([selector, count]) => [...document.querySelectorAll(selector)]"
             ".filter(image => image.naturalWidth).length === count",
-            arg=[PICTURE, len(alts)],
+            arg=[PICTURE, len(pictures)],
         )
         assert "rror displaying widget" not in page.inner_text(".jp-NotebookPanel")
         assert page.query_selector(WIDGETS) is None
