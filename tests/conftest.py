@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from lab_server import close_notebooks, end_kernels, has_chromium, lab, page_in_chromium
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 # without bytecode every kernel of the suite would compile the package anew
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+_NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 _LONGEST = ("browser", "kernel")
 
 _NAMES = ("MOUNTSEA_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
@@ -25,6 +32,45 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "home"
     monkeypatch.setenv("MOUNTSEA_HOME", str(folder))
     yield folder
+
+
+@pytest.fixture(scope="module")
+def chromium() -> None:
+    """Skip where there is no browser, but never where all is to be tested."""
+    if has_chromium():
+        return
+    if os.environ.get("CI"):
+        pytest.fail("Chromium is missing: apt-get install chromium")
+    pytest.skip("needs Chromium: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that is served, with a copy of the lessons."""
+    return Path(shutil.copytree(_NOTEBOOKS, tmp_path_factory.mktemp("lab") / "root"))
+
+
+@pytest.fixture(scope="module")
+def url(chromium: None, folder: Path) -> Iterator[str]:
+    """Serve the folder: a server takes seconds to start, and its kernels keep tests apart."""
+    with lab(folder, folder.parent) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def tab(chromium: None) -> Iterator[Page]:
+    """Keep one browser, whose cache holds JupyterLab's scripts."""
+    with page_in_chromium() as page:
+        yield page
+
+
+@pytest.fixture
+def page(tab: Page, url: str) -> Iterator[Page]:
+    """Leave neither page nor kernel to the next test."""
+    yield tab
+    tab.set_viewport_size({"width": 1280, "height": 800})
+    close_notebooks(tab)
+    end_kernels(url)
 
 
 def pytest_xdist_auto_num_workers() -> int:

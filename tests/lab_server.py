@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-import nbformat
-
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
@@ -32,6 +30,8 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PICTURE = ".jp-RenderedImage img"
+WIDGETS = ".jupyter-widgets, .widget-hprogress"
 KERNEL_IDLE = """() => {
   const widget = globalThis.jupyterapp?.shell.currentWidget;
   return widget?.sessionContext?.session?.kernel?.status === 'idle';
@@ -117,6 +117,8 @@ def write_profile(folder: Path, demo_seconds: float) -> None:
 
 def write_notebook(path: Path, *sources: str) -> str:
     """Write a notebook of code cells, and return its name."""
+    import nbformat
+
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
@@ -168,6 +170,26 @@ def await_cells(page: Page, *, timeout_s: float = 60) -> None:
 def save(page: Page) -> None:
     """Save the notebook that is shown."""
     page.evaluate("async () => { await jupyterapp.commands.execute('docmanager:save') }")
+
+
+def saved(page: Page, path: Path) -> list[Any]:
+    """Save the notebook that is shown, and return the outputs of each code cell."""
+    import nbformat
+
+    save(page)
+    notebook = nbformat.read(path, as_version=4)
+    assert not notebook.metadata.get("widgets")
+    return [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def alts_of(outputs: list[Any]) -> list[str]:
+    """Return the alt texts of the pictures among outputs."""
+    return [
+        described["alt"]
+        for output in outputs
+        for kind, described in output.get("metadata", {}).items()
+        if kind.startswith("image/")
+    ]
 
 
 def end_kernels(url: str) -> None:

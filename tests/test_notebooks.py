@@ -8,13 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import nbformat
 import pytest
 from badges import badges, opening
 from checkout import NOTEBOOKS, ROOT, repository
-from lab_server import write_notebook
+from lab_server import alts_of, write_notebook
 
 SOURCES = [
     "%load_ext mountsea_magic\n%mountsea demo\n%config MountseaMagics.demo_seconds = 0.3",
@@ -100,7 +99,7 @@ def test_every_runner_saves_it_cleanly(tmp_path: Path, runner: str) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-3000:]
     cells = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells
-    assert [_alts(cell.outputs) for cell in cells[1:]] == [
+    assert [alts_of(cell.outputs) for cell in cells[1:]] == [
         ["Demo drawing: a red fox"],
         ["Demo drawing 1 of 2: sail boats", "Demo drawing 2 of 2: sail boats"],
         ["Demo drawing: a red fox"],
@@ -115,13 +114,3 @@ def _sources(path: Path, kind: str) -> list[str]:
     """Return the sources of a notebook's cells of a kind."""
     cells = nbformat.read(path, as_version=4).cells
     return [cell.source for cell in cells if cell.cell_type == kind]
-
-
-def _alts(outputs: list[Any]) -> list[str]:
-    """Return the alt texts of the pictures of a cell."""
-    return [
-        described["alt"]
-        for output in outputs
-        for kind, described in output.get("metadata", {}).items()
-        if kind.startswith("image/")
-    ]
