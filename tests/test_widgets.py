@@ -236,7 +236,7 @@ def test_an_interrupted_wait_says_what_goes_on(hub: StandInHub, kernel: Kernel) 
     """Stop ends the wait for a handle, in one line, and not the generation."""
     hub.ready_after_looks = 10**6
     kernel.run("%%mountsea -b -o dog\na dog")
-    waiting = kernel.client.execute("dog.wait()")
+    waiting = kernel.begin("dog.wait()")
     hub.wait_until(lambda: len(hub.looks_seen) >= 1)
     kernel.interrupt()
     stopped = kernel.collect(waiting)
