@@ -21,7 +21,7 @@ pytestmark = pytest.mark.release
 
 VERSION = mountsea_magic.__version__
 NAME = f"mountsea_magic-{VERSION}"
-SHIPPED = ("binder/", "mountsea_magic/", "notebooks/", "tests/")
+SHIPPED = (".ci/", "binder/", "mountsea_magic/", "notebooks/", "tests/")
 # hatchling adds .gitignore, and nothing keeps it from it
 BESIDE = {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "pyproject.toml", ".gitignore"}
 FAST = ["request", "protocol", "architecture", "readme", "options", "settings"]
