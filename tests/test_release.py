@@ -24,7 +24,17 @@ NAME = f"mountsea_magic-{VERSION}"
 SHIPPED = (".ci/", "binder/", "mountsea_magic/", "notebooks/", "tests/")
 # hatchling adds .gitignore, and nothing keeps it from it
 BESIDE = {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "pyproject.toml", ".gitignore"}
-FAST = ["request", "protocol", "architecture", "readme", "options", "settings"]
+FAST = [
+    "architecture",
+    "client",
+    "demo_app",
+    "options",
+    "ordering",
+    "protocol",
+    "readme",
+    "request",
+    "settings",
+]
 
 
 @pytest.fixture(scope="module")
