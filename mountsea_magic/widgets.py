@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from IPython.display import DisplayHandle
 
 UPDATES_S = 3.0
-"""How many changes a second are sent at most, for all lines: each is 1.3 ms of processor."""
+"""How many changes a second are sent at most, for all lines: each takes 2 to 3 ms of processor."""
 
 SMALLEST_STEP = 0.006
 """By how much a bar moves at least: less is not seen."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -33,7 +34,9 @@ def main() -> None:
         root = Path(scratch) / "root"
         root.mkdir()
         name = write_notebook(root / "first-picture.ipynb", *CELLS)
+        # a short path is read in the picture; an old journal would answer in the bar's stead
         home = Path("/tmp/mountsea")
+        shutil.rmtree(home, ignore_errors=True)
         with (
             lab(root, Path(scratch), home=home, demo_seconds=6) as url,
             page_in_chromium() as page,
