@@ -92,6 +92,7 @@ class Batch:
         block: Block,
         *,
         shows: bool,
+        hold: bool = False,
     ) -> None:
         """Take the places of the pictures, before anything is ordered.
 
@@ -101,14 +102,14 @@ class Batch:
             options: How they are run and shown.
             block: The live lines, one for each generation.
             shows: Whether there is a front end that pictures can be shown in.
+            hold: Whether what is shown later must have its place in the cell from the start.
         """
         self._generations, self._settings = generations, settings
         self._options, self._block = options, block
         self._gate = _Gate()
         self._notices: list[str] = []
         self._shown = 0
-        # what is shown from a thread, later, must have its place in the cell from the start
-        hold = options.background
+        self._hold = hold
         self._frames = [
             Frames(generation, hold=hold, captioned=len(generations) > 1)
             for generation in (generations if shows and not options.quiet else ())
@@ -169,7 +170,8 @@ class Batch:
                 await asyncio.to_thread(self.tick)
         finally:
             await asyncio.to_thread(self.end)
-        events.register("post_run_cell", again)
+        if self._hold:
+            events.register("post_run_cell", again)
         for outcome in outcomes:
             if not outcome.cancelled():
                 outcome.exception()

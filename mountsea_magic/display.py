@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from IPython.display import DisplayHandle
 
 
+Output = tuple[dict[str, str], dict[str, dict[str, Any]]]
+"""A mimebundle and its metadata, as `IPython.display.display` takes them."""
+
 SIDE_BY_SIDE = (
     "<style>"
     ".jp-OutputArea-output .mountsea-row{display:none}"
@@ -144,26 +147,28 @@ class Frames:
 
         Args:
             shown: The generation.
-            hold: Take them now, for pictures that come when another cell runs.
+            hold: Take them now, where what comes after the cell is over would not get there.
             captioned: Say above the pictures what was asked for.
             beside: Say nothing, but put several pictures side by side.
         """
         self._shown, self._captioned, self._beside = shown, captioned, beside
         count = shown.request.picture_count if hold and shown.request is not None else 0
         self._held = [self._place() for _ in range(count + captioned if count else 0)]
-        self._filled: list[tuple[DisplayHandle, dict[str, str], dict[str, Any]]] = []
+        self._filled: list[Output] = []
 
     def fill(self) -> None:
         """Put the pictures there."""
-        if not self._shown.images:
+        from IPython.display import display
+
+        outputs = self._outputs()
+        if self._held:
+            # no more than there are places, since an output of now would be in another cell
+            missing = len(self._held) - len(outputs)
+            self._filled = [*outputs, *[({"text/plain": "no picture"}, {})] * missing]
+            self.again()
             return
-        if self._captioned:
-            words = html.escape(_facts(self._shown))
-            self._put({"text/html": f'<small class="{TEXT_ONLY}">{words}</small>'}, {})
-        elif self._beside and len(self._shown.images) > 1:
-            self._put({"text/html": SIDE_BY_SIDE, "text/plain": ""}, {})
-        for number, picture in enumerate(self._shown.images, start=1):
-            self._put(*image_bundle(self._shown, picture, number))
+        for bundle, metadata in outputs:
+            display(bundle, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]  # IPython's display bears no types
 
     def again(self) -> None:
         """Fill the held places once more, from another cell.
@@ -171,31 +176,30 @@ class Frames:
         nbclient and papermill listen only to the cell that runs, so what came between two cells
         has not reached the notebook that they write.
         """
-        for handle, bundle, metadata in self._filled:
-            handle.update(bundle, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]  # IPython's display bears no types
+        for handle, (bundle, metadata) in zip(self._held, self._filled, strict=False):
+            handle.update(bundle, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]  # as above
+
+    def _outputs(self) -> list[Output]:
+        """The pictures, and what stands above them."""
+        pictures = self._shown.images
+        above: list[Output] = []
+        if self._captioned and pictures:
+            words = html.escape(_facts(self._shown))
+            above.append(({"text/html": f'<small class="{TEXT_ONLY}">{words}</small>'}, {}))
+        elif self._beside and len(pictures) > 1:
+            above.append(({"text/html": SIDE_BY_SIDE, "text/plain": ""}, {}))
+        numbered = enumerate(pictures, start=1)
+        return above + [image_bundle(self._shown, picture, number) for number, picture in numbered]
 
     def _place(self) -> DisplayHandle:
         """An empty output that is updated later."""
         from IPython.display import display
 
-        handle: DisplayHandle = display({"text/plain": ""}, raw=True, display_id=True)  # type: ignore[no-untyped-call]  # IPython's display bears no types
+        handle: DisplayHandle = display({"text/plain": ""}, raw=True, display_id=True)  # type: ignore[no-untyped-call]  # as above
         return handle
 
-    def _put(self, bundle: dict[str, str], metadata: dict[str, Any]) -> None:
-        """In the next place that is held, else at the end."""
-        from IPython.display import display
 
-        if self._held:
-            handle = self._held.pop(0)
-            handle.update(bundle, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]  # as above
-            self._filled.append((handle, bundle, metadata))
-        else:
-            display(bundle, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]  # as above
-
-
-def image_bundle(
-    shown: Shown, picture: Picture, number: int
-) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+def image_bundle(shown: Shown, picture: Picture, number: int) -> Output:
     """Make the mimebundle of one picture, with its size and alt text as metadata.
 
     Args:
@@ -204,7 +208,7 @@ def image_bundle(
         number: Which one, from 1.
 
     Returns:
-        The bundle and its metadata, as `IPython.display.display` takes them.
+        The bundle, with the path as its text, and its metadata.
     """
     seen = preview(picture, shown.preview_px)
     bundle = {

@@ -12,7 +12,14 @@ from .handle import Generation
 from .progress import Block, NoBlock, TextBlock
 from .session import CURRENT
 from .settings import Settings
-from .widgets import WidgetBlock, clicks_arrive, in_kernel
+from .widgets import (
+    PlainBlock,
+    WidgetBlock,
+    clicks_arrive,
+    in_kernel,
+    is_watched,
+    output_finds_its_cell,
+)
 from .worker import Job, run_nested
 
 if TYPE_CHECKING:
@@ -39,13 +46,15 @@ def run(
     """
     shell.user_ns["_mountsea"] = generations[-1]
     block = _block(shell, generations, options)
-    batch = Batch(generations, settings, options, block, shows=in_kernel(shell))
+    shows = in_kernel(shell)
+    hold = shows and options.background and not output_finds_its_cell(shell)
+    batch = Batch(generations, settings, options, block, shows=shows, hold=hold)
     for line, generation in zip(block.lines, generations, strict=True):
         line.task_id = generation.task_id or ""
     jobs = [CURRENT.worker.prepare(batch.one(number)) for number in range(len(generations))]
     for generation, job in zip(generations, jobs, strict=True):
         generation.attach(job)
-    if in_kernel(shell) and (options.background or clicks_arrive(shell)):
+    if shows and (options.background or clicks_arrive(shell)):
         block.offer_cancel(lambda: _cancel_all(jobs))
     if options.background:
         for job in jobs:
@@ -80,7 +89,7 @@ def _cancel_all(jobs: Sequence[Job[None]]) -> None:
 def _block(
     shell: InteractiveShell, generations: Sequence[Generation], options: RunOptions
 ) -> Block:
-    """A terminal prints a widget's repr, so it gets text."""
+    """A terminal prints a widget's repr, so it gets text; so does a run that nobody looks on."""
     labels = [
         (generation.request.model if generation.request is not None else "resumed")
         + (" (demo Hub)" if generation.is_demo else "")
@@ -88,7 +97,11 @@ def _block(
     ]
     if options.quiet:
         return NoBlock(labels)
-    return WidgetBlock(labels) if in_kernel(shell) else TextBlock(labels)
+    if not in_kernel(shell):
+        return TextBlock(labels)
+    if not is_watched(shell):
+        return PlainBlock(labels, background=options.background)
+    return WidgetBlock(labels)
 
 
 def _loop_runs() -> bool:

@@ -1,10 +1,11 @@
-"""The live lines in a notebook: widgets while tasks run, and afterwards nothing but plain HTML."""
+"""The live lines in a notebook: widgets where someone may look on, and in the end plain HTML."""
 
 from __future__ import annotations
 
 import html
 import time
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from .progress import TEXT_ONLY, Line
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 UPDATES_S = 3.0
 """How many changes a second are sent at most, for all lines: each takes 2 to 3 ms of processor."""
 
+PLAIN_UPDATE_S = 1.0
+"""How long a line without widgets stays as it is at least, in seconds: it is sent as a whole."""
+
 SMALLEST_STEP = 0.006
 """By how much a bar moves at least: less is not seen."""
 
@@ -23,6 +27,12 @@ CANCEL_TIP = (
     "Stops waiting. The Hub documents no cancel: the task goes on there, is charged if it "
     "completes, and can be fetched with %mountsea resume."
 )
+
+UNHEARD = (
+    "in the background; what comes after the last cell of such a run is not kept here, and "
+    "`%mountsea resume` fetches it"
+)
+"""Stays below a background cell of nbclient's if nothing else is heard of it."""
 
 
 class WidgetBlock:
@@ -96,12 +106,51 @@ class WidgetBlock:
 
     def again(self) -> None:
         """Show the final lines once more, from another cell; see `Frames.again`."""
-        finals = [line.final or ("", "") for line in self.lines]
-        bundle = {
-            "text/html": "<br>".join(final[0] for final in finals),
-            "text/plain": "\n".join(final[1] for final in finals),
-        }
-        self._handle.update(bundle, raw=True)  # type: ignore[no-untyped-call]  # as above
+        self._handle.update(_finals(self.lines), raw=True)  # type: ignore[no-untyped-call]  # as above
+
+
+class PlainBlock:
+    """Lines of HTML, replaced as they change, for notebooks that are run with nobody there.
+
+    nbclient and papermill keep the state of widgets that were closed long ago, and hear nothing
+    of a cell that is over: a widget below it would stay.
+
+    Attributes:
+        lines: One for each generation.
+    """
+
+    def __init__(self, labels: Sequence[str], *, background: bool) -> None:
+        """Show the lines in the cell that runs.
+
+        Args:
+            labels: What the generations are called.
+            background: Whether the cell is over before they are: then say what that means.
+        """
+        from IPython.display import display
+
+        self.lines = [Line(label) for label in labels]
+        self._next_tick = 0.0
+        said = [f"{label} · {UNHEARD}" if background else label for label in labels]
+        self._handle: DisplayHandle = display(_plain(said), raw=True, display_id=True)  # type: ignore[no-untyped-call]  # as above
+
+    def offer_cancel(self, cancel: Callable[[], None]) -> None:
+        """Nobody is there to click."""
+
+    def tick(self) -> None:
+        """Say what is known by now: if somebody does look on, the line lives."""
+        now = time.monotonic()
+        if now >= self._next_tick:
+            self._next_tick = now + PLAIN_UPDATE_S
+            bundle = _plain([line.words() for line in self.lines])
+            self._handle.update(bundle, raw=True)  # type: ignore[no-untyped-call]  # as above
+
+    def close(self) -> None:
+        """Leave nothing but the final lines."""
+        self.again()
+
+    def again(self) -> None:
+        """Show the final lines once more, from another cell; see `Frames.again`."""
+        self._handle.update(_finals(self.lines), raw=True)  # type: ignore[no-untyped-call]  # as above
 
 
 def in_kernel(shell: InteractiveShell) -> bool:
@@ -113,6 +162,33 @@ def in_kernel(shell: InteractiveShell) -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
+def is_watched(shell: InteractiveShell) -> bool:
+    """Return whether someone may look on: nbclient, papermill and their kind allow no input.
+
+    Measured with nbclient 0.11, papermill 2.7, `jupyter execute` and `jupyter nbconvert` on the one
+    side, JupyterLab 4.6 and Notebook 7.6 on the other.
+
+    Args:
+        shell: The user's shell, in a kernel.
+    """
+    kernel = getattr(shell, "kernel", None)
+    request: dict[str, Any] = getattr(kernel, "get_parent", dict)()
+    return bool(request.get("content", {}).get("allow_stdin", True))
+
+
+def output_finds_its_cell(shell: InteractiveShell) -> bool:
+    """Return whether what is shown after a cell is over still gets below it.
+
+    ipykernel keeps the cell in a context variable, and Colab's 6.17 in one place for all; and
+    where nobody looks on, nothing is heard of a cell that is over.
+
+    Args:
+        shell: The user's shell, in a kernel.
+    """
+    parent = getattr(shell.display_pub, "_parent_header", None)
+    return isinstance(parent, ContextVar) and is_watched(shell)
+
+
 def clicks_arrive(shell: InteractiveShell) -> bool:
     """Return whether a click comes through while a cell blocks the kernel: by a subshell alone.
 
@@ -120,6 +196,24 @@ def clicks_arrive(shell: InteractiveShell) -> bool:
         shell: The user's shell.
     """
     return bool(getattr(getattr(shell, "kernel", None), "_supports_kernel_subshells", False))
+
+
+def _finals(lines: Sequence[Line]) -> dict[str, str]:
+    """The mimebundle of what stays."""
+    finals = [line.final or ("", "") for line in lines]
+    return {
+        "text/html": "<br>".join(final[0] for final in finals),
+        "text/plain": "\n".join(final[1] for final in finals),
+    }
+
+
+def _plain(said: Sequence[str]) -> dict[str, str]:
+    """The Hub's status and task id are text, whatever they hold."""
+    lines = "<br>".join(html.escape(line) for line in said)
+    return {
+        "text/html": f'<small class="{TEXT_ONLY}">{lines}</small>',
+        "text/plain": "\n".join(said),
+    }
 
 
 class _Row:

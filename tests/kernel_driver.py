@@ -27,8 +27,12 @@ class CellRun:
         outputs: What the saved notebook would hold: updates of a display replace it.
         text: What was printed.
         messages: Every message, as it came.
+        message_id: The message that asked for it.
+        ended: Whether the cell is over.
     """
 
+    message_id: str = ""
+    ended: bool = False
     status: str = "unknown"
     error: str = ""
     said: str = ""
@@ -36,6 +40,32 @@ class CellRun:
     outputs: list[Message] = field(default_factory=list)
     text: str = ""
     messages: list[Message] = field(default_factory=list)
+    displays: dict[str, Message] = field(default_factory=dict, repr=False)
+
+    def take(self, message: Message) -> None:
+        """Learn from a message, as a front end does, also when the cell is over."""
+        content, kind = message["content"], message["msg_type"]
+        self.messages.append(message)
+        if kind == "update_display_data":
+            shown = self.displays.get(content["transient"]["display_id"])
+            if shown is not None:
+                shown.update(data=content["data"], metadata=content["metadata"])
+        if message["parent_header"].get("msg_id") != self.message_id:
+            return
+        if kind == "stream":
+            self.text += content["text"]
+        elif kind in ("display_data", "execute_result"):
+            output = {"data": content["data"], "metadata": content["metadata"]}
+            self.outputs.append(output)
+            display_id = content.get("transient", {}).get("display_id")
+            if display_id:
+                self.displays[display_id] = output
+        elif kind == "error":
+            self.error, self.said = content["ename"], content["evalue"]
+            self.traceback = content["traceback"]
+        elif kind == "status" and content["execution_state"] == "idle" and not self.ended:
+            self.ended = True
+            self.status = "error" if self.error else "ok"
 
     def images(self) -> list[tuple[str, str, Message]]:
         """Return media type, base64 text and metadata of each picture."""
@@ -68,6 +98,7 @@ class Kernel:
         *,
         on_message: Callable[[Message], None] | None = None,
         timeout_s: float = 60,
+        watched: bool = True,
     ) -> CellRun:
         """Run a cell to its end.
 
@@ -75,13 +106,15 @@ class Kernel:
             code: The cell.
             on_message: Called with each message as it comes, for example to interrupt.
             timeout_s: How long the cell may take, in seconds.
+            watched: Whether to ask as a front end does, and not as nbclient.
         """
-        return self.collect(self.begin(code), on_message=on_message, timeout_s=timeout_s)
+        asked = self.begin(code, watched=watched)
+        return self.collect(asked, on_message=on_message, timeout_s=timeout_s)
 
-    def begin(self, code: str) -> str:
+    def begin(self, code: str, *, watched: bool = True) -> str:
         """Send a cell that none is queued behind, and return its message's id, for `collect`."""
         # after an error ipykernel 6 drops for a moment what comes next, as if it had been queued
-        return str(self.client.execute(code, stop_on_error=False))
+        return str(self.client.execute(code, stop_on_error=False, allow_stdin=watched))
 
     def run_all(self, codes: list[str], *, timeout_s: float = 120) -> list[CellRun]:
         """Queue several cells at once, as Run All does, then collect each."""
@@ -96,38 +129,39 @@ class Kernel:
         timeout_s: float = 60,
     ) -> CellRun:
         """Collect a queued cell's messages until it is idle again."""
-        run = CellRun()
-        displays: dict[str, Message] = {}
+        run = CellRun(message_id)
+        return self.follow(
+            run, lambda: run.ended, "it has ended", on_message=on_message, timeout_s=timeout_s
+        )
+
+    def follow(
+        self,
+        run: CellRun,
+        until: Callable[[], bool],
+        what: str,
+        *,
+        on_message: Callable[[Message], None] | None = None,
+        timeout_s: float = 20,
+    ) -> CellRun:
+        """Go on collecting a cell's messages, as a front end does when it is over.
+
+        Args:
+            run: The cell.
+            until: Asked after each message.
+            what: What is waited for, in words.
+            on_message: Called with each message as it comes.
+            timeout_s: How long that may take, in seconds.
+        """
         deadline = time.monotonic() + timeout_s
-        while True:
+        while not until():
             try:
                 message = self.client.get_iopub_msg(timeout=max(0.1, deadline - time.monotonic()))
             except queue.Empty:
-                raise AssertionError(f"the cell did not end within {timeout_s} s") from None
-            content, kind = message["content"], message["msg_type"]
-            run.messages.append(message)
-            if kind == "update_display_data":
-                shown = displays.get(content["transient"]["display_id"])
-                if shown is not None:
-                    shown.update(data=content["data"], metadata=content["metadata"])
-            if message["parent_header"].get("msg_id") != message_id:
-                continue
-            if kind == "stream":
-                run.text += content["text"]
-            elif kind in ("display_data", "execute_result"):
-                output = {"data": content["data"], "metadata": content["metadata"]}
-                run.outputs.append(output)
-                display_id = content.get("transient", {}).get("display_id")
-                if display_id:
-                    displays[display_id] = output
-            elif kind == "error":
-                run.error, run.said = content["ename"], content["evalue"]
-                run.traceback = content["traceback"]
+                raise AssertionError(f"not within {timeout_s} s: {what}") from None
+            run.take(message)
             if on_message is not None:
                 on_message(message)
-            if kind == "status" and content["execution_state"] == "idle":
-                run.status = "error" if run.error else "ok"
-                return run
+        return run
 
     def interrupt(self) -> None:
         """Send the signal that the Stop button sends."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import nbformat
 import pytest
@@ -20,6 +21,7 @@ SOURCES = [
     "%%mountsea --background -o fox\na red fox",
     "%%mountsea -n 2 -o boats\nsail boats",
     "fox.wait()",
+    "%%mountsea --background\na lighthouse",
 ]
 RUNNERS = {
     "jupyter execute": ["-m", "jupyter", "execute", "--output", "out.ipynb", "in.ipynb"],
@@ -93,21 +95,40 @@ def test_what_a_lesson_writes_is_not_committed() -> None:
 @pytest.mark.kernel
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_every_runner_saves_it_cleanly(tmp_path: Path, runner: str) -> None:
-    """Each picture is in the cell that asked for it, background ones too, and no widget is left."""
+    """Each picture is in the cell that asked for it, background ones too, and no widget is left.
+
+    Of a background cell with none behind it nothing more is heard: the line says so, and its task
+    is there to be resumed.
+    """
     write_notebook(tmp_path / "in.ipynb", *SOURCES)
     command = [sys.executable, *RUNNERS[runner]]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-3000:]
-    cells = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells
+    notebook = nbformat.read(tmp_path / "out.ipynb", as_version=4)
+    *cells, last = notebook.cells
+    assert not notebook.metadata.get("widgets")
     assert [alts_of(cell.outputs) for cell in cells[1:]] == [
         ["Demo drawing: a red fox"],
         ["Demo drawing 1 of 2: sail boats", "Demo drawing 2 of 2: sail boats"],
         ["Demo drawing: a red fox"],
     ]
-    assert "widget-view" not in json.dumps(cells)
+    assert "widget-view" not in json.dumps(notebook.cells)
+    assert ["after the last cell" in out.data["text/html"] for out in last.outputs[:1]] == [True]
+    assert alts_of(_executed(tmp_path, SOURCES[0], "%mountsea resume")) == [
+        "Demo drawing: a lighthouse"
+    ]
     for cell, count in ((cells[1], 1), (cells[2], 2)):
         line, *pictures = [output.data for output in cell.outputs]
         assert "demo Hub" in line["text/plain"] and len(pictures) == count
+
+
+def _executed(folder: Path, *sources: str) -> list[Any]:
+    """Run a notebook, and return the outputs of its last cell."""
+    write_notebook(folder / "then.ipynb", *sources)
+    command = ["-m", "jupyter", "execute", "--inplace", "then.ipynb"]
+    subprocess.run([sys.executable, *command], cwd=folder, capture_output=True, check=True)
+    outputs: list[Any] = nbformat.read(folder / "then.ipynb", as_version=4).cells[-1].outputs
+    return outputs
 
 
 def _sources(path: Path, kind: str) -> list[str]:

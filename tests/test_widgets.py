@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import StandInHub
+from hub_server import StandInHub, picture
 from kernel_driver import CellRun, Kernel, Message, started_kernel
 
 pytestmark = pytest.mark.kernel
@@ -187,37 +188,81 @@ def test_a_quiet_cell_makes_no_widget(hub: StandInHub, kernel: Kernel) -> None:
 
 
 def test_a_background_cell_fills_its_own_place(hub: StandInHub, kernel: Kernel) -> None:
-    """Pictures and line come as updates of that cell's outputs, while a blocking cell runs."""
+    """Pictures and line come below that cell alone, while a blocking cell runs."""
     hub.ready_after_looks = 1
     run = kernel.run("%%mountsea -b -n 2 -o dog\na dog")
     assert run.status == "ok" and not run.images()
-    places = {m["content"]["transient"]["display_id"] for m in run.messages if _displayed(m)}
     blocking = kernel.begin("import time; time.sleep(3600)")
-    updates: list[Message] = []
-    while {update["transient"]["display_id"] for update in updates} != places:
-        updates += _updates_until(kernel, "")
+    kernel.follow(run, lambda: len(run.images()) == 2 and not run.widgets(), "two pictures")
     kernel.interrupt()
     blocked = kernel.collect(blocking)
     assert blocked.error == "KeyboardInterrupt" and blocked.outputs == []
-    assert sum("image/png" in update["data"] for update in updates) == 2
-    assert any("2 × 64×48" in update["data"].get("text/html", "") for update in updates)
+    assert "2 × 64×48" in run.html() and len(run.outputs) == 3
     assert len(hub.posts) == 1
 
 
 def test_background_pictures_of_several_prompts_have_captions(
     hub: StandInHub, kernel: Kernel
 ) -> None:
-    """Each prompt stands above its own pictures, in places that the cell took at once."""
+    """Each prompt stands above its own pictures, in the prompts' order."""
     hub.ready_after_looks = 1
     run = kernel.run("%%mountsea -b -o dogs\na dog\n---\na cat")
-    places = [m["content"]["transient"]["display_id"] for m in run.messages if _displayed(m)]
-    filled: dict[str, str] = {}
-    while set(filled) != set(places):
-        update = _updates_until(kernel, "")[-1]
-        told = "picture" if "image/png" in update["data"] else update["data"].get("text/html", "")
-        filled[update["transient"]["display_id"]] = told
-    dog, dogs_picture, cat, cats_picture = (filled[place] for place in places[1:])
+    kernel.follow(run, lambda: len(run.images()) == 2 and not run.widgets(), "two pictures")
+    told = [
+        "picture" if "image/png" in output["data"] else output["data"]["text/html"]
+        for output in run.outputs[1:]
+    ]
+    dog, dogs_picture, cat, cats_picture = told
     assert "a dog" in dog and "a cat" in cat and dogs_picture == cats_picture == "picture"
+
+
+@pytest.mark.parametrize("watched", [True, False], ids=["front end", "nbclient"])
+@pytest.mark.parametrize("made", [0, 1, 3])
+def test_a_background_cell_has_no_empty_place(
+    hub: StandInHub, kernel: Kernel, made: int, watched: bool
+) -> None:
+    """Two pictures were asked for: whatever came in their place, each output says something."""
+    hub.ending = "completed" if made else "failed"
+    if made:
+        hub.looks.append(hub.done(hub.data([picture("png", number) for number in range(made)])))
+    run = kernel.run("%%mountsea -b -n 2 -o dog\na dog", watched=watched)
+    held = len(run.outputs) == 3
+    assert held != (watched and int(version("ipykernel").partition(".")[0]) >= 7)
+    then = kernel.run("try:\n    dog.wait()\nexcept Exception: pass", on_message=run.take)
+    assert then.outputs == [] and len(hub.posts) == 1
+    kernel.follow(run, lambda: "task" in run.html() or "64×48" in run.html(), "the final line")
+    assert len(run.images()) == (min(made, 2) if held else made)
+    assert not run.widgets() and all(any(output["data"].values()) for output in run.outputs)
+    texts = [output["data"]["text/plain"] for output in run.outputs[1:]]
+    assert texts.count("no picture") == (max(0, 2 - made) if held else 0)
+
+
+@pytest.mark.parametrize("line", ["", "-b -o dog"])
+def test_a_run_that_nobody_watches_gets_no_widget(
+    hub: StandInHub, kernel: Kernel, line: str
+) -> None:
+    """Nbclient keeps the state of closed widgets, so there are none; the line is plain HTML."""
+    hub.ready_after_looks = 1
+    run = kernel.run(f"%%mountsea {line}\na dog", watched=False)
+    assert _opened(run) == {} and not run.widgets()
+    if line:
+        assert "what comes after the last cell of such a run is not kept here" in run.html()
+        kernel.run("_ = dog.wait()", watched=False, on_message=run.take)
+    assert "64×48" in run.html() and len(run.images()) == 1 and len(run.outputs) == 2
+
+
+def test_a_run_that_nobody_watches_hears_of_the_background_in_each_cell(
+    hub: StandInHub, kernel: Kernel
+) -> None:
+    """What came between two cells is told again within the next, for nbclient hears only that."""
+    run = kernel.run("%%mountsea -b -o dog\na dog", watched=False)
+    kernel.follow(run, lambda: len(run.images()) == 1 and "64×48" in run.html(), "the picture")
+    then = kernel.run("40 + 2", watched=False)
+    told = [m["content"]["data"] for m in then.messages if m["msg_type"] == "update_display_data"]
+    assert any("image/png" in data for data in told)
+    assert any("64×48" in data.get("text/html", "") for data in told)
+    assert len(then.outputs) == 1 and then.outputs[0]["data"]["text/plain"] == "42"
+    assert kernel.run("40 + 2", watched=False).displays == {}
 
 
 def test_a_picture_that_is_gone_leaves_no_widget(hub: StandInHub, kernel: Kernel) -> None:
@@ -248,11 +293,9 @@ def test_an_error_in_the_background_is_told_in_its_cell(hub: StandInHub, kernel:
     """The cells after it are not stopped; whoever asks for the handle is told as well."""
     hub.ending = "failed"
     run = kernel.run("%%mountsea -b -o dog\na dog")
-    places = {m["content"]["transient"]["display_id"] for m in run.messages if _displayed(m)}
-    told = _updates_until(kernel, "TaskFailed")[-1]
-    assert run.status == "ok" and told["transient"]["display_id"] in places
-    assert "The stand-in was told to" in told["data"]["text/html"]
-    assert "Nothing was charged" in told["data"]["text/plain"]
+    kernel.follow(run, lambda: "TaskFailed" in run.html(), "the error")
+    assert run.status == "ok" and "The stand-in was told to" in run.html()
+    assert "Nothing was charged" in run.outputs[0]["data"]["text/plain"]
     assert kernel.run(WAIT).error == "TaskFailed"
 
 
