@@ -23,6 +23,7 @@ from .errors import (
     together,
 )
 from .events import Event, Notice
+from .front_end import FrontEnd
 from .handle import Generation
 from .progress import Block, Line
 from .session import CURRENT
@@ -81,7 +82,7 @@ class Batch:
     """One cell's generations, and what is shown of them.
 
     Example:
-        >>> Batch([], settings, RunOptions(600.0), block, shows=False)  # doctest: +SKIP
+        >>> Batch([], settings, RunOptions(600.0), block, front_end(None))  # doctest: +SKIP
     """
 
     def __init__(
@@ -90,9 +91,7 @@ class Batch:
         settings: Settings,
         options: RunOptions,
         block: Block,
-        *,
-        shows: bool,
-        hold: bool = False,
+        front: FrontEnd,
     ) -> None:
         """Take the places of the pictures, before anything is ordered.
 
@@ -101,18 +100,20 @@ class Batch:
             settings: Which Hub.
             options: How they are run and shown.
             block: The live lines, one for each generation.
-            shows: Whether there is a front end that pictures can be shown in.
-            hold: Whether what is shown later must have its place in the cell from the start.
+            front: Where it is shown.
         """
         self._generations, self._settings = generations, settings
         self._options, self._block = options, block
         self._gate = _Gate()
         self._notices: list[str] = []
         self._shown = 0
-        self._hold = hold
+        self._in_notebook = front.notebook
+        self._holds = front.notebook and options.background and not front.late
+        shows = (front.notebook or front.draws_png) and not options.quiet
+        captioned = front.notebook and len(generations) > 1
         self._frames = [
-            Frames(generation, hold=hold, captioned=len(generations) > 1)
-            for generation in (generations if shows and not options.quiet else ())
+            Frames(generation, hold=self._holds, captioned=captioned, png=front.draws_png)
+            for generation in (generations if shows else ())
         ]
 
     async def one(self, number: int) -> None:
@@ -170,7 +171,7 @@ class Batch:
                 await asyncio.to_thread(self.tick)
         finally:
             await asyncio.to_thread(self.end)
-        if self._hold:
+        if self._holds:
             events.register("post_run_cell", again)
         for outcome in outcomes:
             if not outcome.cancelled():
@@ -178,8 +179,8 @@ class Batch:
 
     def tick(self) -> None:
         """Show what is known by now."""
-        self._block.tick()
         self._show_ended()
+        self._block.tick()
 
     def end(self) -> BaseException | None:
         """Leave the final lines and the pictures; return what went wrong."""
@@ -201,7 +202,7 @@ class Batch:
         if not self._notices:
             return
         said = f"mountsea: {'; '.join(dict.fromkeys(self._notices))}"
-        if self._options.background and self._frames:
+        if self._options.background and self._in_notebook and not self._options.quiet:
             last = self._block.lines[-1]
             ending = line_with(FinalLine(*(last.final or ("", ""))), said)
             last.finish(ending.html, ending.text)
@@ -234,10 +235,13 @@ class Batch:
 
     def _show_ended(self) -> None:
         """In the prompts' order, whichever was ready first."""
-        while self._shown < len(self._frames) and self._block.lines[self._shown].final is not None:
-            frames, self._shown = self._frames[self._shown], self._shown + 1
+        lines = self._block.lines
+        while self._shown < len(lines) and lines[self._shown].final is not None:
+            number, self._shown = self._shown, self._shown + 1
+            self._block.settle(number)
             try:
-                frames.fill()
+                if self._frames:
+                    self._frames[number].fill()
             except OSError as error:
                 self._notices.append(f"A picture can't be shown: {plain(error)}")
 

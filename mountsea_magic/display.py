@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import plain
+from .front_end import front_end
 from .pictures import Picture
 from .previews import preview
 from .progress import TEXT_ONLY
@@ -127,9 +128,14 @@ def show(shown: Shown) -> None:
     Args:
         shown: The generation; its `preview_px` bounds the previews.
     """
+    from IPython.core.getipython import get_ipython
+
+    front = front_end(get_ipython())
     if not shown.images:
         print(repr(shown))
-    Frames(shown, beside=True).fill()
+    Frames(shown, beside=front.notebook, png=front.draws_png).fill()
+    if front.draws_png:
+        print("\n".join(str(picture.path) for picture in shown.images))
 
 
 class Frames:
@@ -141,7 +147,13 @@ class Frames:
     """
 
     def __init__(
-        self, shown: Shown, *, hold: bool = False, captioned: bool = False, beside: bool = False
+        self,
+        shown: Shown,
+        *,
+        hold: bool = False,
+        captioned: bool = False,
+        beside: bool = False,
+        png: bool = False,
     ) -> None:
         """Take the places.
 
@@ -150,8 +162,10 @@ class Frames:
             hold: Take them now, where what comes after the cell is over would not get there.
             captioned: Say above the pictures what was asked for.
             beside: Say nothing, but put several pictures side by side.
+            png: Show them as PNG, the one kind that terminals draw.
         """
         self._shown, self._captioned, self._beside = shown, captioned, beside
+        self._png = png
         count = shown.request.picture_count if hold and shown.request is not None else 0
         self._held = [self._place() for _ in range(count + captioned if count else 0)]
         self._filled: list[Output] = []
@@ -189,7 +203,8 @@ class Frames:
         elif self._beside and len(pictures) > 1:
             above.append(({"text/html": SIDE_BY_SIDE, "text/plain": ""}, {}))
         numbered = enumerate(pictures, start=1)
-        return above + [image_bundle(self._shown, picture, number) for number, picture in numbered]
+        shown, png = self._shown, self._png
+        return above + [image_bundle(shown, picture, n, png=png) for n, picture in numbered]
 
     def _place(self) -> DisplayHandle:
         """An empty output that is updated later."""
@@ -199,18 +214,19 @@ class Frames:
         return handle
 
 
-def image_bundle(shown: Shown, picture: Picture, number: int) -> Output:
+def image_bundle(shown: Shown, picture: Picture, number: int, *, png: bool = False) -> Output:
     """Make the mimebundle of one picture, with its size and alt text as metadata.
 
     Args:
         shown: The generation.
         picture: One of its pictures.
         number: Which one, from 1.
+        png: Whether it must be a PNG, whatever the size in bytes.
 
     Returns:
         The bundle, with the path as its text, and its metadata.
     """
-    seen = preview(picture, shown.preview_px)
+    seen = preview(picture, shown.preview_px, png=png)
     bundle = {
         seen.mimetype: base64.b64encode(seen.data).decode("ascii"),
         "text/plain": str(picture.path),

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from .catalog import Model
 from .errors import plain
+from .front_end import front_end
 from .options import SWITCHES, spell_option
 from .progress import TEXT_ONLY
 from .session import CURRENT
-from .widgets import in_kernel
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -50,7 +50,7 @@ def show_models(shell: InteractiveShell, model_id: str | None, *, refresh: bool)
     else:
         rows, text, after = _model_rows(), models_text(), ""
         note, heads = _origin(), ("model", "name", "vendor", "mode", "good at", "parameters")
-    if not in_kernel(shell):
+    if not front_end(shell).notebook:
         print(text)
         return
     from IPython.display import display

@@ -33,7 +33,7 @@ class Preview:
     height: int
 
 
-def preview(picture: Picture, longest_px: int) -> Preview:
+def preview(picture: Picture, longest_px: int, *, png: bool = False) -> Preview:
     """Make what is shown of a picture: small enough for a notebook that is kept in git.
 
     Quality gives way first, then size, until the preview is under `PREVIEW_BYTES`.
@@ -41,30 +41,33 @@ def preview(picture: Picture, longest_px: int) -> Preview:
     Args:
         picture: The original.
         longest_px: The preview's longest side is at most this, in pixels; 0 means the original.
+        png: Make a PNG of any number of bytes, for a terminal, which keeps nothing.
     """
     original = picture.bytes
-    fits = max(picture.width, picture.height) <= longest_px and len(original) <= PREVIEW_BYTES
-    if longest_px == 0 or (fits and picture.format != "webp"):
+    small = longest_px == 0 or max(picture.width, picture.height) <= longest_px
+    light = longest_px == 0 or (len(original) <= PREVIEW_BYTES and picture.format != "webp")
+    if small and (picture.format == "png" if png else light):
         return Preview(picture.mimetype, original, picture.width, picture.height)
     from PIL import ImageOps
 
     image = ImageOps.exif_transpose(picture.pil)
-    seen_through = "A" in image.getbands() or "transparency" in image.info
-    image = image.convert("RGBA" if seen_through else "RGB")
-    image.thumbnail((longest_px, longest_px))
+    as_png = png or "A" in image.getbands() or "transparency" in image.info
+    image = image.convert("RGBA" if as_png else "RGB")
+    if longest_px:
+        image.thumbnail((longest_px, longest_px))
     while True:
-        for data in _encodings(image, seen_through):
-            if len(data) <= PREVIEW_BYTES or max(image.size) <= 64:
-                mimetype = "image/png" if seen_through else "image/jpeg"
+        for data in _encodings(image, as_png):
+            if png or len(data) <= PREVIEW_BYTES or max(image.size) <= 64:
+                mimetype = "image/png" if as_png else "image/jpeg"
                 return Preview(mimetype, data, image.width, image.height)
         image.thumbnail((int(image.width * 0.85), int(image.height * 0.85)))
 
 
-def _encodings(image: Image, seen_through: bool) -> Iterator[bytes]:
+def _encodings(image: Image, as_png: bool) -> Iterator[bytes]:
     """Quality gives way step by step, but PNG, needed for transparency, has none to give."""
-    for quality in (0,) if seen_through else (85, 75, 65, 55):
+    for quality in (0,) if as_png else (85, 75, 65, 55):
         buffer = io.BytesIO()
-        if seen_through:
+        if as_png:
             image.save(buffer, "PNG", optimize=True)
         else:
             image.save(buffer, "JPEG", quality=quality, optimize=True)

@@ -130,6 +130,9 @@ class Block(Protocol):
     def offer_cancel(self, cancel: Callable[[], None]) -> None:
         """Show what stops the wait, where a click can arrive."""
 
+    def settle(self, number: int) -> None:
+        """Leave the final line of one generation, before its pictures are shown; in their order."""
+
     def tick(self) -> None:
         """Show what is known by now."""
 
@@ -147,44 +150,63 @@ class TextBlock:
         lines: One for each generation.
     """
 
-    def __init__(self, labels: Sequence[str], stream: TextIO | None = None) -> None:
-        """Write to a stream, standard output if left out."""
+    def __init__(
+        self, labels: Sequence[str], stream: TextIO | None = None, *, background: bool = False
+    ) -> None:
+        """Write to a stream.
+
+        Args:
+            labels: What the generations are called.
+            stream: Standard output if left out.
+            background: Whether someone types meanwhile, whose line is not to be written over.
+        """
         self.lines = [Line(label) for label in labels]
-        self._stream = stream or sys.stdout
-        self._live = self._stream.isatty()
-        self._printed = 0
+        self._given = stream
+        self._live = self._stream.isatty() and not background
+        self._settled = 0
+        if background:
+            self._write("".join(f"{label} · in the background\n" for label in labels))
 
     def offer_cancel(self, cancel: Callable[[], None]) -> None:
         """Ctrl+C does it."""
 
+    def settle(self, number: int) -> None:
+        """Print a final line: a terminal can't go back, so they come in their order."""
+        final = self.lines[number].final or ("", "")
+        self._settled = number + 1
+        self._write(self._cleared() + final[1] + "\n")
+
     def tick(self) -> None:
-        """Print what has ended, in order; rewrite the line of what runs, cut so that it is one."""
-        self._print_ended()
-        if not self._live or self._printed == len(self.lines):
+        """Rewrite the line of what runs, cut so that it is one."""
+        if not self._live or self._settled == len(self.lines):
             return
-        line = self.lines[self._printed]
+        line = self.lines[self._settled]
         blocks = round(line.fraction() * 20)
-        count = f" · {self._printed + 1} of {len(self.lines)}" if len(self.lines) > 1 else ""
+        count = f" · {self._settled + 1} of {len(self.lines)}" if len(self.lines) > 1 else ""
         text = f"[{'#' * blocks}{'.' * (20 - blocks)}] {line.words()}{count}"
-        self._stream.write("\r\x1b[2K" + text[: shutil.get_terminal_size().columns - 1])
-        self._stream.flush()
+        self._write(self._cleared() + text[: shutil.get_terminal_size().columns - 1])
 
     def close(self) -> None:
-        """Print the final lines that are not printed yet."""
-        self._print_ended()
+        """Leave no line that is only half told."""
+        if self._settled < len(self.lines):
+            self._write(self._cleared())
 
     def again(self) -> None:
         """What is printed stays."""
 
-    def _print_ended(self) -> None:
-        """A terminal can't go back: what ended early waits for those before it."""
-        while self._printed < len(self.lines):
-            final = self.lines[self._printed].final
-            if final is None:
-                return
-            self._stream.write(("\r\x1b[2K" if self._live else "") + final[1] + "\n")
-            self._stream.flush()
-            self._printed += 1
+    @property
+    def _stream(self) -> TextIO:
+        """While IPython asks for a cell, it has another standard output, which spares its line."""
+        return self._given or sys.stdout
+
+    def _cleared(self) -> str:
+        """What is live gives way."""
+        return "\r\x1b[2K" if self._live else ""
+
+    def _write(self, text: str) -> None:
+        """At once: the line does not end."""
+        self._stream.write(text)
+        self._stream.flush()
 
 
 class NoBlock:
@@ -199,6 +221,9 @@ class NoBlock:
         self.lines = [Line(label) for label in labels]
 
     def offer_cancel(self, cancel: Callable[[], None]) -> None:
+        """Show nothing."""
+
+    def settle(self, number: int) -> None:
         """Show nothing."""
 
     def tick(self) -> None:

@@ -8,18 +8,12 @@ from typing import TYPE_CHECKING
 
 from .batch import Batch, RunOptions
 from .errors import Interrupted
+from .front_end import FrontEnd, front_end
 from .handle import Generation
 from .progress import Block, NoBlock, TextBlock
 from .session import CURRENT
 from .settings import Settings
-from .widgets import (
-    PlainBlock,
-    WidgetBlock,
-    clicks_arrive,
-    in_kernel,
-    is_watched,
-    output_finds_its_cell,
-)
+from .widgets import PlainBlock, WidgetBlock
 from .worker import Job, run_nested
 
 if TYPE_CHECKING:
@@ -45,16 +39,15 @@ def run(
         Interrupted: If the cell was interrupted, or its Cancel button clicked.
     """
     shell.user_ns["_mountsea"] = generations[-1]
-    block = _block(shell, generations, options)
-    shows = in_kernel(shell)
-    hold = shows and options.background and not output_finds_its_cell(shell)
-    batch = Batch(generations, settings, options, block, shows=shows, hold=hold)
+    front = front_end(shell)
+    block = _block(front, generations, options)
+    batch = Batch(generations, settings, options, block, front)
     for line, generation in zip(block.lines, generations, strict=True):
         line.task_id = generation.task_id or ""
     jobs = [CURRENT.worker.prepare(batch.one(number)) for number in range(len(generations))]
     for generation, job in zip(generations, jobs, strict=True):
         generation.attach(job)
-    if shows and (options.background or clicks_arrive(shell)):
+    if front.notebook and (options.background or front.clicks):
         block.offer_cancel(lambda: _cancel_all(jobs))
     if options.background:
         for job in jobs:
@@ -86,10 +79,8 @@ def _cancel_all(jobs: Sequence[Job[None]]) -> None:
         job.cancel()
 
 
-def _block(
-    shell: InteractiveShell, generations: Sequence[Generation], options: RunOptions
-) -> Block:
-    """A terminal prints a widget's repr, so it gets text; so does a run that nobody looks on."""
+def _block(front: FrontEnd, generations: Sequence[Generation], options: RunOptions) -> Block:
+    """Widgets are for those who look on: a terminal would print their reprs."""
     labels = [
         (generation.request.model if generation.request is not None else "resumed")
         + (" (demo Hub)" if generation.is_demo else "")
@@ -97,9 +88,9 @@ def _block(
     ]
     if options.quiet:
         return NoBlock(labels)
-    if not in_kernel(shell):
-        return TextBlock(labels)
-    if not is_watched(shell):
+    if not front.notebook:
+        return TextBlock(labels, background=options.background)
+    if not front.watched:
         return PlainBlock(labels, background=options.background)
     return WidgetBlock(labels)
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import html
 import time
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from .progress import TEXT_ONLY, Line
 
 if TYPE_CHECKING:
-    from IPython.core.interactiveshell import InteractiveShell
     from IPython.display import DisplayHandle
 
 UPDATES_S = 3.0
@@ -85,6 +83,9 @@ class WidgetBlock:
         last = self._rows[-1].box
         last.children = (*last.children, button)
 
+    def settle(self, number: int) -> None:
+        """All lines are in one output: `close` leaves them there."""
+
     def tick(self) -> None:
         """Move the bars, no more often than the eye and the network like."""
         now = time.monotonic()
@@ -136,6 +137,9 @@ class PlainBlock:
     def offer_cancel(self, cancel: Callable[[], None]) -> None:
         """Nobody is there to click."""
 
+    def settle(self, number: int) -> None:
+        """All lines are in one output: `close` leaves them there."""
+
     def tick(self) -> None:
         """Say what is known by now: if somebody does look on, the line lives."""
         now = time.monotonic()
@@ -151,51 +155,6 @@ class PlainBlock:
     def again(self) -> None:
         """Show the final lines once more, from another cell; see `Frames.again`."""
         self._handle.update(_finals(self.lines), raw=True)  # type: ignore[no-untyped-call]  # as above
-
-
-def in_kernel(shell: InteractiveShell) -> bool:
-    """Return whether a shell serves a front end: only such a one has a kernel.
-
-    Args:
-        shell: The user's shell.
-    """
-    return getattr(shell, "kernel", None) is not None
-
-
-def is_watched(shell: InteractiveShell) -> bool:
-    """Return whether someone may look on: nbclient, papermill and their kind allow no input.
-
-    Measured with nbclient 0.11, papermill 2.7, `jupyter execute` and `jupyter nbconvert` on the one
-    side, JupyterLab 4.6 and Notebook 7.6 on the other.
-
-    Args:
-        shell: The user's shell, in a kernel.
-    """
-    kernel = getattr(shell, "kernel", None)
-    request: dict[str, Any] = getattr(kernel, "get_parent", dict)()
-    return bool(request.get("content", {}).get("allow_stdin", True))
-
-
-def output_finds_its_cell(shell: InteractiveShell) -> bool:
-    """Return whether what is shown after a cell is over still gets below it.
-
-    ipykernel keeps the cell in a context variable, and Colab's 6.17 in one place for all; and
-    where nobody looks on, nothing is heard of a cell that is over.
-
-    Args:
-        shell: The user's shell, in a kernel.
-    """
-    parent = getattr(shell.display_pub, "_parent_header", None)
-    return isinstance(parent, ContextVar) and is_watched(shell)
-
-
-def clicks_arrive(shell: InteractiveShell) -> bool:
-    """Return whether a click comes through while a cell blocks the kernel: by a subshell alone.
-
-    Args:
-        shell: The user's shell.
-    """
-    return bool(getattr(getattr(shell, "kernel", None), "_supports_kernel_subshells", False))
 
 
 def _finals(lines: Sequence[Line]) -> dict[str, str]:

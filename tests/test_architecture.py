@@ -28,7 +28,7 @@ FLOORS = [
     {"events", "entries", "delivery", "previews"},
     {"client", "journal"},
     {"fetching", "ordering"},
-    {"generation", "progress"},
+    {"generation", "progress", "front_end"},
     {"answering", "display"},
     *({room} for room in ("handle", "connections", "refreshing", "session", "composing")),
     {"widgets"},

@@ -175,13 +175,15 @@ def test_the_final_line_takes_the_live_ones_place() -> None:
     block = TextBlock(["nano-banana"], stream)
     block.tick()
     block.lines[0].finish("<b>done</b>", "done · " + "x" * 300)
+    block.settle(0)
+    block.tick()
     block.close()
     assert stream.getvalue().endswith(CLEAR + "done · " + "x" * 300 + "\n")
     assert "<b>" not in stream.getvalue()
 
 
 def test_several_lines_end_in_their_order_in_a_terminal() -> None:
-    """One line lives at a time, the first that has not ended, and says which it is."""
+    """One line lives at a time, the first that is not settled, and says which it is."""
     stream = Terminal()
     block = TextBlock(["a", "b", "c"], stream)
     block.lines[1].finish("", "b is done")
@@ -191,11 +193,14 @@ def test_several_lines_end_in_their_order_in_a_terminal() -> None:
     )
     assert "b is done" not in stream.getvalue()
     block.lines[0].finish("", "a is done")
+    block.settle(0)
+    block.settle(1)
     block.tick()
     _, _, first, second, live = stream.getvalue().split(CLEAR)
     assert (first, second) == ("a is done\n", "b is done\n")
     assert " c · waiting for its turn" in live and live.endswith(" · 3 of 3")
     block.lines[2].finish("", "c is done")
+    block.settle(2)
     block.close()
     block.close()
     assert stream.getvalue().endswith(CLEAR + "c is done\n")
@@ -209,21 +214,47 @@ def test_elsewhere_only_the_final_lines_are_printed() -> None:
     for _ in range(5):
         block.tick()
     assert stream.getvalue() == ""
-    for line in block.lines:
+    for number, line in enumerate(block.lines):
         line.finish("<b>done</b>", f"{line.label} is done")
+        block.settle(number)
     block.tick()
     block.close()
     assert stream.getvalue() == "a is done\nb is done\n"
 
 
-def test_standard_output_is_the_stream_if_none_is_given(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """It is looked up when the block begins, so that redirection is honoured."""
-    block = TextBlock(["nano-banana"])
-    block.lines[0].finish("<b>done</b>", "done")
+def test_a_line_that_is_cut_short_is_cleared() -> None:
+    """Whatever the way out, no half a line is left before the error."""
+    stream = Terminal()
+    block = TextBlock(["nano-banana"], stream)
+    block.tick()
     block.close()
-    assert capsys.readouterr().out == "done\n"
+    assert stream.getvalue().endswith(CLEAR)
+
+
+def test_in_the_background_nothing_is_rewritten() -> None:
+    """Someone types there: a line at the start and one at the end, and no escapes."""
+    stream = Terminal()
+    block = TextBlock(["nano-banana"], stream, background=True)
+    block.lines[0].take(Downloading(1, 2))
+    block.tick()
+    block.lines[0].finish("<b>done</b>", "done")
+    block.settle(0)
+    block.close()
+    assert stream.getvalue() == "nano-banana · in the background\ndone\n"
+
+
+def test_standard_output_is_the_stream_if_none_is_given(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is looked up each time: while IPython asks for a cell, it puts another in its place."""
+    block = TextBlock(["a", "b"])
+    block.lines[0].finish("", "a is done")
+    block.settle(0)
+    assert capsys.readouterr().out == "a is done\n"
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    block.lines[1].finish("", "b is done")
+    block.settle(1)
+    assert capsys.readouterr().out == ""
 
 
 def test_a_quiet_block_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -233,5 +264,6 @@ def test_a_quiet_block_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None
     block.lines[0].take(Submitted("hub-1"))
     block.tick()
     block.lines[0].finish("<b>done</b>", "done")
+    block.settle(0)
     block.close()
     assert capsys.readouterr() == ("", "")

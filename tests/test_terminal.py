@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 import re
 import subprocess
@@ -12,6 +14,7 @@ from pathlib import Path
 import pexpect
 import pytest
 from hub_server import StandInHub, picture
+from PIL import Image
 
 KEY = "sk-mountsea-0123456789abcdef"
 PLAIN = ["-m", "IPython", "--no-banner", "--colors=NoColor", "--simple-prompt", "--no-confirm-exit"]
@@ -43,6 +46,20 @@ def terminal(hub: StandInHub) -> Iterator[pexpect.spawn]:
 def _cell(line: str, prompt: str) -> str:
     """A cell magic as one line, which a simple prompt can take."""
     return f"get_ipython().run_cell_magic('mountsea', {line!r}, {prompt!r})"
+
+
+def _in_terminal(*cells: str) -> str:
+    """Run cells in a terminal of 100 columns, and return all that it was sent."""
+    child = pexpect.spawn(
+        sys.executable, PLAIN, encoding="utf-8", dimensions=(40, 100), timeout=30, env=os.environ
+    )
+    said = ""
+    for number, cell in enumerate([*cells, "exit()"], start=1):
+        child.expect(rf"In \[{number}\]: ")
+        said += child.before or ""
+        child.sendline(cell)
+    child.expect(pexpect.EOF)
+    return said + (child.before or "")
 
 
 def test_one_line_rewrites_itself(terminal: pexpect.spawn, hub: StandInHub) -> None:
@@ -78,6 +95,39 @@ def test_an_error_in_a_terminal_is_short(terminal: pexpect.spawn, hub: StandInHu
     terminal.expect("InvalidRequest: --num-images 9: at most 4")
     terminal.expect(r"In \[3\]: ")
     assert "Traceback" not in (terminal.before or "") and not hub.posts
+
+
+def test_the_background_spares_the_line_that_is_typed(
+    terminal: pexpect.spawn, hub: StandInHub
+) -> None:
+    """A line when it begins and one when it ends; nothing is rewritten meanwhile."""
+    terminal.sendline(_cell("-b -o dog", "a dog"))
+    terminal.expect(r"nano-banana · in the background\r\n")
+    terminal.expect(r"In \[3\]: ")
+    terminal.expect(r"nano-banana · 64×48 .*\.png\r\n")
+    assert "\x1b" not in (terminal.before or "") and "processing" not in (terminal.before or "")
+    terminal.sendline("dog.status")
+    terminal.expect("'completed'")
+    assert len(hub.posts) == 1
+
+
+@pytest.mark.parametrize("speaks", ["1", "0"])
+def test_a_terminal_that_draws_shows_the_pictures(
+    hub: StandInHub, monkeypatch: pytest.MonkeyPatch, speaks: str
+) -> None:
+    """IPython draws PNG by kitty's protocol; each picture stands below its own line, as a PNG."""
+    monkeypatch.setenv("IPYTHON_KITTY_GRAPHICS", speaks)
+    body = _cell("-f jpeg -o dogs", "a dog\n---\na cat")
+    said = _in_terminal("%load_ext mountsea_magic", body, "dogs[1]")
+    lines = [said.index("“a dog” · nano-banana"), said.index("“a cat” · nano-banana")]
+    drawn = re.findall(r"\x1b_Ga=T,f=100,m=0;([^\x1b]+)\x1b\\", said)
+    assert len(drawn) == (3 if speaks == "1" else 0)
+    for data in drawn:
+        with Image.open(io.BytesIO(base64.b64decode(data))) as image:
+            assert image.format == "PNG" and image.size == (64, 48)
+    if drawn:
+        assert lines[0] < said.index("\x1b_G") < lines[1] < said.rindex("\x1b_G")
+    assert said.count(".jpeg\r\n") + said.count(".jpg\r\n") == 3
 
 
 def test_a_script_prints_one_line(hub: StandInHub, tmp_path: Path) -> None:
