@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hub_server import StandInHub
 from lab_server import close_notebooks, end_kernels, has_chromium, lab, page_in_chromium
+from own_session import begin_session, reach
+
+import mountsea_magic
+from mountsea_magic import fetching
+from mountsea_magic.session import Session
 
 if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+    from kernel_driver import Kernel
     from playwright.sync_api import Page
 
 # without bytecode every kernel of the suite would compile the package anew
@@ -32,6 +41,55 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "home"
     monkeypatch.setenv("MOUNTSEA_HOME", str(folder))
     yield folder
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    """Begin a session, as in a new kernel, in which nothing waits long; close its clients."""
+    fresh = begin_session(monkeypatch)
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    monkeypatch.setattr(fetching, "PAUSES_S", (0.0,) * len(fetching.PAUSES_S))
+    yield fresh
+    fresh.worker.run(fresh.connections.aclose())
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
+    """Start a stand-in Hub whose address and key stand in the environment."""
+    with StandInHub() as stand_in:
+        reach(stand_in, monkeypatch)
+        yield stand_in
+
+
+@pytest.fixture
+def demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Choose the demo Hub by the environment."""
+    monkeypatch.setenv("MOUNTSEA_BASE_URL", "demo:")
+
+
+@pytest.fixture
+def shell(here: Session) -> Iterator[InteractiveShell]:
+    """Make an IPython shell without a kernel, as in a terminal, with the extension loaded."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    config = Config({"HistoryManager": {"enabled": False}})
+    made = InteractiveShell(config=config)  # type: ignore[no-untyped-call]  # IPython's is so
+    mountsea_magic.load_ipython_extension(made)
+    yield made
+    mountsea_magic.unload_ipython_extension(made)
+
+
+@pytest.fixture
+def kernel(request: pytest.FixtureRequest) -> Iterator[Kernel]:
+    """Start a kernel with the extension loaded, once the environment leads to the test's Hub."""
+    from kernel_driver import started_kernel
+
+    for name in {"hub", "demo"} & set(request.fixturenames):
+        request.getfixturevalue(name)
+    with started_kernel() as started:
+        assert started.run("%load_ext mountsea_magic").status == "ok"
+        yield started
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,9 @@ from PIL import Image
 
 JSON = "application/json"
 
+KEY = "sk-mountsea-0123456789abcdef"
+"""What tests give as their key; the stand-in takes any, unless it is told which."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:

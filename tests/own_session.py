@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from hub_server import KEY, StandInHub
 
 from mountsea_magic import api, batch, cell, commands, composing, history, models, running, session
 from mountsea_magic.session import Session
@@ -15,6 +16,13 @@ def begin_session(monkeypatch: pytest.MonkeyPatch) -> Session:
     """Forget all that a process knows, but not what is on disk; the loop thread stays."""
     fresh = Session()
     fresh.worker = session.CURRENT.worker
+    fresh.connections.demo_seconds = 0.05
     for room in ROOMS:
         monkeypatch.setattr(room, "CURRENT", fresh)
     return fresh
+
+
+def reach(hub: StandInHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lead to a stand-in by the environment, as a user would."""
+    monkeypatch.setenv("MOUNTSEA_BASE_URL", hub.url)
+    monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)

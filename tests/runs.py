@@ -8,7 +8,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TypeVar
 
-from hub_server import StandInHub, told
+from hub_server import KEY, StandInHub, told
 
 from mountsea_magic.client import HubClient
 from mountsea_magic.entries import Entry
@@ -22,7 +22,6 @@ from mountsea_magic.request import ImageRequest, build_request
 from mountsea_magic.settings import Secret
 
 T = TypeVar("T")
-KEY = "sk-stand-in-123456"
 DOG = build_request("A dog!")
 HUB = "https://hub.example"
 """What the journal calls the Hub here; nothing is asked at this name."""

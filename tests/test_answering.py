@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hub_server import Reply, StandInHub, data_uri, json_reply, picture
-from own_session import begin_session
+from own_session import begin_session, reach
 
-from mountsea_magic import answering, fetching, generate
+from mountsea_magic import answering, generate
 from mountsea_magic.display import final_line
 from mountsea_magic.errors import (
     AuthenticationError,
@@ -22,34 +22,10 @@ from mountsea_magic.handle import Generation
 from mountsea_magic.journal import Journal
 from mountsea_magic.session import Session
 
-KEY = "sk-mountsea-0123456789abcdef"
 SMALL: dict[str, Any] = {"model": "gpt-image-2", "image_size": {"width": 64, "height": 64}}
 GONE = json_reply({"message": "no such task"}, 404)
 
-
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
-    """A fresh session on the process's loop thread."""
-    fresh = another_kernel(monkeypatch)
-    monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)
-    monkeypatch.setattr(fetching, "PAUSES_S", (0.0, 0.0, 0.0))
-    yield fresh
-    fresh.worker.run(fresh.connections.aclose())
-
-
-@pytest.fixture
-def hub(here: Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
-    """A stand-in Hub that `generate` reaches."""
-    with StandInHub() as stand_in:
-        monkeypatch.setenv("MOUNTSEA_BASE_URL", stand_in.url)
-        yield stand_in
-
-
-def another_kernel(monkeypatch: pytest.MonkeyPatch) -> Session:
-    """Forget all that a process knows, but not what is on disk."""
-    fresh = begin_session(monkeypatch)
-    fresh.connections.demo_seconds = 0.05
-    return fresh
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def traffic(hub: StandInHub) -> tuple[int, int, int]:
@@ -72,7 +48,7 @@ def test_an_equal_request_with_a_seed_sends_nothing_at_all(
         assert [got.path for got in again] == [got.path for got in first]
         assert (again.description, again.elapsed_s) == (first.description, first.elapsed_s)
         assert "from the journal, nothing charged" in final_line(again).text
-        another_kernel(monkeypatch)
+        begin_session(monkeypatch)
     assert traffic(hub) == before
     assert not first.from_journal
     assert "from the journal" not in final_line(first).text
@@ -81,9 +57,9 @@ def test_an_equal_request_with_a_seed_sends_nothing_at_all(
 def test_the_hub_need_not_be_there(here: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a plane, what was paid for is still there."""
     with StandInHub() as hub:
-        monkeypatch.setenv("MOUNTSEA_BASE_URL", hub.url)
+        reach(hub, monkeypatch)
         first = generate("a dog", seed=7)
-    another_kernel(monkeypatch)
+    begin_session(monkeypatch)
     assert generate("a dog", seed=7)[0].path == first[0].path
 
 

@@ -8,17 +8,17 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import RESET, Reply, StandInHub, json_reply, picture, told
-from own_session import begin_session
+from hub_server import KEY, RESET, Reply, StandInHub, json_reply, picture, told
+from own_session import reach
 from PIL import Image
 
 import mountsea_magic
-from mountsea_magic import agenerate, fetching, generate
+from mountsea_magic import agenerate, generate
 from mountsea_magic.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -32,31 +32,7 @@ from mountsea_magic.errors import (
 from mountsea_magic.handle import Generation
 from mountsea_magic.session import Session
 
-KEY = "sk-stand-in-123456"
 SMALL: dict[str, Any] = {"model": "gpt-image-2", "image_size": {"width": 96, "height": 64}}
-
-
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
-    """Put a fresh session in place of the process's, on the same loop thread; close its clients."""
-    fresh = begin_session(monkeypatch)
-    fresh.connections.demo_seconds = 0.05
-    monkeypatch.setattr(fetching, "PAUSES_S", (0.0, 0.0, 0.0))
-    yield fresh
-    fresh.worker.run(fresh.connections.aclose())
-
-
-@pytest.fixture
-def demo(here: Session, monkeypatch: pytest.MonkeyPatch) -> Session:
-    """Choose the demo Hub by the environment, as a user would."""
-    monkeypatch.setenv("MOUNTSEA_BASE_URL", "demo:")
-    return here
-
-
-def reach(hub: StandInHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lead to a stand-in by the environment."""
-    monkeypatch.setenv("MOUNTSEA_BASE_URL", hub.url)
-    monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)
 
 
 def taken(home: Path) -> list[Any]:
@@ -64,7 +40,9 @@ def taken(home: Path) -> list[Any]:
     return [json.loads(path.read_text()) for path in (home / "demo").glob("hub-*.json")]
 
 
-def test_generate_gives_pictures_of_the_size_that_was_asked_for(demo: Session, home: Path) -> None:
+def test_generate_gives_pictures_of_the_size_that_was_asked_for(
+    demo: None, here: Session, home: Path
+) -> None:
     """From a prompt to files under MOUNTSEA_HOME, in one call, with no key and no socket."""
     dogs = generate("a dog on a beach", num_images=2, output_format="jpeg", **SMALL)
     assert (dogs.status, len(dogs), dogs.is_demo, dogs.error) == ("completed", 2, True, None)
@@ -78,10 +56,10 @@ def test_generate_gives_pictures_of_the_size_that_was_asked_for(demo: Session, h
         assert "a-dog-on-a-beach" in got.path.name
     assert dogs[0].bytes != dogs[1].bytes
     assert [task["task_id"] for task in taken(home)] == [dogs.task_id]
-    assert demo.open == []
+    assert here.open == []
 
 
-def test_the_default_model_draws_its_native_size(demo: Session) -> None:
+def test_the_default_model_draws_its_native_size(demo: None, here: Session) -> None:
     """Without any parameter: nano-banana, one square PNG, as the package's front door gives it."""
     dog = mountsea_magic.generate("a dog")
     assert dog.request is not None
@@ -89,7 +67,9 @@ def test_the_default_model_draws_its_native_size(demo: Session) -> None:
     assert [(got.width, got.height, got.format) for got in dog] == [(1024, 1024, "png")]
 
 
-def test_a_generation_saves_copies_that_overwrite_nothing(demo: Session, tmp_path: Path) -> None:
+def test_a_generation_saves_copies_that_overwrite_nothing(
+    demo: None, here: Session, tmp_path: Path
+) -> None:
     """Twice into one folder: twice the files, byte for byte the originals."""
     dog = generate("a dog", **SMALL)
     first, second = dog.save(tmp_path / "out"), dog.save(tmp_path / "out")
@@ -98,7 +78,7 @@ def test_a_generation_saves_copies_that_overwrite_nothing(demo: Session, tmp_pat
     assert len(list((tmp_path / "out").iterdir())) == 2
 
 
-def test_sync_mode_leaves_no_address(demo: Session) -> None:
+def test_sync_mode_leaves_no_address(demo: None, here: Session) -> None:
     """The picture comes within the answer: no URL to expire."""
     dog = generate(
         "a dog", aspect_ratio="1:1", resolution="0.5K", model="nano-banana-2", sync_mode=True
@@ -106,7 +86,7 @@ def test_sync_mode_leaves_no_address(demo: Session) -> None:
     assert [(got.url, got.width) for got in dog] == [(None, 512)]
 
 
-def test_several_at_once_by_gather(demo: Session, home: Path) -> None:
+def test_several_at_once_by_gather(demo: None, here: Session, home: Path) -> None:
     """Awaited together, each gets its own task and its own pictures, in the order of the calls."""
 
     async def work() -> list[Generation]:
@@ -117,10 +97,10 @@ def test_several_at_once_by_gather(demo: Session, home: Path) -> None:
     assert all(f"-dog-{n}-" in dog[0].path.name for n, dog in enumerate(dogs))
     assert len({dog.task_id for dog in dogs}) == len(taken(home)) == 4
     assert len({dog[0].bytes for dog in dogs}) == 4
-    assert demo.open == []
+    assert here.open == []
 
 
-def test_one_failure_of_several_spares_the_others(demo: Session) -> None:
+def test_one_failure_of_several_spares_the_others(demo: None, here: Session) -> None:
     """`gather` with return_exceptions gives two pictures and one error with its task."""
 
     async def work() -> list[Generation | BaseException]:
@@ -136,14 +116,14 @@ def test_one_failure_of_several_spares_the_others(demo: Session) -> None:
     assert failed.task_id is not None
 
 
-def test_agenerate_runs_from_any_loop(demo: Session) -> None:
+def test_agenerate_runs_from_any_loop(demo: None, here: Session) -> None:
     """One `asyncio.run` after another reuses the loop thread and its connections."""
     ids = {asyncio.run(agenerate("a dog", **SMALL)).task_id for _ in range(2)}
     assert len(ids) == 2
-    assert len(demo.connections._clients) == 1
+    assert len(here.connections._clients) == 1
 
 
-def test_the_callers_loop_goes_on_meanwhile(demo: Session) -> None:
+def test_the_callers_loop_goes_on_meanwhile(demo: None, here: Session) -> None:
     """`agenerate` blocks nothing: other tasks of the caller's loop run while it waits."""
 
     async def work() -> int:
@@ -158,7 +138,7 @@ def test_the_callers_loop_goes_on_meanwhile(demo: Session) -> None:
     assert asyncio.run(work()) > 10
 
 
-def test_generate_works_within_a_running_loop(demo: Session) -> None:
+def test_generate_works_within_a_running_loop(demo: None, here: Session) -> None:
     """As in a notebook cell, whose thread has a loop that runs already."""
 
     async def work() -> Generation:
@@ -167,7 +147,7 @@ def test_generate_works_within_a_running_loop(demo: Session) -> None:
     assert len(asyncio.run(work())) == 1
 
 
-def test_generate_works_from_several_threads(demo: Session) -> None:
+def test_generate_works_from_several_threads(demo: None, here: Session) -> None:
     """A thread pool of the user's own is served too."""
     dogs: list[Generation] = []
     threads = [
@@ -277,7 +257,9 @@ def test_every_error_is_ours_and_discreet(
     assert (caught.value.task_id is not None) is (stays_open or kind is TaskFailed)
 
 
-def test_originals_are_whole_pictures_and_nothing_else(demo: Session, home: Path) -> None:
+def test_originals_are_whole_pictures_and_nothing_else(
+    demo: None, here: Session, home: Path
+) -> None:
     """After all is done the folder holds no part, and every file decodes."""
 
     async def work() -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import httpx
 import pytest
-from hub_server import BAD_GATEWAY, RESET, Reply, Script, StandInHub, json_reply, picture, told
+from hub_server import BAD_GATEWAY, KEY, RESET, Reply, Script, StandInHub, json_reply, picture, told
 
 import mountsea_magic.client
 from mountsea_magic import delivery
@@ -31,7 +31,6 @@ from mountsea_magic.request import build_request
 from mountsea_magic.settings import Secret
 
 T = TypeVar("T")
-KEY = "sk-stand-in-123456"
 DOG = build_request("a dog")
 
 

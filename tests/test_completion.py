@@ -10,31 +10,26 @@ import pytest
 from hub_server import StandInHub, picture
 from IPython.core.interactiveshell import InteractiveShell
 from kernel_driver import Kernel, started_kernel
-from traitlets.config import Config
 
 from mountsea_magic import session
 from mountsea_magic.catalog import bundled_catalog
 from mountsea_magic.completion import completions
 from mountsea_magic.entries import Entry
-from mountsea_magic.session import Session
 
-KEY = "sk-stand-in-123456"
 IDS = list(bundled_catalog().models)
 RATIOS = bundled_catalog().model("nano-banana").values("aspect_ratio")
 
 
 @pytest.fixture
-def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> InteractiveShell:
+def shell(
+    shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> InteractiveShell:
     """IPython in an empty folder, with pictures and other things among its variables."""
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    monkeypatch.setattr(session, "CURRENT", Session())
-    config = Config({"HistoryManager": {"enabled": False}})
-    made = InteractiveShell(config=config)  # type: ignore[no-untyped-call]  # IPython's is so
-    made.user_ns |= {"raw_dog": picture(), "number": 7, "_hidden": picture()}
-    return made
+    shell.user_ns |= {"raw_dog": picture(), "number": 7, "_hidden": picture()}
+    return shell
 
 
 def offered(shell: InteractiveShell, before: str, default: str = "nano-banana") -> list[str]:
@@ -183,15 +178,6 @@ def test_settings_that_make_no_sense_do_not_break_tab(
 
 
 # --- through kernels -------------------------------------------------------------------------
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
-    """A stand-in Hub whose address and key the kernel finds in its environment."""
-    with StandInHub() as stand_in:
-        monkeypatch.setenv("MOUNTSEA_BASE_URL", stand_in.url)
-        monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)
-        yield stand_in
 
 
 @pytest.fixture

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import RESET, Script, StandInHub, data_uri, picture
-from own_session import begin_session
+from hub_server import KEY, RESET, Script, StandInHub, data_uri, picture
 
 from mountsea_magic import composing, refreshing, session
 from mountsea_magic.composing import compose
@@ -29,18 +27,10 @@ def said(**properties: Any) -> dict[str, Any]:
     return {"input_schema": schema}
 
 
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
-    """Put a fresh session in place of the process's; close its clients."""
-    fresh = begin_session(monkeypatch)
-    yield fresh
-    fresh.worker.run(fresh.connections.aclose())
-
-
 def settings_of(home: Path, hub: StandInHub | None = None, *, key: bool = True) -> Settings:
     """Lead to a stand-in, or to where nobody is."""
     url = hub.url if hub is not None else "http://127.0.0.1:9"
-    return Settings(url, Secret("sk-stand-in-123456") if key else None, "a test", None, home)
+    return Settings(url, Secret(KEY) if key else None, "a test", None, home)
 
 
 def order(line: str, settings: Settings, variables: dict[str, Any] | None = None) -> ImageRequest:

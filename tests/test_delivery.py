@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hub_server import RESET, Reply, StandInHub, data_uri, picture, told
+from hub_server import KEY, RESET, Reply, StandInHub, data_uri, picture, told
 
 from mountsea_magic import delivery
 from mountsea_magic.client import HubClient
@@ -22,7 +22,6 @@ from mountsea_magic.pictures import BadPicture, TooLarge
 from mountsea_magic.protocol import PictureSource
 from mountsea_magic.settings import Secret
 
-KEY = "sk-stand-in-123456"
 PUBLIC = "https://8.8.8.8"
 """A Hub of the internet, so that nothing near it is a place for pictures; it is never asked."""
 

@@ -4,33 +4,15 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hub_server import StandInHub, data_uri, picture
-from kernel_driver import Kernel, started_kernel
+from kernel_driver import Kernel
 from PIL import Image
 
 pytestmark = pytest.mark.kernel
-
-KEY = "sk-mountsea-0123456789abcdef"
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
-    """A stand-in Hub whose address and key the kernel finds in its environment."""
-    with StandInHub() as stand_in:
-        monkeypatch.setenv("MOUNTSEA_BASE_URL", stand_in.url)
-        monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)
-        yield stand_in
-
-
-@pytest.fixture
-def demo(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lead to the demo Hub."""
-    monkeypatch.setenv("MOUNTSEA_BASE_URL", "demo:")
 
 
 @pytest.fixture
@@ -43,13 +25,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def kernel(request: pytest.FixtureRequest, folder: Path) -> Iterator[Kernel]:
-    """A kernel with the extension loaded, started after the Hub's address was set."""
-    request.getfixturevalue("hub" if "hub" in request.fixturenames else "demo")
-    with started_kernel() as started:
-        assert started.run("%load_ext mountsea_magic").status == "ok"
-        assert started.run("%config MountseaMagics.demo_seconds = 0.1").status == "ok"
-        yield started
+def kernel(folder: Path, kernel: Kernel) -> Kernel:
+    """Start it in the folder, and let the demo Hub be quick."""
+    assert kernel.run("%config MountseaMagics.demo_seconds = 0.1").status == "ok"
+    return kernel
 
 
 def sent(hub: StandInHub) -> Any:

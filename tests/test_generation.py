@@ -10,11 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import BAD_GATEWAY, RESET, Reply, Script, StandInHub, data_uri, json_reply, picture
+from hub_server import (
+    BAD_GATEWAY,
+    KEY,
+    RESET,
+    Reply,
+    Script,
+    StandInHub,
+    data_uri,
+    json_reply,
+    picture,
+)
 from runs import (
     DOG,
     HUB,
-    KEY,
     Often,
     assert_discreet,
     assert_helpful,

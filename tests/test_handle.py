@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -12,10 +11,7 @@ from contextlib import suppress
 import pytest
 from hub_server import StandInHub, json_reply, picture
 from IPython.core.interactiveshell import InteractiveShell
-from own_session import begin_session
-from traitlets.config import Config
 
-import mountsea_magic
 from mountsea_magic.errors import Interrupted, MountseaError, TaskFailed
 from mountsea_magic.handle import Generation
 from mountsea_magic.request import build_request
@@ -26,33 +22,12 @@ Start = Callable[..., Generation]
 
 
 @pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
-    """A fresh session on the process's loop thread, without the machine's own keyring."""
-    fresh = begin_session(monkeypatch)
-    monkeypatch.setitem(sys.modules, "keyring", None)
-    yield fresh
-    fresh.worker.run(fresh.connections.aclose())
-
-
-@pytest.fixture
-def hub(here: Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
-    """A stand-in Hub to which the settings lead."""
-    monkeypatch.setenv("MOUNTSEA_API_KEY", "sk-stand-in-123456")
-    with StandInHub() as stand_in:
-        monkeypatch.setenv("MOUNTSEA_BASE_URL", stand_in.url)
-        yield stand_in
-
-
-@pytest.fixture
-def start(hub: StandInHub) -> Iterator[Start]:
+def start(hub: StandInHub, shell: InteractiveShell) -> Iterator[Start]:
     """Start a cell in the background, and hand its handle over; none outlives the test."""
-    config = Config({"HistoryManager": {"enabled": False}})
-    shell = InteractiveShell(config=config)  # type: ignore[no-untyped-call]  # IPython's is so
-    mountsea_magic.load_ipython_extension(shell)
     started: list[Generation] = []
 
     def begin(line: str = "", prompt: str = "a dog") -> Generation:
-        shell.run_cell_magic("mountsea", f"-b -q -o dog {line}", prompt)  # type: ignore[no-untyped-call]  # as above
+        shell.run_cell_magic("mountsea", f"-b -q -o dog {line}", prompt)  # type: ignore[no-untyped-call]  # IPython's is so
         handle = shell.user_ns["dog"]
         assert isinstance(handle, Generation)
         started.append(handle)
@@ -63,7 +38,6 @@ def start(hub: StandInHub) -> Iterator[Start]:
         handle.cancel()
         with suppress(MountseaError, Interrupted):
             handle.wait(10)
-    mountsea_magic.unload_ipython_extension(shell)
 
 
 def test_a_cell_in_the_background_returns_at_once(hub: StandInHub, start: Start) -> None:

@@ -8,18 +8,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import RESET, Reply, StandInHub, json_reply, picture
+from hub_server import KEY, RESET, Reply, StandInHub, json_reply, picture
 from IPython.core.interactiveshell import InteractiveShell
 from own_session import begin_session
-from traitlets.config import Config
 
-import mountsea_magic
 from mountsea_magic import (
     generate,
     retrying,
@@ -40,35 +38,16 @@ from mountsea_magic.request import build_request
 from mountsea_magic.session import Session
 from mountsea_magic.settings import Secret
 
-KEY, OTHER_KEY = "sk-mountsea-0123456789abcdef", "sk-another-9876543210fedcba"
+OTHER_KEY = "sk-another-9876543210fedcba"
 HOSTILE = "hub-\x1b]0;own\x07\x1b[31m\u202e\r\n<b>1"
 Run = Callable[[str], str]
 
-
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
-    """A fresh session on the process's loop thread, without the machine's own keyring."""
-    fresh = another_kernel(monkeypatch)
-    monkeypatch.setitem(sys.modules, "keyring", None)
-    yield fresh
-    fresh.worker.run(fresh.connections.aclose())
+pytestmark = pytest.mark.usefixtures("here")
 
 
 @pytest.fixture
-def hub(here: Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
-    """A stand-in Hub to which the settings lead."""
-    monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)
-    with StandInHub() as stand_in:
-        monkeypatch.setenv("MOUNTSEA_BASE_URL", stand_in.url)
-        yield stand_in
-
-
-@pytest.fixture
-def run(here: Session, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+def run(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run a `%mountsea` line in an IPython shell, and return what it printed."""
-    config = Config({"HistoryManager": {"enabled": False}})
-    shell = InteractiveShell(config=config)  # type: ignore[no-untyped-call]  # IPython's is so
-    mountsea_magic.load_ipython_extension(shell)
     magics: Any = shell.magics_manager.registry["MountseaMagics"]
     magics.demo_seconds, magics.timeout = 0.1, 5.0
 
@@ -79,20 +58,13 @@ def run(here: Session, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
         assert said.err == ""
         return said.out
 
-    yield run_line
-    mountsea_magic.unload_ipython_extension(shell)
+    return run_line
 
 
 @pytest.fixture
 def journal(home: Path) -> Journal:
     """The journal, as another process sees it."""
     return Journal(home / "journal.sqlite")
-
-
-def another_kernel(monkeypatch: pytest.MonkeyPatch) -> Session:
-    """Forget all that a process knows, but not what is on disk."""
-    fresh = begin_session(monkeypatch)
-    return fresh
 
 
 def left_open(hub: StandInHub, *prompts: str) -> None:
@@ -224,7 +196,7 @@ def test_resume_brings_the_pictures_without_an_order(
     """In another kernel, by id or all that are open; what is there already is not fetched again."""
     left_open(hub, "a dog", "a cat", "a mouse")
     assert len(journal.open_entries()) == 3
-    another_kernel(monkeypatch)
+    begin_session(monkeypatch)
     assert "“a cat” · nano-banana · 64×48" in run("resume hub-0002")
     said = run("resume")
     assert "“a dog”" in said and "“a mouse”" in said and "“a cat”" not in said
@@ -261,7 +233,7 @@ def test_resume_goes_on_after_a_failure_and_raises_at_the_end(
         "hub-0003": "forgotten",
     }
     assert "open tasks: none" in run("")
-    another_kernel(monkeypatch)
+    begin_session(monkeypatch)
     assert run("resume").strip() == "There is no open task."
     assert len(hub.posts) == 3
 
@@ -315,7 +287,7 @@ def test_pictures_of_another_hub_that_are_here_need_no_hub(
     dog = generate("a dog")
     before = len(hub.requests)
     if not same_kernel:
-        another_kernel(monkeypatch)
+        begin_session(monkeypatch)
     with StandInHub() as other:
         monkeypatch.setenv("MOUNTSEA_BASE_URL", other.url)
         monkeypatch.delenv("MOUNTSEA_API_KEY")

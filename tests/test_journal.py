@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import StandInHub, data_uri, json_reply, picture
+from hub_server import KEY, StandInHub, data_uri, json_reply, picture
 from own_session import begin_session
 
 from mountsea_magic import generate, journal
@@ -26,7 +26,6 @@ from mountsea_magic.pictures import Picture
 from mountsea_magic.request import build_request
 
 HUB, OTHER = "https://hub.example", "https://other.example"
-KEY = "sk-mountsea-0123456789abcdef"
 FILES = (Picture(Path("/originals/dog.png"), "png", 64, 48, "ab" * 32),)
 
 

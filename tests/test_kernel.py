@@ -11,36 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import RESET, Reply, StandInHub, data_uri, json_reply, picture
+from hub_server import KEY, RESET, Reply, StandInHub, data_uri, json_reply, picture
 from kernel_driver import Kernel, Message, started_kernel
 
 pytestmark = pytest.mark.kernel
 
-KEY = "sk-mountsea-0123456789abcdef"
 HEAVY = ("httpx", "PIL", "ipywidgets", "starlette", "jsonschema", "jinja2")
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
-    """A stand-in Hub whose address and key the kernel finds in its environment."""
-    with StandInHub(ready_after_s=0.2) as stand_in:
-        monkeypatch.setenv("MOUNTSEA_BASE_URL", stand_in.url)
-        monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)
-        yield stand_in
-
-
-@pytest.fixture
-def kernel(home: Path) -> Iterator[Kernel]:
-    """A kernel with the extension loaded."""
-    with started_kernel() as started:
-        assert started.run("%load_ext mountsea_magic").messages
-        yield started
-
-
-@pytest.fixture
-def hub_kernel(hub: StandInHub, kernel: Kernel) -> Kernel:
-    """A kernel that was started after the Hub's address was set."""
-    return kernel
+def hub(hub: StandInHub) -> StandInHub:
+    """Let a task take a moment, so that there is something to see."""
+    hub.ready_after_s = 0.2
+    return hub
 
 
 def _interrupt_when(kernel: Kernel, word: str) -> tuple[Any, list[float]]:
@@ -79,9 +62,9 @@ def test_loading_twice_reloading_and_unloading(kernel: Kernel) -> None:
     assert "MountseaMagics" not in kernel.run("%config").text
 
 
-def test_a_cell_orders_once_and_shows_the_pictures(hub: StandInHub, hub_kernel: Kernel) -> None:
+def test_a_cell_orders_once_and_shows_the_pictures(hub: StandInHub, kernel: Kernel) -> None:
     """One POST with exactly what was set leads to one output a picture and one line."""
-    run = hub_kernel.run(
+    run = kernel.run(
         "%%mountsea -n 2 -a 16:9 -s 7 --safety-tolerance 4 --limit-generations -o dog\n\n"
         "A “black” lab's {tail} 🐕\n\n"
     )
@@ -105,14 +88,14 @@ def test_a_cell_orders_once_and_shows_the_pictures(hub: StandInHub, hub_kernel: 
     ]
     assert all("A “black” lab's {tail} 🐕" in metadata["alt"] for _, _, metadata in shown)
     assert "2 × 64×48" in run.html()
-    paths = hub_kernel.run("print(len(dog), *[p.path.is_file() for p in dog], _mountsea is dog)")
+    paths = kernel.run("print(len(dog), *[p.path.is_file() for p in dog], _mountsea is dog)")
     assert paths.text.split() == ["2", "True", "True", "True"]
 
 
-def test_plain_cell_sends_only_the_prompt(hub: StandInHub, hub_kernel: Kernel) -> None:
+def test_plain_cell_sends_only_the_prompt(hub: StandInHub, kernel: Kernel) -> None:
     """Without options nothing but model and prompt is sent, 10,000 characters whole."""
     prompt = "ein Hund, 犬, \"quoted\" 'too' {single} \\n %s $HOME " * 200
-    hub_kernel.run(f"%%mountsea\n{prompt}")
+    kernel.run(f"%%mountsea\n{prompt}")
     assert hub.posts[0].json == {"model": "nano-banana", "input": {"prompt": prompt}}
 
 
@@ -158,20 +141,20 @@ def shared_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
             yield started
 
 
-def test_a_failed_task_fails_the_cell(hub: StandInHub, hub_kernel: Kernel) -> None:
+def test_a_failed_task_fails_the_cell(hub: StandInHub, kernel: Kernel) -> None:
     """The Hub's reason is shown without a traceback, nothing charged, and the handle is bound."""
     hub.looks.append(
         {"status": "failed", "ready": True, "error_code": "x", "error_message": "no <b>dogs</b>"}
     )
-    run = hub_kernel.run("%%mountsea -o dog\na dog")
+    run = kernel.run("%%mountsea -o dog\na dog")
     assert run.error == "TaskFailed" and len(run.traceback) == 1
     assert "no <b>dogs</b>" in run.said and "Nothing was charged" in run.said
     assert "<b>dogs" not in run.html() and not run.widgets()
-    bound = hub_kernel.run("print(dog.task_id, dog.status, dog.error.task_id == dog.task_id)")
+    bound = kernel.run("print(dog.task_id, dog.status, dog.error.task_id == dog.task_id)")
     assert bound.text.split() == [hub.task_ids[0], "failed", "True"]
 
 
-def test_strange_answers_are_tolerated(hub: StandInHub, hub_kernel: Kernel) -> None:
+def test_strange_answers_are_tolerated(hub: StandInHub, kernel: Kernel) -> None:
     """`taskId`, unknown statuses, strings, nulls and data URIs all lead to pictures."""
     hub.submits.append(json_reply({"taskId": "odd/1", "status": None}, 201))
     hub.looks += ["ready", "🦆-ing", {"status": None, "ready": None, "data": None}]
@@ -179,24 +162,24 @@ def test_strange_answers_are_tolerated(hub: StandInHub, hub_kernel: Kernel) -> N
         hub.done({"images": [data_uri(picture()), {"url": hub.image_url("a.webp"), "width": None}]})
     )
     hub.downloads.append(Reply(200, picture("webp")))
-    run = hub_kernel.run("%%mountsea -o dog\na dog")
+    run = kernel.run("%%mountsea -o dog\na dog")
     assert (run.said, len(run.images())) == ("", 2)
     assert len(hub.posts) == 1
-    assert hub_kernel.run("print(dog.task_id)").text.strip() == "odd/1"
+    assert kernel.run("print(dog.task_id)").text.strip() == "odd/1"
 
 
-def test_the_key_is_nowhere(hub: StandInHub, hub_kernel: Kernel, home: Path) -> None:
+def test_the_key_is_nowhere(hub: StandInHub, kernel: Kernel, home: Path) -> None:
     """The key is in no message, whatever fails and is printed, in no file, and at no other host."""
-    runs = [hub_kernel.run("%xmode Verbose"), hub_kernel.run("%%mountsea -o dog\na dog")]
+    runs = [kernel.run("%xmode Verbose"), kernel.run("%%mountsea -o dog\na dog")]
     hub.submits.append(json_reply({"message": f"bad key {KEY}"}, 401))
-    runs.append(hub_kernel.run("%%mountsea\na dog"))
+    runs.append(kernel.run("%%mountsea\na dog"))
     hub.submits.append(RESET)
-    runs.append(hub_kernel.run("%%mountsea\na dog"))
+    runs.append(kernel.run("%%mountsea\na dog"))
     hub.looks.append(json_reply({"error": {"message": KEY}}, 403))
-    runs.append(hub_kernel.run("%%mountsea\na dog"))
-    runs.append(hub_kernel.run("%mountsea"))
+    runs.append(kernel.run("%%mountsea\na dog"))
+    runs.append(kernel.run("%mountsea"))
     runs.append(
-        hub_kernel.run(
+        kernel.run(
             "import mountsea_magic, mountsea_magic.session as s\n"
             "print(vars(s.CURRENT), s.CURRENT.settings(), repr(dog), vars(dog))\n"
             "print(vars(s.CURRENT.connections), s.CURRENT.journal(s.CURRENT.settings()).search())\n"
@@ -221,11 +204,11 @@ def test_the_key_is_nowhere(hub: StandInHub, hub_kernel: Kernel, home: Path) -> 
 
 
 @pytest.mark.parametrize("runner", ["thread", "nested"])
-def test_run_all(hub: StandInHub, hub_kernel: Kernel, runner: str) -> None:
+def test_run_all(hub: StandInHub, kernel: Kernel, runner: str) -> None:
     """Several cells queued at once run in order, each with its own picture, and Python between."""
-    hub_kernel.run(f"%config MountseaMagics.runner = '{runner}'")
+    kernel.run(f"%config MountseaMagics.runner = '{runner}'")
     cells = [f"%%mountsea -o dog{n}\na dog {n}" for n in range(3)]
-    runs = hub_kernel.run_all([*cells, "import asyncio; await asyncio.sleep(0); print(len(dog2))"])
+    runs = kernel.run_all([*cells, "import asyncio; await asyncio.sleep(0); print(len(dog2))"])
     assert [run.status for run in runs] == ["ok"] * 4
     assert [len(run.images()) for run in runs] == [1, 1, 1, 0]
     assert [seen.json["input"]["prompt"] for seen in hub.posts] == ["a dog 0", "a dog 1", "a dog 2"]
@@ -233,66 +216,66 @@ def test_run_all(hub: StandInHub, hub_kernel: Kernel, runner: str) -> None:
 
 
 @pytest.mark.parametrize("runner", ["thread", "nested"])
-def test_interrupt(hub: StandInHub, hub_kernel: Kernel, runner: str) -> None:
+def test_interrupt(hub: StandInHub, kernel: Kernel, runner: str) -> None:
     """Stop gives the cell back within half a second, polls no more, and spoils nothing."""
     hub.ready_after_s = 3600
-    hub_kernel.run(f"%config MountseaMagics.runner = '{runner}'")
-    on_message, pressed = _interrupt_when(hub_kernel, "hub-")
-    run = hub_kernel.run("%%mountsea -o dog\na dog", on_message=on_message)
+    kernel.run(f"%config MountseaMagics.runner = '{runner}'")
+    on_message, pressed = _interrupt_when(kernel, "hub-")
+    run = kernel.run("%%mountsea -o dog\na dog", on_message=on_message)
     assert time.monotonic() - pressed[0] < 0.5
     assert run.error == "Interrupted" and len(run.traceback) == 1
     assert hub.task_ids[0] in run.said and "resume" in run.said and not run.widgets()
     looks = len(hub.looks_seen)
     pause = "import asyncio; await asyncio.sleep(1); print(len(asyncio.all_tasks()) < 20)"
-    assert hub_kernel.run(pause).text.strip() == "True"
+    assert kernel.run(pause).text.strip() == "True"
     assert len(hub.looks_seen) == looks
     hub.ready_after_s = 0.0
-    assert len(hub_kernel.run(f"%mountsea resume {hub.task_ids[0]}").images()) == 1
+    assert len(kernel.run(f"%mountsea resume {hub.task_ids[0]}").images()) == 1
     assert len(hub.posts) == 1
-    assert hub_kernel.run("print(dog.status, len(dog))").text.split() == ["completed", "1"]
+    assert kernel.run("print(dog.status, len(dog))").text.split() == ["completed", "1"]
 
 
 @pytest.mark.parametrize("runner", ["thread", "nested"])
-def test_interrupt_in_flight(hub: StandInHub, hub_kernel: Kernel, runner: str) -> None:
+def test_interrupt_in_flight(hub: StandInHub, kernel: Kernel, runner: str) -> None:
     """Stop while the order is on its way: the cell is back at once, and its answer is not lost."""
-    hub_kernel.run(f"%config MountseaMagics.runner = '{runner}'")
+    kernel.run(f"%config MountseaMagics.runner = '{runner}'")
     answered = threading.Event()
     hub.submits.append(json_reply({"task_id": "hub-late"}, hold=answered))
     hub.looks.append(hub.done({"url": hub.image_url("a")}))
     hub.downloads.append(Reply(200, picture("jpeg")))
 
-    message_id = hub_kernel.begin("%%mountsea -o dog\na dog")
+    message_id = kernel.begin("%%mountsea -o dog\na dog")
     hub.wait_until(lambda: len(hub.posts) == 1)
     pressed = time.monotonic()
-    hub_kernel.interrupt()
-    run = hub_kernel.collect(message_id)
+    kernel.interrupt()
+    run = kernel.collect(message_id)
     assert time.monotonic() - pressed < 0.5
     assert run.error == "Interrupted" and len(run.traceback) == 1 and not run.widgets()
     assert "on its way" in run.said and "charged if it completes" in run.said
-    assert "submitting" in hub_kernel.run("%mountsea history").text
+    assert "submitting" in kernel.run("%mountsea history").text
     answered.set()
-    resumed = hub_kernel.run("%mountsea resume")
+    resumed = kernel.run("%mountsea resume")
     assert [base64.b64decode(data) for _, data, _ in resumed.images()] == [picture("jpeg")]
-    assert "hub-late" in hub_kernel.run("%mountsea history").text
-    assert hub_kernel.run("print(dog.task_id)").text.strip() == "hub-late"
+    assert "hub-late" in kernel.run("%mountsea history").text
+    assert kernel.run("print(dog.task_id)").text.strip() == "hub-late"
     assert len(hub.posts) == 1
 
 
-def test_answers_from_the_journal(hub: StandInHub, hub_kernel: Kernel) -> None:
+def test_answers_from_the_journal(hub: StandInHub, kernel: Kernel) -> None:
     """A seed brings the same picture without a request; `--fresh` and `--cache` say otherwise."""
     cells = ["-s 7", "-s 7", "-s 7 --fresh", "", "", "--cache"]
-    runs = hub_kernel.run_all([f"%%mountsea {line}\na dog" for line in cells])
+    runs = kernel.run_all([f"%%mountsea {line}\na dog" for line in cells])
     assert [len(run.images()) for run in runs] == [1] * 6
     said = ["from the journal, nothing charged" in run.html() for run in runs]
     assert said == [False, True, False, False, False, True]
     assert (len(hub.posts), len(hub.downloads_seen)) == (4, 4)
-    refused = hub_kernel.run("%%mountsea --fresh --cache\na dog")
+    refused = kernel.run("%%mountsea --fresh --cache\na dog")
     assert (refused.error, len(hub.posts)) == ("InvalidRequest", 4)
 
 
-def test_nested_lets_the_users_tasks_go_on(hub: StandInHub, hub_kernel: Kernel) -> None:
+def test_nested_lets_the_users_tasks_go_on(hub: StandInHub, kernel: Kernel) -> None:
     """With the nested runner an asyncio task of the user's runs while a cell waits."""
-    hub_kernel.run(
+    kernel.run(
         "%config MountseaMagics.runner = 'nested'\n"
         "import asyncio\nbeats = []\n"
         "async def beat():\n"
@@ -300,40 +283,40 @@ def test_nested_lets_the_users_tasks_go_on(hub: StandInHub, hub_kernel: Kernel) 
         "task = asyncio.create_task(beat())"
     )
     hub.ready_after_s = 1.0
-    run = hub_kernel.run("before = len(beats)\nget_ipython().run_cell_magic('mountsea', '', 'dog')")
+    run = kernel.run("before = len(beats)\nget_ipython().run_cell_magic('mountsea', '', 'dog')")
     assert run.status == "ok"
-    counted = hub_kernel.run("print(len(beats) - before > 5, task.done()); task.cancel()")
+    counted = kernel.run("print(len(beats) - before > 5, task.done()); task.cancel()")
     assert counted.text.split() == ["True", "False"]
 
 
-def test_resume_from_another_kernel(hub: StandInHub, hub_kernel: Kernel) -> None:
+def test_resume_from_another_kernel(hub: StandInHub, kernel: Kernel) -> None:
     """A task ordered elsewhere is fetched by its id alone, and nothing is ordered."""
-    hub_kernel.run("%%mountsea --timeout 0.1\na dog")
+    kernel.run("%%mountsea --timeout 0.1\na dog")
     with started_kernel() as other:
         other.run("%load_ext mountsea_magic")
         run = other.run(f"%mountsea resume {hub.task_ids[0]}")
     assert len(run.images()) == 1 and len(hub.posts) == 1
 
 
-def test_several_prompts(hub: StandInHub, hub_kernel: Kernel, tmp_path: Path) -> None:
+def test_several_prompts(hub: StandInHub, kernel: Kernel, tmp_path: Path) -> None:
     """Prompts between --- lines are ordered once each, named as a list in order, and saved."""
     folder = tmp_path / "my pictures"
-    run = hub_kernel.run(
+    run = kernel.run(
         f"animal = 'cat'\nget_ipython().run_cell_magic('mountsea', "
         f"'-o both --save \"{folder}\"', 'a dog\\n---\\na {{{{ animal }}}} {{{{ 1 + 1 }}}}')"
     )
     assert run.status == "ok" and len(run.images()) == 2
     assert sorted(seen.json["input"]["prompt"] for seen in hub.posts) == ["a cat 2", "a dog"]
-    bound = hub_kernel.run("print([(g.prompt, len(g)) for g in both])")
+    bound = kernel.run("print([(g.prompt, len(g)) for g in both])")
     assert bound.text.strip() == "[('a dog', 1), ('a cat 2', 1)]"
     assert len(list(folder.iterdir())) == 2
 
 
-def test_quiet_and_dry_run(hub: StandInHub, hub_kernel: Kernel) -> None:
+def test_quiet_and_dry_run(hub: StandInHub, kernel: Kernel) -> None:
     """A quiet cell shows nothing, and a dry run shows the request but sends nothing."""
-    quiet = hub_kernel.run("%%mountsea -q -o dog\na dog")
+    quiet = kernel.run("%%mountsea -q -o dog\na dog")
     assert quiet.outputs == [] and quiet.text == ""
-    dry = hub_kernel.run("%%mountsea --dry-run -n 3\nit's a dog")
+    dry = kernel.run("%%mountsea --dry-run -n 3\nit's a dog")
     assert len(hub.posts) == 1
     assert '"num_images": 3' in dry.text and "$MOUNTSEA_API_KEY" in dry.text
     assert "3 pictures" in dry.text and KEY not in dry.text
@@ -381,9 +364,9 @@ def test_demo_from_cell_to_picture(kernel: Kernel) -> None:
     assert kernel.run("%%mountsea\na dog").status == "ok"
 
 
-def test_python_api_in_a_notebook(hub: StandInHub, hub_kernel: Kernel) -> None:
+def test_python_api_in_a_notebook(hub: StandInHub, kernel: Kernel) -> None:
     """`agenerate` is awaited at top level, and a result shown by its name is its pictures."""
-    run = hub_kernel.run(
+    run = kernel.run(
         "import asyncio, mountsea_magic\n"
         "a, b = await asyncio.gather(*(mountsea_magic.agenerate(p, num_images=2) for p in 'ab'))\n"
         "a"

@@ -11,14 +11,14 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
-from hub_server import told
+from hub_server import KEY, told
 
 from mountsea_magic.errors import ConfigurationError
 from mountsea_magic.keys import SERVICE, KeyStore
 from mountsea_magic.session import Session
 from mountsea_magic.settings import Secret
 
-KEY, OTHER_KEY = "sk-mountsea-0123456789abcdef", "sk-another-9876543210fedcba"
+OTHER_KEY = "sk-another-9876543210fedcba"
 HUB, OTHER = "https://hub.example", "https://other.example"
 
 

@@ -7,7 +7,6 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -21,19 +20,9 @@ from mountsea_magic.journal import Journal
 
 pytestmark = pytest.mark.kernel
 
-KEY = "sk-mountsea-0123456789abcdef"
 HELD = Reply(hold=threading.Event())
 """A picture that does not come: its host is silent until the test is over."""
 CELL = "%%mountsea -n 2\na dog that outlives its kernel"
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
-    """A stand-in Hub whose address and key the kernels find in their environment."""
-    with StandInHub() as stand_in:
-        monkeypatch.setenv("MOUNTSEA_BASE_URL", stand_in.url)
-        monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)
-        yield stand_in
 
 
 def load(kernel: Kernel) -> Kernel:

@@ -12,8 +12,7 @@ import pytest
 from hub_server import Reply, Seen, StandInHub, json_reply
 from IPython.core.interactiveshell import InteractiveShell
 from kernel_driver import started_kernel
-from own_session import begin_session
-from traitlets.config import Config
+from own_session import reach
 
 from mountsea_magic import models, session
 from mountsea_magic.catalog import bundled_catalog
@@ -25,7 +24,6 @@ from mountsea_magic.models import model_text, models_text
 from mountsea_magic.options import parse_cell_line, spell_option
 from mountsea_magic.session import Session
 
-KEY = "sk-stand-in-123456"
 IDS = list(bundled_catalog().models)
 DEFAULTS = Defaults("nano-banana", 768, 600.0, "thread")
 TEXT = {"type": "string"}
@@ -61,29 +59,12 @@ def spoken(parameters: Mapping[str, Any], **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
-    """Put a fresh session in place of the process's, on the same loop thread; close its clients."""
-    fresh = begin_session(monkeypatch)
-    yield fresh
-    fresh.worker.run(fresh.connections.aclose())
-
-
-@pytest.fixture
-def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> InteractiveShell:
-    """IPython without a kernel, as in a terminal."""
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    config = Config({"HistoryManager": {"enabled": False}})
-    return InteractiveShell(config=config)  # type: ignore[no-untyped-call]  # IPython's is so
-
-
-@pytest.fixture
 def served(
     request: pytest.FixtureRequest, here: Session, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ModelsHub]:
     """A Hub with the models of the test, to which the environment leads."""
     with ModelsHub(request.param) as hub:
-        monkeypatch.setenv("MOUNTSEA_BASE_URL", hub.url)
-        monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)
+        reach(hub, monkeypatch)
         yield hub
 
 

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hub_server import BAD_GATEWAY, RESET, Reply, Script, StandInHub, json_reply, picture
+from hub_server import BAD_GATEWAY, KEY, RESET, Reply, Script, StandInHub, json_reply, picture
 from own_session import begin_session
 
 from mountsea_magic import client, generate
@@ -43,7 +43,6 @@ from mountsea_magic.request import build_request
 from mountsea_magic.session import Session
 from mountsea_magic.settings import Secret
 
-KEY = "sk-mountsea-0123456789abcdef"
 DOG = build_request("a dog")
 
 

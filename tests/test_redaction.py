@@ -11,8 +11,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from hub_server import RESET, Reply, Script, StandInHub, data_uri, json_reply, picture
-from runs import KEY, assert_discreet, newest, ordered
+from hub_server import KEY, RESET, Reply, Script, StandInHub, data_uri, json_reply, picture
+from runs import assert_discreet, newest, ordered
 
 from mountsea_magic.delivery import Delivery
 from mountsea_magic.errors import HubUnavailable, MountseaError

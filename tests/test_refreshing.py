@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import BAD_GATEWAY, RESET, Script, StandInHub, json_reply
+from hub_server import BAD_GATEWAY, KEY, RESET, Script, StandInHub, json_reply
 
 from mountsea_magic import refreshing
 from mountsea_magic.catalog import bundled_catalog
 from mountsea_magic.catalog_file import LiveModels
 from mountsea_magic.errors import MountseaError
 from mountsea_magic.refreshing import MOST_MODELS, Catalogs
-from mountsea_magic.session import CURRENT, Session
+from mountsea_magic.session import Session
 from mountsea_magic.settings import Secret, Settings
 
 PROMPT = {"prompt": {"type": "string"}}
@@ -27,18 +26,9 @@ def said(**properties: Any) -> dict[str, Any]:
     return {"input_schema": {"type": "object", "properties": PROMPT | properties}}
 
 
-@pytest.fixture
-def here() -> Iterator[Session]:
-    """A session of its own on the loop thread that there is; its clients are closed."""
-    fresh = Session()
-    fresh.worker = CURRENT.worker
-    yield fresh
-    fresh.worker.run(fresh.connections.aclose())
-
-
 def settings_of(hub: StandInHub, home: Path) -> Settings:
     """Lead to a stand-in."""
-    return Settings(hub.url, Secret("sk-stand-in-123456"), "a test", None, home)
+    return Settings(hub.url, Secret(KEY), "a test", None, home)
 
 
 def refresh(here: Session, settings: Settings) -> LiveModels:

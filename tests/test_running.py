@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hub_server import StandInHub, json_reply, picture
 from IPython.core.interactiveshell import InteractiveShell
-from own_session import begin_session
-from traitlets.config import Config
 
-import mountsea_magic
 from mountsea_magic.batch import AT_ONCE
 from mountsea_magic.errors import (
     AuthenticationError,
@@ -24,44 +20,15 @@ from mountsea_magic.errors import (
     TaskFailed,
 )
 from mountsea_magic.handle import Generation
-from mountsea_magic.session import Session
 
 FAILED = {"status": "failed", "ready": True, "error_message": "no dogs"}
 SIX = "\n---\n".join(f"dog {number}" for number in range(6))
 Cell = Callable[..., list[Generation]]
 
 
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
-    """A fresh session on the process's loop thread, without the machine's own keyring."""
-    fresh = begin_session(monkeypatch)
-    monkeypatch.setitem(sys.modules, "keyring", None)
-    yield fresh
-    fresh.worker.run(fresh.connections.aclose())
-
-
-@pytest.fixture
-def hub(here: Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
-    """A stand-in Hub to which the settings lead."""
-    monkeypatch.setenv("MOUNTSEA_API_KEY", "sk-stand-in-123456")
-    with StandInHub() as stand_in:
-        monkeypatch.setenv("MOUNTSEA_BASE_URL", stand_in.url)
-        yield stand_in
-
-
-@pytest.fixture
-def shell(hub: StandInHub) -> Iterator[InteractiveShell]:
-    """An IPython shell without a kernel, with the extension loaded."""
-    config = Config({"HistoryManager": {"enabled": False}})
-    made = InteractiveShell(config=config)  # type: ignore[no-untyped-call]  # IPython's is so
-    mountsea_magic.load_ipython_extension(made)
-    yield made
-    mountsea_magic.unload_ipython_extension(made)
-
-
 def _run(shell: InteractiveShell, body: str, line: str = "") -> list[Generation]:
     """Run a cell, and return its handles."""
-    shell.run_cell_magic("mountsea", f"-o dogs {line}", body)  # type: ignore[no-untyped-call]  # as above
+    shell.run_cell_magic("mountsea", f"-o dogs {line}", body)  # type: ignore[no-untyped-call]  # IPython's is so
     return _handles(shell)
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import Reply, StandInHub, json_reply, picture
-from own_session import begin_session
+from hub_server import KEY, Reply, StandInHub, json_reply, picture
+from own_session import reach
 
 from mountsea_magic import agenerate, generate, retrying
 from mountsea_magic.errors import (
@@ -26,30 +25,7 @@ from mountsea_magic.handle import Generation
 from mountsea_magic.session import Session
 from mountsea_magic.settings import Secret
 
-KEY = "sk-stand-in-123456"
 SMALL: dict[str, Any] = {"model": "gpt-image-2", "image_size": {"width": 96, "height": 64}}
-
-
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
-    """Put a fresh session in place of the process's, on the same loop thread; close its clients."""
-    fresh = begin_session(monkeypatch)
-    fresh.connections.demo_seconds = 0.05
-    yield fresh
-    fresh.worker.run(fresh.connections.aclose())
-
-
-@pytest.fixture
-def demo(here: Session, monkeypatch: pytest.MonkeyPatch) -> Session:
-    """Choose the demo Hub by the environment, as a user would."""
-    monkeypatch.setenv("MOUNTSEA_BASE_URL", "demo:")
-    return here
-
-
-def reach(hub: StandInHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lead to a stand-in by the environment."""
-    monkeypatch.setenv("MOUNTSEA_BASE_URL", hub.url)
-    monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)
 
 
 async def credits_of(here: Session) -> float:
@@ -88,11 +64,11 @@ def test_credits_are_asked_of_the_hub_that_is_set(
         assert here.worker.run(credits_of(here)) == 77
 
 
-def test_demo_credits_are_told_and_spent(demo: Session) -> None:
+def test_demo_credits_are_told_and_spent(demo: None, here: Session) -> None:
     """A completed picture costs demo credits; a failed one costs none."""
 
     def left() -> float:
-        return demo.worker.run(credits_of(demo))
+        return here.worker.run(credits_of(here))
 
     before = left()
     with pytest.raises(TaskFailed):
@@ -102,12 +78,12 @@ def test_demo_credits_are_told_and_spent(demo: Session) -> None:
     assert left() < before
 
 
-def test_a_failed_task_is_closed_and_says_so(demo: Session) -> None:
+def test_a_failed_task_is_closed_and_says_so(demo: None, here: Session) -> None:
     """The handle knows its error, and nothing is left to resume."""
     with pytest.raises(TaskFailed, match="Nothing was charged") as caught:
         generate("a dog [fail]", **SMALL)
     assert caught.value.task_id is not None
-    assert demo.open == []
+    assert here.open == []
 
 
 def test_what_goes_on_at_the_hub_stays_open_and_is_resumed(
@@ -168,32 +144,32 @@ def test_a_cancelled_agenerate_stops_looking(
     assert [dog.task_id for dog in here.open] == ["hub-0001"]
 
 
-def test_a_demo_task_outlives_its_session(demo: Session, home: Path) -> None:
+def test_a_demo_task_outlives_its_session(demo: None, here: Session, home: Path) -> None:
     """What one kernel ordered, the next one fetches by the id."""
-    demo.connections.demo_seconds = 0.5
+    here.connections.demo_seconds = 0.5
     with pytest.raises(WaitTimeout) as caught:
         generate("a dog", timeout=0.05, **SMALL)
     assert caught.value.task_id is not None
     other = Session()
     other.connections.demo_seconds = 0.0
     again, settings = other.recall(caught.value.task_id)
-    demo.worker.run(other.generate(again, settings))
+    here.worker.run(other.generate(again, settings))
     assert (again.status, again.prompt, len(again)) == ("completed", "a dog", 1)
     assert [task["task_id"] for task in taken(home)] == [caught.value.task_id]
 
 
 def test_an_unknown_fault_is_refused_and_a_known_one_works(
-    demo: Session, monkeypatch: pytest.MonkeyPatch
+    demo: None, here: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`break_demo` names the nearest fault, and `none` mends the network again."""
     monkeypatch.setattr(retrying, "CONNECT_TRIES", 1)
     with pytest.raises(InvalidRequest, match="Did you mean offline"):
-        demo.connections.break_demo("ofline")
-    assert demo.connections.demo_fault == "none"
-    assert demo.connections.break_demo("offline")
+        here.connections.break_demo("ofline")
+    assert here.connections.demo_fault == "none"
+    assert here.connections.break_demo("offline")
     with pytest.raises(MountseaError, match="could not be reached"):
         generate("a dog", **SMALL)
-    demo.connections.break_demo("none")
+    here.connections.break_demo("none")
     assert len(generate("a dog", **SMALL)) == 1
 
 

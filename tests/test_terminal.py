@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from hub_server import StandInHub, picture
+from hub_server import KEY, StandInHub, picture
 from PIL import Image
 
-KEY = "sk-mountsea-0123456789abcdef"
 PLAIN = ["-m", "IPython", "--no-banner", "--colors=NoColor", "--simple-prompt", "--no-confirm-exit"]
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hub_server import StandInHub, picture
-from kernel_driver import CellRun, Kernel, Message, started_kernel
+from kernel_driver import CellRun, Kernel, Message
 
 pytestmark = pytest.mark.kernel
 
@@ -19,20 +18,10 @@ WAIT = "import asyncio\nasync with asyncio.timeout(20): await dog"
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
-    """A stand-in Hub whose address and key the kernel finds in its environment."""
-    with StandInHub(ready_after_s=0.2) as stand_in:
-        monkeypatch.setenv("MOUNTSEA_BASE_URL", stand_in.url)
-        monkeypatch.setenv("MOUNTSEA_API_KEY", "sk-mountsea-0123456789abcdef")
-        yield stand_in
-
-
-@pytest.fixture
-def kernel(hub: StandInHub) -> Iterator[Kernel]:
-    """A kernel with the extension loaded, started after the Hub's address was set."""
-    with started_kernel() as started:
-        started.run("%load_ext mountsea_magic")
-        yield started
+def hub(hub: StandInHub) -> StandInHub:
+    """Let a task take a moment, so that there is something to see."""
+    hub.ready_after_s = 0.2
+    return hub
 
 
 def _updates_until(kernel: Kernel, words: str) -> list[Message]:
@@ -268,7 +257,7 @@ def test_a_run_that_nobody_watches_hears_of_the_background_in_each_cell(
 def test_a_picture_that_is_gone_leaves_no_widget(hub: StandInHub, kernel: Kernel) -> None:
     """It can't be shown; that is said, the lines are closed, and the result is there."""
     kernel.run(
-        "from mountsea_magic import display\ndef gone(*_):\n    raise FileNotFoundError('gone')\n"
+        "from mountsea_magic import display\ndef gone(*_, **__):\n    raise FileNotFoundError('gone')\n"
         "display.image_bundle = gone"
     )
     run = kernel.run("%%mountsea -o dog\na dog")
