@@ -47,6 +47,38 @@ class LineParser(argparse.ArgumentParser):
         raise InvalidRequest(f"There is no option {plain(word, limit=60)}.{hint}")
 
 
+def whole_number(word: str) -> int:
+    """Read a word of the line, for argparse's ``type``.
+
+    Raises:
+        ArgumentTypeError: If it is none; argparse says of which option.
+
+    Example:
+        >>> whole_number("7")
+        7
+    """
+    try:
+        return int(word)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{word}: a whole number is needed") from None
+
+
+def number(word: str) -> float:
+    """Read a word of the line, for argparse's ``type``.
+
+    Raises:
+        ArgumentTypeError: If it is none; argparse says of which option.
+
+    Example:
+        >>> number("0.5")
+        0.5
+    """
+    try:
+        return float(word)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{word}: a number is needed") from None
+
+
 def split_line(line: str) -> list[str]:
     """Split a line into words as a shell would.
 

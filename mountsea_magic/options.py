@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import InvalidRequest, plain
-from .line_parser import LineParser
+from .line_parser import LineParser, number, whole_number
 
 DIRECT = {
     "num_images": ("-n", "--num-images", "N", "how many pictures, 1 to 4"),
@@ -105,11 +105,11 @@ def cell_parser() -> LineParser:
     add("--save", metavar="DIR", help="also put the originals in DIR")
     add(
         "--preview",
-        type=int,
+        type=whole_number,
         metavar="PX",
         help="the preview's longest side (default: 768; 0 shows the original)",
     )
-    add("--timeout", type=float, metavar="S", help="stop waiting after S seconds (default: 600)")
+    add("--timeout", type=number, metavar="S", help="stop waiting after S seconds (default: 600)")
     add("-b", "--background", action="store_true", help="return at once; pictures come later")
     journal = parser.add_mutually_exclusive_group()
     journal.add_argument("--fresh", action="store_true", help="never answer from the journal")
@@ -201,7 +201,9 @@ def command_parsers() -> Mapping[str, LineParser]:
     login = parser("login", "ask for a key, and keep it in this kernel's memory")
     login.add_argument("--save", action="store_true", help="in the system keyring or a 0600 file")
     history = parser("history", "list the newest orders of all kernels")
-    history.add_argument("-n", dest="count", type=int, default=20, metavar="N", help="how many")
+    history.add_argument(
+        "-n", dest="count", type=whole_number, default=20, metavar="N", help="how many"
+    )
     history.add_argument("text", nargs="*", metavar="TEXT", help="what prompt, id or state holds")
     show = parser("show", "show what is known of a task, and its pictures")
     show.add_argument("task_id", metavar="TASK_ID")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
+from cells import FAILED
 from hub_server import StandInHub, json_reply, picture
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -17,7 +18,6 @@ from mountsea_magic.handle import Generation
 from mountsea_magic.request import build_request
 from mountsea_magic.session import Session
 
-FAILED = {"status": "failed", "ready": True, "error_message": "no dogs"}
 Start = Callable[..., Generation]
 
 

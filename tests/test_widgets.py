@@ -257,8 +257,8 @@ def test_a_run_that_nobody_watches_hears_of_the_background_in_each_cell(
 def test_a_picture_that_is_gone_leaves_no_widget(hub: StandInHub, kernel: Kernel) -> None:
     """It can't be shown; that is said, the lines are closed, and the result is there."""
     kernel.run(
-        "from mountsea_magic import display\ndef gone(*_, **__):\n    raise FileNotFoundError('gone')\n"
-        "display.image_bundle = gone"
+        "from mountsea_magic import display\ndef gone(*_, **more):\n"
+        "    raise FileNotFoundError('gone')\ndisplay.image_bundle = gone"
     )
     run = kernel.run("%%mountsea -o dog\na dog")
     assert run.status == "ok" and "can't be shown" in run.text and not run.images()

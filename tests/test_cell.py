@@ -1,0 +1,141 @@
+"""One cell: what is checked before anything is sent, what `%config` adds, and what is bound."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hub_server import KEY, StandInHub, picture
+from IPython.core.interactiveshell import InteractiveShell
+
+from mountsea_magic.cell import describe
+from mountsea_magic.errors import ConfigurationError, InvalidRequest, WaitTimeout
+from mountsea_magic.request import build_request
+from mountsea_magic.settings import DEFAULT_BASE_URL, DEMO_URL, Secret, Settings
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def run(shell: InteractiveShell) -> Run:
+    """Run a cell, and return what it bound to `dog`."""
+
+    def run_cell(line: str, body: str = "a dog") -> Any:
+        shell.run_cell_magic("mountsea", f"-o dog {line}", body)  # type: ignore[no-untyped-call]  # IPython's is so
+        return shell.user_ns.get("dog")
+
+    return run_cell
+
+
+@pytest.mark.parametrize("demo", [False, True])
+def test_the_curl_form_sends_just_what_the_cell_would(home: Path, demo: bool) -> None:
+    """Read as a shell reads it: address, body and headers; the key is a variable."""
+    base_url = DEMO_URL if demo else "https://hub.example"
+    settings = Settings(base_url, Secret(KEY), "a test", None, home)
+    request = build_request('it\'s a `dog` for $5 & "more"\nин', parameters={"num_images": 2})
+    said = describe(request, settings)
+    command = said[said.index("curl ") : said.index("\n\n2 pictures; nothing was sent.")]
+    words = shlex.split(command.replace("\\\n", " "))
+    given = dict(zip(words[1::2], words[2::2], strict=True))
+    assert given["--url"] == f"{DEFAULT_BASE_URL if demo else base_url}/hub/v1/image"
+    assert given["--request"] == "POST" and json.loads(given["--data-raw"]) == request.body()
+    headers = [words[n + 1] for n, word in enumerate(words) if word == "--header"]
+    assert headers == ["Authorization: Bearer $MOUNTSEA_API_KEY", "Content-Type: application/json"]
+    assert KEY not in said and json.loads(said[said.index("{") : said.index("\n\ncurl")])
+
+
+def test_a_dry_run_needs_no_key_and_binds_nothing(
+    hub: StandInHub, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every prompt is shown as it would be sent, and nothing is."""
+    monkeypatch.delenv("MOUNTSEA_API_KEY")
+    assert run("--dry-run -n 3", "a dog\n---\na cat") is None
+    said = capsys.readouterr().out
+    assert said.count("3 pictures; nothing was sent.") == 2 and '"a cat"' in said
+    assert hub.requests == []
+
+
+def test_one_wrong_prompt_of_several_stops_all(hub: StandInHub, run: Run) -> None:
+    """Half a cell is the dearest kind: its number is named, and nothing is sent."""
+    with pytest.raises(InvalidRequest, match=r"^Prompt 2: .*'nobody' is undefined"):
+        run("", "a dog\n---\na {{ nobody }}\n---\na cat")
+    assert hub.requests == []
+
+
+def test_a_template_is_filled_in_once_and_raw_text_never(
+    hub: StandInHub, shell: InteractiveShell, run: Run
+) -> None:
+    """What a variable holds is not a template itself."""
+    shell.user_ns["animal"] = "{{ 1 + 1 }}"
+    run("", "a {{ animal }}")
+    run("--raw", "a {{ animal }}")
+    sent = [seen.json["input"]["prompt"] for seen in hub.posts]
+    assert sent == ["a {{ 1 + 1 }}", "a {{ animal }}"]
+
+
+def test_a_key_in_the_prompt_is_refused(hub: StandInHub, run: Run) -> None:
+    """It would be at the Hub, in the journal and in the notebook; the error does not say it."""
+    with pytest.raises(InvalidRequest, match="holds your API key") as caught:
+        run("", f"a dog with {KEY}")
+    assert KEY not in str(caught.value) and hub.requests == []
+
+
+def test_without_a_key_nothing_is_bound_or_sent(
+    hub: StandInHub, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names the cures."""
+    monkeypatch.delenv("MOUNTSEA_API_KEY")
+    with pytest.raises(ConfigurationError, match="`%mountsea demo`"):
+        run("")
+    assert hub.requests == []
+
+
+def test_a_folder_that_cant_be_had_is_found_out_before_paying(
+    hub: StandInHub, run: Run, tmp_path: Path
+) -> None:
+    """A file is in the way."""
+    (tmp_path / "kept").write_text("mine")
+    for folder in ("kept", "kept/deeper"):
+        with pytest.raises(InvalidRequest, match="it can't be a folder"):
+            run(f"--save {tmp_path / folder}")
+    assert hub.requests == [] and (tmp_path / "kept").read_text() == "mine"
+
+
+def test_a_folder_of_the_users_home_is_meant_by_a_tilde(
+    hub: StandInHub, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a shell would read it; it is made where it is missing."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    run("--save ~/my/dogs")
+    (copy,) = (tmp_path / "my" / "dogs").iterdir()
+    assert copy.read_bytes() == picture()
+
+
+def test_config_gives_what_the_line_leaves_open(
+    hub: StandInHub, shell: InteractiveShell, run: Run
+) -> None:
+    """Model, preview and timeout; the line goes before them."""
+    shell.run_line_magic("config", "MountseaMagics.model = 'nano-banana-pro'")
+    shell.run_line_magic("config", "MountseaMagics.preview = 99")
+    assert run("").preview_px == 99
+    assert run("-m nano-banana --preview 0").preview_px == 0
+    assert [seen.json["model"] for seen in hub.posts] == ["nano-banana-pro", "nano-banana"]
+    hub.ready_after_looks = 10**6
+    shell.run_line_magic("config", "MountseaMagics.timeout = 0.2")
+    with pytest.raises(WaitTimeout, match=r"within 0\.2 s"):
+        run("")
+    with pytest.raises(WaitTimeout, match=r"within 0\.1 s"):
+        run("--timeout 0.1")
+
+
+def test_config_leads_to_a_hub_before_the_environment(
+    hub: StandInHub, shell: InteractiveShell, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Option, `%config`, environment: this is the order."""
+    monkeypatch.setenv("MOUNTSEA_BASE_URL", "http://127.0.0.1:9")
+    shell.run_line_magic("config", f"MountseaMagics.base_url = '{hub.url}'")
+    assert len(run("")) == 1 and len(hub.posts) == 1
