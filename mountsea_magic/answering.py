@@ -13,10 +13,11 @@ from .entries import Entry
 from .errors import DownloadFailed, MountseaError, TaskFailed
 from .events import Completed, Event
 from .expecting import Expectation, expect
-from .generation import DEFAULT_TIMEOUT_S, follow, order
+from .generation import follow, order
 from .journal import Journal, Record
 from .ordering import Flights
 from .request import ImageRequest
+from .settings import DEFAULT_TIMEOUT_S
 
 REFETCH_S = 20.0
 """How long the Hub is asked for a picture that was altered here, in seconds, before a new order."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
-from .composing import compose
+from .composing import prepare
+from .errors import InvalidRequest, MountseaError
 from .handle import Generation
-from .request import DEFAULT_MODEL
-from .session import CURRENT, DEFAULT_TIMEOUT_S
-from .settings import Settings
+from .request import DEFAULT_MODEL, build_request
+from .session import CURRENT
+from .settings import DEFAULT_TIMEOUT_S, Settings
 
 
 def generate(
@@ -46,7 +48,7 @@ def generate(
         >>> dog[0].pil.size  # doctest: +SKIP
         (1024, 1024)
     """
-    generation, settings = _prepared(prompt, model, parameters)
+    generation, settings = _prepared(prompt, model, timeout, parameters)
     work = CURRENT.generate(generation, settings, timeout_s=timeout, fresh=fresh, cache=cache)
     try:
         return CURRENT.worker.run(work)
@@ -83,15 +85,24 @@ async def agenerate(
         >>> dogs = await asyncio.gather(agenerate("a lab"), agenerate("a pug"))  # doctest: +SKIP
     """
     # pictures are read and models looked up on a thread: the caller's loop goes on
-    generation, settings = await asyncio.to_thread(_prepared, prompt, model, parameters)
+    generation, settings = await asyncio.to_thread(_prepared, prompt, model, timeout, parameters)
     work = CURRENT.generate(generation, settings, timeout_s=timeout, fresh=fresh, cache=cache)
     return await CURRENT.worker.wait(work)
 
 
-def _prepared(prompt: str, model: str, parameters: dict[str, Any]) -> tuple[Generation, Settings]:
+def _prepared(
+    prompt: str, model: str, timeout: float, parameters: dict[str, Any]
+) -> tuple[Generation, Settings]:
     """Everything that can be refused is refused before anything is sent."""
     settings = CURRENT.settings()
-    request = compose(prompt, model=model, parameters=parameters, settings=settings)
-    settings.require_key()
-    settings.refuse_key_in(request.canonical())
+    try:
+        if not (isinstance(timeout, int | float) and timeout > 0 and math.isfinite(timeout)):
+            raise InvalidRequest(f"timeout {timeout!r}: more than 0 seconds.")
+        catalog, given = prepare(model=model, parameters=parameters, settings=settings)
+        request = build_request(prompt, model=model, parameters=given, catalog=catalog)
+        settings.require_key()
+        settings.refuse_key_in(request.canonical())
+    except MountseaError as error:
+        settings.hide_key_in(error)
+        raise
     return Generation(request, is_demo=settings.is_demo), settings

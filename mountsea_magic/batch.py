@@ -136,12 +136,14 @@ class Batch:
             if isinstance(error, _HOPELESS):
                 self._gate.closed_by = self._gate.closed_by or error
             ending = ending_line(generation, in_words(error))
-            if self._options.background:
-                ending = line_with(ending, f"{type(error).__name__}: {error}")
+            said = f"{type(error).__name__}: {error}"
+            if self._options.background and self._options.quiet:
+                self._notices.append(said)  # quiet is for success
+            elif self._options.background:
+                ending = line_with(ending, said)
             raise
         except asyncio.CancelledError:
-            generation.interrupted()
-            ending = ending_line(generation, "interrupted")
+            ending = _interrupted(generation)
             raise
         except Exception as error:
             generation.error = error  # whatever it is, the cell must fail with it
@@ -186,9 +188,7 @@ class Batch:
         """Leave the final lines and the pictures; return what went wrong."""
         for generation, line in zip(self._generations, self._block.lines, strict=True):
             if line.final is None:
-                if generation.error is None:
-                    generation.interrupted()
-                ending = ending_line(generation, "interrupted")
+                ending = _interrupted(generation)
                 line.finish(ending.html, ending.text)
         try:
             self._show_ended()
@@ -244,6 +244,15 @@ class Batch:
                     self._frames[number].fill()
             except OSError as error:
                 self._notices.append(f"A picture can't be shown: {plain(error)}")
+
+
+def _interrupted(generation: Generation) -> FinalLine:
+    """A Stop after the last picture takes nothing away."""
+    if generation.error is None:
+        generation.interrupted()
+    if generation.status == "completed":
+        return final_line(generation)
+    return ending_line(generation, "interrupted")
 
 
 def _copy(generation: Generation, folder: Path) -> None:

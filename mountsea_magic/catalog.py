@@ -16,6 +16,9 @@ from typing import Any
 
 from .errors import InvalidRequest, plain
 
+PICTURES = ("image_urls", "image_url", "images", "image")
+"""The names under which models take input pictures, the likeliest first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -50,8 +53,7 @@ class Model:
     @property
     def picture_parameter(self) -> str | None:
         """The parameter that takes input pictures, or None for a model that draws from text."""
-        names = ("image_urls", "image_url", "images", "image")
-        return next((name for name in names if name in self.parameters), None)
+        return next((name for name in PICTURES if name in self.parameters), None)
 
     def values(self, name: str) -> list[str]:
         """Return what a parameter takes, where that is a closed list; else an empty list.

@@ -56,12 +56,12 @@ def run_cell(shell: InteractiveShell, options: CellOptions, cell: str, defaults:
     """
     settings = CURRENT.settings()
     requests = _requests(shell, options, cell, defaults, settings)
+    for request in requests:
+        settings.refuse_key_in(request.canonical())
     if options.dry_run:
         print("\n\n".join(describe(request, settings) for request in requests))
         return
     settings.require_key()
-    for request in requests:
-        settings.refuse_key_in(request.canonical())
     copies = _folder(options.save)
     generations = [Generation(request, is_demo=settings.is_demo) for request in requests]
     for generation in generations:
@@ -150,10 +150,10 @@ def _folder(named: str | None) -> Path | None:
     """A folder that can't be had is found out before anything is paid."""
     if named is None:
         return None
-    folder = Path(named).expanduser().absolute()
     try:
+        folder = Path(named).expanduser().absolute()
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = plain(error.strerror or error)
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = plain(getattr(error, "strerror", None) or error)
         raise InvalidRequest(f"--save {plain(named)}: it can't be a folder: {reason}.") from error
     return folder

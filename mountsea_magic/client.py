@@ -226,6 +226,11 @@ class HubClient:
             return httpx.ReadTimeout("no answer came")
         except ssl.SSLError:
             return httpx.ReadError("the encrypted connection broke")
+        except httpx.InvalidURL as error:
+            said = without_request(error)
+            raise ConfigurationError(
+                f"The Hub's address can't be asked ({said}): check MOUNTSEA_BASE_URL."
+            ) from None
         except httpx.RequestError as error:
             return without_request(error)
         pause = response.headers.get("retry-after", "")

@@ -161,5 +161,5 @@ def _paths(begun: str) -> Iterable[str]:
                 yield f"{folder}{slash}{path.name}/"
             elif path.suffix.lower() in _PICTURE_FILES:
                 yield f"{folder}{slash}{path.name}"
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: there is no such user's home
         return

@@ -1,4 +1,4 @@
-"""Composing: prompt, parameters and input pictures become a request, by what the Hub says now."""
+"""Composing: input pictures are read, and the catalogue that a request is checked by."""
 
 from __future__ import annotations
 
@@ -8,48 +8,9 @@ from typing import Any
 
 from .catalog import Catalog, Model
 from .errors import InvalidRequest
-from .request import ImageRequest, build_request
 from .session import CURRENT
 from .settings import Settings
 from .uploads import read_source, to_urls
-
-
-def compose(
-    prompt: str,
-    *,
-    model: str,
-    parameters: Mapping[str, Any],
-    settings: Settings,
-    images: Sequence[str] = (),
-    shrink: bool = False,
-    variables: Mapping[str, Any] | None = None,
-    spell: Callable[[str], str] = str,
-) -> ImageRequest:
-    """Make a request of one prompt; for several, `prepare` once and build each.
-
-    Args:
-        prompt: What the picture shows.
-        model: The model's id.
-        parameters: As for `prepare`.
-        settings: Which Hub.
-        images: As for `prepare`.
-        shrink: As for `prepare`.
-        variables: As for `prepare`.
-        spell: How the user wrote a parameter's name, for the error messages.
-
-    Raises:
-        InvalidRequest: With what is wrong; nothing was sent.
-    """
-    catalog, given = prepare(
-        model=model,
-        parameters=parameters,
-        settings=settings,
-        images=images,
-        shrink=shrink,
-        variables=variables,
-        spell=spell,
-    )
-    return build_request(prompt, model=model, parameters=given, catalog=catalog, spell=spell)
 
 
 def prepare(
@@ -82,6 +43,7 @@ def prepare(
     Raises:
         InvalidRequest: If there is no such model, or a picture can't be had; nothing was sent.
     """
+    settings.refuse_key_in(model)  # an unknown model is asked for, by an address with its name
     catalog = _catalog(settings, model, parameters)
     known = catalog.model(model)
     given: dict[str, Any] = {}

@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Callable
 from typing import BinaryIO
 from urllib.parse import unquote_to_bytes, urlsplit
-from urllib.request import getproxies
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
@@ -134,7 +134,7 @@ class Delivery:
                 found = await addresses_of(url.raw_host.decode("ascii"), port)
         except OSError as error:
             # behind a proxy a name may well be unknown here: the proxy resolves it
-            if getproxies():
+            if _goes_by_proxy(url):
                 return None
             reason = error.strerror or "no answer"
             return HubUnavailable(f"The picture's host could not be found ({reason}).")
@@ -149,10 +149,16 @@ class Delivery:
         """A name may lead to another address when it is connected to than when it was looked at."""
         stream = response.extensions.get("network_stream")
         peer = stream.get_extra_info("server_addr") if stream is not None else None
-        if self._base_url is None or not isinstance(peer, tuple) or getproxies():
+        if self._base_url is None or not isinstance(peer, tuple) or _goes_by_proxy(response.url):
             return False
         address = real_address(str(peer[0]))
         return is_forbidden(address, near_allowed=self._near_allowed or False)
+
+
+def _goes_by_proxy(url: httpx.URL) -> bool:
+    """Whether the environment has a proxy for this very address: `NO_PROXY` alone names none."""
+    proxies = getproxies()
+    return bool(proxies.get(url.scheme) or proxies.get("all")) and not proxy_bypass(url.host)
 
 
 async def _written(response: httpx.Response, file: BinaryIO) -> MountseaError | BadPicture | None:

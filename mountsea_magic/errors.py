@@ -1,8 +1,8 @@
 """The error tree, and how an error reads in a notebook: one or two lines, never a traceback.
 
 MountseaError
- + ConfigurationError     a setting is missing or makes no sense
- + InvalidRequest         refused here, or by the Hub with 400, 404, 409 or 422
+ + ConfigurationError     a setting is missing or makes no sense; nothing was ordered
+ + InvalidRequest         refused here, or by the Hub (400, 404, 409, 422 and their like)
  + AuthenticationError    the Hub does not accept the key
  + InsufficientCredits    the account has no credits left
  + RateLimited            the Hub asks for patience (429)
@@ -105,11 +105,11 @@ class MountseaError(_ShortInNotebook, Exception):
 
 
 class ConfigurationError(MountseaError):
-    """A setting is missing or makes no sense; nothing was sent."""
+    """A setting is missing or makes no sense; nothing was ordered."""
 
 
 class InvalidRequest(MountseaError):
-    """The request was refused, here before it was sent or by the Hub (400, 404, 409, 422)."""
+    """Refused, here before it was sent, or by the Hub: 400, 404, 409, 422, and other 4xx."""
 
 
 class AuthenticationError(MountseaError):

@@ -13,6 +13,17 @@ class Submitting:
 
 
 @dataclass(frozen=True, slots=True)
+class Postponed:
+    """The order was surely not taken, and goes out again after a pause.
+
+    Attributes:
+        reason: Why, in words.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Submitted:
     """The Hub has taken the order.
 
@@ -84,4 +95,4 @@ class Notice:
     text: str
 
 
-Event = Submitting | Submitted | Waiting | Downloading | Completed | Notice
+Event = Submitting | Postponed | Submitted | Waiting | Downloading | Completed | Notice

@@ -24,6 +24,9 @@ LONGEST_S = 20.0
 EXPIRED = frozenset({403, 404, 410})
 """What a picture's host says once a URL is too old: the task gives a fresh one."""
 
+GONE = frozenset({404, 410})
+"""What it says of a fresh URL if the picture is no more; 403 may be a proxy's word."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Trouble:
@@ -31,7 +34,7 @@ class _Trouble:
 
     said: str
     final: bool = False
-    expired: bool = False
+    status: int | None = None
     cause: BaseException | None = None
 
 
@@ -104,13 +107,12 @@ class Fetching:
 
     async def _picture(self, number: int) -> Picture:
         """Try a few times; what is over a limit is not tried again."""
-        trouble, watch, age = _Trouble(""), Stopwatch(), self._age
+        trouble, watch, age, fresh = _Trouble(""), Stopwatch(), self._age, False
         for pause_s in (0.0, *PAUSES_S):
             if watch.elapsed_s > LONGEST_S:
                 break
             await asyncio.sleep(pause_s)
-            if trouble.expired:
-                await self._refresh(age)
+            fresh = trouble.status in EXPIRED and await self._refresh(age)
             age = self._age
             got = await self._try(self._sources[number], number)
             if isinstance(got, Picture):
@@ -118,9 +120,11 @@ class Fetching:
             trouble = got
             if trouble.final:
                 break
-        hint = f"The task is complete and kept at the Hub: {resume_hint(self._task_id)}."
+        gone = fresh and trouble.status in GONE
+        said = "complete, but this picture seems gone" if gone else "complete and kept at the Hub"
+        hint = f"The task is {said}: {resume_hint(self._task_id)}."
         raise DownloadFailed(
-            f"{trouble.said} {hint}", task_id=self._task_id, gone=trouble.expired
+            f"{trouble.said} {hint}", task_id=self._task_id, gone=gone
         ) from trouble.cause
 
     async def _try(self, source: PictureSource, number: int) -> Picture | _Trouble:
@@ -135,8 +139,7 @@ class Fetching:
             finally:
                 part.unlink(missing_ok=True)
         except HubUnavailable as error:
-            expired = error.status_code in EXPIRED
-            return _Trouble(str(error), expired=expired, cause=error.__cause__)
+            return _Trouble(str(error), status=error.status_code, cause=error.__cause__)
         except BadPicture as error:
             final = inline or isinstance(error, TooLarge)
             return _Trouble(f"The picture is not usable: {error}.", final=final)
@@ -163,14 +166,19 @@ class Fetching:
         self.folder = kept
         return True
 
-    async def _refresh(self, age: int) -> None:
-        """Four expired URLs of one task need one look, not four."""
+    async def _refresh(self, age: int) -> bool:
+        """Four expired URLs of one task need one look, not four; say whether there are fresh ones.
+
+        What the host says of the old ones is no proof that a picture is gone.
+        """
         async with self._refreshing:
             if self._age != age:
-                return
+                return True
             try:
                 state = await self._client.task(self._task_id)
             except MountseaError:
-                return
-            if len(state.sources) == len(self._sources):
-                self._sources, self._age = state.sources, self._age + 1
+                return False
+            if len(state.sources) != len(self._sources):
+                return False
+            self._sources, self._age = state.sources, self._age + 1
+            return True

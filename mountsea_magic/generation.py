@@ -34,9 +34,8 @@ from .protocol import UNCHARGED, TaskState
 from .redaction import without_queries
 from .request import ImageRequest
 from .retrying import look_again
+from .settings import DEFAULT_TIMEOUT_S
 from .stopwatch import Stopwatch
-
-DEFAULT_TIMEOUT_S = 600.0
 
 
 async def order(
@@ -149,7 +148,9 @@ async def follow(
             state_now = _state_after(error, record.entry.state, newborn)
             await record.note(state=state_now, error=str(error))
         raise
-    elapsed_s = waited_s if newborn or state.elapsed_ms is None else state.elapsed_ms / 1000
+    # how long a resumed task took is known to the Hub alone
+    told_s = None if state.elapsed_ms is None else state.elapsed_ms / 1000
+    elapsed_s = waited_s if newborn else told_s
     await record.note(
         files=fetching.pictures, elapsed_s=elapsed_s, description=state.description, error=""
     )

@@ -11,9 +11,18 @@ from pathlib import Path
 from typing import Any, overload
 
 from .errors import Interrupted, MountseaError, plain, resume_hint
-from .events import Completed, Downloading, Event, Submitted, Submitting, Waiting
+from .events import (
+    Completed,
+    Downloading,
+    Event,
+    Postponed,
+    Submitted,
+    Submitting,
+    Waiting,
+)
 from .pictures import Picture, copy_into
 from .request import ImageRequest
+from .settings import DEFAULT_PREVIEW_PX
 from .worker import TICK_S, Job
 
 
@@ -23,8 +32,9 @@ class Generation:
     Attributes:
         request: What was ordered, or None for a task that was resumed by its id alone.
         task_id: The task's id, or None before the Hub has taken the order.
-        status: ``new``, ``submitting``, the Hub's own word, ``downloading``, ``completed``,
-            ``failed``, or ``uncertain``.
+        status: ``new``, ``submitting``, ``postponed`` (the Hub is busy or out of reach, and the
+            order goes out again), ``submitted``, the Hub's own word, ``downloading``,
+            ``completed``; or ``failed``, ``uncertain``, ``not downloaded``, ``not ordered``.
         images: The pictures, in the Hub's order; none before it is completed.
         elapsed_s: Seconds from the submission until it was ready, or None.
         description: What the model said beside the pictures.
@@ -51,7 +61,7 @@ class Generation:
         self.error: BaseException | None = None
         self.is_demo = is_demo
         self.from_journal = False
-        self.preview_px = 768
+        self.preview_px = DEFAULT_PREVIEW_PX
         self._job: Job[Any] | None = None
         self._show_job: Job[Any] | None = None
 
@@ -68,6 +78,8 @@ class Generation:
         """
         if isinstance(event, Submitting):
             self.status = "submitting"
+        elif isinstance(event, Postponed):
+            self.status = "postponed"
         elif isinstance(event, Submitted):
             self.learn_task(event.task_id)
         elif isinstance(event, Waiting):
@@ -87,6 +99,9 @@ class Generation:
 
     def interrupted(self) -> Interrupted:
         """Return the error of an interrupted wait: what goes on, and how to get at it."""
+        if self.status == "completed":
+            where = self.images[0].path.parent
+            return Interrupted(f"Stopped. The pictures are in {where}.", task_id=self.task_id)
         if self.task_id is not None:
             said = (
                 f"Stopped waiting. Task {plain(self.task_id)} goes on at the Hub, and is charged "
@@ -195,6 +210,7 @@ class Generation:
         self.elapsed_s = event.elapsed_s
         self.from_journal = event.from_journal
         self.task_id = event.task_id or self.task_id
+        self.error = None
         self.status = "completed"
 
     def _ipython_display_(self) -> None:

@@ -121,6 +121,11 @@ def _resume_one(
             raise error.concerning(task_id) from None
         print(f"{plain(task_id)}: {error}")
         return
+    if not generation.done():
+        # a second wait beside it would fetch the pictures a second time
+        print(f"Waiting for {plain(task_id)}, which runs in the background …")
+        show(generation.wait(defaults.timeout))
+        return
     generation.preview_px = defaults.preview
     run(shell, [generation], settings, RunOptions(defaults.timeout, defaults.runner))
 

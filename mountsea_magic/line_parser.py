@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 from difflib import get_close_matches
 from typing import NoReturn
 
 from .errors import InvalidRequest, plain
+
+_ESCAPE = "" if os.name == "nt" else "\\"
+"""On Windows a backslash stands in paths, and escapes nothing."""
 
 
 class LineParser(argparse.ArgumentParser):
@@ -92,7 +96,9 @@ def split_line(line: str) -> list[str]:
         ['-p', 'image_size={"width": 64, "height": 48}']
     """
     try:
-        return shlex.split(_with_json_quoted(line))
+        words = shlex.shlex(_with_json_quoted(line), posix=True, punctuation_chars=False)
+        words.whitespace_split, words.commenters, words.escape = True, "", _ESCAPE
+        return list(words)
     except ValueError as error:
         raise InvalidRequest(f"The line does not parse: {error}.") from None
 

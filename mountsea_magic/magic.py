@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
-from traitlets import Enum, Float, Integer, Unicode
+from traitlets import Enum, Float, Integer, Unicode, observe
 
-from .errors import Interrupted
+from .errors import ConfigurationError, Interrupted, MountseaError
 from .matcher import install, remove
 from .options import cell_parser, parse_cell_line
+from .settings import DEFAULT_PREVIEW_PX, DEFAULT_TIMEOUT_S
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -20,14 +21,23 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def _short_interrupts() -> Iterator[None]:
-    """A Stop outside of the wait, say while a preview is made, is as short as one within it."""
+def _short_errors() -> Iterator[None]:
+    """A Stop outside of the wait, say while a preview is made, is as short as one within it.
+
+    And an error that quotes the line must not bring a key to the screen that IPython put there.
+    """
     try:
         yield
     except Interrupted:
         raise
     except KeyboardInterrupt:
         raise Interrupted("Stopped. `%mountsea` shows the tasks that are still open.") from None
+    except MountseaError as error:
+        from .session import CURRENT
+
+        with suppress(ConfigurationError):
+            CURRENT.settings().hide_key_in(error)
+        raise
 
 
 @magics_class
@@ -40,8 +50,12 @@ class MountseaMagics(Magics):
     """
 
     model = Unicode("nano-banana", help="The model that cells use.").tag(config=True)
-    preview = Integer(768, min=0, help="The previews' longest side, in pixels.").tag(config=True)
-    timeout = Float(600.0, min=0.1, help="How long a cell waits, in seconds.").tag(config=True)
+    preview = Integer(DEFAULT_PREVIEW_PX, min=0, help="The previews' longest side, in pixels.").tag(
+        config=True
+    )
+    timeout = Float(DEFAULT_TIMEOUT_S, min=0.1, help="How long a cell waits, in seconds.").tag(
+        config=True
+    )
     runner = Enum(
         ["thread", "nested"],
         default_value="thread",
@@ -58,15 +72,15 @@ class MountseaMagics(Magics):
     @cell_magic("mountsea")  # type: ignore[arg-type]  # IPython types its decorators for no method
     def cell(self, line: str, cell: str) -> None:
         """Order pictures; the help is the parser's."""
-        options = parse_cell_line(line)
-        if options.help:
-            print(cell_parser().format_help())
-            if options.model is not None:
-                from .models import model_text
+        with _short_errors():
+            options = parse_cell_line(line)
+            if options.help:
+                print(cell_parser().format_help())
+                if options.model is not None:
+                    from .models import model_text
 
-                print(model_text(options.model))
-            return
-        with _short_interrupts():
+                    print(model_text(options.model))
+                return
             from .cell import run_cell
 
             run_cell(self.shell, options, cell, self._defaults())
@@ -74,19 +88,24 @@ class MountseaMagics(Magics):
     @line_magic("mountsea")  # type: ignore[arg-type]  # as above
     def line(self, line: str) -> None:
         """Say where things stand, or carry out a command; `%mountsea help` lists them."""
-        with _short_interrupts():
+        with _short_errors():
             from .commands import run_command
 
             run_command(self.shell, line, self._defaults())
 
     def _defaults(self) -> Defaults:
-        """The traits as they are now, also those that the session keeps."""
+        """The traits as they are now."""
         from .cell import Defaults
+
+        return Defaults(self.model, self.preview, self.timeout, self.runner)
+
+    @observe("base_url", "demo_seconds")
+    def _tell_session(self, change: object) -> None:
+        """They hold for `generate` too, which knows no traits, and from their change on."""
         from .session import CURRENT
 
         CURRENT.base_url = self.base_url or None
         CURRENT.connections.demo_seconds = self.demo_seconds
-        return Defaults(self.model, self.preview, self.timeout, self.runner)
 
 
 MountseaMagics.__dict__["cell"].__doc__ = cell_parser().format_help()
@@ -112,6 +131,9 @@ def unload(shell: InteractiveShell) -> None:
     """
     magics = shell.magics_manager.registry.pop(MountseaMagics.__name__, None)
     remove(shell, getattr(magics, "matcher", None))
+    if magics is not None:
+        for trait in ("base_url", "demo_seconds"):
+            setattr(magics, trait, magics.traits()[trait].default())
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("mountsea", None)
     if magics in shell.configurables:

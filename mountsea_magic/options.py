@@ -153,21 +153,21 @@ def parse_cell_line(line: str) -> CellOptions:
     if given.timeout is not None and not (given.timeout > 0 and math.isfinite(given.timeout)):
         raise InvalidRequest(f"--timeout {given.timeout:g}: more than 0 seconds.")
     return CellOptions(
-        given.model,
-        parameters,
-        tuple(given.image),
-        given.shrink,
-        given.out,
-        given.save,
-        given.preview,
-        given.timeout,
-        given.background,
-        given.fresh,
-        given.cache,
-        given.quiet,
-        given.dry_run,
-        given.raw,
-        given.help,
+        model=given.model,
+        parameters=parameters,
+        images=tuple(given.image),
+        shrink=given.shrink,
+        out=given.out,
+        save=given.save,
+        preview=given.preview,
+        timeout=given.timeout,
+        background=given.background,
+        fresh=given.fresh,
+        cache=given.cache,
+        quiet=given.quiet,
+        dry_run=given.dry_run,
+        raw=given.raw,
+        help=given.help,
     )
 
 

@@ -12,11 +12,10 @@ from collections.abc import AsyncGenerator, Callable
 
 from .client import HubClient
 from .errors import HubUnavailable, MountseaError, SubmissionUncertain
-from .events import Submitted, Submitting, Waiting
+from .events import Postponed, Submitted, Submitting
 from .journal import Record
 from .request import ImageRequest
 from .retrying import order_again
-from .stopwatch import Stopwatch
 
 
 class Flights:
@@ -59,7 +58,7 @@ async def place(
     record: Record,
     flights: Flights,
     told: Callable[[str], None],
-) -> AsyncGenerator[Submitting | Waiting | Submitted, None]:
+) -> AsyncGenerator[Submitting | Postponed | Submitted, None]:
     """Send an order, again only as `order_again` allows.
 
     Args:
@@ -70,14 +69,14 @@ async def place(
         told: Called with the task's id as soon as it is known, also after an interrupt.
 
     Yields:
-        `Submitting` before each try, `Waiting` before each pause, last `Submitted`.
+        `Submitting` before each try, `Postponed` before each pause, last `Submitted`.
 
     Raises:
         HubUnavailable: If the order never arrived.
         SubmissionUncertain: If it may have arrived, but no answer says so.
         MountseaError: If the Hub refused it.
     """
-    watch, tries, paused_s = Stopwatch(), 0, 0.0
+    tries, paused_s = 0, 0.0
     while True:
         tries += 1
         await record.note(state="submitting", error="")
@@ -94,7 +93,7 @@ async def place(
         else:
             yield Submitted(task_id)
             return
-        yield Waiting(f"the Hub {cause}; the order goes out again", watch.elapsed_s)
+        yield Postponed(f"the Hub {cause}; the order goes out again")
         await asyncio.sleep(pause_s)
         paused_s += pause_s
 

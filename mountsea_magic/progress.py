@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TextIO
 
 from .errors import plain
-from .events import Completed, Downloading, Event, Notice, Submitted, Waiting
+from .events import Completed, Downloading, Event, Notice, Postponed, Submitted, Waiting
 from .expecting import GUESS_S
 
 TEXT_ONLY = "tex2jax_ignore mathjax_ignore"
@@ -63,7 +63,7 @@ class Line:
         self._event: Event | None = None
 
     def take(self, event: Event) -> None:
-        """Keep the newest event, from any thread; a single assignment is safe between threads."""
+        """Keep the newest event, from any thread: each assignment is safe by itself."""
         now = time.monotonic()
         if self._started is None:
             self._started = now
@@ -99,6 +99,8 @@ class Line:
             status = "submitted"
         elif isinstance(event, Waiting):
             status = event.status
+        elif isinstance(event, Postponed):
+            status = event.reason
         expected_s = self._expected_s if isinstance(event, Submitted | Waiting) else None
         if expected_s is not None and elapsed_s < _LONG_PAST * expected_s:
             seconds += f" of about {_duration(expected_s)}"

@@ -79,8 +79,9 @@ class Catalogs:
                         self._learned(settings, {}, listed)
                         return
                 found = await client.model(model_id, bundled_catalog().models.get(model_id))
-                models = {model_id: found or _unruled(model_id)} if found or listed else {}
-                self._learned(settings, models, listed)
+                if found is None and listed and model_id not in self.current(settings).models:
+                    found = _unruled(model_id)
+                self._learned(settings, {model_id: found} if found is not None else {}, listed)
 
     async def refresh(self, settings: Settings, client: HubClient) -> LiveModels:
         """Ask for all models.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .catalog import Catalog, Model, bundled_catalog, nearest
+from .catalog import PICTURES, Catalog, Model, bundled_catalog, nearest
 from .errors import InvalidRequest, plain
+from .reading import read_value
 from .redaction import without_queries
 from .schema import validator
 
@@ -19,12 +19,6 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
 DEFAULT_MODEL = "nano-banana"
-
-_BOOLEANS = {"true": True, "yes": True, "on": True, "1": True}
-_BOOLEANS |= {"false": False, "no": False, "off": False, "0": False}
-
-PICTURES = frozenset({"image_urls", "image_url", "images", "image"})
-"""The names under which models take input pictures."""
 
 _SHAPES = frozenset({"aspect_ratio", "image_size", "resolution", "size", "ratio"})
 
@@ -62,8 +56,9 @@ class ImageRequest:
 
     @property
     def picture_count(self) -> int:
-        """How many pictures are asked for."""
-        return int(self.input.get("num_images", 1))
+        """How many pictures are asked for; one, where that is no number."""
+        count = self.input.get("num_images", 1)
+        return count if isinstance(count, int) else 1
 
     def body(self) -> dict[str, Any]:
         """Return the body of the submission (documented: exactly these two members)."""
@@ -140,47 +135,10 @@ def build_request(
         raise InvalidRequest(
             "The request holds half a character (a lone surrogate), which no JSON text can bear."
         ) from None
+    except (TypeError, ValueError, RecursionError) as error:
+        said = plain(error, limit=120)
+        raise InvalidRequest(f"The request can't be written as JSON: {said}.") from None
     return request
-
-
-def read_value(value: Any, schema: Mapping[str, Any] | None) -> Any:
-    """Read a value by its schema's type; what does not fit is left for the validation to name.
-
-    Args:
-        value: A JSON value, or text as typed on a command line.
-        schema: The parameter's schema; without one, text is read as JSON, else kept as text.
-
-    Example:
-        >>> read_value("7", {"type": "integer"}), read_value("7", {"type": "string"})
-        (7, '7')
-        >>> read_value(4, {"type": "string"})
-        '4'
-    """
-    options = _options(schema)
-    if options:
-        readings = [read_value(value, option) for option in options]
-        return next((reading for reading in readings if reading != value), value)
-    wanted = (schema or {}).get("type")
-    if not isinstance(value, str):
-        if wanted == "string" and isinstance(value, int) and not isinstance(value, bool):
-            return str(value)
-        # numpy's integers and the like count as integers wherever Python takes an index
-        if hasattr(value, "__index__") and not isinstance(value, bool):
-            return operator.index(value)
-        if wanted == "integer" and isinstance(value, float) and value.is_integer():
-            return int(value)
-        return value
-    text = value.strip()
-    if wanted == "integer" and re.fullmatch(r"[+-]?[0-9]{1,30}", text):
-        return int(text)
-    if wanted == "boolean":
-        return _BOOLEANS.get(text.lower(), value)
-    if wanted in ("number", "object", "array", None):
-        try:
-            return json.loads(text)
-        except ValueError:
-            return value
-    return value
 
 
 def _recorded(value: Any) -> Any:
@@ -204,16 +162,6 @@ def _shortened(value: Any) -> Any:
     if isinstance(value, str) and value[:5].lower() == "data:" and len(value) > 120:
         return f"{value[:60]}… ({len(value)} characters)"
     return value
-
-
-def _options(schema: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    """The schemas that a value may be of, where there are several."""
-    if schema is None:
-        return []
-    if isinstance(schema.get("type"), list):
-        return [{**schema, "type": name} for name in schema["type"]]
-    found = schema.get("anyOf") or schema.get("oneOf") or []
-    return [option for option in found if isinstance(option, dict)]
 
 
 def _checked_prompt(prompt: str) -> str:
@@ -273,10 +221,17 @@ def _in_words(error: ValidationError, model: Model, spell: Callable[[str], str])
         close = nearest(said, known)
         hint = f" {close}" if close.startswith("Did") else ""
         return f"{spell(name)} {said}: {model.id} takes one of {', '.join(known)}.{hint}"
-    if rule == "anyOf":
-        names = [str(value) for option in limit for value in option.get("enum", [])]
-        return f"{spell(name)} {said}: {model.id} takes one of {', '.join(names)}, or an object."
+    if rule in ("anyOf", "oneOf"):
+        return f"{spell(name)} {said}: {model.id} takes {_alternatives(limit)}."
     reason = {"minimum": f"at least {limit}", "maximum": f"at most {limit}"}.get(rule)
     if rule == "type":
         reason = _TYPE_IN_WORDS.get(str(limit), str(limit))
     return f"{spell(name)} {said}: {reason or plain(error.message, limit=120)} for {model.id}."
+
+
+def _alternatives(options: Any) -> str:
+    """What a parameter of several kinds takes; that it may be left out goes without saying."""
+    names = [str(value) for option in options for value in option.get("enum", [])]
+    kinds = [str(option.get("type")) for option in options if "enum" not in option]
+    words = [_TYPE_IN_WORDS[kind] for kind in dict.fromkeys(kinds) if kind in _TYPE_IN_WORDS]
+    return ", or ".join([*([f"one of {', '.join(names)}"] if names else []), *words])

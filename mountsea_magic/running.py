@@ -41,36 +41,49 @@ def run(
     shell.user_ns["_mountsea"] = generations[-1]
     front = front_end(shell)
     block = _block(front, generations, options)
-    batch = Batch(generations, settings, options, block, front)
-    for line, generation in zip(block.lines, generations, strict=True):
-        line.task_id = generation.task_id or ""
-    jobs = [CURRENT.worker.prepare(batch.one(number)) for number in range(len(generations))]
-    for generation, job in zip(generations, jobs, strict=True):
-        generation.attach(job)
-    if front.notebook and (options.background or front.clicks):
-        block.offer_cancel(lambda: _cancel_all(jobs))
-    if options.background:
-        for job in jobs:
-            job.launch()
-        watcher = CURRENT.worker.start(batch.watch_over(jobs, shell.events))
-        for generation, job in zip(generations, jobs, strict=True):
-            generation.attach(job, watcher)
-        return
     try:
+        batch = Batch(generations, settings, options, block, front)
+        error = _wait(shell, generations, batch, block, front, options)
+    except BaseException:
+        block.close()  # whatever it is, it leaves no widget behind
+        raise
+    if error is not None:
+        raise error
+
+
+def _wait(
+    shell: InteractiveShell,
+    generations: Sequence[Generation],
+    batch: Batch,
+    block: Block,
+    front: FrontEnd,
+    options: RunOptions,
+) -> BaseException | None:
+    """Start the jobs, and unless they run in the background wait for them; return what failed."""
+    jobs = [CURRENT.worker.prepare(batch.one(number)) for number in range(len(generations))]
+    try:
+        for line, generation, job in zip(block.lines, generations, jobs, strict=True):
+            line.task_id = generation.task_id or ""
+            generation.attach(job)
+        if front.notebook and (options.background or front.clicks):
+            block.offer_cancel(lambda: _cancel_all(jobs))
+        if options.background:
+            for job in jobs:
+                job.launch()
+            watcher = CURRENT.worker.start(batch.watch_over(jobs, shell.events))
+            for generation, job in zip(generations, jobs, strict=True):
+                generation.attach(job, watcher)
+            return None
         if options.runner == "nested" and _loop_runs():
             run_nested(CURRENT.worker.follow(jobs), tick=batch.tick)
         else:
             CURRENT.worker.join(jobs, tick=batch.tick)
+        return batch.end()
     except KeyboardInterrupt:
+        _cancel_all(jobs)  # also those that a Stop came before
         batch.end()
         told = [task.error for task in generations if isinstance(task.error, Interrupted)]
         raise (told[0] if told else generations[-1].interrupted()) from None
-    except BaseException:
-        block.close()  # whatever it is, it leaves no widget behind
-        raise
-    error = batch.end()
-    if error is not None:
-        raise error
 
 
 def _cancel_all(jobs: Sequence[Job[None]]) -> None:

@@ -13,12 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .connections import Connections
-from .errors import ConfigurationError, MountseaError, SubmissionUncertain, TaskFailed, plain
+from .errors import (
+    ConfigurationError,
+    DownloadFailed,
+    MountseaError,
+    SubmissionUncertain,
+    TaskFailed,
+    plain,
+)
 from .events import Event, Notice
 from .handle import Generation
 from .keys import KeyStore
 from .refreshing import Catalogs
-from .settings import DEMO_URL, Secret, Settings, read_settings
+from .settings import DEFAULT_TIMEOUT_S, DEMO_URL, Secret, Settings, read_settings
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -26,7 +33,6 @@ if TYPE_CHECKING:
     from .journal import Journal
     from .ordering import Flights
 
-DEFAULT_TIMEOUT_S = 600.0
 EXIT_S = 3.0
 """How long a process that ends waits for the answers to its orders, in seconds."""
 
@@ -191,10 +197,13 @@ class Session:
             if _has_ended(error, resumed):
                 uncertain = isinstance(error, SubmissionUncertain)
                 generation.status = "uncertain" if uncertain else "failed"
+            elif isinstance(error, DownloadFailed):
+                generation.status = "not downloaded"
             raise
         finally:
             # an order that is on its way when the cell is stopped tells its task later
-            ended = generation.status in ("completed", "failed", "uncertain", "new")
+            orderless = generation.task_id is None and generation.status != "submitting"
+            ended = orderless or generation.status in ("completed", "failed", "uncertain")
             if ended and generation in self.open:
                 self.open.remove(generation)
             _tell([*journal.trouble(), *notices], watch)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from .errors import ConfigurationError, InvalidRequest, plain
+from .errors import ConfigurationError, InvalidRequest, MountseaError, plain
 
 DEFAULT_BASE_URL = "https://api.mountsea.ai"
 """The Hub's own address (documented by the vendor)."""
@@ -21,6 +21,11 @@ DEFAULT_CREDITS_URL = "https://dk.mountsea.ai/api-user/credits"
 DEMO_URL = "demo:"
 """The base URL that stands for the embedded demo Hub."""
 
+DEFAULT_TIMEOUT_S = 600.0
+"""How long a task is waited for, in seconds."""
+
+DEFAULT_PREVIEW_PX = 768
+"""The longest side of a preview, in pixels."""
 
 NO_KEY = "That is not a Mountsea key: a key is one word of printable ASCII characters."
 
@@ -91,7 +96,7 @@ class Settings:
         key: The API key, or None; the demo Hub is never given one.
         key_source: Where the key comes from, in words.
         credits_url: The whole address of the credits endpoint, or None if none is known.
-        home: The folder of originals and of the demo Hub's tasks.
+        home: The folder of originals, journal, stored keys, models and the demo Hub's tasks.
     """
 
     base_url: str
@@ -126,6 +131,15 @@ class Settings:
             raise InvalidRequest(
                 "The request holds your API key: take it out of the cell. Nothing was sent."
             )
+
+    def hide_key_in(self, error: MountseaError) -> None:
+        """Blot the key out of an error's message, which may quote what the user typed.
+
+        Args:
+            error: The error, changed in place.
+        """
+        if self.key is not None:
+            error.args = tuple(self.key.hide_in(str(said)) for said in error.args)
 
     def require_key(self) -> Secret | None:
         """Return the key to send, None for the demo Hub.
@@ -174,7 +188,9 @@ def read_settings(
     chosen = demo or environ.get("MOUNTSEA_DEMO", "").strip() or None
     home = _home(environ.get("MOUNTSEA_HOME", "").strip())
     if chosen not in (None, "on", "off", "if-no-key"):
-        raise ConfigurationError(f"MOUNTSEA_DEMO is {plain(chosen)!r}: it can be `if-no-key`.")
+        raise ConfigurationError(
+            f"MOUNTSEA_DEMO is {plain(chosen)!r}: it can be `if-no-key`, `on` or `off`."
+        )
     named = _address(base_url or named_url or DEFAULT_BASE_URL)
     if credits_url is not None:
         _address(credits_url, name="MOUNTSEA_CREDITS_URL")
@@ -185,9 +201,10 @@ def read_settings(
     key, source = login, "login (this kernel only)"
     given = environ.get("MOUNTSEA_API_KEY", "").strip()
     if key is None and given:
-        if not Secret.fits(given):
+        if Secret.fits(given):
+            key, source = Secret(given), "MOUNTSEA_API_KEY"
+        elif chosen != "on" and named != DEMO_URL:
             raise ConfigurationError(f"MOUNTSEA_API_KEY: {NO_KEY}")
-        key, source = Secret(given), "MOUNTSEA_API_KEY"
     if key is None:
         kept = stored(home, named) if stored is not None and named != DEMO_URL else None
         key, source = kept or (None, "none")
@@ -214,8 +231,9 @@ def _address(text: str, *, name: str = "MOUNTSEA_BASE_URL") -> str:
         fits = False
     if not fits:
         raise ConfigurationError(
-            f"{name} must be an http(s) address without user, query or fragment, "
-            f"such as {DEFAULT_BASE_URL}, or demo: for the demo Hub."
+            f"{name} must be an http(s) address without user, query or fragment, such as "
+            + (DEFAULT_CREDITS_URL if "CREDITS" in name else f"{DEFAULT_BASE_URL}, or demo:")
+            + "."
         )
     return text.rstrip("/")
 
@@ -223,7 +241,10 @@ def _address(text: str, *, name: str = "MOUNTSEA_BASE_URL") -> str:
 def _home(named: str) -> Path:
     """One folder for all that is kept; platformdirs knows where each platform wants it."""
     if named:
-        return Path(named).expanduser().absolute()
+        try:
+            return Path(named).expanduser().absolute()
+        except RuntimeError as error:
+            raise ConfigurationError(f"MOUNTSEA_HOME is {plain(named)}: {error}.") from error
     import platformdirs
 
     return platformdirs.user_data_path("mountsea-magic", appauthor=False)

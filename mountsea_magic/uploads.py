@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 UPLOAD_BYTES = 10_000_000
 """The largest input picture, in bytes (known of a neighbouring API: 10 MB)."""
 
+_ROUNDING = 0.001
+"""How far a float may be out of its range and still be meant to be in it."""
+
 _ADDRESS = re.compile(r"(?i)(https?://|data:)")
 _VARIABLE = re.compile(r"([^\W\d]\w*)((?:\.images)?(?:\[-?\d+\])?)")
 
@@ -177,27 +180,47 @@ def _as_image(value: Any, said: str) -> Image | None:
     from PIL import Image
 
     if isinstance(value, Image.Image):
+        if value.mode in ("I", "F"):
+            low, high = value.getextrema()
+            raise InvalidRequest(
+                f"{said}: a picture of mode {value.mode} (here {low:g} to {high:g}) has no black "
+                "and white of its own: scale it to 0..255, and `.convert('L')`."
+            )
         return value
     interface = getattr(value, "__array_interface__", None)
     if not isinstance(interface, dict):
         return None
-    lengths, kind = tuple(interface.get("shape", ())), str(interface.get("typestr", ""))[1:2]
+    lengths, kind = tuple(interface.get("shape", ())), str(interface.get("typestr", ""))[1:]
     no_picture = InvalidRequest(
         f"{said}: an array of shape {'×'.join(map(str, lengths)) or 'none'} is no picture; "
         "height × width × 3 of uint8 is."
     )
     if len(lengths) not in (2, 3) or 0 in lengths:
         raise no_picture
-    if kind == "f":
+    if kind[:1] == "f":
         if not (value == value).all():
             raise InvalidRequest(f"{said}: there are pixels in it that are no numbers (NaN).")
+        _refuse_outside(value, 1, _ROUNDING, f"{said}: an array of floats")
         value = (value.clip(0.0, 1.0) * 255).round().astype("uint8")
-    elif kind == "b":
+    elif kind[:1] == "b":
         value = value.astype("uint8") * 255
     try:
+        if kind[:1] in ("i", "u") and kind != "u1":
+            _refuse_outside(value, 255, 0.0, f"{said}: an array of whole numbers")
+            value = value.astype("uint8")
         return Image.fromarray(value)
     except (TypeError, ValueError, LookupError, AttributeError) as error:
         raise no_picture from error
+
+
+def _refuse_outside(value: Any, highest: int, doubt: float, what: str) -> None:
+    """Clipped, it would go out all black or all white, and be paid for."""
+    least, most = value.min(), value.max()
+    if least < -doubt or most > highest + doubt:
+        raise InvalidRequest(
+            f"{what} is read from 0 to {highest}, and this one goes from {least:g} to {most:g}: "
+            "scale it first."
+        )
 
 
 def _encoded(image: Image, kind: str = "png") -> bytes:
@@ -205,6 +228,8 @@ def _encoded(image: Image, kind: str = "png") -> bytes:
     from PIL import ImageOps
 
     image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        image = image.point(lambda level: level * (1 / 257)).convert("L")
     if image.mode not in ("RGB", "RGBA", "L", "LA", "P", "1"):
         image = image.convert("RGB")
     buffer = io.BytesIO()

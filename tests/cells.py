@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from hub_server import StandInHub
 from IPython.core.interactiveshell import InteractiveShell
 
+from mountsea_magic.composing import prepare
 from mountsea_magic.handle import Generation
+from mountsea_magic.options import parse_cell_line, spell_option
+from mountsea_magic.request import DEFAULT_MODEL, ImageRequest, build_request
+from mountsea_magic.settings import Settings
 
 FAILED = {"status": "failed", "ready": True, "error_message": "no dogs"}
 """What the Hub says of a task that failed."""
@@ -28,3 +33,21 @@ def handles(shell: InteractiveShell) -> list[Generation]:
 def prompts(hub: StandInHub) -> list[str]:
     """Return the prompts that were ordered, in the order in which they came."""
     return [seen.json["input"]["prompt"] for seen in hub.posts]
+
+
+def composed(
+    line: str, body: str, settings: Settings, variables: Mapping[str, Any] | None = None
+) -> ImageRequest:
+    """Go a cell's way as far as its request: what would be sent."""
+    options = parse_cell_line(line)
+    model = DEFAULT_MODEL if options.model is None else options.model
+    catalog, given = prepare(
+        model=model,
+        parameters=options.parameters,
+        settings=settings,
+        images=options.images,
+        shrink=options.shrink,
+        variables=variables,
+        spell=spell_option,
+    )
+    return build_request(body, model=model, parameters=given, catalog=catalog, spell=spell_option)

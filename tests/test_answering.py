@@ -215,6 +215,22 @@ def test_pictures_that_are_gone_from_their_host_are_ordered_anew(hub: StandInHub
     assert len(hub.posts) == 2
 
 
+@pytest.mark.parametrize("way", ["a proxy's 403", "no fresh address"])
+def test_what_is_not_surely_gone_is_not_paid_again(hub: StandInHub, way: str) -> None:
+    """Only a fresh address that leads nowhere says that the host has the picture no more."""
+    generate("a dog", seed=7)[0].path.unlink()
+    hub.downloads.extend([Reply(403 if way == "a proxy's 403" else 410)] * 4)
+    if way == "no fresh address":
+        hub.looks.append(None)
+        hub.looks.extend([Reply(502, b"<html>")] * 4)
+    with pytest.raises(DownloadFailed, match="kept at the Hub") as caught:
+        generate("a dog", seed=7)
+    assert caught.value.task_id == "hub-0001" and not caught.value.gone
+    hub.looks.clear()
+    assert generate("a dog", seed=7)[0].bytes == picture()
+    assert len(hub.posts) == 1
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_hub_that_refuses_the_key_gets_no_order(hub: StandInHub, status: int) -> None:
     """Whether the pictures are gone for good is not known then."""

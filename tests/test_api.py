@@ -333,3 +333,24 @@ def test_a_key_in_the_prompt_is_not_sent(here: Session, monkeypatch: pytest.Monk
     assert KEY not in str(caught.value)
     assert here.open == []
     assert here.open_tasks() == []
+
+
+@pytest.mark.parametrize("timeout", [None, "60", 0, -1, float("nan"), float("inf")])
+def test_a_timeout_that_is_none_is_refused_before_anything_is_sent(
+    here: Session, hub: StandInHub, timeout: Any
+) -> None:
+    """After the order it would be too late."""
+    with pytest.raises(InvalidRequest, match="more than 0 seconds"):
+        generate("a dog", timeout=timeout)
+    assert hub.requests == []
+
+
+def test_an_address_that_nobody_can_have_is_a_setting(
+    here: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some names are found out only when they are to be asked."""
+    monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)
+    monkeypatch.setenv("MOUNTSEA_BASE_URL", "http://😀.com")
+    with pytest.raises(ConfigurationError, match="check MOUNTSEA_BASE_URL"):
+        generate("a dog")
+    assert here.open == []

@@ -21,6 +21,7 @@ FLOORS = [
     {"errors"},
     {"settings", "catalog"},
     {"keys", "addresses", "redaction", "retrying", "stopwatch", "expecting", "schema"},
+    {"reading"},
     {"request"},
     {"refusals"},
     {"protocol", "polling", "worker", "pictures", "templating", "line_parser", "journal_file"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -139,3 +140,33 @@ def test_config_leads_to_a_hub_before_the_environment(
     monkeypatch.setenv("MOUNTSEA_BASE_URL", "http://127.0.0.1:9")
     shell.run_line_magic("config", f"MountseaMagics.base_url = '{hub.url}'")
     assert len(run("")) == 1 and len(hub.posts) == 1
+
+
+@pytest.mark.parametrize("line", ["", "--dry-run"])
+def test_a_template_that_brings_the_key_is_refused(
+    hub: StandInHub,
+    shell: InteractiveShell,
+    run: Run,
+    line: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Also where the request is only shown."""
+    shell.user_ns["os"] = os
+    with pytest.raises(InvalidRequest, match="holds your API key"):
+        run(line, "a {{ os.environ['MOUNTSEA_API_KEY'] }}")
+    assert KEY not in capsys.readouterr().out and hub.requests == []
+
+
+@pytest.mark.parametrize("line", ["-a {}", "-m {}", "--{}", "{}", "-p {}", "-o {}", "--save '{}"])
+def test_an_error_does_not_quote_the_key(hub: StandInHub, run: Run, line: str) -> None:
+    """IPython fills variables into the line, and a wrong one is quoted."""
+    with pytest.raises(InvalidRequest) as caught:
+        run(line.format(KEY))
+    assert KEY not in str(caught.value) and hub.requests == []
+
+
+def test_a_folder_of_nobody_is_refused(hub: StandInHub, run: Run) -> None:
+    """There is no such user's home."""
+    with pytest.raises(InvalidRequest, match="it can't be a folder"):
+        run("--save ~no-such-user/dogs")
+    assert hub.requests == []

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cells import composed
 from hub_server import KEY, RESET, Script, StandInHub, data_uri, picture
 
 from mountsea_magic import composing, refreshing, session
-from mountsea_magic.composing import compose
+from mountsea_magic.composing import prepare
 from mountsea_magic.errors import InvalidRequest
-from mountsea_magic.options import parse_cell_line, spell_option
 from mountsea_magic.request import ImageRequest
 from mountsea_magic.session import Session
 from mountsea_magic.settings import Secret, Settings
@@ -34,18 +34,8 @@ def settings_of(home: Path, hub: StandInHub | None = None, *, key: bool = True) 
 
 
 def order(line: str, settings: Settings, variables: dict[str, Any] | None = None) -> ImageRequest:
-    """Go the way of a cell: its line is parsed, and its request composed."""
-    options = parse_cell_line(line)
-    return compose(
-        "a dog",
-        model="nano-banana" if options.model is None else options.model,
-        parameters=options.parameters,
-        settings=settings,
-        images=options.images,
-        shrink=options.shrink,
-        variables=variables,
-        spell=spell_option,
-    )
+    """What a cell with this line would send."""
+    return composed(line, "a dog", settings, variables)
 
 
 def refused(line: str, settings: Settings, variables: dict[str, Any] | None = None) -> str:
@@ -303,12 +293,8 @@ def test_pictures_go_where_the_model_takes_them(here: Session, home: Path, place
 
 def test_python_values_are_taken_as_they_are(here: Session, home: Path) -> None:
     """From `generate`, pictures come as values, not as words."""
-    request = compose(
-        "x",
-        model="nano-banana-edit",
-        parameters={"image_urls": [picture(), URL], "num_images": 2},
-        settings=settings_of(home),
-    )
-    first, second = request.input["image_urls"]
+    pictures = {"image_urls": [picture(), URL], "num_images": 2}
+    _, given = prepare(model="nano-banana-edit", parameters=pictures, settings=settings_of(home))
+    first, second = given["image_urls"]
     assert base64.b64decode(first.partition(",")[2]) == picture()
-    assert (second, request.input["num_images"]) == (URL, 2)
+    assert (second, given["num_images"]) == (URL, 2)

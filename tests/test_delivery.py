@@ -379,6 +379,33 @@ def test_a_name_that_changes_its_mind_leads_to_nothing_near(
         assert delivered(url, tmp_path, base_url=hub.url) == picture()
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("NO_PROXY", "localhost"), ("HTTPS_PROXY", "http://127.0.0.1:9"), ("both", "*")],
+)
+def test_a_proxy_for_other_addresses_opens_none(
+    variable: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where this address is asked without a proxy, it is judged by whom it leads to."""
+    if variable == "both":
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY" if variable == "both" else variable, value)
+    resolve, asked = socket.getaddrinfo, list[str]()
+
+    def fickle(host: Any, *given: Any, **more: Any) -> Any:
+        if host in ("pictures.example", b"pictures.example"):
+            asked.append("pictures.example")
+            host = "9.9.9.9" if len(asked) == 1 else "127.0.0.1"
+        return resolve(host, *given, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", fickle)
+    with StandInHub(downloads=[Reply(200, picture())]) as hub:
+        url = f"http://pictures.example:{hub.picture_url.rpartition(':')[2]}/a.png"
+        with pytest.raises(HubUnavailable, match="private network"):
+            delivered(url, tmp_path)
+    assert (tmp_path / "part").read_bytes() == b""
+
+
 def test_a_declared_size_over_the_cap_is_not_even_begun(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,7 +25,7 @@ from mountsea_magic.errors import (
     SubmissionUncertain,
     WaitTimeout,
 )
-from mountsea_magic.events import Completed, Event, Submitted, Submitting, Waiting
+from mountsea_magic.events import Completed, Event, Postponed, Submitted, Submitting
 from mountsea_magic.retrying import order_again
 
 
@@ -132,7 +132,7 @@ def test_a_network_that_is_mended_in_time_takes_the_order(lesson: Lesson, fault:
     lesson.fault = fault
 
     def mend_while_it_waits(event: Event) -> None:
-        if isinstance(event, Waiting) and "goes out again" in event.status:
+        if isinstance(event, Postponed):
             lesson.fault = "none"
 
     events = lesson.order(mend_while_it_waits)

@@ -169,6 +169,15 @@ def test_a_resumed_task_is_looked_at_at_once(folder: Path) -> None:
     assert completed(events).elapsed_s == 1.5
 
 
+def test_how_long_a_resumed_task_took_is_not_guessed(folder: Path) -> None:
+    """Where the Hub does not say, the length of the resume is no lesson for the next bar."""
+    with StandInHub() as hub:
+        hub.looks.append(hub.done({"url": data_uri(picture())}, elapsed_ms=None))
+        assert completed(resumed(hub, folder)).elapsed_s is None
+    assert newest(folder).elapsed_s is None
+    assert journal_of(folder).durations(HUB, DOG) == []
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+
 import pytest
 
+from mountsea_magic import line_parser
 from mountsea_magic.errors import InvalidRequest
-from mountsea_magic.line_parser import LineParser, split_line
+from mountsea_magic.line_parser import LineParser, number, split_line, whole_number
 
 
 def parser() -> LineParser:
@@ -110,3 +114,29 @@ def test_unknown_options_are_named(line: str, words: list[str]) -> None:
 def test_the_spellings_of_options_are_told() -> None:
     """Completion asks for them."""
     assert {"-n", "--num-images", "-p", "--param", "--quiet"} == set(parser().options())
+
+
+def test_a_path_of_windows_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There a backslash stands between folders; elsewhere it escapes."""
+    monkeypatch.setattr(line_parser, "_ESCAPE", "")
+    line = r"""--save C:\out\new -i 'C:\my pictures\dog.png' -p a={"b": "c d"}"""
+    assert split_line(line) == [
+        *("--save", r"C:\out\new", "-i", r"C:\my pictures\dog.png", "-p", 'a={"b": "c d"}'),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("read", "word", "value"),
+    [(whole_number, "-7", -7), (number, "0.5", 0.5), (number, "1e3", 1000.0)],
+)
+def test_numbers_are_read(read: Callable[[str], float], word: str, value: float) -> None:
+    """As Python reads them."""
+    assert read(word) == value
+
+
+@pytest.mark.parametrize("read", [whole_number, number])
+@pytest.mark.parametrize("word", ["x", "", "1,5"])
+def test_what_is_no_number_is_said_in_words(read: Callable[[str], float], word: str) -> None:
+    """A pupil reads it."""
+    with pytest.raises(ArgumentTypeError, match=r"number is needed$"):
+        read(word)

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets import TraitError
+from traitlets.config import Config
 
 import mountsea_magic
 from mountsea_magic import cell
 from mountsea_magic.errors import Interrupted
 from mountsea_magic.magic import MountseaMagics
 from mountsea_magic.options import cell_parser
+from mountsea_magic.session import Session
 
 
 def _found(shell: InteractiveShell) -> Iterator[bool]:
@@ -81,3 +83,26 @@ def test_config_refuses_what_makes_no_sense(
     with pytest.raises(TraitError):
         setattr(magics, trait, value)
     assert getattr(magics, trait) == before
+
+
+def test_config_holds_for_python_too_and_from_its_change_on(
+    here: Session, shell: InteractiveShell
+) -> None:
+    """`generate` asks the same Hub as the next cell would, also if none has run."""
+    assert not here.settings().is_demo
+    shell.run_line_magic("config", "MountseaMagics.base_url = 'demo:'")
+    shell.run_line_magic("config", "MountseaMagics.demo_seconds = 0.25")
+    assert here.settings().is_demo and here.connections.demo_seconds == 0.25
+    mountsea_magic.unload_ipython_extension(shell)
+    assert not here.settings().is_demo
+
+
+def test_config_of_a_file_holds_once_they_are_loaded(here: Session) -> None:
+    """As ipython_config.py sets it."""
+    own = {"base_url": "demo:", "demo_seconds": 0.125}
+    config = Config({"HistoryManager": {"enabled": False}, "MountseaMagics": own})
+    shell = InteractiveShell(config=config)  # type: ignore[no-untyped-call]  # as above
+    mountsea_magic.load_ipython_extension(shell)
+    assert here.settings().is_demo and here.connections.demo_seconds == 0.125
+    mountsea_magic.unload_ipython_extension(shell)
+    assert not here.settings().is_demo

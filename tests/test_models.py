@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cells import composed
 from hub_server import Reply, Seen, StandInHub, json_reply
 from IPython.core.interactiveshell import InteractiveShell
 from kernel_driver import started_kernel
@@ -18,10 +19,9 @@ from mountsea_magic import models, session
 from mountsea_magic.catalog import bundled_catalog
 from mountsea_magic.cell import Defaults
 from mountsea_magic.commands import run_command
-from mountsea_magic.composing import compose
 from mountsea_magic.errors import HubUnavailable, InvalidRequest
 from mountsea_magic.models import model_text, models_text
-from mountsea_magic.options import parse_cell_line, spell_option
+from mountsea_magic.options import spell_option
 from mountsea_magic.session import Session
 
 IDS = list(bundled_catalog().models)
@@ -71,15 +71,7 @@ def served(
 def pasted(text: str) -> tuple[str, dict[str, Any]]:
     """Take the example at a text's end, and make of it what running the cell would send."""
     line, _, body = text[text.rindex("%%mountsea") :].partition("\n")
-    options = parse_cell_line(line.removeprefix("%%mountsea"))
-    request = compose(
-        body,
-        model=str(options.model),
-        parameters=options.parameters,
-        images=options.images,
-        settings=session.CURRENT.settings(),
-        spell=spell_option,
-    )
+    request = composed(line.removeprefix("%%mountsea"), body, session.CURRENT.settings())
     return request.model, dict(request.input)
 
 

@@ -35,7 +35,7 @@ from mountsea_magic.errors import (
     RateLimited,
     SubmissionUncertain,
 )
-from mountsea_magic.events import Event, Submitted, Submitting, Waiting
+from mountsea_magic.events import Event, Postponed, Submitted, Submitting
 from mountsea_magic.handle import Generation
 from mountsea_magic.journal import Journal, Record
 from mountsea_magic.ordering import Flights, place
@@ -213,7 +213,7 @@ def test_a_busy_hub_is_asked_again_after_the_pause_it_wants(
         assert len({seen.body for seen in hub.posts}) == 1
     assert order.told == ["hub-0001"]
     assert [type(event) for event in order.events] == [
-        *[Submitting, Waiting] * len(expected),
+        *[Submitting, Postponed] * len(expected),
         *[Submitting, Submitted],
     ]
     assert state(path) == ("submitted", "hub-0001")
@@ -278,7 +278,7 @@ def test_a_hub_that_comes_back_gets_the_order_once(path: Path) -> None:
         async def work() -> Order:
             async with desk(url, path) as (order, hub):
                 async for event in place(hub, DOG, order.record, order.flights, order.told.append):
-                    if isinstance(event, Waiting) and not serving.is_alive():
+                    if isinstance(event, Postponed) and not serving.is_alive():
                         serving.start()
                 return order
 

@@ -124,6 +124,18 @@ def test_a_listed_model_without_a_schema_is_usable(here: Session, home: Path) ->
     assert model.takes("whatever") and model.mark == "live"
 
 
+def test_a_mistyped_parameter_leaves_the_documented_rules(here: Session, home: Path) -> None:
+    """The Hub lists the model but has no schema for it: what is bundled goes on holding."""
+    with StandInHub(models={"nano-banana": None}) as hub:
+        settings = settings_of(hub, home)
+        refresh(here, settings)
+        assert here.catalogs.lacks(settings, "nano-banana", ["sed"])
+        learn(here, settings, "nano-banana")
+        assert len(hub.models_seen) == 3
+    model = here.catalogs.current(settings).model("nano-banana")
+    assert model == bundled_catalog().model("nano-banana") and not model.takes("sed")
+
+
 def test_a_model_that_lost_its_live_schema_keeps_the_last_one(here: Session, home: Path) -> None:
     """Half an answer takes nothing away."""
     with StandInHub(models={"new": said(mood={"type": "string"})}) as hub:

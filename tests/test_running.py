@@ -6,12 +6,16 @@ import json
 
 import pytest
 from cells import FAILED, handles, prompts, run_cell
-from hub_server import StandInHub, json_reply
+from hub_server import Reply, StandInHub, json_reply
 from IPython.core.interactiveshell import InteractiveShell
 
+from mountsea_magic import session
+from mountsea_magic.batch import Batch
 from mountsea_magic.errors import (
     AuthenticationError,
+    DownloadFailed,
     Interrupted,
+    MountseaError,
     TaskFailed,
 )
 
@@ -57,3 +61,97 @@ def test_what_is_unfinished_in_the_background_is_named(
     hub.ready_after_looks = 0
     shell.run_line_magic("mountsea", "resume hub-0001")
     assert len(dog) == 1 and len(hub.posts) == 1 and json.dumps(prompts(hub)) == '["a dog"]'
+
+
+@pytest.mark.parametrize("prompt_count", [1, 2])
+def test_quiet_in_the_background_is_for_success(
+    hub: StandInHub,
+    shell: InteractiveShell,
+    capsys: pytest.CaptureFixture[str],
+    prompt_count: int,
+) -> None:
+    """Nobody waits there whom an error could be raised to: it is said."""
+    hub.ending = "failed"
+    for dog in run_cell(shell, "\n---\n".join(["a dog"] * prompt_count), "-b -q"):
+        with pytest.raises(TaskFailed):
+            dog.wait(20)
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("TaskFailed: ") == prompt_count
+
+
+def test_a_resume_waits_for_what_runs_in_the_background(
+    hub: StandInHub, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its pictures are fetched once, and told here too; the handle is as if nobody had asked."""
+    hub.ready_after_looks = 2
+    (dog,) = run_cell(shell, "a dog", "-b")
+    hub.wait_until(lambda: len(hub.looks_seen) >= 1)
+    shell.run_line_magic("mountsea", "resume")
+    assert "runs in the background" in capsys.readouterr().out
+    assert dog.wait(20) is dog and dog.error is None
+    assert (len(hub.posts), len(hub.downloads_seen)) == (1, 1)
+    assert len(list(dog[0].path.parent.iterdir())) == 1
+
+
+def test_a_stop_after_the_last_picture_takes_nothing_away(
+    hub: StandInHub, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While pictures are shown, all is paid and here: the error says where, and no handle fails."""
+
+    def stopped(self: Batch) -> None:
+        monkeypatch.setattr(Batch, "end", end)
+        raise KeyboardInterrupt
+
+    end = Batch.end
+    monkeypatch.setattr(Batch, "end", stopped)
+    with pytest.raises(Interrupted, match=r"^Stopped\. The pictures are in "):
+        shell.run_cell_magic("mountsea", "-o dogs", "a dog\n---\na cat")  # type: ignore[no-untyped-call]  # IPython's is so
+    assert [dog.wait(0).status for dog in handles(shell)] == ["completed", "completed"]
+
+
+def test_a_stop_before_the_first_order_orders_nothing(
+    hub: StandInHub, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the handles and the wait: nobody waits for ever for a job that never began."""
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session.CURRENT.worker, "join", stopped)
+        with pytest.raises(Interrupted, match="Stopped before anything was ordered"):
+            run_cell(shell, "a dog")
+    (dog,) = handles(shell)
+    with pytest.raises(Interrupted):
+        dog.wait(20)
+    assert hub.requests == [] and session.CURRENT.open == []
+
+
+def test_a_stop_while_the_hub_is_busy_leaves_nothing_open(
+    hub: StandInHub, shell: InteractiveShell
+) -> None:
+    """An order that was refused for now was not taken: there is nothing to resume."""
+    hub.submits += [json_reply({"message": "slow down"}, 429, headers={"Retry-After": "20"})] * 3
+    (dog,) = run_cell(shell, "a dog", "-b")
+    hub.wait_until(lambda: dog.status == "postponed")
+    assert session.CURRENT.open == [dog]
+    dog.cancel()
+    with pytest.raises(Interrupted, match="Stopped before anything was ordered"):
+        dog.wait(20)
+    assert session.CURRENT.open == [] and len(hub.posts) == 1
+
+
+def test_pictures_that_could_not_be_had_are_said_to_be_missing(
+    hub: StandInHub, shell: InteractiveShell
+) -> None:
+    """The task is kept, so the handle stays open, and its status is no promise."""
+    hub.downloads += [Reply(500)] * 9
+    with pytest.raises(DownloadFailed):
+        run_cell(shell, "a dog")
+    (dog,) = handles(shell)
+    assert dog.status == "not downloaded" and session.CURRENT.open == [dog]
+    with pytest.raises(MountseaError, match="not downloaded"):
+        dog.save("anywhere")
+    hub.downloads.clear()
+    shell.run_line_magic("mountsea", "resume")
+    assert len(dog) == 1 and dog.status == "completed" and len(hub.posts) == 1

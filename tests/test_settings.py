@@ -357,6 +357,32 @@ def test_a_key_of_the_environment_that_is_none_is_refused() -> None:
     assert "sk-1" not in str(caught.value)
 
 
+@pytest.mark.parametrize("how", ["command", "address"])
+def test_a_placeholder_for_a_key_keeps_nobody_from_the_demo(how: str) -> None:
+    """A class has `your key here` in its environment, and needs no key for the demo Hub."""
+    environ = {"MOUNTSEA_API_KEY": "your key here"}
+    if how == "address":
+        environ["MOUNTSEA_BASE_URL"] = "demo:"
+    settings = read_settings(environ, demo="on" if how == "command" else None)
+    assert settings.is_demo and settings.key is None
+    with pytest.raises(ConfigurationError):
+        read_settings(environ, demo="off")
+
+
+def test_a_home_of_nobody_is_refused() -> None:
+    """The variable is named; nothing is written elsewhere."""
+    with pytest.raises(ConfigurationError, match="MOUNTSEA_HOME is ~no-such-user/x"):
+        read_settings({"MOUNTSEA_HOME": "~no-such-user/x"})
+
+
+def test_an_error_loses_the_key_that_it_quotes() -> None:
+    """Whatever the user typed; without a key nothing is changed."""
+    for environ, said in (({"MOUNTSEA_API_KEY": KEY}, "no [key]"), ({}, f"no {KEY}")):
+        error = InvalidRequest(f"no {KEY}", task_id="hub-1")
+        read_settings(environ).hide_key_in(error)
+        assert (str(error), error.task_id) == (said, "hub-1")
+
+
 def test_the_demo_hub_is_never_given_a_key() -> None:
     """Even a user who has a key sends none to the demo Hub."""
     settings = read_settings({"MOUNTSEA_BASE_URL": "demo:", "MOUNTSEA_API_KEY": KEY})

@@ -187,17 +187,27 @@ def test_what_is_no_picture_is_refused(tmp_path: Path, word: str, words: list[st
         ("CMYK", "RGB"),
         ("YCbCr", "RGB"),
         ("HSV", "RGB"),
-        ("I", None),
-        ("F", None),
-        ("I;16", None),
+        ("I;16", "L"),
     ],
 )
-def test_pillow_images_of_every_mode_become_png(mode: str, sent: str | None) -> None:
+def test_pillow_images_of_every_mode_become_png(mode: str, sent: str) -> None:
     """In a mode that PNG has; the picture keeps its size."""
     (url,) = to_urls(Image.new(mode, (6, 4)))
     image = opened(url)
     assert image.format == "PNG" and image.size == (6, 4)
-    assert sent is None or image.mode == sent
+    assert image.mode == sent
+
+
+def test_sixteen_bits_become_eight() -> None:
+    """A grey stays the same grey: cut off at 255, all would be white, and paid for."""
+    assert opened(to_urls(Image.new("I;16", (6, 4), 30_000))[0]).getpixel((0, 0)) == 116
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_a_picture_without_black_and_white_is_refused(mode: str) -> None:
+    """What its numbers mean is the user's to say; the error names their range."""
+    with pytest.raises(InvalidRequest, match=r"7 to 7.*scale it to 0\.\.255"):
+        to_urls(Image.new(mode, (6, 4), 7))
 
 
 @pytest.mark.parametrize("size", [(0, 0), (0, 5)])
@@ -265,13 +275,38 @@ def test_numpy_arrays_are_pictures(shape: tuple[int, ...], kind: str, mode: str)
 
 @pytest.mark.parametrize(
     ("shape", "kind"),
-    [((5,), "uint8"), ((2, 2, 7), "uint8"), ((2, 2, 3), "int64"), ((2, 2), "complex64"),
+    [((5,), "uint8"), ((2, 2, 7), "uint8"), ((2, 2, 7), "int64"), ((2, 2), "complex64"),
      ((0, 0, 3), "uint8"), ((2, 2, 2, 3), "uint8"), ((), "uint8"), ((2, 2), "U1")],
 )  # fmt: skip
 def test_other_arrays_are_refused(shape: tuple[int, ...], kind: str) -> None:
     """With their shape and type, or as what they are: no picture."""
     numpy = pytest.importorskip("numpy")
     refused(numpy.zeros(shape, kind))
+
+
+@pytest.mark.parametrize(
+    ("kind", "level", "grey"),
+    [
+        ("int64", 200, 200),
+        ("uint16", 0, 0),
+        ("float64", 0.5, 128),
+        ("float32", 1.0001, 255),
+        ("int32", 256, None),
+        ("uint16", 30_000, None),
+        ("int8", -1, None),
+        ("float64", 40.0, None),
+        ("float32", -0.5, None),
+    ],
+)
+def test_an_arrays_numbers_are_kept_or_refused(kind: str, level: float, grey: int | None) -> None:
+    """Cut off at its ends, a picture would be all black or white, and be paid for."""
+    numpy = pytest.importorskip("numpy")
+    array = numpy.full((4, 6, 3), level, kind)
+    if grey is None:
+        with pytest.raises(InvalidRequest, match=r"is read from 0 to .*scale it first"):
+            to_urls(array)
+    else:
+        assert set(opened(to_urls(array)[0]).tobytes()) == {grey}
 
 
 def test_floats_that_are_no_numbers_warn_of_nothing() -> None:
