@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import random
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
 
+from .chance import LOT
 from .client import HubClient
 from .errors import (
     DownloadFailed,
@@ -201,7 +201,7 @@ async def _look(
     """Yield every state that the Hub tells until one is final, never past the deadline."""
     watch = Stopwatch()
     newborn = age_s == 0.0
-    pause_s = schedule.interval_s(0.0, chance=random.random()) if newborn else 0.0
+    pause_s = schedule.interval_s(0.0, chance=LOT.random()) if newborn else 0.0
     trouble = ""
     while True:
         left_s = timeout_s - watch.elapsed_s
@@ -236,7 +236,7 @@ async def _look(
                 return
         waited_s = watch.elapsed_s
         since_s = (age_s or 0.0) + waited_s
-        pause_s = max(schedule.interval_s(since_s, chance=random.random()), asked_pause_s)
+        pause_s = max(schedule.interval_s(since_s, chance=LOT.random()), asked_pause_s)
     raise WaitTimeout(
         f"The task was not ready within {timeout_s:g} s; it goes on at the Hub and is charged if "
         f"it completes. Fetch it later: {resume_hint(task_id)}.{trouble}",

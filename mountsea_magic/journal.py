@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import sqlite3
 import time
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from .chance import LOT
 from .entries import CLOSED, Entry
 from .journal_file import JournalFile, JournalTrouble
 from .request import ImageRequest
@@ -77,7 +77,7 @@ class Journal:
                     if not error.busy or watch.elapsed_s > self._patience_s:
                         self._note(error)
                         return
-                    await asyncio.sleep(random.uniform(0.002, 0.01))
+                    await asyncio.sleep(LOT.uniform(0.002, 0.01))
                 else:
                     self._patience_s = PATIENCE_S
                     self._note_damage()

@@ -7,9 +7,9 @@ still awaited in the background, so that the task's id is never lost.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncGenerator, Callable
 
+from .chance import LOT
 from .client import HubClient
 from .errors import HubUnavailable, MountseaError, SubmissionUncertain
 from .events import Postponed, Submitted, Submitting
@@ -86,7 +86,7 @@ async def place(
         try:
             task_id = await asyncio.shield(post)
         except MountseaError as error:
-            pause_s = order_again(error, tries=tries, paused_s=paused_s, chance=random.random())
+            pause_s = order_again(error, tries=tries, paused_s=paused_s, chance=LOT.random())
             if pause_s is None:
                 raise
             cause = "is busy" if error.status_code == 429 else "can't be reached"

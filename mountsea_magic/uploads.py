@@ -6,6 +6,7 @@ import base64
 import io
 import os
 import re
+import struct
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,6 +23,9 @@ UPLOAD_BYTES = 10_000_000
 
 _ROUNDING = 0.001
 """How far a float may be out of its range and still be meant to be in it."""
+
+_UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, AttributeError, struct.error)
+"""What Pillow raises where a file is damaged; the last three where its notes are."""
 
 _ADDRESS = re.compile(r"(?i)(https?://|data:)")
 _VARIABLE = re.compile(r"([^\W\d]\w*)((?:\.images)?(?:\[-?\d+\])?)")
@@ -95,7 +99,7 @@ def to_urls(value: Any, *, shrink: bool = False, said: str = "image", depth: int
             raise InvalidRequest(f"{said}: the picture is empty.")
         try:
             content = _encoded(image)
-        except (OSError, SyntaxError, ValueError) as error:
+        except _UNREADABLE as error:
             raise InvalidRequest(f"{said}: it is no picture that can be read.") from error
         return [_data_uri(content, shrink, said)]
     images = getattr(value, "images", value)
@@ -145,7 +149,10 @@ def _data_uri(content: bytes, shrink: bool, said: str) -> str:
     image = _opened(content, said)
     kind = sniff(content[:12])
     if kind not in FORMATS or image.getexif().get(0x0112, 1) != 1:
-        content = _encoded(image, "jpeg" if kind == "jpeg" else "png")
+        try:
+            content = _encoded(image, "jpeg" if kind == "jpeg" else "png")
+        except _UNREADABLE as error:
+            raise InvalidRequest(f"{said}: it can't be turned upright.") from error
         kind = sniff(content[:12])
     if len(content) > UPLOAD_BYTES:
         if not shrink:
@@ -171,8 +178,10 @@ def _opened(content: bytes, said: str) -> Image:
             image.load()
             image.getexif()
             return image
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except _UNREADABLE as error:
         raise InvalidRequest(f"{said}: it is no picture that can be read.") from error
+    except Image.DecompressionBombError as error:
+        raise InvalidRequest(f"{said}: it has more than {MAX_PIXELS} pixels.") from error
 
 
 def _as_image(value: Any, said: str) -> Image | None:

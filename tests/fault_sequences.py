@@ -21,7 +21,7 @@ from fault_machine import Machine
 from hub_server import told as all_that_is_said
 from quick_loop import QuickLoop
 
-from mountsea_magic import history
+from mountsea_magic import chance, history
 from mountsea_magic.client import HubClient
 from mountsea_magic.connections import Connections
 from mountsea_magic.demo.tasks import DemoTask
@@ -85,7 +85,7 @@ class Sequence:
             records: Where the log goes.
         """
         self.rng = rng = random.Random(seed)
-        random.seed(seed)
+        chance.LOT.seed(seed)
         self.home = folder / "home"
         self.layer = FaultLayer(
             rng,

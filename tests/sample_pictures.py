@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image
@@ -29,3 +30,17 @@ def kept(folder: Path, image: Image.Image, kind: str = "png", name: str = "origi
     path = folder / f"{name}.{kind}"
     path.write_bytes(encoded(image, kind))
     return check(path)
+
+
+def bent_photos(count: int) -> Iterator[bytes]:
+    """Make photos that lie on their side, each with some bytes of its notes bent."""
+    exif = Image.Exif()
+    exif.update({0x0112: 6, 0x010E: "a dog", 0x829A: 0.5, 0x8827: 100})
+    buffer = io.BytesIO()
+    Image.new("RGB", (60, 30), "teal").save(buffer, "JPEG", exif=exif)
+    start = buffer.getvalue().index(b"Exif") + 6
+    for seed in range(count):
+        rng, bent = random.Random(seed), bytearray(buffer.getvalue())
+        for _ in range(rng.randint(1, 4)):
+            bent[rng.randrange(start, start + 104)] = rng.randrange(256)
+        yield bytes(bent)

@@ -18,7 +18,7 @@ HOUSE = Path(mountsea_magic.__file__).parent
 MODULES = sorted(HOUSE.rglob("*.py"), key=str)
 
 FLOORS = [
-    {"errors"},
+    {"errors", "chance"},
     {"settings", "catalog"},
     {"keys", "addresses", "redaction", "retrying", "stopwatch", "expecting", "schema"},
     {"reading"},
@@ -40,7 +40,7 @@ FLOORS = [
 ]
 BELOW = {room: set().union(*FLOORS[:n]) for n, floor in enumerate(FLOORS) for room in floor}
 BELOW["options"] = {"errors", "line_parser"}
-BELOW["demo"] = {"demo", "catalog", "errors", "pictures", "request", "settings"}
+BELOW["demo"] = {"demo", "catalog", "chance", "errors", "request", "settings"}
 BELOW["connections"] |= {"demo"}  # lazily: see the next test
 
 

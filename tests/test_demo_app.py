@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import json
+import re
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -17,11 +18,13 @@ import pytest
 from hub_server import data_uri, picture
 from PIL import Image
 from starlette.applications import Starlette
+from starlette.routing import Route
 
 from mountsea_magic.catalog import bundled_catalog
 from mountsea_magic.demo.app import URL_LIFE_S, create_app, draw
 from mountsea_magic.demo.inputs import Inputs
-from mountsea_magic.demo.tasks import FIRST_CREDITS, PRICE, DemoTask
+from mountsea_magic.demo.network import DEMO_ORIGIN, DemoNetwork
+from mountsea_magic.demo.tasks import FIRST_CREDITS, PRICE, DemoTask, TaskStore
 from mountsea_magic.protocol import read_credits, read_submission, read_task
 from mountsea_magic.refusals import Answer
 
@@ -64,6 +67,10 @@ class Hub:
         """Submit a body."""
         return self.run(lambda client: client.post("/hub/v1/image", json=body, headers=headers))
 
+    def send(self, content: bytes) -> httpx.Response:
+        """Submit bytes as they are."""
+        return self.run(lambda client: client.post("/hub/v1/image", content=content))
+
     def ordered(self, **given: Any) -> str:
         """Order a picture, and return the task's id."""
         response = self.post({"model": "nano-banana", "input": {"prompt": "a dog"} | given})
@@ -99,6 +106,7 @@ def test_an_order_is_answered_as_documented(hub: Hub) -> None:
         *("task_id", "status", "capability", "model", "vendor", "mode", "created_at"),
     }
     assert body["task_id"].startswith("hub-")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", body["created_at"])
     assert (body["status"], body["capability"]) == ("pending", "image")
     assert (body["model"], body["mode"]) == ("nano-banana-pro", "text-to-image")
     assert read_submission(Answer(200, {}, body)) == body["task_id"]
@@ -218,7 +226,7 @@ def test_an_order_is_no_get(hub: Hub) -> None:
         ({"input": {"prompt": "x"}}, 422, "None"),
         ({"model": "nano-banana", "input": {}}, 422, "prompt"),
         ({"model": "nano-banana", "input": {"prompt": " \n"}}, 422, "prompt"),
-        ({"model": "nano-banana", "input": {"prompt": 5}}, 422, "type"),
+        ({"model": "nano-banana", "input": {"prompt": 5}}, 422, "text"),
         ({"model": "nano-banana", "input": {"prompt": "x", "num_images": 5}}, 422, "4"),
         ({"model": "nano-banana", "input": {"prompt": "x", "num_images": "2"}}, 422, "type"),
         ({"model": "nano-banana", "input": {"prompt": "x", "safety_tolerance": 4}}, 422, "type"),
@@ -267,25 +275,34 @@ def test_an_account_without_credits_is_refused(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "status"),
+    ("headers", "api", "credits"),
     [
-        ({}, 401),
-        ({"authorization": "Bearer wrong"}, 401),
-        ({"x-api-key": "wrong"}, 401),
-        ({"authorization": "Bearer right"}, 200),
-        ({"x-api-key": "right"}, 200),
+        ({}, 401, 401),
+        ({"authorization": "Bearer wrong"}, 401, 401),
+        ({"authorization": "right"}, 401, 401),
+        ({"x-api-key": "wrong"}, 401, 401),
+        ({"authorization": "Bearer right"}, 200, 401),
+        ({"x-api-key": "right"}, 401, 200),
     ],
 )
 def test_a_demo_with_a_key_takes_no_other(
-    headers: dict[str, str], status: int, tmp_path: Path
+    headers: dict[str, str], api: int, credits: int, tmp_path: Path
 ) -> None:
-    """Every endpoint of the API is guarded; a wrong key makes no task."""
+    """Every endpoint but the pictures' is guarded, by the header that is documented for it."""
     hub = Hub(tmp_path / "demo", key="right")
-    for path in ("/api-user/credits", "/hub/v1/models", "/hub/v1/models/nano-banana"):
-        assert hub.get(path, **headers).status_code == status
+    task_id = hub.app.state.tasks.add("nano-banana", {"prompt": "x"}).task_id
+    paths = {
+        route.path.format(task_id=task_id, model="nano-banana", number=0)
+        for route in hub.app.routes
+        if isinstance(route, Route) and "GET" in (route.methods or ())
+    }
+    paths -= {f"/pictures/{task_id}/0", "/api-user/credits"}
+    assert len(paths) == 3
+    assert {hub.get(path, **headers).status_code for path in paths} == {api}
+    assert hub.get("/api-user/credits", **headers).status_code == credits
     body = {"model": "nano-banana", "input": {"prompt": "x"}}
-    assert hub.post(body, **headers).status_code == status
-    assert (tmp_path / "demo").exists() is (status == 200)
+    assert hub.post(body, **headers).status_code == api
+    assert len(list((tmp_path / "demo").glob("*.json"))) == 1 + (api == 200)
 
 
 def test_pictures_need_no_key_even_where_the_api_does(tmp_path: Path) -> None:
@@ -479,3 +496,78 @@ def test_each_picture_of_an_edit_is_another() -> None:
     inputs = Inputs((picture(),), None, (64, 48))
     assert draw(task, 0, inputs) == draw(task, 0, inputs)
     assert draw(task, 0, inputs) != draw(task, 1, inputs)
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"model":' * 100_000, b"\xff", b""])
+def test_a_body_that_is_none_is_refused(hub: Hub, content: bytes) -> None:
+    """However deep it is nested."""
+    response = hub.send(content)
+    assert (response.status_code, response.json()["statusCode"]) == (400, 400)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"model": 5, "input": {"prompt": "x"}}, "There is no model '5'"),
+        ({"model": ["m"], "input": {"prompt": "x"}}, "There is no model"),
+        ({"model": "nano-banana", "input": {"prompt": " \n"}}, "input.prompt"),
+        ({"model": "nano-banana", "input": {"prompt": 7}}, "input.prompt"),
+        ({"model": "nano-banana", "input": {}}, "input.prompt"),
+    ],
+)
+def test_a_refusal_speaks_of_the_body(hub: Hub, given: Any, says: str) -> None:
+    """Not of magics: other programs may ask."""
+    response = hub.post(given)
+    assert response.status_code == 422 and says in response.json()["message"]
+
+
+def test_blank_lines_around_a_prompt_are_no_fault(hub: Hub) -> None:
+    """A prompt is taken as it was meant."""
+    assert hub.post({"model": "nano-banana", "input": {"prompt": "a dog\n"}}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["{number}?expires=9", "0?expires={number}", "x?expires=9", "-1"])
+def test_an_odd_address_is_a_refusal(hub: Hub, path: str) -> None:
+    """Of any length; it is no fault of the Hub's."""
+    task_id = hub.app.state.tasks.add("nano-banana", {"prompt": "x"}).task_id
+    hub.now += 20
+    response = hub.get(f"/pictures/{task_id}/{path.format(number='9' * 5_000)}")
+    assert response.status_code in (403, 404)
+
+
+def test_a_size_beyond_reason_is_bounded(hub: Hub) -> None:
+    """What was taken can be looked at."""
+    huge = {"prompt": "x", "image_size": {"width": 10**400, "height": 5}}
+    task_id = hub.post({"model": "gpt-image-2", "input": huge}).json()["task_id"]
+    hub.now += 20
+    (picture,) = hub.task(task_id)["data"]["images"]
+    assert (picture["width"], picture["height"]) == (4096, 64)
+
+
+def test_a_fault_of_the_demo_is_an_answer(tmp_path: Path) -> None:
+    """A student gets the Hub's 500 and no traceback of ours, and the task is kept."""
+
+    def broken(task: DemoTask, number: int) -> bytes:
+        raise OverflowError("no such brush")
+
+    app = create_app(tmp_path, seconds=0, painter=broken)
+
+    async def ask() -> httpx.Response:
+        network = DemoNetwork(app)
+        async with httpx.AsyncClient(transport=network, base_url=DEMO_ORIGIN) as client:
+            body = {"model": "nano-banana", "input": {"prompt": "x"}}
+            task_id = (await client.post("/hub/v1/image", json=body)).json()["task_id"]
+            task = (await client.get(f"/hub/v1/tasks/{task_id}")).json()
+            return await client.get(task["data"]["images"][0]["url"])
+
+    response = asyncio.run(ask())
+    assert response.status_code == 500
+    assert response.json()["message"] == "The demo Hub failed (OverflowError)."
+
+
+def test_the_next_seeds_pictures_are_others(tmp_path: Path) -> None:
+    """Thirty students with thirty seeds get thirty different sets of four."""
+    store = TaskStore(tmp_path)
+    tasks = [store.add("m", {"prompt": "x", "seed": seed}) for seed in range(30)]
+    seeds = [task.seed_of(number) for task in tasks for number in range(4)]
+    assert len(set(seeds)) == 120 and seeds[::4] == list(range(30))

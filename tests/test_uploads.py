@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hub_server import data_uri, picture
 from PIL import Image
+from sample_pictures import bent_photos
 
 from mountsea_magic import uploads
 from mountsea_magic.errors import InvalidRequest
@@ -428,3 +429,15 @@ def test_an_original_that_is_gone_is_refused(tmp_path: Path) -> None:
     dog[0].path.unlink()
     refused(dog)
     refused(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns of odd notes, and goes on
+def test_whatever_is_damaged_is_refused_in_words() -> None:
+    """A photo with any of its notes bent goes through, or is refused as none."""
+    refusals = 0
+    for damaged in bent_photos(4000):
+        try:
+            to_urls(damaged)
+        except InvalidRequest:
+            refusals += 1
+    assert 100 < refusals < 3900

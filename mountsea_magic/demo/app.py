@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-import json
+import re
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -19,15 +19,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ..catalog import Model, bundled_catalog
-from ..errors import InvalidRequest
-from ..request import build_request
 from .editor import edit
 from .inputs import BadInput, Inputs, take_inputs
+from .orders import Refusal, read_order
 from .painter import paint
 from .tasks import DemoTask, TaskStore
 
 URL_LIFE_S = 600.0
 """How long a picture's URL is good for, in seconds; then the task gives a fresh one."""
+
+MOST_PICTURES = 999
+"""A number that no picture of a task has."""
 
 Painter = Callable[[DemoTask, int], bytes]
 """Encodes one picture of a task, counted from 0."""
@@ -71,9 +73,10 @@ def create_app(
             Route("/hub/v1/tasks/{task_id}", hub.guarded(hub.task)),
             Route("/hub/v1/models", hub.guarded(hub.models)),
             Route("/hub/v1/models/{model}", hub.guarded(hub.model)),
-            Route("/api-user/credits", hub.guarded(hub.credits)),
-            Route("/pictures/{task_id}/{number:int}", hub.picture),
-        ]
+            Route("/api-user/credits", hub.guarded(hub.credits, "x-api-key", "")),
+            Route("/pictures/{task_id}/{number}", hub.picture),
+        ],
+        exception_handlers={Exception: _broken},
     )
     app.state.tasks = tasks
     return app
@@ -90,7 +93,7 @@ def draw(task: DemoTask, number: int, inputs: Inputs | None = None) -> bytes:
     Returns:
         A file of the format that the task asks for, PNG if it asks for none.
     """
-    prompt, seed = str(task.input["prompt"]), task.seed + number
+    prompt, seed = str(task.input["prompt"]), task.seed_of(number)
     if inputs is not None and inputs.pictures:
         pictures = [Image.open(io.BytesIO(content)) for content in inputs.pictures]
         mask = Image.open(io.BytesIO(inputs.mask)) if inputs.mask is not None else None
@@ -102,14 +105,6 @@ def draw(task: DemoTask, number: int, inputs: Inputs | None = None) -> bytes:
     return buffer.getvalue()
 
 
-class _Refusal(Exception):
-    """An order that is not taken, with the status and the message of the answer."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
 class _DemoHub:
     """The endpoints; what they share is the store, the key and the painter."""
 
@@ -117,15 +112,16 @@ class _DemoHub:
         self.tasks, self._key, self._painter = tasks, key, painter
 
     def guarded(
-        self, endpoint: Callable[[Request], Awaitable[Response]]
+        self,
+        endpoint: Callable[[Request], Awaitable[Response]],
+        header: str = "authorization",
+        prefix: str = "Bearer ",
     ) -> Callable[[Request], Awaitable[Response]]:
         """A demo with a key is there to teach what a wrong one looks like."""
 
         async def check_key(request: Request) -> Response:
-            given = request.headers.get("x-api-key") or request.headers.get(
-                "authorization", ""
-            ).removeprefix("Bearer ")
-            if self._key is not None and given != self._key:
+            given = request.headers.get(header)
+            if self._key is not None and given != prefix + self._key:
                 return _refused(401, "Unauthorized")
             return await endpoint(request)
 
@@ -136,7 +132,7 @@ class _DemoHub:
         try:
             # input pictures are decoded, and may have to be drawn: not on the loop
             task = await asyncio.to_thread(self._take, await request.body())
-        except _Refusal as refusal:
+        except Refusal as refusal:
             return _refused(refusal.status, str(refusal))
         known = bundled_catalog().model(task.model)
         return JSONResponse(
@@ -147,37 +143,22 @@ class _DemoHub:
                 "model": task.model,
                 "vendor": known.vendor,
                 "mode": known.mode,
-                "created_at": datetime.fromtimestamp(task.created_at, UTC).isoformat(
-                    timespec="milliseconds"
-                ),
+                "created_at": datetime.fromtimestamp(task.created_at, UTC)
+                .isoformat(timespec="milliseconds")
+                .replace("+00:00", "Z"),
             }
         )
 
     def _take(self, content: bytes) -> DemoTask:
-        """As strict as a real Hub would be: types are not bent, and a bad order makes no task."""
-        try:
-            body = json.loads(content)
-        except ValueError as error:
-            raise _Refusal(400, "The body is not JSON.") from error
-        if not isinstance(body, dict) or not isinstance(body.get("input"), dict):
-            raise _Refusal(400, "The body must be an object with model and input.")
-        given = dict(body["input"])
-        try:
-            checked = build_request(
-                str(given.pop("prompt", "")), model=str(body.get("model")), parameters=given
-            )
-        except InvalidRequest as error:
-            raise _Refusal(422, str(error)) from error
-        given = dict(checked.input)
-        if given != body["input"]:
-            raise _Refusal(422, "A parameter is not of the type that the schema wants.")
+        """A bad order makes no task."""
+        model, given = read_order(content)
         if self.tasks.credits() <= 0:
-            raise _Refusal(402, "Insufficient credits")
+            raise Refusal(402, "Insufficient credits")
         try:
-            inputs = take_inputs(given, self._own_picture, model=checked.model)
+            inputs = take_inputs(given, self._own_picture, model=model)
         except BadInput as error:
-            raise _Refusal(422, str(error)) from error
-        return self.tasks.add(checked.model, given, inputs)
+            raise Refusal(422, str(error)) from error
+        return self.tasks.add(model, given, inputs)
 
     def _own_picture(self, task_id: str, number: int) -> bytes | None:
         """A picture of this Hub as an input of another: no network is needed for it."""
@@ -233,12 +214,13 @@ class _DemoHub:
 
     async def picture(self, request: Request) -> Response:
         """On another host than the API at a real Hub: no key is asked for, but URLs expire."""
-        number = request.path_params["number"]
+        place = request.path_params["number"]
+        number = int(place) if re.fullmatch("[0-9]{1,3}", place) else MOST_PICTURES
         task = self._with_picture(request.path_params["task_id"], number)
         if task is None:
             return _refused(404, "There is no such picture.")
-        expires = request.query_params.get("expires", "0")
-        if not expires.isdecimal() or int(expires) < self.tasks.clock():
+        expires = request.query_params.get("expires", "")
+        if not re.fullmatch("[0-9]{1,12}", expires) or int(expires) < self.tasks.clock():
             return _refused(403, "This URL has expired: ask the task for a fresh one.")
         content = await asyncio.to_thread(self._painter, task, number)
         return Response(content, media_type=f"image/{_format(task)}")
@@ -280,6 +262,11 @@ def _listed(model: Model) -> dict[str, Any]:
         "mode": model.mode,
         "capability": "image",
     }
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    """Whatever goes wrong here is an answer of the Hub's, and no traceback in a student's cell."""
+    return _refused(500, f"The demo Hub failed ({type(error).__name__}).")
 
 
 def _refused(status: int, message: str) -> JSONResponse:

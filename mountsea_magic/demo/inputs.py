@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 import re
+import struct
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,6 +28,9 @@ MOST_INPUTS = 16
 
 _KEPT_PIXELS = 4_000_000
 """What has more pixels is kept smaller: the editor does not work on more."""
+
+_UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, AttributeError, struct.error)
+"""What Pillow raises where a file is damaged; the last three where its notes are."""
 
 _FORMATS = ("PNG", "JPEG", "WEBP")
 _DATA_URI = re.compile(r"(?i)data:[^,]{0,200};base64,")
@@ -123,7 +126,7 @@ def _decoded(address: str, name: str) -> bytes:
         raise BadInput(f"{name}: a picture may have at most {INPUT_BYTES // 10**6} MB.")
     try:
         return base64.b64decode(address[head.end() :], validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise BadInput(f"{name}: its base64 is damaged.") from error
 
 
@@ -137,7 +140,7 @@ def _checked(content: bytes, name: str) -> tuple[bytes, tuple[int, int]]:
             upright = ImageOps.exif_transpose(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BadInput(f"{name}: it has too many pixels.") from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except _UNREADABLE as error:
         if isinstance(error, BadInput):
             raise
         raise BadInput(f"{name}: it is no whole PNG, JPEG or WebP file.") from error
@@ -170,6 +173,8 @@ def _spot() -> bytes:
 def _encoded(image: Image.Image) -> bytes:
     """JPEG, which is fast, or PNG for what JPEG can't hold."""
     buffer = io.BytesIO()
+    if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
+        image = image.convert("RGB")
     if image.mode == "RGB":
         image.save(buffer, "JPEG", quality=95, subsampling=0)
     else:

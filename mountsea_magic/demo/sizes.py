@@ -65,7 +65,7 @@ def picture_size(
     named = given.get("image_size")
     ratio = str(given.get("aspect_ratio", "auto" if source else "1:1"))
     if isinstance(named, Mapping):
-        width, height = int(named["width"]), int(named["height"])
+        width, height = (min(LONGEST, int(named[side])) for side in ("width", "height"))
     elif isinstance(named, str):
         width, height = NAMED[named]
     elif ratio == "auto" and source is not None:

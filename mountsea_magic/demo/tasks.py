@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import time
 import uuid
+import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..chance import LOT
 from .inputs import Inputs
 from .sizes import picture_size
 
@@ -76,6 +78,10 @@ class DemoTask:
     def picture_count(self) -> int:
         """How many pictures it makes."""
         return int(self.input.get("num_images", 1))
+
+    def seed_of(self, number: int) -> int:
+        """Return the seed of one of its pictures, counted from 0: the next seed's are others."""
+        return self.seed if number == 0 else zlib.crc32(f"{self.seed} {number}".encode())
 
     @property
     def size(self) -> tuple[int, int]:
@@ -139,9 +145,9 @@ class TaskStore:
             task_id=f"hub-{uuid.uuid4()}",
             model=model,
             input={name: value for name, value in given.items() if name not in _PICTURES},
-            seed=seed if isinstance(seed, int) else random.randrange(2**31),
+            seed=seed if isinstance(seed, int) else LOT.randrange(2**31),
             created_at=self.clock(),
-            duration_s=seconds * random.uniform(0.75, 1.25),
+            duration_s=seconds * LOT.uniform(0.75, 1.25),
             input_count=len(inputs.pictures),
             input_size=list(inputs.size or ()),
             masked=inputs.mask is not None,
@@ -194,21 +200,26 @@ class TaskStore:
                 yield task
 
     def _forget_old(self) -> None:
-        """A classroom machine must not gather files for ever; pictures go after their task."""
-        for pattern in ("hub-*.json", "hub-*.input"):
-            for path in self._folder.glob(pattern):
-                kept = path.with_name(f"{path.name.partition('.')[0]}.json")
-                try:
-                    old = self.clock() - path.stat().st_mtime > KEPT_S
-                    if old and (path == kept or not kept.exists()):
-                        path.unlink()
-                except FileNotFoundError:
-                    continue
+        """A classroom machine must not gather files for ever; pictures go with their task."""
+        for path in self._folder.glob("hub-*.json"):
+            task = _read(path)
+            if task is not None and self.clock() - task.created_at > KEPT_S:
+                for gone in (path, *self._files(task)):
+                    gone.unlink(missing_ok=True)
+        for path in (*self._folder.glob("hub-*.input"), *self._folder.glob(".hub-*.part")):
+            # what a kernel that was killed has left behind
+            with suppress(FileNotFoundError):
+                task_file = path.with_name(f"{path.name.partition('.')[0]}.json")
+                if not task_file.exists() and self.clock() - path.stat().st_mtime > KEPT_S:
+                    path.unlink()
 
 
 def _read(path: Path) -> DemoTask | None:
     """A damaged or missing file is a task that the demo Hub does not know."""
     try:
-        return DemoTask(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        task = DemoTask(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
+    numbers = (task.seed, task.created_at, task.duration_s, task.input_count, *task.input_size)
+    whole = isinstance(task.input, dict) and all(isinstance(n, int | float) for n in numbers)
+    return task if whole and len(task.input_size) in (0, 2) else None

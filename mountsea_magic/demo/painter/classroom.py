@@ -73,7 +73,7 @@ def draw_classroom(canvas: Canvas, subject: Subject, palette: Palette) -> None:
         shell = asked or mix(
             rng.choice((color("#4fa8b8"), color("#7d8fd8"), color("#e08a5a"))), palette.sky[1], 0.12
         )
-        draw_robot(teacher, palette, shell, True)
+        draw_robot(teacher, palette, shell)
     _draw_desk(
         Pen(canvas, middle + side * unit * 0.26, floor + unit * 0.07, unit * 0.2), palette, wood
     )

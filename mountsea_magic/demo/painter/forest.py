@@ -64,7 +64,7 @@ def draw_forest(canvas: Canvas, subject: Subject, palette: Palette) -> None:
                 canvas.height - unit * rng.uniform(0.07, 0.16),
             )
             _draw_mushroom(Pen(canvas, x, y, unit * rng.uniform(0.04, 0.09)), palette)
-    _draw_frame(canvas, palette, snow, leafy)
+    _draw_frame(canvas, palette, snow, leafy, subject.has("birch"))
     draw_creatures(canvas, subject, palette, ground=0.88, horizon=floor * 0.6)
 
 
@@ -160,16 +160,18 @@ def _draw_mushroom(pen: Pen, palette: Palette) -> None:
         pen.oval(x, y, size, size * 0.8, (255, 250, 240))
 
 
-def _draw_frame(canvas: Canvas, palette: Palette, snow: bool, leafy: bool) -> None:
-    """Put dark trunks at the sides: the viewer stands under trees and looks into the light."""
+def _draw_frame(canvas: Canvas, palette: Palette, snow: bool, leafy: bool, birch: bool) -> None:
+    """Put trunks at the sides: the viewer stands under trees and looks into the light."""
     rng, unit = canvas.rng, canvas.unit
     bark = lit(mix(palette.near, color("#3a2a24"), 0.35), -0.1)
+    if birch:
+        bark = mix(color("#e9e4d8"), palette.near, 0.15)
     for side in (0, 1):
         for n in range(2):
             away = unit * (0.05 + 0.14 * n) * rng.uniform(0.7, 1.1)
             x = away if side == 0 else canvas.width - away
             pen = Pen(canvas, x, canvas.height * (1.01 - 0.06 * n), unit * (0.085 - 0.03 * n))
-            draw_trunk(pen, lit(bark, 0.1 * n), False, rng)
+            draw_trunk(pen, lit(bark, 0.1 * n), birch, rng)
             if snow:
                 pen.oval(0, 0.1, 1.3, 0.34, mix(lit(palette.sky[2], 0.55), palette.sky[0], 0.2))
     tone = lit(bark, 0.04) if not leafy else mix(bark, palette.leaf, 0.35)

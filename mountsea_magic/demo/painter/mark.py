@@ -38,7 +38,7 @@ def draw_mark(picture: Image.Image, model: str) -> None:
     wide = round(max(_length(line, size) for line in lines) + size * 1.6)
     high = round(size * (0.75 + 1.2 * len(lines)))
     gap = round(min(width, height) * 0.02)
-    left, top = max(0, min(width - wide - gap, width - wide)), height - high - gap
+    left, top = max(0, width - wide - gap), height - high - gap
     _lay_glass(picture, (left, top, left + wide, top + high))
     pen = ImageDraw.Draw(picture)
     font = ImageFont.load_default(size=size)
@@ -64,7 +64,7 @@ def _lay_glass(picture: Image.Image, box: tuple[int, int, int, int]) -> None:
     under = picture.crop(box).filter(ImageFilter.GaussianBlur(max(2.0, size[1] * 0.18)))
     pane = Image.blend(under, Image.new("RGB", size, _GLASS), 0.6)
     mask = Image.new("L", (size[0] * _FINE, size[1] * _FINE))
-    round_end = min(size[1], 2 * size[1]) * _FINE / 2
+    round_end = size[1] * _FINE / 2
     ImageDraw.Draw(mask).rounded_rectangle(
         (0, 0, mask.width - 1, mask.height - 1), round_end, fill=255
     )

@@ -51,17 +51,16 @@ def draw_astronaut(pen: Pen, palette: Palette, afloat: bool) -> None:
         pen.oval(way * 0.44, -1.55, 0.06, 0.12, trim)
 
 
-def draw_robot(pen: Pen, palette: Palette, shell: Color, pointing: bool) -> None:
-    """Draw a friendly robot, about 2.3 units high.
+def draw_robot(pen: Pen, palette: Palette, shell: Color) -> None:
+    """Draw a friendly robot that points up to the right with a stick, about 2.3 units high.
 
     Args:
         pen: Where its feet stand, and its unit in pixels.
         palette: The picture's colours.
         shell: Colour of its body.
-        pointing: Whether it points at something up to the right with a stick.
 
     Example:
-        draw_robot(Pen(canvas, 400, 900, 150), palette, teal, pointing=True)
+        draw_robot(Pen(canvas, 400, 900, 150), palette, teal)
     """
     dim, steel = lit(shell, -0.25), (120, 130, 150)
     glow = lit(palette.accents[1], 0.3)
@@ -75,13 +74,9 @@ def draw_robot(pen: Pen, palette: Palette, shell: Color, pointing: bool) -> None
         pen.blob([(way * 0.06, 0), (way * 0.1, -0.16), (way * 0.26, -0.18), (way * 0.4, 0)], dim)
     pen.stroke([(-0.42, -1.08), (-0.66, -0.86), (-0.6, -0.56)], 0.12, steel)
     pen.oval(-0.6, -0.5, 0.12, 0.12, dim)
-    if pointing:
-        pen.stroke([(0.78, -1.34), (1.42, -2.02)], 0.035, color("#8a5a34"))
-        pen.stroke([(0.42, -1.08), (0.66, -1.06), (0.78, -1.34)], 0.12, steel)
-        pen.oval(0.78, -1.36, 0.12, 0.12, dim)
-    else:
-        pen.stroke([(0.42, -1.08), (0.7, -1.2), (0.74, -1.5)], 0.12, steel)
-        pen.oval(0.74, -1.54, 0.12, 0.12, dim)
+    pen.stroke([(0.78, -1.34), (1.42, -2.02)], 0.035, color("#8a5a34"))
+    pen.stroke([(0.42, -1.08), (0.66, -1.06), (0.78, -1.34)], 0.12, steel)
+    pen.oval(0.78, -1.36, 0.12, 0.12, dim)
     body = [
         (-0.4, -1.2),
         (0, -1.24),

@@ -1,4 +1,4 @@
-"""Trees and shrubs, as figures: pines, round trees, bare birches, tufts of grass."""
+"""Trees and shrubs, as figures: pines, round trees, trunks, tufts of grass."""
 
 import math
 from random import Random

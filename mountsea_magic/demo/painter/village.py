@@ -11,6 +11,7 @@ from .sky import draw_sky
 from .subject import Subject
 from .things import draw_church, draw_house
 from .trees import draw_grass, draw_pine, draw_round_tree
+from .words import NUMBERS
 
 
 def draw_village(canvas: Canvas, subject: Subject, palette: Palette) -> None:
@@ -47,7 +48,7 @@ def draw_village(canvas: Canvas, subject: Subject, palette: Palette) -> None:
     if snow:
         grass = mix(lit(palette.sky[2], 0.5), palette.sky[0], 0.12)
     solo = subject.has("house", "cottage", "castle", "barn", "palace") and not subject.has(
-        "village", "town", "houses"
+        "village", "town", *NUMBERS
     )
     for layer in range(4):
         near = layer / 3

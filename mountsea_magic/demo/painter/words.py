@@ -175,12 +175,10 @@ NUMBERS: Mapping[str, int] = _named(
 """How many animals a word means."""
 
 COLORED_THINGS: frozenset[str] = frozenset(
-    _named(
-        {
-            "boat sail sailboat ship yacht house cottage robot balloon": True,
-            "flower tulip rose daisy poppy sunflower lavender": True,
-        }
-    )
+    {
+        *("boat", "sail", "sailboat", "ship", "yacht", "house", "cottage", "robot", "balloon"),
+        *("flower", "tulip", "rose", "daisy", "poppy", "sunflower", "lavender"),
+    }
 )
 """Things that are drawn in the colour that stands right before them."""
 

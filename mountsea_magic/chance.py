@@ -1,0 +1,8 @@
+"""Chance: a source of our own, so that a notebook which seeds `random` keeps its numbers."""
+
+from __future__ import annotations
+
+import random
+
+LOT = random.Random()
+"""For the jitter of pauses, and for what is drawn by lot; nothing secret comes from it."""
