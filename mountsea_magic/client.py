@@ -107,7 +107,7 @@ class HubClient:
             SubmissionUncertain: If it may have arrived, but no answer says so.
             MountseaError: If the Hub refused it.
         """
-        answer = await self._exchange("POST", SUBMIT_PATH, json=request.body(), http=self._orders)
+        answer = await self._exchange("POST", SUBMIT_PATH, json=request.body(), ordering=True)
         if isinstance(answer, Answer):
             return read_submission(answer)
         if isinstance(answer, _NEVER_ARRIVED):
@@ -200,27 +200,27 @@ class HubClient:
         target: str,
         *,
         json: Any = None,
-        http: httpx.AsyncClient | None = None,
+        ordering: bool = False,
         auth: httpx.Auth | None = None,
     ) -> Answer | httpx.RequestError:
         """Return a failure instead of raising it: raised here, it would drag its frames along."""
         guard_logs(self._hidden)
         url = target if target.startswith("http") else self._base_url + target
         try:
-            client = http or self._http
+            client = self._orders if ordering else self._http
             request = client.build_request(method, url, json=json)
             key_auth = auth or _KeyAuth(self._key, "Authorization", "Bearer ")
             patience_s = CONNECT_S + 1.1 * (client.timeout.read or 0)
             async with asyncio.timeout(patience_s):
                 response = await client.send(request, auth=key_auth, stream=True)
-            async with aclosing(response), asyncio.timeout(patience_s if http else None):
+            async with aclosing(response), asyncio.timeout(patience_s if ordering else None):
                 content, watch = bytearray(), Stopwatch()
                 async for chunk in response.aiter_bytes():
                     content += chunk
                     if len(content) > MAX_ANSWER_BYTES:
                         return httpx.DecodingError("the answer is too large")
                     # the answer to an order is awaited to the last: the task's id is in it
-                    if http is None and is_too_slow(len(content), watch.elapsed_s):
+                    if not ordering and is_too_slow(len(content), watch.elapsed_s):
                         return httpx.ReadTimeout("the answer trickles in too slowly")
         except TimeoutError:
             return httpx.ReadTimeout("no answer came")

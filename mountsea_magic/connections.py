@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from .catalog import nearest
-from .errors import InvalidRequest
+from .errors import InvalidRequest, plain
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Connections:
 
         if fault not in FAULTS:
             raise InvalidRequest(
-                f"--fail {fault}: there is no such fault. {nearest(fault, FAULTS)}"
+                f"--fail {plain(fault, limit=60)}: there is no such fault. {nearest(fault, FAULTS)}"
             )
         self.demo_fault = fault
         return FAULTS[fault]

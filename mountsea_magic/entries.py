@@ -15,8 +15,8 @@ from .protocol import UNCHARGED
 from .redaction import without_queries
 from .request import ImageRequest
 
-FORGOTTEN_S = 150.0
-"""After so many seconds an order without an answer will not get one: nobody waits for it now."""
+FORGOTTEN_S = 160.0
+"""After so many seconds an order without an answer will not get one: no client waits so long."""
 
 CLOSED = (*sorted(UNCHARGED), "forgotten")
 """The states after which a task brings no pictures any more."""

@@ -19,8 +19,10 @@ GUESSED_DOUBT = 0.3
 LEAST_DOUBT = 0.02
 """The part of tasks that may be of another kind altogether: large at first, then small."""
 
-_SOONEST_S = 0.2
-_HEAVY = 0.5
+_TAIL_SCALE_S = 0.2
+_TAIL_SHAPE = 0.5
+"""Of tasks of another kind: a Lomax distribution, whose tail is so heavy that it excludes none."""
+
 NARROWEST = 0.12
 """However alike past tasks were, the next may differ by so much."""
 
@@ -58,10 +60,10 @@ class Expectation:
         z = (math.log(seconds) - math.log(self.median_s)) / self.spread
         density = math.exp(-z * z / 2) / (math.sqrt(2 * math.pi) * self.spread * seconds)
         survival = 0.5 * math.erfc(z / math.sqrt(2))
-        # a task of any kind: what it tells most is that an overdue task is no usual one
-        other = math.pow(_SOONEST_S / (seconds + _SOONEST_S), _HEAVY)
-        anytime = self.doubt * other
-        ready = (1 - self.doubt) * density + anytime * _HEAVY / (seconds + _SOONEST_S)
+        # the longer a task is overdue, the likelier it is one of another kind
+        tail = math.pow(_TAIL_SCALE_S / (seconds + _TAIL_SCALE_S), _TAIL_SHAPE)
+        anytime = self.doubt * tail
+        ready = (1 - self.doubt) * density + anytime * _TAIL_SHAPE / (seconds + _TAIL_SCALE_S)
         return ready / ((1 - self.doubt) * survival + anytime)
 
 

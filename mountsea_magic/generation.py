@@ -127,7 +127,14 @@ async def follow(
         age_s = _age_s(record, newborn)
         before_s = 0.0 if newborn else max(0.0, time.time() - record.entry.created)
         expectation = expectation or Expectation()
-        looks = _look(client, task_id, age_s, timeout_s, schedule or LearnedSchedule(expectation))
+        looks = _look(
+            client,
+            task_id,
+            timeout_s,
+            schedule or LearnedSchedule(expectation),
+            newborn=newborn,
+            age_s=age_s,
+        )
         async with aclosing(looks):
             async for state in looks:
                 await record.note(state=state.status)
@@ -163,7 +170,7 @@ def _age_s(record: Record, newborn: bool) -> float | None:
         return 0.0
     if record.entry.state != "submitted":
         return None
-    return max(1e-3, time.time() - record.entry.updated)
+    return max(0.0, time.time() - record.entry.updated)
 
 
 def _pictureless(task_id: str, state: TaskState) -> MountseaError:
@@ -194,13 +201,14 @@ def _state_after(error: MountseaError, state: str, newborn: bool) -> str:
 async def _look(
     client: HubClient,
     task_id: str,
-    age_s: float | None,
     timeout_s: float,
     schedule: Schedule,
+    *,
+    newborn: bool,
+    age_s: float | None,
 ) -> AsyncGenerator[TaskState, None]:
     """Yield every state that the Hub tells until one is final, never past the deadline."""
     watch = Stopwatch()
-    newborn = age_s == 0.0
     pause_s = schedule.interval_s(0.0, chance=LOT.random()) if newborn else 0.0
     trouble = ""
     while True:

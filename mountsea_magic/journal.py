@@ -20,11 +20,11 @@ from .stopwatch import Stopwatch
 PATIENCE_S = 5.0
 """How long a reader or writer waits for other kernels, in seconds."""
 
-WEEK_S = 7 * 24 * 3600.0
-"""How long an order that was never answered is worth a reminder, in seconds."""
-
 IMPATIENCE_S = 0.05
 """How long it waits once that was in vain: a locked journal must not slow down every step."""
+
+WEEK_S = 7 * 24 * 3600.0
+"""How long an order that was never answered is worth a reminder, in seconds."""
 
 
 class Journal:

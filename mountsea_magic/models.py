@@ -5,15 +5,16 @@ from __future__ import annotations
 import html
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .catalog import Model
 from .errors import plain
 from .front_end import front_end
 from .options import SWITCHES, spell_option
 from .progress import TEXT_ONLY
+from .reading import alternatives
 from .session import CURRENT
 
 if TYPE_CHECKING:
@@ -43,9 +44,9 @@ def show_models(shell: InteractiveShell, model_id: str | None, *, refresh: bool)
     rows: Sequence[Sequence[str]]
     heads: tuple[str, ...]
     if model_id is not None:
-        rows, text = _parameter_rows(model_id), model_text(model_id)
-        note = _headline(CURRENT.catalogs.current(settings).model(model_id))
-        after = f"<pre>{html.escape(_example(model_id))}</pre>"
+        model = CURRENT.catalogs.current(settings).model(model_id)
+        rows, text, note = _parameter_rows(model), _described(model), _headline(model)
+        after = f"<pre>{html.escape(_example(model))}</pre>"
         heads = ("parameter", "type", "default", "what it does")
     else:
         rows, text, after = _model_rows(), models_text(), ""
@@ -76,15 +77,19 @@ def model_text(model_id: str) -> str:
     Raises:
         InvalidRequest: If there is no such model; names the nearest.
     """
-    model = CURRENT.catalogs.current(CURRENT.settings()).model(model_id)
-    rows = _parameter_rows(model_id)
+    return _described(CURRENT.catalogs.current(CURRENT.settings()).model(model_id))
+
+
+def _described(model: Model) -> str:
+    """A paragraph a parameter, and the example below them."""
+    rows = _parameter_rows(model)
     width = max((len(row[0]) for row in rows), default=0)
     lines = [
         f"  {name:<{width}}  {'; '.join(filter(None, (kind, default and f'default {default}')))}"
         + (f"\n  {'':<{width}}  {text}" if text else "")
         for name, kind, default, text in rows
     ]
-    return "\n".join([_headline(model), *lines, "", _example(model_id)])
+    return "\n".join([_headline(model), *lines, "", _example(model)])
 
 
 def _origin() -> str:
@@ -114,14 +119,14 @@ def _model_rows() -> list[tuple[str, ...]]:
     ]
 
 
-def _parameter_rows(model_id: str) -> list[tuple[str, str, str, str]]:
+def _parameter_rows(model: Model) -> list[tuple[str, str, str, str]]:
     """Name as typed, type and range, default, description."""
-    model = CURRENT.catalogs.current(CURRENT.settings()).model(model_id)
     required = model.input_schema.get("required", [])
     return [
         (
             spell_option(plain(name)),
-            plain(_kind(model, name), limit=1000) + (", required" if name in required else ""),
+            plain(_type_in_words(model, name), limit=1000)
+            + (", required" if name in required else ""),
             "" if "default" not in schema else plain(json.dumps(schema["default"])),
             plain(schema.get("description", "")),
         )
@@ -129,23 +134,24 @@ def _parameter_rows(model_id: str) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _kind(model: Model, name: str) -> str:
+def _type_in_words(model: Model, name: str) -> str:
     """A closed list says more than a type."""
     schema = model.parameters[name]
-    values = model.values(name)
+    options, values = schema.get("anyOf") or schema.get("oneOf"), model.values(name)
+    if isinstance(options, list):
+        return plain(alternatives(options), limit=1000)
     if values and schema.get("type") != "boolean":
-        more = ", or an object" if "anyOf" in schema or "oneOf" in schema else ""
-        return f"one of {', '.join(values)}{more}"
+        return plain(f"one of {', '.join(values)}", limit=1000)
     kind = schema.get("type", "any")
     words = " or ".join(kind) if isinstance(kind, list) else str(kind)
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is not None and high is not None:
-        return f"{words} {low} to {high}"
+        return plain(f"{words} {low} to {high}")
     bounds = [
         f"at least {low}" if low is not None else "",
         f"at most {high}" if high is not None else "",
     ]
-    return " ".join(filter(None, [words, *bounds]))
+    return plain(" ".join(filter(None, [words, *bounds])))
 
 
 def _headline(model: Model) -> str:
@@ -156,13 +162,10 @@ def _headline(model: Model) -> str:
     return " · ".join(filter(None, map(plain, facts)))
 
 
-def _example(model_id: str) -> str:
+def _example(model: Model) -> str:
     """The example as a cell to paste."""
-    example: Mapping[str, Any] = (
-        CURRENT.catalogs.current(CURRENT.settings()).model(model_id).example
-    )
-    words = ["%%mountsea", "--model", shlex.quote(plain(model_id))]
-    for name, value in example.items():
+    words = ["%%mountsea", "--model", shlex.quote(plain(model.id))]
+    for name, value in model.example.items():
         if name == "prompt":
             continue
         option = spell_option(plain(name))
@@ -174,7 +177,7 @@ def _example(model_id: str) -> str:
                 words += [option, shlex.quote(text)]
             else:
                 words += ["-p", shlex.quote(f"{plain(name)}={text}")]
-    prompt = plain(example.get("prompt") or "A black lab swimming in a pool.", limit=2000)
+    prompt = plain(model.example.get("prompt") or "A black lab swimming in a pool.", limit=2000)
     return f"{' '.join(words)}\n{prompt}"
 
 

@@ -59,5 +59,5 @@ class LearnedSchedule:
             hazard = self.expectation.hazard(waited_s + pause_s + step_s / 2)
             looks += math.sqrt(hazard / (2 * self.price)) * step_s
             pause_s += step_s
-        plain = min(max(pause_s, self.shortest_s), self.longest_s)
-        return plain * (1 + self.jitter * (2 * chance - 1))
+        even_s = min(max(pause_s, self.shortest_s), self.longest_s)
+        return even_s * (1 + self.jitter * (2 * chance - 1))

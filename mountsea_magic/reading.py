@@ -11,6 +11,16 @@ from typing import Any
 
 from .schema import validator
 
+TYPE_IN_WORDS = {
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "string": "text",
+    "array": "a list",
+    "object": "an object",
+}
+"""What a JSON type is to somebody who types."""
+
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True}
 _BOOLEANS |= {"false": False, "no": False, "off": False, "0": False}
 
@@ -71,3 +81,20 @@ def _options(schema: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
 def _fits(value: Any, schema: Mapping[str, Any]) -> bool:
     """Whether a value is of an option's type already, so that no other option may change it."""
     return "type" in schema and validator({"type": schema["type"]}).is_valid(value)
+
+
+def alternatives(options: Any) -> str:
+    """Say what a parameter of several kinds takes; that it may be left out goes without saying.
+
+    Args:
+        options: The schemas of the kinds, in whatever shape a Hub gives them.
+
+    Example:
+        >>> alternatives([{"enum": ["square", "wide"]}, {"type": "object"}, {"type": "null"}])
+        'one of square, wide, or an object'
+    """
+    schemas = [option for option in options if isinstance(option, Mapping)]
+    names = [str(value) for schema in schemas for value in schema.get("enum", [])]
+    kinds = [str(schema.get("type")) for schema in schemas if "enum" not in schema]
+    words = [TYPE_IN_WORDS[kind] for kind in dict.fromkeys(kinds) if kind in TYPE_IN_WORDS]
+    return ", or ".join([*([f"one of {', '.join(names)}"] if names else []), *words]) or "any"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .catalog import PICTURES, Catalog, Model, bundled_catalog, nearest
 from .errors import InvalidRequest, plain
-from .reading import read_value
+from .reading import TYPE_IN_WORDS, alternatives, read_value
 from .redaction import without_queries
 from .schema import validator
 
@@ -21,15 +21,6 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "nano-banana"
 
 _SHAPES = frozenset({"aspect_ratio", "image_size", "resolution", "size", "ratio"})
-
-_TYPE_IN_WORDS = {
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "string": "text",
-    "array": "a list",
-    "object": "an object",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,16 +213,8 @@ def _in_words(error: ValidationError, model: Model, spell: Callable[[str], str])
         hint = f" {close}" if close.startswith("Did") else ""
         return f"{spell(name)} {said}: {model.id} takes one of {', '.join(known)}.{hint}"
     if rule in ("anyOf", "oneOf"):
-        return f"{spell(name)} {said}: {model.id} takes {_alternatives(limit)}."
+        return f"{spell(name)} {said}: {model.id} takes {alternatives(limit)}."
     reason = {"minimum": f"at least {limit}", "maximum": f"at most {limit}"}.get(rule)
     if rule == "type":
-        reason = _TYPE_IN_WORDS.get(str(limit), str(limit))
+        reason = TYPE_IN_WORDS.get(str(limit), str(limit))
     return f"{spell(name)} {said}: {reason or plain(error.message, limit=120)} for {model.id}."
-
-
-def _alternatives(options: Any) -> str:
-    """What a parameter of several kinds takes; that it may be left out goes without saying."""
-    names = [str(value) for option in options for value in option.get("enum", [])]
-    kinds = [str(option.get("type")) for option in options if "enum" not in option]
-    words = [_TYPE_IN_WORDS[kind] for kind in dict.fromkeys(kinds) if kind in _TYPE_IN_WORDS]
-    return ", or ".join([*([f"one of {', '.join(names)}"] if names else []), *words])
