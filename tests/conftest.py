@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from checkout import ROOT
 from hub_server import StandInHub
 from lab_server import close_notebooks, end_kernels, has_chromium, lab, page_in_chromium
 from own_session import begin_session, reach
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 # without bytecode every kernel of the suite would compile the package anew
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-_NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 _LONGEST = ("browser", "kernel")
 
 _NAMES = ("MOUNTSEA_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
@@ -105,7 +105,7 @@ def chromium() -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder that is served, with a copy of the lessons."""
-    return Path(shutil.copytree(_NOTEBOOKS, tmp_path_factory.mktemp("lab") / "root"))
+    return Path(shutil.copytree(ROOT / "notebooks", tmp_path_factory.mktemp("lab") / "root"))
 
 
 @pytest.fixture(scope="module")

@@ -40,6 +40,12 @@ from mountsea_magic.request import ImageRequest
 from mountsea_magic.session import Session
 from mountsea_magic.settings import Settings
 
+SEQUENCES = 2000
+"""How many are tried on a virtual clock."""
+
+OVER_SOCKETS = 25
+"""How many are tried over real sockets, too."""
+
 
 class Wired(Connections):
     """Connections that all lead through one fault layer."""

@@ -24,7 +24,8 @@ from PIL import Image
 JSON = "application/json"
 
 KEY = "sk-mountsea-0123456789abcdef"
-"""What tests give as their key; the stand-in takes any, unless it is told which."""
+OTHER_KEY = "sk-another-9876543210fedcba"
+"""What tests give as their keys; the stand-in takes any, unless it is told which."""
 
 
 @dataclass(frozen=True, slots=True)

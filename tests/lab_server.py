@@ -65,9 +65,7 @@ def lab(
     Yields:
         The server's address.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     own = {f"JUPYTER_{name}_DIR": str(scratch / name) for name in ("CONFIG", "DATA", "RUNTIME")}
     own |= {"IPYTHONDIR": str(scratch / "ipython"), "MOUNTSEA_HOME": str(home or scratch / "home")}
     write_profile(scratch / "ipython", demo_seconds)
@@ -190,6 +188,14 @@ def alts_of(outputs: list[Any]) -> list[str]:
         for kind, described in output.get("metadata", {}).items()
         if kind.startswith("image/")
     ]
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on just now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
 
 
 def end_kernels(url: str) -> None:

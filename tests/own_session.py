@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hub_server import KEY, StandInHub
 
 from mountsea_magic import api, batch, cell, commands, composing, history, models, running, session
 from mountsea_magic.session import Session
+
+SMALL: dict[str, Any] = {"model": "gpt-image-2", "image_size": {"width": 96, "height": 64}}
+"""A request that the demo Hub draws in no time."""
 
 ROOMS = (api, batch, cell, commands, composing, history, models, running, session)
 """Every room that holds the process's session by its name."""
@@ -26,3 +33,8 @@ def reach(hub: StandInHub, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lead to a stand-in by the environment, as a user would."""
     monkeypatch.setenv("MOUNTSEA_BASE_URL", hub.url)
     monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)
+
+
+def taken(home: Path) -> list[Any]:
+    """What the demo Hub was asked for."""
+    return [json.loads(path.read_text()) for path in (home / "demo").glob("hub-*.json")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import subprocess
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from typing import Any
 
 import pytest
 from hub_server import KEY, RESET, Reply, StandInHub, json_reply, picture, told
-from own_session import reach
+from own_session import SMALL, reach, taken
 from PIL import Image
 
 import mountsea_magic
@@ -31,13 +30,6 @@ from mountsea_magic.errors import (
 )
 from mountsea_magic.handle import Generation
 from mountsea_magic.session import Session
-
-SMALL: dict[str, Any] = {"model": "gpt-image-2", "image_size": {"width": 96, "height": 64}}
-
-
-def taken(home: Path) -> list[Any]:
-    """What the demo Hub was asked for."""
-    return [json.loads(path.read_text()) for path in (home / "demo").glob("hub-*.json")]
 
 
 def test_generate_gives_pictures_of_the_size_that_was_asked_for(

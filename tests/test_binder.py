@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -20,9 +19,11 @@ from badges import badges, opening
 from checkout import NOTEBOOKS, ROOT, files
 from lab_server import (
     KERNEL_IDLE,
+    PICTURE,
     TOKEN,
     await_cells,
     await_server,
+    free_port,
     has_chromium,
     page_in_chromium,
     run_all_cells,
@@ -34,7 +35,6 @@ pytestmark = [pytest.mark.binder, pytest.mark.browser]
 FIRST_PICTURE_S = 60
 """What the first lesson promises: "this takes a minute"."""
 
-PICTURE = ".jp-RenderedImage img"
 _ORDERS = re.compile(r"%%mountsea(?!.*--dry-run)")
 _DRAWN = """selector => [...document.querySelectorAll(selector)].some(img => img.naturalWidth)"""
 _PICTURES = """() => jupyterapp.shell.currentWidget.content.widgets
@@ -118,9 +118,7 @@ def _code(path: Path) -> list[str]:
 @contextmanager
 def _started(image: Image) -> Iterator[str]:
     """Start as the image's entry point does, with the arguments of a hub but for the network."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [
         "binder/start", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", f"--port={port}",
         f"--IdentityProvider.token={TOKEN}", "--LabApp.expose_app_in_browser=True", "--allow-root",

@@ -232,11 +232,11 @@ def test_an_order_without_a_clear_answer_is_uncertain_and_sent_once(reply: Reply
 
 def test_an_order_whose_answer_does_not_come_is_uncertain(monkeypatch: pytest.MonkeyPatch) -> None:
     """Giving up on the answer is no proof that the order was not taken."""
-    monkeypatch.setattr(mountsea_magic.client, "SUBMIT_READ_S", 0.05)
+    monkeypatch.setattr(mountsea_magic.client, "SUBMIT_READ_S", 0.2)
     with StandInHub(submits=[Reply(hold=threading.Event())]) as hub:
         with pytest.raises(SubmissionUncertain, match="ReadTimeout"):
             submitted(hub)
-        assert len(hub.requests) == 1
+        hub.wait_until(lambda: len(hub.requests) == 1)
 
 
 def test_an_order_that_never_left_is_no_uncertain_one(gone: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hub_server import KEY, StandInHub
+from hub_server import KEY, OTHER_KEY, StandInHub
 
 from mountsea_magic.connections import Connections
 from mountsea_magic.errors import ConfigurationError, HubUnavailable, InvalidRequest
@@ -23,7 +23,7 @@ def settings(hub: StandInHub, home: Path) -> Settings:
 def test_a_client_is_kept_for_its_loop_and_its_settings(settings: Settings) -> None:
     """The same again is the same client; another key, Hub or loop has its own."""
     connections = Connections()
-    other_key = replace(settings, key=Secret("sk-another-9876543210fedcba"))
+    other_key = replace(settings, key=Secret(OTHER_KEY))
     elsewhere = replace(settings, base_url="http://127.0.0.1:9")
 
     async def made() -> list[int]:
@@ -52,7 +52,7 @@ def test_a_client_is_kept_for_its_loop_and_its_settings(settings: Settings) -> N
 def test_each_key_goes_with_its_own_requests(hub: StandInHub, settings: Settings) -> None:
     """Two clients at the same Hub do not mix their keys up."""
     connections = Connections()
-    other = replace(settings, key=Secret("sk-another-9876543210fedcba"))
+    other = replace(settings, key=Secret(OTHER_KEY))
 
     async def ask() -> None:
         for each in (settings, other, settings):
@@ -61,7 +61,7 @@ def test_each_key_goes_with_its_own_requests(hub: StandInHub, settings: Settings
 
     asyncio.run(ask())
     keys = [seen.headers["x-api-key"] for seen in hub.requests]
-    assert keys == [KEY, "sk-another-9876543210fedcba", KEY]
+    assert keys == [KEY, OTHER_KEY, KEY]
 
 
 def test_a_hub_without_a_key_is_not_connected_to(hub: StandInHub, settings: Settings) -> None:

@@ -423,7 +423,7 @@ def test_a_silent_host_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with StandInHub(downloads=[Reply(hold=threading.Event())]) as hub:
         with pytest.raises(HubUnavailable, match="did not deliver"):
             downloaded(hub, PictureSource(hub.image_url("a.png")), tmp_path)
-        assert len(hub.downloads_seen) == 1
+        hub.wait_until(lambda: len(hub.downloads_seen) == 1)
 
 
 def test_a_host_that_falls_silent_is_given_up(

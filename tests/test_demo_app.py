@@ -187,7 +187,7 @@ def test_addresses_of_pictures_expire_and_come_fresh(hub: Hub) -> None:
 
 @pytest.mark.parametrize("query", ["", "?expires=", "?expires=soon", "?expires=-1", "?expires=1.5"])
 def test_a_picture_without_a_good_signature_is_refused(hub: Hub, query: str) -> None:
-    """An address made up by hand is an expired one."""
+    """One that does not say until when it is good is an expired one."""
     task_id = hub.ordered()
     hub.now += 20
     assert hub.get(f"/pictures/{task_id}/0{query}").status_code == 403

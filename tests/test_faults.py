@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from fault_layer import HUB, KEY
-from fault_sequences import logged, run_sequence
+from fault_sequences import OVER_SOCKETS, SEQUENCES, logged, run_sequence
 from hub_server import BAD_GATEWAY, RESET, Reply, Script, StandInHub, json_reply, picture
 from hub_server import told as all_that_is_said
 
@@ -23,9 +23,7 @@ from mountsea_magic.request import ImageRequest
 from mountsea_magic.session import Session
 from mountsea_magic.settings import Secret, Settings
 
-SEQUENCES = 2000
 CHUNKS = 20
-OVER_SOCKETS = 25
 AT_ONCE = 5
 
 

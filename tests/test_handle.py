@@ -134,7 +134,9 @@ def test_awaiting_raises_what_went_wrong(hub: StandInHub, start: Start) -> None:
     asyncio.run(awaited())
 
 
-def test_cancel_stops_the_wait_and_keeps_the_task(hub: StandInHub, start: Start) -> None:
+def test_cancel_stops_the_wait_and_keeps_the_task(
+    hub: StandInHub, here: Session, start: Start
+) -> None:
     """No look follows, the error says how to get at the task, and a resume brings its pictures."""
     hub.ready_after_looks = 10**6
     dog = start()
@@ -143,10 +145,11 @@ def test_cancel_stops_the_wait_and_keeps_the_task(hub: StandInHub, start: Start)
     with pytest.raises(Interrupted, match="`%mountsea resume hub-0001`"):
         dog.wait(20)
     assert dog.done() and isinstance(dog.error, KeyboardInterrupt)
-    looks = len(hub.looks_seen)
     dog.cancel()
-    hub.ready_after_looks = 0
-    assert len(hub.looks_seen) == looks and len(hub.posts) == 1
+    looks, hub.ready_after_looks = len(hub.looks_seen), 0
+    again = here.worker.run(here.generate(*here.recall("hub-0001")))
+    assert again is dog and dog.error is None and dog[0].bytes == picture()
+    assert (len(hub.looks_seen), len(hub.posts)) == (looks + 1, 1)
 
 
 def test_cancel_after_the_end_changes_nothing(hub: StandInHub, start: Start) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import KEY, RESET, Reply, StandInHub, json_reply, picture
+from hub_server import KEY, OTHER_KEY, RESET, Reply, StandInHub, json_reply, picture
 from IPython.core.interactiveshell import InteractiveShell
 from own_session import begin_session
 
@@ -38,7 +38,6 @@ from mountsea_magic.request import build_request
 from mountsea_magic.session import Session
 from mountsea_magic.settings import Secret
 
-OTHER_KEY = "sk-another-9876543210fedcba"
 HOSTILE = "hub-\x1b]0;own\x07\x1b[31m\u202e\r\n<b>1"
 Run = Callable[[str], str]
 

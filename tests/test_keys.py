@@ -11,14 +11,13 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
-from hub_server import KEY, told
+from hub_server import KEY, OTHER_KEY, told
 
 from mountsea_magic.errors import ConfigurationError
 from mountsea_magic.keys import SERVICE, KeyStore
 from mountsea_magic.session import Session
 from mountsea_magic.settings import Secret
 
-OTHER_KEY = "sk-another-9876543210fedcba"
 HUB, OTHER = "https://hub.example", "https://other.example"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from checkout import NOTEBOOKS
 from lab_server import (
     PICTURE,
     WIDGETS,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-LESSONS = sorted(path.name for path in (Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+LESSONS = [path.name for path in NOTEBOOKS]
 _SHOWN = """() => [...globalThis.jupyterapp?.shell.widgets('main') ?? []]
   .find(widget => widget.content?.widgets?.length)?.title.label"""
 

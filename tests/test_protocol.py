@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from wire import HTML, NOT_JSON, answer
 
 from mountsea_magic.errors import (
     HubUnavailable,
@@ -24,15 +23,6 @@ from mountsea_magic.refusals import Answer, refusal
 URL = "https://cdn.example/dog.png"
 DATA = "data:image/png;base64,iVBORw0KGgo="
 ECHO = "iVBORw0KGgoAAAANSUhEUgAAASECRETPICTURE"
-NOW = datetime(2026, 5, 18, 9, 0, 0, tzinfo=UTC)
-HTML = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>"
-NOT_JSON = [HTML, b"", b"{", b"\xff\xfe\x00", b"[" * 100_000, b"{'status': 'completed'}"]
-
-
-def answer(body: Any, status: int = 200, **headers: str) -> Answer:
-    """Make an answer as it comes over the wire, through JSON and back."""
-    names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer.read(status, names, json.dumps(body).encode())
 
 
 def state(**body: Any) -> TaskState:

@@ -214,7 +214,7 @@ def test_a_hub_that_does_not_answer_is_not_waited_for_long(
     here: Session, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The cell goes on with what is known."""
-    monkeypatch.setattr(refreshing, "QUIET_S", 0.05)
+    monkeypatch.setattr(refreshing, "QUIET_S", 0.5)
     with StandInHub(listing=json_reply({}, hold=threading.Event())) as hub:
         settings = settings_of(hub, home)
         learn(here, settings, "new")

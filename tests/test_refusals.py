@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from wire import NOT_JSON, answer
 
 from mountsea_magic.errors import (
     AuthenticationError,
@@ -22,14 +23,6 @@ from mountsea_magic.protocol import read_credits, read_task
 from mountsea_magic.refusals import Answer, refusal, retry_after, uncertain
 
 NOW = datetime(2026, 5, 18, 9, 0, 0, tzinfo=UTC)
-HTML = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>"
-NOT_JSON = [HTML, b"", b"{", b"\xff\xfe\x00", b"[" * 100_000, b"{'status': 'completed'}"]
-
-
-def answer(body: Any, status: int = 200, **headers: str) -> Answer:
-    """Make an answer as it comes over the wire, through JSON and back."""
-    names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer.read(status, names, json.dumps(body).encode())
 
 
 def busy(content: bytes, *, submitting: bool = True) -> RateLimited:

@@ -216,7 +216,7 @@ def edited(url: str) -> ImageRequest:
 
 
 def test_equal_requests_have_equal_fingerprints() -> None:
-    """However they were typed; and the fingerprint is the same in another process."""
+    """However they were typed; it is of the text alone, so another process has the same."""
     first = build_request("a dog", parameters={"seed": 7, "num_images": 2})
     second = build_request("\n\na dog\n", parameters={"num_images": "2", "seed": "7"})
     assert first.fingerprint() == second.fingerprint()

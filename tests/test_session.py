@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hub_server import KEY, Reply, StandInHub, json_reply, picture
-from own_session import reach
+from own_session import SMALL, reach, taken
 
 from mountsea_magic import agenerate, generate, retrying
 from mountsea_magic.errors import (
@@ -25,17 +24,10 @@ from mountsea_magic.handle import Generation
 from mountsea_magic.session import Session
 from mountsea_magic.settings import Secret
 
-SMALL: dict[str, Any] = {"model": "gpt-image-2", "image_size": {"width": 96, "height": 64}}
-
 
 async def credits_of(here: Session) -> float:
     """Ask on the loop that the client belongs to."""
     return await here.connections.client(here.settings()).credits()
-
-
-def taken(home: Path) -> list[Any]:
-    """What the demo Hub was asked for."""
-    return [json.loads(path.read_text()) for path in (home / "demo").glob("hub-*.json")]
 
 
 def test_a_login_goes_before_the_environment(

@@ -40,7 +40,7 @@ def lay_prints(sheet: Sheet, prints: Sequence[Image.Image]) -> None:
         prints: The pictures, RGB.
 
     Example:
-        lay_prints(sheet, [dog, cat])
+        >>> lay_prints(sheet, [dog, cat])
     """
     rng = sheet.rng
     longest = sheet.unit * (0.4 if len(prints) < 3 else 0.32)
@@ -62,7 +62,7 @@ def add_note(sheet: Sheet, prompt: str) -> None:
         prompt: What the note says; letters that the font lacks are left out.
 
     Example:
-        add_note(sheet, "Put a hat on the dog")
+        >>> add_note(sheet, "Put a hat on the dog")
     """
     rng, unit = sheet.rng, sheet.unit
     sheet.put(graded(sheet.image, rng.choice(_MOODS)))

@@ -48,7 +48,7 @@ def ragged(sheet: Sheet, margin: float) -> Image.Image:
         An "L" image, 0 along the edges.
 
     Example:
-        sheet.put(drawing, ragged(sheet, 0.03))
+        >>> sheet.put(drawing, ragged(sheet, 0.03))
     """
     gap = sheet.unit * margin
     mask = Image.new("L", sheet.image.size)

@@ -41,7 +41,7 @@ class Sheet(Canvas):
             rng: Where all chance comes from.
 
         Example:
-            sheet = Sheet(picture, "make it winter", Random(1))
+            >>> sheet = Sheet(picture, "make it winter", Random(1))
         """
         super().__init__(picture.width, picture.height, rng)
         self.first = picture
@@ -57,7 +57,8 @@ class Sheet(Canvas):
         """Say whether the wishes have one of these in them: see `on`.
 
         Example:
-            sheet.asks("snow winter", "old photo")
+            >>> sheet.asks("snow winter", "old photo")
+            False
         """
         return on(words, *phrases)(self)
 
@@ -69,7 +70,7 @@ class Sheet(Canvas):
             mask: How much of it goes where, "L" and of the same size; all of it if left out.
 
         Example:
-            sheet.put((255, 255, 255), sheet.texture(3, 4))
+            >>> sheet.put((255, 255, 255), sheet.texture(3, 4))
         """
         if isinstance(layer, Image.Image):
             self.image.paste(layer, (0, 0), mask)
@@ -88,7 +89,7 @@ class Sheet(Canvas):
             An "L" image with the full range 0 to 255.
 
         Example:
-            stains = sheet.texture(2, 5)
+            >>> stains = sheet.texture(2, 5)
         """
         rough = self.noise(across, octaves, flat)
         return rough.resize(self.image.size, Image.Resampling.BICUBIC)
@@ -100,7 +101,7 @@ class Sheet(Canvas):
             strength: How far a pixel moves at most, in levels.
 
         Example:
-            sheet.grain(8)
+            >>> sheet.grain(8)
         """
         side = _GRAIN_SIDE
         raw = Image.frombytes("L", (side, side), self.rng.randbytes(side * side))
@@ -118,7 +119,7 @@ class Sheet(Canvas):
             strength: How dark the very corner becomes, 0 to 1.
 
         Example:
-            sheet.corners(0.4)
+            >>> sheet.corners(0.4)
         """
         fade = Image.radial_gradient("L").point(
             [round(255 * (1 - strength * (max(0, v - 100) / 155) ** 1.4)) for v in range(256)]
@@ -192,7 +193,7 @@ def soft(picture: Image.Image, radius: float) -> Image.Image:
         A new picture.
 
     Example:
-        hazy = soft(sheet.image, 12)
+        >>> hazy = soft(sheet.image, 12)
     """
     small = picture.reduce(_SOFT_STEP).filter(ImageFilter.GaussianBlur(radius / _SOFT_STEP))
     return small.resize(picture.size, Image.Resampling.BICUBIC)

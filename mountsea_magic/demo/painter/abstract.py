@@ -20,7 +20,7 @@ def draw_abstract(canvas: Canvas, subject: Subject, palette: Palette, choice: in
         choice: Which kind, if the prompt's words do not say; any number.
 
     Example:
-        draw_abstract(canvas, read_subject(""), MOODS["pastel"], choice=3)
+        >>> draw_abstract(canvas, read_subject(""), MOODS["pastel"], choice=3)
     """
     kinds: tuple[Callable[[Canvas, Palette], None], ...]
     kinds = (_draw_circles, _draw_ribbons, _draw_arcs, _draw_triangles)

@@ -15,7 +15,7 @@ def draw_sitting(pen: Pen, looks: Species) -> None:
         looks: Which animal.
 
     Example:
-        draw_sitting(Pen(canvas, 500, 900, 160), species("fox", None))
+        >>> draw_sitting(Pen(canvas, 500, 900, 160), species("fox", None))
     """
     coat, dim = looks.coat, lit(looks.coat, -0.22)
     paw = looks.mark if looks.face in ("mask", "patch") else mix(coat, looks.pale, 0.55)
@@ -49,7 +49,7 @@ def draw_head(pen: Pen, looks: Species, tongue: bool = False) -> None:
         tongue: Whether it pants.
 
     Example:
-        draw_head(Pen(canvas, 500, 500, 240), species("dog", None), tongue=True)
+        >>> draw_head(Pen(canvas, 500, 500, 240), species("dog", None), tongue=True)
     """
     coat, wide = looks.coat, looks.wide
     if looks.face == "mane":

@@ -12,7 +12,7 @@ def draw_duck(pen: Pen, body: Color) -> None:
         body: Its colour.
 
     Example:
-        draw_duck(Pen(canvas, 500, 800, 90), yellow)
+        >>> draw_duck(Pen(canvas, 500, 800, 90), yellow)
     """
     pen.blob(
         [
@@ -49,7 +49,7 @@ def draw_gull(pen: Pen, body: Color, wing: Color, lift: float) -> None:
         lift: How high the wings are held, -1 to 1.
 
     Example:
-        draw_gull(Pen(canvas, 500, 200, 60), white, grey, lift=0.6)
+        >>> draw_gull(Pen(canvas, 500, 200, 60), white, grey, lift=0.6)
     """
     up = -0.8 * lift
     far = [

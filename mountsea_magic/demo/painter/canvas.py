@@ -56,7 +56,7 @@ class Canvas:
             The row in pixels.
 
         Example:
-            horizon = canvas.level(0.5, 1.3)
+            >>> horizon = canvas.level(0.5, 1.3)
         """
         return max(self.height * share, self.height - depth * self.unit)
 
@@ -69,7 +69,7 @@ class Canvas:
             bottom: Row below the last one, in pixels.
 
         Example:
-            canvas.gradient([blue, white], 0, canvas.height)
+            >>> canvas.gradient([blue, white], 0, canvas.height)
         """
         first, last = round(top), round(bottom)
         if last > first:
@@ -83,7 +83,7 @@ class Canvas:
             colors: The colours met from its top to its bottom.
 
         Example:
-            canvas.shape([(0, 90), (50, 10), (100, 90)], [snow, rock])
+            >>> canvas.shape([(0, 90), (50, 10), (100, 90)], [snow, rock])
         """
         left = max(0, math.floor(min(x for x, _ in points)))
         right = min(self.width, math.ceil(max(x for x, _ in points)) + 1)
@@ -107,7 +107,7 @@ class Canvas:
             strength: Opacity at the centre, 0 to 1.
 
         Example:
-            canvas.glow(400, 300, 250, palette.light, 0.6)
+            >>> canvas.glow(400, 300, 250, palette.light, 0.6)
         """
         left, top = max(0, math.floor(x - radius)), max(0, math.floor(y - radius))
         right = min(self.width, math.ceil(x + radius))
@@ -137,7 +137,7 @@ class Canvas:
             opacity: 0 to 1.
 
         Example:
-            canvas.soft(white, [(10, 40, 300, 90)], blur=12, opacity=0.8)
+            >>> canvas.soft(white, [(10, 40, 300, 90)], blur=12, opacity=0.8)
         """
         mask = Image.new("L", (self.width // _SOFT_STEP + 1, self.height // _SOFT_STEP + 1))
         pen = ImageDraw.Draw(mask)
@@ -155,7 +155,7 @@ class Canvas:
             mask: How much of it goes where: an "L" image, 255 being all.
 
         Example:
-            canvas.wash(white, canvas.noise(6, 4))
+            >>> canvas.wash(white, canvas.noise(6, 4))
         """
         seen = mask.getbbox()
         if seen is None:
@@ -184,7 +184,7 @@ class Canvas:
             An "L" image with the full range 0 to 255.
 
         Example:
-            nebula = canvas.noise(3, 5)
+            >>> nebula = canvas.noise(3, 5)
         """
         size = (max(2, self.width // 5), max(2, self.height // 5))
         total: Image.Image | None = None
@@ -208,7 +208,7 @@ class Canvas:
             bottom: Where the ground ends, in pixels.
 
         Example:
-            canvas.ground(tops, [rock, mist], canvas.height)
+            >>> canvas.ground(tops, [rock, mist], canvas.height)
         """
         self.shape([(tops[0][0], bottom), *tops, (tops[-1][0], bottom)], colors)
 
@@ -223,7 +223,7 @@ class Canvas:
             blur: How far the reflection is smeared, in pixels.
 
         Example:
-            canvas.mirror(600, 1000, palette.water, clear=0.8, blur=4)
+            >>> canvas.mirror(600, 1000, palette.water, clear=0.8, blur=4)
         """
         edge, depth = round(line), round(bottom) - round(line)
         if depth < 2 or edge < 2:
@@ -253,7 +253,7 @@ class Canvas:
             fill: Its colour.
 
         Example:
-            canvas.dot(100, 80, 3, (255, 255, 255))
+            >>> canvas.dot(100, 80, 3, (255, 255, 255))
         """
         self.draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
 

@@ -19,7 +19,7 @@ def draw_city(canvas: Canvas, subject: Subject, palette: Palette) -> None:
         palette: Its colours.
 
     Example:
-        draw_city(canvas, read_subject("Tokyo at night"), MOODS["neon"])
+        >>> draw_city(canvas, read_subject("Tokyo at night"), MOODS["neon"])
     """
     rng, unit = canvas.rng, canvas.unit
     street = canvas.level(0.74, 0.9)

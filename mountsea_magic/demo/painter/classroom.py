@@ -20,7 +20,7 @@ def draw_classroom(canvas: Canvas, subject: Subject, palette: Palette) -> None:
         palette: Its colours.
 
     Example:
-        draw_classroom(canvas, read_subject("a robot teacher"), MOODS["day"])
+        >>> draw_classroom(canvas, read_subject("a robot teacher"), MOODS["day"])
     """
     rng, unit = canvas.rng, min(canvas.unit, canvas.height * 1.02, canvas.width * 1.02)
     floor = canvas.level(0.78, 0.32)

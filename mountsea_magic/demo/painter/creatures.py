@@ -31,7 +31,7 @@ def draw_creatures(
         horizon: Where the sky ends, in pixels.
 
     Example:
-        draw_creatures(canvas, subject, palette, ground=0.9, horizon=500)
+        >>> draw_creatures(canvas, subject, palette, ground=0.9, horizon=500)
     """
     walkers: list[Creature] = []
     for creature in subject.creatures:
@@ -63,7 +63,7 @@ def draw_standing(pen: Pen, creature: Creature, shade: float = 0.0) -> None:
         shade: How much lighter its coat is than usual, -1 to 1: no two of a litter are alike.
 
     Example:
-        draw_standing(Pen(canvas, 400, 900, 150), Creature("owl"))
+        >>> draw_standing(Pen(canvas, 400, 900, 150), Creature("owl"))
     """
     if creature.kind in FURRY:
         looks = species(creature.kind, creature.coat)

@@ -24,7 +24,7 @@ def draw_field(canvas: Canvas, subject: Subject, palette: Palette) -> None:
         palette: Its colours.
 
     Example:
-        draw_field(canvas, read_subject("a field of tulips"), MOODS["spring"])
+        >>> draw_field(canvas, read_subject("a field of tulips"), MOODS["spring"])
     """
     rng, unit = canvas.rng, canvas.unit
     horizon = canvas.level(rng.uniform(0.46, 0.52), 1.1)

@@ -12,7 +12,7 @@ def draw_fish(pen: Pen, body: Color) -> None:
         body: Its colour.
 
     Example:
-        draw_fish(Pen(canvas, 500, 800, 60), orange)
+        >>> draw_fish(Pen(canvas, 500, 800, 60), orange)
     """
     fin = lit(body, -0.18)
     pen.blob(
@@ -62,7 +62,7 @@ def draw_whale(pen: Pen, body: Color) -> None:
         body: Its colour.
 
     Example:
-        draw_whale(Pen(canvas, 500, 800, 150), slate)
+        >>> draw_whale(Pen(canvas, 500, 800, 150), slate)
     """
     pale = lit(body, 0.65)
     pen.blob(

@@ -18,7 +18,7 @@ def draw_flower(pen: Pen, palette: Palette, tone: Color, kind: str, near: bool) 
         near: Whether it is close enough for leaves and fine lines.
 
     Example:
-        draw_flower(Pen(canvas, 300, 900, 90), palette, red, "tulip", near=True)
+        >>> draw_flower(Pen(canvas, 300, 900, 90), palette, red, "tulip", near=True)
     """
     stem = mix(palette.leaf, palette.near, 0.25)
     pen.stroke([(0, 0), (0.02, -0.35), (0, -0.7)], 0.04, stem)
@@ -85,7 +85,7 @@ def draw_windmill(pen: Pen, palette: Palette) -> None:
         palette: The picture's colours.
 
     Example:
-        draw_windmill(Pen(canvas, 300, 500, 120), palette)
+        >>> draw_windmill(Pen(canvas, 300, 500, 120), palette)
     """
     wall = mix(lit(palette.accents[2], 0.1), palette.sky[1], 0.4 if palette.dark else 0.1)
     dark = mix(palette.near, color("#5a3a2a"), 0.4)
@@ -126,7 +126,7 @@ def draw_balloon(pen: Pen, palette: Palette, turn: int, subject: Subject) -> Non
         subject: What the prompt asks for; it may name the balloon's colour.
 
     Example:
-        draw_balloon(Pen(canvas, 300, 200, 60), palette, 0, subject)
+        >>> draw_balloon(Pen(canvas, 300, 200, 60), palette, 0, subject)
     """
     first = subject.color_of("balloon") or palette.accents[turn % 2]
     second = lit(palette.accents[2], 0.2)

@@ -22,7 +22,7 @@ def draw_forest(canvas: Canvas, subject: Subject, palette: Palette) -> None:
         palette: Its colours.
 
     Example:
-        draw_forest(canvas, read_subject("a fox in a snowy forest"), MOODS["winter"])
+        >>> draw_forest(canvas, read_subject("a fox in a snowy forest"), MOODS["winter"])
     """
     rng, unit = canvas.rng, canvas.unit
     snow = subject.mood == "winter"

@@ -23,7 +23,7 @@ def draw_mark(picture: Image.Image, model: str) -> None:
         model: The model's name; one too long for the picture is cut short.
 
     Example:
-        draw_mark(picture, "gpt-image-1")
+        >>> draw_mark(picture, "gpt-image-1")
     """
     width, height = picture.size
     size = max(_SMALLEST, 0.0185 * math.sqrt(width * height))

@@ -25,7 +25,7 @@ def draw_mountain(canvas: Canvas, subject: Subject, palette: Palette) -> None:
         palette: Its colours.
 
     Example:
-        draw_mountain(canvas, read_subject("mountains and a lake"), MOODS["dawn"])
+        >>> draw_mountain(canvas, read_subject("mountains and a lake"), MOODS["dawn"])
     """
     unit = canvas.unit
     lake, sand = subject.has(*_WATER), subject.has(*_SAND)

@@ -40,7 +40,8 @@ class Pen:
             The place in pixels.
 
         Example:
-            Pen(canvas, 100, 200, 50).at(1, -1)  # (150, 150)
+            >>> Pen(canvas, 100, 200, 50).at(1, -1)
+            (150, 150)
         """
         return self.x + (-x if self.flip else x) * self.size, self.y + y * self.size
 
@@ -56,7 +57,7 @@ class Pen:
             The new pen, facing the same way.
 
         Example:
-            head = pen.moved(0, -1.4, 0.5)
+            >>> head = pen.moved(0, -1.4, 0.5)
         """
         left, top = self.at(x, y)
         return Pen(self.canvas, left, top, self.size * scale, self.flip)
@@ -69,7 +70,7 @@ class Pen:
             colors: One colour, or several for a gradient from top to bottom.
 
         Example:
-            pen.polygon([(0, -1), (0.5, 0), (-0.5, 0)], red)
+            >>> pen.polygon([(0, -1), (0.5, 0), (-0.5, 0)], red)
         """
         corners = [self.at(x, y) for x, y in points]
         if len(colors) == 1:
@@ -85,7 +86,7 @@ class Pen:
             colors: One colour, or several for a gradient from top to bottom.
 
         Example:
-            pen.blob([(-1, 0), (0, -1), (1, 0)], fur, belly)
+            >>> pen.blob([(-1, 0), (0, -1), (1, 0)], fur, belly)
         """
         count = len(points)
         outline = []
@@ -108,7 +109,7 @@ class Pen:
             turn: How far it is turned, in degrees, clockwise.
 
         Example:
-            pen.oval(0, -0.5, 0.4, 0.3, fur, turn=20)
+            >>> pen.oval(0, -0.5, 0.4, 0.3, fur, turn=20)
         """
         c, s = math.cos(math.radians(turn)), math.sin(math.radians(turn))
         count = max(10, min(72, round(3.2 * math.sqrt(max(wide, high) * self.size))))
@@ -129,7 +130,7 @@ class Pen:
             fill: Its colour; a see-through one shows its joints, so keep it solid.
 
         Example:
-            pen.stroke([(0, 0), (0.2, 0.1), (0.4, 0)], 0.03, ink)
+            >>> pen.stroke([(0, 0), (0.2, 0.1), (0.4, 0)], 0.03, ink)
         """
         path = []
         last = len(points) - 1
@@ -154,7 +155,7 @@ class Pen:
             strength: Opacity at the centre, 0 to 1.
 
         Example:
-            pen.glow(0, -2, 1, lamp, 0.7)
+            >>> pen.glow(0, -2, 1, lamp, 0.7)
         """
         left, top = self.at(x, y)
         self.canvas.glow(left, top, radius * self.size, color, strength)

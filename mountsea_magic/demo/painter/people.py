@@ -15,7 +15,7 @@ def draw_astronaut(pen: Pen, palette: Palette, afloat: bool) -> None:
         afloat: Whether there is no ground: the limbs are spread, and no shadow falls.
 
     Example:
-        draw_astronaut(Pen(canvas, 400, 900, 150), palette, afloat=False)
+        >>> draw_astronaut(Pen(canvas, 400, 900, 150), palette, afloat=False)
     """
     suit, dim, trim = _SUIT, (176, 182, 204), palette.accents[0]
     if not afloat:
@@ -60,7 +60,7 @@ def draw_robot(pen: Pen, palette: Palette, shell: Color) -> None:
         shell: Colour of its body.
 
     Example:
-        draw_robot(Pen(canvas, 400, 900, 150), palette, teal)
+        >>> draw_robot(Pen(canvas, 400, 900, 150), palette, teal)
     """
     dim, steel = lit(shell, -0.25), (120, 130, 150)
     glow = lit(palette.accents[1], 0.3)
@@ -138,7 +138,7 @@ def draw_pupil(pen: Pen, palette: Palette, hair: Color, shirt: Color, style: int
         style: Which cut the hair has; any number.
 
     Example:
-        draw_pupil(Pen(canvas, 200, 1000, 120), palette, brown, red, 0)
+        >>> draw_pupil(Pen(canvas, 200, 1000, 120), palette, brown, red, 0)
     """
     skin = mix(color("#d9a066"), palette.near, 0.15)
     pen.blob(

@@ -22,7 +22,7 @@ def trace_ridge(
         Points in pixels, left to right, reaching past both edges.
 
     Example:
-        tops = trace_ridge(canvas, 700, 200, 300, 4, sharp=True)
+        >>> tops = trace_ridge(canvas, 700, 200, 300, 4, sharp=True)
     """
     layers = []
     for octave in range(rough):

@@ -82,7 +82,7 @@ def draw_scene(canvas: Canvas, subject: Subject, palette: Palette, taste: Random
         taste: Chance that depends on the prompt alone; it chooses where words do not.
 
     Example:
-        draw_scene(canvas, read_subject("a forest"), MOODS["summer"], Random(1))
+        >>> draw_scene(canvas, read_subject("a forest"), MOODS["summer"], Random(1))
     """
     if subject.scene in SCENES and subject.scene != "abstract":
         SCENES[subject.scene](canvas, subject, palette)

@@ -28,7 +28,7 @@ def draw_sea(canvas: Canvas, subject: Subject, palette: Palette) -> None:
         palette: Its colours.
 
     Example:
-        draw_sea(canvas, read_subject("a sail boat"), MOODS["day"])
+        >>> draw_sea(canvas, read_subject("a sail boat"), MOODS["day"])
     """
     if subject.has(*_BELOW) or any(
         one.kind in ("fish", "whale", "duck") for one in subject.creatures

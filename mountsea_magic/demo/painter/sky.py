@@ -22,7 +22,7 @@ def draw_sky(canvas: Canvas, subject: Subject, palette: Palette, horizon: float)
         The centre of the sun or the moon in pixels, for whoever draws its reflection.
 
     Example:
-        sun_x, sun_y = draw_sky(canvas, subject, palette, horizon=600)
+        >>> sun_x, sun_y = draw_sky(canvas, subject, palette, horizon=600)
     """
     rng, unit = canvas.rng, canvas.unit
     canvas.gradient(palette.sky, 0, horizon)
@@ -58,7 +58,7 @@ def draw_stars(canvas: Canvas, bottom: float, density: float) -> None:
         density: 1 for a clear night over land.
 
     Example:
-        draw_stars(canvas, 600, 1.0)
+        >>> draw_stars(canvas, 600, 1.0)
     """
     rng, unit = canvas.rng, canvas.unit
     area = canvas.width * bottom / unit**2

@@ -32,7 +32,7 @@ def draw_space(canvas: Canvas, subject: Subject, palette: Palette) -> None:
         palette: Its colours.
 
     Example:
-        draw_space(canvas, read_subject("a planet with rings"), MOODS["night"])
+        >>> draw_space(canvas, read_subject("a planet with rings"), MOODS["night"])
     """
     rng, unit = canvas.rng, canvas.unit
     deep = palette if palette.dark else MOODS["night"]

@@ -14,7 +14,7 @@ def draw_sailboat(pen: Pen, palette: Palette, near: bool, hull: Color | None = N
         hull: Colour of hull and jib; by default the palette's first accent.
 
     Example:
-        draw_sailboat(Pen(canvas, 500, 700, 150), palette, near=True)
+        >>> draw_sailboat(Pen(canvas, 500, 700, 150), palette, near=True)
     """
     sail = lit(palette.accents[2], -0.12 if palette.dark else 0.25)
     jib = hull or palette.accents[0]
@@ -66,7 +66,7 @@ def draw_lighthouse(pen: Pen, palette: Palette) -> None:
         palette: The picture's colours.
 
     Example:
-        draw_lighthouse(Pen(canvas, 300, 600, 120), palette)
+        >>> draw_lighthouse(Pen(canvas, 300, 600, 120), palette)
     """
     white = mix(lit(palette.accents[2], 0.3), palette.sky[1], 0.3 if palette.dark else 0.05)
     red = palette.accents[0]
@@ -117,7 +117,7 @@ def draw_palm(pen: Pen, palette: Palette) -> None:
         palette: The picture's colours.
 
     Example:
-        draw_palm(Pen(canvas, 100, 900, 260, flip=True), palette)
+        >>> draw_palm(Pen(canvas, 100, 900, 260, flip=True), palette)
     """
     bark = mix(palette.near, color("#6b4a32"), 0.5)
     pen.oval(0.1, 0.0, 0.4, 0.04, veil(lit(palette.near, -0.5), 0.3))
@@ -156,7 +156,7 @@ def draw_house(pen: Pen, palette: Palette, wall: Color, roof: Color, lights: boo
         lights: Whether the windows are lit.
 
     Example:
-        draw_house(Pen(canvas, 400, 700, 90), palette, cream, red, lights=False)
+        >>> draw_house(Pen(canvas, 400, 700, 90), palette, cream, red, lights=False)
     """
     shade = mix(wall, palette.near, 0.32)
     pane = lit(palette.accents[1], 0.3) if lights else mix(palette.near, palette.sky[1], 0.3)
@@ -199,7 +199,7 @@ def draw_church(pen: Pen, palette: Palette, wall: Color, roof: Color, lights: bo
         lights: Whether the windows are lit.
 
     Example:
-        draw_church(Pen(canvas, 400, 700, 90), palette, cream, slate, lights=True)
+        >>> draw_church(Pen(canvas, 400, 700, 90), palette, cream, slate, lights=True)
     """
     shade = mix(wall, palette.near, 0.3)
     pane = lit(palette.accents[1], 0.25) if lights else mix(palette.near, palette.water, 0.4)
@@ -237,7 +237,7 @@ def draw_rocket(pen: Pen, palette: Palette) -> None:
         palette: The picture's colours.
 
     Example:
-        draw_rocket(Pen(canvas, 800, 500, 70), palette)
+        >>> draw_rocket(Pen(canvas, 800, 500, 70), palette)
     """
     body, fin = lit(palette.accents[2], 0.3), palette.accents[0]
     pen.glow(0, 0.5, 1.6, palette.accents[1], 0.6)

@@ -18,7 +18,7 @@ def draw_pine(pen: Pen, needles: Color, snow: bool, rng: Random) -> None:
         rng: Where chance comes from.
 
     Example:
-        draw_pine(Pen(canvas, 300, 800, 240), green, snow=False, rng=Random(1))
+        >>> draw_pine(Pen(canvas, 300, 800, 240), green, snow=False, rng=Random(1))
     """
     pen.polygon([(-0.022, 0), (0.022, 0), (0.015, -0.3), (-0.015, -0.3)], lit(needles, -0.45))
     tiers = 6
@@ -61,7 +61,7 @@ def draw_round_tree(pen: Pen, leaves: Color, rng: Random) -> None:
         rng: Where chance comes from.
 
     Example:
-        draw_round_tree(Pen(canvas, 300, 800, 200), orange, Random(1))
+        >>> draw_round_tree(Pen(canvas, 300, 800, 200), orange, Random(1))
     """
     bark = mix(lit(leaves, -0.6), color("#4a352b"), 0.5)
     pen.oval(0.05, 0.0, 0.32, 0.025, veil(lit(leaves, -0.8), 0.3))
@@ -97,7 +97,7 @@ def draw_trunk(pen: Pen, bark: Color, birch: bool, rng: Random) -> None:
         rng: Where chance comes from.
 
     Example:
-        draw_trunk(Pen(canvas, 300, 900, 60), brown, birch=False, rng=Random(1))
+        >>> draw_trunk(Pen(canvas, 300, 900, 60), brown, birch=False, rng=Random(1))
     """
     high = pen.y / pen.size + 1
     lean = rng.uniform(-0.03, 0.03) * high
@@ -143,7 +143,7 @@ def draw_grass(canvas: Canvas, x: float, y: float, size: float, tone: Color) -> 
         tone: Its colour.
 
     Example:
-        draw_grass(canvas, 200, 900, 40, green)
+        >>> draw_grass(canvas, 200, 900, 40, green)
     """
     rng = canvas.rng
     for _ in range(6):

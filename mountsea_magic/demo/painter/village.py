@@ -23,7 +23,7 @@ def draw_village(canvas: Canvas, subject: Subject, palette: Palette) -> None:
         palette: Its colours.
 
     Example:
-        draw_village(canvas, read_subject("a village in autumn"), MOODS["autumn"])
+        >>> draw_village(canvas, read_subject("a village in autumn"), MOODS["autumn"])
     """
     unit = canvas.unit
     horizon = canvas.level(0.5, 0.95)

@@ -25,7 +25,7 @@ def draw_waterline(canvas: Canvas, subject: Subject, palette: Palette) -> None:
         palette: Its colours.
 
     Example:
-        draw_waterline(canvas, read_subject("a dog swimming in a pool"), MOODS["tropical"])
+        >>> draw_waterline(canvas, read_subject("a dog swimming in a pool"), MOODS["tropical"])
     """
     rng, unit = canvas.rng, canvas.unit
     if palette.water[0] > palette.water[2] and not subject.tints:
