@@ -72,10 +72,13 @@ def save(folder: Path, live: LiveModels) -> None:
     }
     path = _path(folder, live.hub)
     part = path.with_name(f".{secrets.token_hex(8)}.part")
-    with contextlib.suppress(OSError):
+    try:
         folder.mkdir(parents=True, exist_ok=True)
         part.write_text(json.dumps(kept), "utf-8")
         os.replace(part, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _is_whole(model: Model) -> bool:

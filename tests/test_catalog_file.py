@@ -89,6 +89,15 @@ def test_a_folder_that_cannot_be_written_to_is_no_reason_to_stop(tmp_path: Path)
     assert load(tmp_path / "models", HUB).date == 0.0
 
 
+def test_a_save_that_fails_leaves_no_part_behind(tmp_path: Path) -> None:
+    """Something is in the file's place that can't be replaced."""
+    path = kept(tmp_path)
+    path.unlink()
+    path.mkdir()
+    save(tmp_path, LiveModels(HUB, 7.0, {}))
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_saving_again_replaces_the_whole_file(tmp_path: Path) -> None:
     """No part stays behind."""
     kept(tmp_path)
