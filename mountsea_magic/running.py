@@ -68,6 +68,7 @@ def _wait(
         if front.notebook and (options.background or front.clicks):
             block.offer_cancel(lambda: _cancel_all(jobs))
         if options.background:
+            CURRENT.see_orders_off()
             for job in jobs:
                 job.launch()
             watcher = CURRENT.worker.start(batch.watch_over(jobs, shell.events))

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import concurrent.futures
-import sys
-import warnings
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
@@ -24,6 +20,8 @@ from .errors import (
 from .events import Event, Notice
 from .handle import Generation
 from .keys import KeyStore
+from .leaving import before_leaving, wait_for_orders
+from .notices import tell
 from .refreshing import Catalogs
 from .settings import DEFAULT_TIMEOUT_S, DEMO_URL, Secret, Settings, read_settings
 from .worker import Worker
@@ -32,9 +30,6 @@ if TYPE_CHECKING:
     from .entries import Entry
     from .journal import Journal
     from .ordering import Flights
-
-EXIT_S = 3.0
-"""How long a process that ends waits for the answers to its orders, in seconds."""
 
 
 class Session:
@@ -66,6 +61,7 @@ class Session:
         self._journals: dict[Path, Journal] = {}
         self._stores: dict[Path, KeyStore] = {}
         self._flights: Flights | None = None
+        self._sees_off = False
 
     def settings(self) -> Settings:
         """Read the settings as they are now.
@@ -206,7 +202,7 @@ class Session:
             ended = orderless or generation.status in ("completed", "failed", "uncertain")
             if ended and generation in self.open:
                 self.open.remove(generation)
-            _tell([*journal.trouble(), *notices], watch)
+            tell([*journal.trouble(), *notices], watch)
         return generation
 
     @property
@@ -245,19 +241,30 @@ class Session:
         told = generation.learn_task
         return answer(desk, request, told=told, timeout_s=timeout_s, fresh=fresh, cache=cache)
 
+    def see_orders_off(self) -> None:
+        """Let a process that ends wait a moment for the orders that it has begun."""
+        if not self._sees_off:
+            self._sees_off = True
+            before_leaving(self._wait_at_exit)
+
     def _in_flight(self) -> Flights:
         """A process that ends gives orders on their way a moment to tell their ids."""
         if self._flights is None:
             from .ordering import Flights
 
             self._flights = Flights()
-            atexit.register(self._wait_at_exit)
+            self.see_orders_off()
         return self._flights
 
     def _wait_at_exit(self) -> None:
-        """A script that was interrupted ends at once, and the Hub's answer would find nobody."""
-        if self.orders_on_their_way:
-            concurrent.futures.wait([self.worker.start(self.landed()).outcome], timeout=EXIT_S)
+        """An order has begun as long as its task's id may come just now."""
+        wait_for_orders(
+            self.worker,
+            lambda: (
+                self.orders_on_their_way > 0
+                or any(task.task_id is None and not task.done() for task in self.open)
+            ),
+        )
 
     def _read(self, demo: str | None) -> Settings:
         """The environment may change between two cells, so it is read each time."""
@@ -281,15 +288,3 @@ def _has_ended(error: MountseaError, resumed: bool) -> bool:
     """Without a task, or with a failed or forgotten one, there is nothing to wait for."""
     forgotten = resumed and error.status_code == 404
     return isinstance(error, TaskFailed) or forgotten or error.task_id is None
-
-
-def _tell(notices: list[str], watch: Callable[[Event], None] | None) -> None:
-    """One warning for all that was wrong here, so that it is read."""
-    if notices and watch is not None:
-        watch(Notice("; ".join(notices)))
-    elif notices:
-        try:
-            warnings.warn("; ".join(notices), RuntimeWarning, stacklevel=2)
-        except RuntimeWarning as warning:
-            # where warnings are errors, this one must still not lose a picture that is paid for
-            print(warning, file=sys.stderr)

@@ -97,6 +97,11 @@ class Worker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread is there, in this very process."""
+        return self._loop is not None and self._pid == os.getpid()
+
     def start(self, work: Coroutine[Any, Any, T]) -> Job[T]:
         """Start a coroutine on the loop thread and return at once."""
         job = Job(self._running_loop(), work)

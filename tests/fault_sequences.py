@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import logging
 import random
 import shutil
@@ -115,7 +114,6 @@ class Sequence:
         self.heard = Heard(texts=records)
         self.snapshot: Path | None = None
         self.known: list[str] = []
-        self.sessions: list[Session] = []
         self.stopped_at: float | None = None
 
     async def play(self) -> None:
@@ -146,13 +144,7 @@ class Sequence:
         """Begin as a new kernel does."""
         session = Session()
         session.connections = Wired(self.layer)
-        self.sessions.append(session)
         return session
-
-    def forget(self) -> None:
-        """Let go of what would otherwise be kept until this process ends."""
-        for session in self.sessions:
-            atexit.unregister(session._wait_at_exit)
 
     async def _faulty(self, session: Session, generation: Generation) -> None:
         """Order, while things break, and wait, are interrupted, or die."""
@@ -374,7 +366,6 @@ def run_sequence(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             error.add_note(f"seed {seed}, {sequence.ending}\n{diary}\n{sequence.layer.orders}")
             raise
         finally:
-            sequence.forget()
             if sequence.machine is not None:
                 sequence.machine.mend()
     assert loop.slips == [], [str(x) + repr(x.get("exception")) for x in loop.slips]

@@ -32,7 +32,7 @@ FLOORS = [
     {"client", "journal"},
     {"fetching", "ordering"},
     {"generation", "progress", "front_end"},
-    {"answering", "display"},
+    {"answering", "display", "leaving", "notices"},
     *({room} for room in ("handle", "connections", "refreshing", "session", "composing")),
     {"widgets"},
     {"batch"},

@@ -1,0 +1,30 @@
+"""Notices: what went wrong beside a generation, and stopped nothing, is told once."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+
+from .events import Event, Notice
+
+
+def tell(notices: list[str], watch: Callable[[Event], None] | None) -> None:
+    """Tell of all that was wrong in one warning, so that it is read.
+
+    Args:
+        notices: What was wrong, a sentence each; there may be none.
+        watch: Told of it as a `Notice`; without it, it is a `RuntimeWarning`.
+
+    Example:
+        >>> tell(["the folder is full", "the journal is locked"], print)
+        Notice(text='the folder is full; the journal is locked')
+    """
+    if notices and watch is not None:
+        watch(Notice("; ".join(notices)))
+    elif notices:
+        try:
+            warnings.warn("; ".join(notices), RuntimeWarning, stacklevel=2)
+        except RuntimeWarning as warning:
+            # where warnings are errors, this one must still not lose a picture that is paid for
+            print(warning, file=sys.stderr)
