@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import os
 import time
 from collections.abc import Generator, Iterator
@@ -128,7 +127,7 @@ class Generation:
 
     def done(self) -> bool:
         """Return whether it is over: completed, failed or cancelled."""
-        return self._job is None or self._job.outcome.done()
+        return self._job is None or self._job.ended
 
     def cancel(self) -> None:
         """Stop waiting; the Hub documents no cancel, so its task goes on and can be resumed."""
@@ -150,12 +149,12 @@ class Generation:
             MountseaError: What went wrong with it.
         """
         started = time.monotonic()
-        while pending := [outcome for outcome in self._outcomes() if not outcome.done()]:
+        while pending := [job for job in self._jobs() if not job.ended]:
             left_s = TICK_S if timeout is None else timeout - (time.monotonic() - started)
             if left_s <= 0:
                 raise TimeoutError(f"the generation is not over within {timeout:g} s")
             try:
-                concurrent.futures.wait(pending, timeout=min(left_s, TICK_S))
+                pending[0].wait(min(left_s, TICK_S))
             except KeyboardInterrupt:
                 raise Interrupted(
                     "Stopped waiting. The generation goes on in the background; wait again with "
@@ -171,7 +170,7 @@ class Generation:
 
     async def _awaited(self) -> Generation:
         """The job's own error is this handle's, so it is raised from here."""
-        outcomes = [asyncio.wrap_future(outcome) for outcome in self._outcomes()]
+        outcomes = [asyncio.wrap_future(job.outcome) for job in self._jobs()]
         if outcomes:
             await asyncio.wait(outcomes)
         for outcome in outcomes:
@@ -179,9 +178,9 @@ class Generation:
                 outcome.exception()
         return self.wait()
 
-    def _outcomes(self) -> list[concurrent.futures.Future[Any]]:
+    def _jobs(self) -> list[Job[Any]]:
         """What a wait is for."""
-        return [job.outcome for job in (self._job, self._show_job) if job is not None]
+        return [job for job in (self._job, self._show_job) if job is not None]
 
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Copy the originals into a folder, under names that sort; overwrites nothing.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import concurrent.futures
-import concurrent.futures.thread  # so that its pools are closed after us, not before
+import concurrent.futures.thread  # noqa: F401  # else its pools would be closed before we are asked
 import threading
 import time
 import weakref
@@ -50,8 +49,7 @@ def wait_for_orders(worker: Worker, begun: Callable[[], bool]) -> None:
     started = time.monotonic()
     while worker.is_running:
         # one round in any case: the thread may not have come to a job that was just started
-        round_over = worker.start(asyncio.sleep(ROUND_S)).outcome
-        concurrent.futures.wait([round_over], timeout=EXIT_S)
+        worker.start(asyncio.sleep(ROUND_S)).wait(EXIT_S)
         if not begun() or time.monotonic() - started > EXIT_S:
             return
 

@@ -11,6 +11,7 @@ import concurrent.futures
 import contextvars
 import os
 import threading
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -27,12 +28,19 @@ class Job(Generic[T]):
     """A coroutine at work on the loop thread.
 
     Attributes:
-        outcome: Its result or its exception, once all its `finally` clauses have run.
+        outcome: Its result or its exception, once all its `finally` clauses have run. A thread that
+            can be interrupted waits by `wait`, not by this: an interrupt may hit a future's
+            condition between its `acquire` and the block that would release it
+            (python/cpython#74174), and then the loop thread would stand still for ever.
+        ended: Whether there is an outcome.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> None:
         """Start nothing yet: whoever holds the job can cancel it before and while it starts."""
         self.outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
+        self.ended = False
+        self._running = threading.Lock()
+        self._running.acquire()
         self._loop = loop
         self._work = work
         self._task: asyncio.Task[T] | None = None
@@ -45,6 +53,20 @@ class Job(Generic[T]):
     def cancel(self) -> None:
         """Ask the coroutine to stop; `outcome` says when it has."""
         self._loop.call_soon_threadsafe(self._cancel)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for the outcome, interruptible at any moment.
+
+        Args:
+            timeout_s: How long at most, in seconds.
+
+        Returns:
+            Whether it is there.
+        """
+        # should an interrupt leave the lock acquired, the flag tells all the same
+        if not self.ended and self._running.acquire(timeout=max(0.0, timeout_s)):
+            self._running.release()
+        return self.ended
 
     def _start(self) -> None:
         """Runs on the loop thread, where alone a task can be made."""
@@ -61,6 +83,7 @@ class Job(Generic[T]):
             self._work.close()
             self.outcome.cancel()
             self.outcome.set_running_or_notify_cancel()
+            self._end()
 
     async def _contained(self) -> T:
         """An exit would end the loop thread, and with it every later cell."""
@@ -79,6 +102,12 @@ class Job(Generic[T]):
             self.outcome.set_exception(error)
         else:
             self.outcome.set_result(task.result())
+        self._end()
+
+    def _end(self) -> None:
+        """Only now: whoever was told of the end asks for the outcome."""
+        self.ended = True
+        self._running.release()
 
 
 class Worker:
@@ -141,18 +170,20 @@ class Worker:
             KeyboardInterrupt: If this thread was interrupted; the jobs are then cancelled, and
                 their `finally` clauses have run.
         """
-        outcomes = [job.outcome for job in jobs]
         try:
             for job in jobs:
                 job.launch()
-            while concurrent.futures.wait(outcomes, timeout=TICK_S).not_done:
-                if tick is not None:
-                    tick()
+            for job in jobs:
+                while not job.wait(TICK_S):
+                    if tick is not None:
+                        tick()
         except BaseException:
             for job in jobs:
-                if not job.outcome.done():
+                if not job.ended:
                     job.cancel()
-            concurrent.futures.wait(outcomes, timeout=DRAIN_S)
+            deadline = time.monotonic() + DRAIN_S
+            for job in jobs:
+                job.wait(deadline - time.monotonic())
             raise
 
     async def wait(self, work: Coroutine[Any, Any, T]) -> T:

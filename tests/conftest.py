@@ -13,7 +13,7 @@ import pytest
 from checkout import ROOT
 from hub_server import StandInHub
 from lab_server import close_notebooks, end_kernels, has_chromium, lab, page_in_chromium
-from own_session import begin_session, reach
+from own_session import begin_session, end_sessions, reach
 
 import mountsea_magic
 from mountsea_magic import fetching
@@ -50,7 +50,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     monkeypatch.setitem(sys.modules, "keyring", None)
     monkeypatch.setattr(fetching, "PAUSES_S", (0.0,) * len(fetching.PAUSES_S))
     yield fresh
-    fresh.worker.run(fresh.connections.aclose())
+    end_sessions()
 
 
 @pytest.fixture

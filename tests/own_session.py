@@ -15,6 +15,9 @@ from mountsea_magic.session import Session
 SMALL: dict[str, Any] = {"model": "gpt-image-2", "image_size": {"width": 96, "height": 64}}
 """A request that the demo Hub draws in no time."""
 
+BEGUN: list[Session] = []
+"""The sessions of the test that runs."""
+
 ROOMS = (api, batch, cell, commands, composing, history, models, running, session)
 """Every room that holds the process's session by its name."""
 
@@ -26,7 +29,15 @@ def begin_session(monkeypatch: pytest.MonkeyPatch) -> Session:
     fresh.connections.demo_seconds = 0.05
     for room in ROOMS:
         monkeypatch.setattr(room, "CURRENT", fresh)
+    BEGUN.append(fresh)
     return fresh
+
+
+def end_sessions() -> None:
+    """Close the clients of all sessions that a test has begun: no kernel's end does it here."""
+    while BEGUN:
+        session = BEGUN.pop()
+        session.worker.run(session.connections.aclose())
 
 
 def reach(hub: StandInHub, monkeypatch: pytest.MonkeyPatch) -> None:

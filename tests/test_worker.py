@@ -506,3 +506,38 @@ def test_a_job_cancelled_before_it_is_launched_never_runs() -> None:
     worker.run(asyncio.sleep(0))
     assert job.outcome.cancelled()
     assert ran == []
+
+
+HAMMER = """
+import asyncio, faulthandler, random, signal
+from mountsea_magic import worker
+
+def stop(*_):
+    raise KeyboardInterrupt
+
+async def last():
+    await asyncio.sleep(600)
+
+async def answer():
+    return 42
+
+faulthandler.dump_traceback_later(100, exit=True)
+signal.signal(signal.SIGALRM, stop)
+worker.TICK_S, rng, thread = 0.0002, random.Random(7), worker.Worker()
+for number in range(1500):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.0003, 0.003))
+        thread.run(last(), tick=lambda: None)
+    except KeyboardInterrupt:
+        pass
+    alive = thread.start(answer())
+    assert alive.wait(10) and alive.outcome.result() == 42, f"the loop stands still after {number}"
+"""
+
+
+def test_an_interrupt_at_any_moment_leaves_the_loop_alive() -> None:
+    """Also between the acquire of a lock and the block that would release it."""
+    done = subprocess.run(
+        [sys.executable, "-c", HAMMER], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
