@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 from cells import FAILED, handles, prompts, run_cell
@@ -18,6 +19,8 @@ from mountsea_magic.errors import (
     MountseaError,
     TaskFailed,
 )
+from mountsea_magic.events import Event
+from mountsea_magic.handle import Generation
 
 
 def test_a_quiet_cell_says_nothing(
@@ -128,12 +131,20 @@ def test_a_stop_before_the_first_order_orders_nothing(
 
 
 def test_a_stop_while_the_hub_is_busy_leaves_nothing_open(
-    hub: StandInHub, shell: InteractiveShell
+    hub: StandInHub, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An order that was refused for now was not taken: there is nothing to resume."""
+    postponed, take = threading.Event(), Generation.take
+
+    def taken(dog: Generation, event: Event) -> None:
+        take(dog, event)
+        if dog.status == "postponed":
+            postponed.set()
+
+    monkeypatch.setattr(Generation, "take", taken)
     hub.submits += [json_reply({"message": "slow down"}, 429, headers={"Retry-After": "20"})] * 3
     (dog,) = run_cell(shell, "a dog", "-b")
-    hub.wait_until(lambda: dog.status == "postponed")
+    assert postponed.wait(20)
     assert session.CURRENT.open == [dog]
     dog.cancel()
     with pytest.raises(Interrupted, match="Stopped before anything was ordered"):

@@ -524,7 +524,7 @@ async def answer():
 faulthandler.dump_traceback_later(100, exit=True)
 signal.signal(signal.SIGALRM, stop)
 worker.TICK_S, rng, thread = 0.0002, random.Random(7), worker.Worker()
-for number in range(1500):
+for number in range(700):
     try:
         signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.0003, 0.003))
         thread.run(last(), tick=lambda: None)
