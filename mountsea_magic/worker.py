@@ -51,7 +51,7 @@ class Job(Generic[T]):
         self._loop.call_soon_threadsafe(self._start, context=contextvars.copy_context())
 
     def cancel(self) -> None:
-        """Ask the coroutine to stop; `outcome` says when it has."""
+        """Ask the coroutine to stop; `outcome` says when it has. A second time changes nothing."""
         self._loop.call_soon_threadsafe(self._cancel)
 
     def wait(self, timeout_s: float) -> bool:
@@ -75,11 +75,16 @@ class Job(Generic[T]):
             self._task.add_done_callback(self._finish)
 
     def _cancel(self) -> None:
-        """Runs on the loop thread; a job that has not started by then never will."""
+        """Runs on the loop thread; a job that has not started by then never will.
+
+        Asked again, it would disturb what its `finally` clauses await.
+        """
+        if self._cancelled:
+            return
+        self._cancelled = True
         if self._task is not None:
             self._task.cancel()
-        elif not self._cancelled:
-            self._cancelled = True
+        else:
             self._work.close()
             self.outcome.cancel()
             self.outcome.set_running_or_notify_cancel()

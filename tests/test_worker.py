@@ -287,6 +287,30 @@ def test_cancelling_at_once_and_twice_does_no_harm(worker: Worker) -> None:
     assert ended.outcome.result(0) == 42
 
 
+def test_a_second_cancel_leaves_what_is_being_cleaned_up_alone(worker: Worker) -> None:
+    """Stop pressed twice must not keep an order from being written down."""
+    started, cleaning, go_on = threading.Event(), threading.Event(), threading.Event()
+    log: list[str] = []
+
+    async def careful() -> None:
+        try:
+            started.set()
+            await asyncio.Event().wait()
+        finally:
+            cleaning.set()
+            await asyncio.to_thread(go_on.wait, PATIENCE_S)
+            log.append("written down")
+
+    job = worker.start(careful())
+    assert started.wait(PATIENCE_S)
+    job.cancel()
+    assert cleaning.wait(PATIENCE_S)
+    job.cancel()
+    worker.run(answer())
+    go_on.set()
+    assert job.wait(PATIENCE_S) and log == ["written down"]
+
+
 def test_a_job_may_answer_its_cancellation(worker: Worker) -> None:
     """A coroutine that turns cancellation into a value has that value."""
     started = threading.Event()
