@@ -220,8 +220,10 @@ class Worker:
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         """Threads do not survive a fork, so the process's id is part of the question."""
+        if self._loop is not None and self.is_running:
+            return self._loop  # without the lock, which an interrupt may leave taken
         with self._lock:
-            if self._loop is None or self._pid != os.getpid():
+            if self._loop is None or not self.is_running:
                 loop = asyncio.new_event_loop()
                 threading.Thread(target=loop.run_forever, name="mountsea-loop", daemon=True).start()
                 # an interrupt before this line leaves an idle loop, not one that nobody runs
