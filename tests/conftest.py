@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,9 @@ from lab_server import close_notebooks, end_kernels, has_chromium, lab, page_in_
 from own_session import begin_session, end_sessions, reach
 
 import mountsea_magic
-from mountsea_magic import fetching
+from mountsea_magic import fetching, generation
+from mountsea_magic.polling import LearnedSchedule
+from mountsea_magic.schema import validator
 from mountsea_magic.session import Session
 
 if TYPE_CHECKING:
@@ -27,7 +30,10 @@ if TYPE_CHECKING:
 # without bytecode every kernel of the suite would compile the package anew
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-_LONGEST = ("browser", "kernel")
+# nbformat would import jsonschema with its slow checker, in each worker
+validator({})
+
+_LONGEST = ("lessons", "browser", "faults", "kernel", "widgets", "edits", "notebooks", "kill")
 
 _NAMES = ("MOUNTSEA_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
@@ -49,6 +55,8 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     fresh = begin_session(monkeypatch)
     monkeypatch.setitem(sys.modules, "keyring", None)
     monkeypatch.setattr(fetching, "PAUSES_S", (0.0,) * len(fetching.PAUSES_S))
+    often = partial(LearnedSchedule, shortest_s=0.02, longest_s=0.05)
+    monkeypatch.setattr(generation, "LearnedSchedule", often)
     yield fresh
     end_sessions()
 
@@ -138,8 +146,5 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take long, so that no worker is left alone with one at the end."""
-    long: dict[Path, int] = {}
-    for item in items:
-        weight = next((n for n, mark in enumerate(_LONGEST) if item.get_closest_marker(mark)), 9)
-        long[item.path] = min(weight, long.get(item.path, 9))
-    items.sort(key=lambda item: long[item.path])
+    turns = {f"test_{name}": turn for turn, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: turns.get(item.path.stem, len(turns)))

@@ -171,7 +171,11 @@ class Kernel:
 @contextmanager
 def started_kernel() -> Iterator[Kernel]:
     """Start a kernel with this process's environment, and end it with the block."""
-    manager, client = start_new_kernel(kernel_name="python3")
+    try:
+        manager, client = start_new_kernel(kernel_name="python3")
+    except RuntimeError:
+        # of two kernels that were promised the same ports at the same time, one dies
+        manager, client = start_new_kernel(kernel_name="python3")
     try:
         yield Kernel(manager, client)
     finally:
