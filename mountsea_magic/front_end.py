@@ -25,7 +25,7 @@ class FrontEnd:
             cell in a context variable, and Colab's 6.17 in one place for all; and a runner that
             nobody watches listens only while a cell runs.
         draws_png: Whether a terminal draws PNG pictures: IPython does it where the terminal speaks
-            kitty's protocol (since IPython 9.9), or where the user gave it a renderer.
+            kitty's protocol (since 9.13, ipython/ipython#15184), or where it was given a renderer.
     """
 
     notebook: bool
