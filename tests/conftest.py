@@ -33,7 +33,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # nbformat would import jsonschema with its slow checker, in each worker
 validator({})
 
-_LONGEST = ("lessons", "browser", "faults", "kernel", "widgets", "edits", "notebooks", "kill")
+_LONGEST = ("browser", "kernel")
 
 _NAMES = ("MOUNTSEA_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
@@ -146,5 +146,8 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take long, so that no worker is left alone with one at the end."""
-    turns = {f"test_{name}": turn for turn, name in enumerate(_LONGEST)}
-    items.sort(key=lambda item: turns.get(item.path.stem, len(turns)))
+    long: dict[Path, int] = {}
+    for item in items:
+        weight = next((n for n, mark in enumerate(_LONGEST) if item.get_closest_marker(mark)), 9)
+        long[item.path] = min(weight, long.get(item.path, 9))
+    items.sort(key=lambda item: long[item.path])
