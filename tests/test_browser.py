@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,8 +104,7 @@ def test_the_cell_is_given_back_at_once(
         assert page.query_selector(WIDGETS) is None
         # after an error the kernel drops for a moment what comes next, as if it had been queued
         page.wait_for_function(KERNEL_IDLE)
-    # other tests share the processors, and only ever add to it
-    assert min(took_s) < 0.5
+    assert statistics.median(took_s) < 0.5
     run_cell(page, 2)
     page.wait_for_selector(".jp-OutputArea-output pre:has-text('42')", timeout=5_000)
     (ending, error) = saved(page, folder / f"{tmp_path.name}.ipynb")[1]

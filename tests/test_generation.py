@@ -339,8 +339,10 @@ def test_the_wait_has_an_end(folder: Path) -> None:
             with pytest.raises(WaitTimeout, match=r"0\.1 s") as caught:
                 await collect(begun(client, DOG, folder, timeout_s=0.1, schedule=Often(0.01)))
             assert_helpful(caught.value)
-            # nothing is left that could ask
+            asked = len(hub.requests)
             assert asyncio.all_tasks() == {asyncio.current_task()}
+            await asyncio.sleep(0.05)
+            assert len(hub.requests) == asked
 
         with_client(hub, work)
         assert len(hub.posts) == 1
@@ -421,8 +423,10 @@ def test_nothing_is_asked_after_a_cancel(folder: Path) -> None:
             running.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await running
-            # nothing is left that could ask
+            asked = len(hub.requests)
             assert asyncio.all_tasks() == {asyncio.current_task()}
+            await asyncio.sleep(0.05)
+            assert len(hub.requests) == asked
 
         with_client(hub, work)
         assert len(hub.posts) == 1
