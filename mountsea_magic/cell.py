@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .batch import RunOptions
+from .caller import CallerNames, bind
 from .composing import prepare
 from .errors import InvalidRequest, plain
 from .handle import Generation
@@ -55,7 +56,8 @@ def run_cell(shell: InteractiveShell, options: CellOptions, cell: str, defaults:
         Interrupted: If the cell was interrupted.
     """
     settings = CURRENT.settings()
-    requests = _requests(shell, options, cell, defaults, settings)
+    names = CallerNames.of_caller(shell.user_ns)
+    requests = _requests(names, options, cell, defaults, settings)
     for request in requests:
         settings.refuse_key_in(request.canonical())
     if options.dry_run:
@@ -67,7 +69,8 @@ def run_cell(shell: InteractiveShell, options: CellOptions, cell: str, defaults:
     for generation in generations:
         generation.preview_px = defaults.preview if options.preview is None else options.preview
     if options.out is not None:
-        shell.user_ns[options.out] = generations if len(generations) > 1 else generations[0]
+        result = generations if len(generations) > 1 else generations[0]
+        bind(shell.user_ns, options.out, result)
     how = RunOptions(
         timeout_s=defaults.timeout if options.timeout is None else options.timeout,
         runner=defaults.runner,
@@ -109,7 +112,7 @@ def describe(request: ImageRequest, settings: Settings) -> str:
 
 
 def _requests(
-    shell: InteractiveShell,
+    names: CallerNames,
     options: CellOptions,
     cell: str,
     defaults: Defaults,
@@ -123,16 +126,16 @@ def _requests(
         settings=settings,
         images=options.images,
         shrink=options.shrink,
-        variables=shell.user_ns,
+        variables=names,
         spell=spell_option,
     )
     requests = []
-    prompts = split_prompts(cell)
+    prompts = [cell] if options.raw else split_prompts(cell)
     for number, prompt in enumerate(prompts, start=1):
         try:
             requests.append(
                 build_request(
-                    prompt if options.raw else render(prompt, shell.user_ns),
+                    prompt if options.raw else render(prompt, names),
                     model=model,
                     parameters=parameters,
                     catalog=catalog,

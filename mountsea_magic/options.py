@@ -46,7 +46,7 @@ class CellOptions:
         cache: Answer from the journal also without a seed.
         quiet: Show nothing on success.
         dry_run: Show the request, send nothing.
-        raw: No templating.
+        raw: Take the body as it is, as one prompt.
         help: Show the help.
     """
 
@@ -118,7 +118,7 @@ def cell_parser() -> LineParser:
     )
     add("-q", "--quiet", action="store_true", help="show nothing on success")
     add("--dry-run", action="store_true", help="show the exact request, send nothing")
-    add("--raw", action="store_true", help="take the prompt as it is: no {{ }}")
+    add("--raw", action="store_true", help="take the body as it is: no {{ }}, no ---")
     add("-h", "--help", action="store_true", help="show this help")
     return parser
 

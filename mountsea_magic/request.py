@@ -164,7 +164,7 @@ def _checked_prompt(prompt: str) -> str:
         del lines[-1]
     if not lines:
         raise InvalidRequest("There is no prompt: write it in the cell's body, below the magic.")
-    return "\n".join(lines)
+    return "\n".join(lines).removesuffix("\r")
 
 
 def _unknown_parameter(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -12,23 +13,24 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _NEVER_TYPED = "\x00mountsea\x00"
+_SELF = "mountsea_self"
 
 
 def split_prompts(cell: str) -> list[str]:
-    r"""Split a cell at the lines that are only ``---``.
+    r"""Split a cell at the lines that are only ``---``; all line ends become ``\n``.
 
     Example:
-        >>> split_prompts("a dog\n---\na cat\n")
+        >>> split_prompts("a dog\r\n---\r\na cat\n")
         ['a dog', 'a cat\n']
     """
     prompts: list[list[str]] = [[]]
-    for line in cell.splitlines(keepends=True):
+    # only line ends: `str.splitlines` would split at form feeds and U+2028, too
+    for line in re.split(r"\r\n|\r|\n", cell):
         if line.strip() == "---":
             prompts.append([])
         else:
             prompts[-1].append(line)
-    texts = ["".join(lines) for lines in prompts]
-    return [text.removesuffix("\n") for text in texts[:-1]] + texts[-1:]
+    return ["\n".join(lines) for lines in prompts]
 
 
 def render(prompt: str, names: Mapping[str, Any]) -> str:
@@ -36,7 +38,8 @@ def render(prompt: str, names: Mapping[str, Any]) -> str:
 
     Args:
         prompt: The text, as typed.
-        names: What the expressions may name; nothing else is known, so no slip is paid for.
+        names: What the expressions may name; nothing else is known, not even Python's builtins,
+            so that a typo is never paid for.
 
     Raises:
         InvalidRequest: If an expression does not parse, names something unknown, or fails.
@@ -52,13 +55,20 @@ def render(prompt: str, names: Mapping[str, Any]) -> str:
 
     cause: BaseException
     try:
-        if any(name.name == "self" for name in _environment().parse(prompt).find_all(Name)):
-            raise UndefinedError("'self' means the template itself")
-        return _environment().from_string(prompt).render(names)
+        tree = _environment().parse(prompt)
+        used = list(tree.find_all(Name))
+        known = {name.name: names[name.name] for name in used if name.name in names}
+        if "self" in known:
+            # Jinja would take `self` for the template
+            known[_SELF] = known.pop("self")
+        for name in used:
+            name.name = _SELF if name.name == "self" else name.name
+        return _environment().from_string(tree).render(known)
     except TemplateSyntaxError as error:
         where, cause = f"line {error.lineno}: {plain(error.message or 'it does not parse')}", error
     except UndefinedError as error:
-        where, cause = f"{plain(error.message or error)}; define it in a cell first", error
+        message = plain(error.message or error).replace(_SELF, "self")
+        where, cause = f"{message}; define it in a cell first", error
     except Exception as error:  # the user's own expression may raise anything at all
         where, cause = f"{type(error).__name__}: {plain(error)}", error
     raise InvalidRequest(

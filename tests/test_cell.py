@@ -67,6 +67,22 @@ def test_one_wrong_prompt_of_several_stops_all(hub: StandInHub, run: Run) -> Non
     assert hub.requests == []
 
 
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"], ids=["LF", "CRLF"])
+def test_a_raw_body_is_one_prompt(hub: StandInHub, run: Run, line_end: str) -> None:
+    """A Markdown rule in it neither splits it nor is lost: one POST with the body as it is."""
+    body = line_end.join(["# A poster", "---", "{{ title }}", "", "by {name}"])
+    run("--raw", body + line_end)
+    assert [seen.json["input"]["prompt"] for seen in hub.posts] == [body]
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
+def test_every_line_end_splits_prompts(hub: StandInHub, run: Run, line_end: str) -> None:
+    """No carriage return is left at the end of a prompt, nor within one."""
+    run("", line_end.join(["a dog", "on ice", "--- ", "a cat", ""]))
+    sent = {seen.json["input"]["prompt"] for seen in hub.posts}
+    assert sent == {"a dog\non ice", "a cat"}
+
+
 def test_a_template_is_filled_in_once_and_raw_text_never(
     hub: StandInHub, shell: InteractiveShell, run: Run
 ) -> None:

@@ -199,3 +199,9 @@ def test_an_interrupt_passes_through() -> None:
 def test_a_cell_is_split_at_lines_of_three_hyphens(cell: str, prompts: list[str]) -> None:
     """Only a line that is nothing but `---` separates prompts."""
     assert split_prompts(cell) == prompts
+
+
+@pytest.mark.parametrize("letter", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029"])
+def test_only_line_ends_split(letter: str) -> None:
+    """What Python's `splitlines` takes for a line end besides is part of a prompt."""
+    assert split_prompts(f"a{letter}---{letter}b") == [f"a{letter}---{letter}b"]
