@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from .chance import LOT
@@ -16,6 +15,9 @@ from .entries import CLOSED, Entry
 from .journal_file import JournalFile, JournalTrouble
 from .request import ImageRequest
 from .stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    import sqlite3
 
 PATIENCE_S = 5.0
 """How long a reader or writer waits for other kernels, in seconds."""
@@ -147,11 +149,12 @@ class Journal:
             for text in values
         ]  # as it was written down
 
-        def rows(db: sqlite3.Connection) -> list[sqlite3.Row]:
-            db.row_factory = sqlite3.Row
+        def rows(db: sqlite3.Connection) -> list[dict[str, Any]]:
             # one damaged letter must not hide all rows
             db.text_factory = lambda text: text.decode("utf-8", "replace")
-            return db.execute(f"SELECT * FROM orders WHERE {where}", given).fetchall()
+            found = db.execute(f"SELECT * FROM orders WHERE {where}", given)
+            names = [column[0] for column in found.description]
+            return [dict(zip(names, row, strict=True)) for row in found]
 
         try:
             found = self._file.use(rows, patience_s=self._patience_s)
@@ -159,7 +162,7 @@ class Journal:
             self._note(error)
             return []
         self._note_damage()
-        entries = [Entry.from_row(dict(row)) for row in found]
+        entries = [Entry.from_row(row) for row in found]
         return [entry for entry in entries if entry is not None]
 
     def _note(self, error: JournalTrouble) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -17,9 +16,14 @@ from pathlib import Path
 from typing import TypeVar
 
 try:
+    import sqlite3
+except ImportError:  # some Pythons are built without SQLite
+    sqlite3 = None  # type: ignore[assignment]  # mypy takes a module's name for a constant
+
+try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]  # mypy takes a module's name for a constant
+    fcntl = None  # type: ignore[assignment]  # as above
 
 T = TypeVar("T")
 
@@ -66,15 +70,10 @@ _LOCAL = frozenset(
 )
 """File systems of one machine, where SQLite's write-ahead log is safe."""
 
-# SQLITE_ERROR: our statements are right, so it is the schema that is not ours any more
-_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
-_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-
-
 _MOST_VERSIONS = 1000
 
 
-class _Damaged(sqlite3.DatabaseError):
+class _Damaged(Exception):
     """The file can be read, but what it says can't be true."""
 
 
@@ -119,18 +118,21 @@ class JournalFile:
         Raises:
             JournalTrouble: If it could not be done.
         """
+        if sqlite3 is None:
+            raise JournalTrouble("this Python has no sqlite3 module")
         try:
             try:
                 return self._use(work, patience_s)
-            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            except (sqlite3.DatabaseError, _Damaged, UnicodeDecodeError) as error:
                 if not _is_damage(error):
                     raise
             with _alone(self.path):
                 return self._use_anew(work, patience_s)
-        except UnicodeDecodeError as error:
+        except (_Damaged, UnicodeDecodeError) as error:
             raise JournalTrouble("it is damaged") from error
         except sqlite3.Error as error:
-            raise JournalTrouble(str(error), busy=_code(error) in _BUSY) from error
+            busy = _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            raise JournalTrouble(str(error), busy=busy) from error
         except OSError as error:
             raise JournalTrouble(error.strerror or str(error)) from error
 
@@ -172,7 +174,7 @@ class JournalFile:
         """Another kernel may have begun it anew by now; else the damaged file is put aside."""
         try:
             return self._use(work, patience_s)
-        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        except (sqlite3.DatabaseError, _Damaged, UnicodeDecodeError) as error:
             if not _is_damage(error):
                 raise
         stamp = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
@@ -228,9 +230,13 @@ def wal_is_safe(folder: Path, mounts: str | None = None) -> bool:
     return kind in _LOCAL
 
 
-def _is_damage(error: sqlite3.DatabaseError | UnicodeDecodeError) -> bool:
+def _is_damage(error: sqlite3.DatabaseError | _Damaged | UnicodeDecodeError) -> bool:
     """A damaged schema stands in SQLite's message, which then may be no text at all."""
-    return isinstance(error, _Damaged | UnicodeDecodeError) or _code(error) in _DAMAGE
+    if not isinstance(error, sqlite3.DatabaseError):
+        return True
+    # SQLITE_ERROR: our statements are right, so it is the schema that is not ours any more
+    damage = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+    return _code(error) in damage
 
 
 def _code(error: sqlite3.Error) -> int:

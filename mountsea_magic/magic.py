@@ -12,7 +12,7 @@ from traitlets import Enum, Float, Integer, Unicode, observe
 from .errors import ConfigurationError, Interrupted, MountseaError
 from .matcher import install, remove
 from .options import cell_parser, parse_cell_line
-from .settings import DEFAULT_PREVIEW_PX, DEFAULT_TIMEOUT_S
+from .settings import DEFAULT_PREVIEW_PX, DEFAULT_TIMEOUT_S, fix_home
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -117,6 +117,7 @@ def load(shell: InteractiveShell) -> None:
     Args:
         shell: The shell that gets them.
     """
+    fix_home()
     if MountseaMagics.__name__ not in shell.magics_manager.registry:
         shell.register_magics(MountseaMagics)
         magics = shell.magics_manager.registry[MountseaMagics.__name__]

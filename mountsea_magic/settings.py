@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -182,7 +183,9 @@ def read_settings(
         True
     """
     # A traceback may show the variables of a line that fails, so none of those may hold a key.
-    environ = os.environ if environ is None else environ
+    if environ is None:
+        fix_home()
+        environ = os.environ
     named_url = environ.get("MOUNTSEA_BASE_URL", "").strip()
     credits_url = environ.get("MOUNTSEA_CREDITS_URL", "").strip() or None
     chosen = demo or environ.get("MOUNTSEA_DEMO", "").strip() or None
@@ -238,13 +241,37 @@ def _address(text: str, *, name: str = "MOUNTSEA_BASE_URL") -> str:
     return text.rstrip("/")
 
 
+def fix_home() -> None:
+    """Make a relative MOUNTSEA_HOME absolute, once, for this process and those that it starts.
+
+    Else the journal would be another one after a change of the working folder, and what was
+    paid for would be paid for again.
+    """
+    named = os.environ.get("MOUNTSEA_HOME", "").strip()
+    if named and not named.startswith("~") and not os.path.isabs(named):
+        with suppress(OSError):  # the working folder may be gone
+            os.environ["MOUNTSEA_HOME"] = os.path.abspath(named)
+
+
 def _home(named: str) -> Path:
     """One folder for all that is kept; platformdirs knows where each platform wants it."""
     if named:
         try:
             return Path(named).expanduser().absolute()
-        except RuntimeError as error:
-            raise ConfigurationError(f"MOUNTSEA_HOME is {plain(named)}: {error}.") from error
+        except (OSError, RuntimeError) as error:
+            message = plain(error).rstrip(".")
+            raise ConfigurationError(f"MOUNTSEA_HOME is {plain(named)}: {message}.") from error
     import platformdirs
 
-    return platformdirs.user_data_path("mountsea-magic", appauthor=False)
+    cause: RuntimeError | None = None
+    try:
+        folder = platformdirs.user_data_path("mountsea-magic", appauthor=False)
+    except RuntimeError as error:
+        cause = error
+    # an older platformdirs answers with a folder that is named "~"
+    if cause is not None or not folder.is_absolute():
+        raise ConfigurationError(
+            "No data folder is known, since this user has no home folder (is HOME set?): set "
+            "MOUNTSEA_HOME to a folder for the journal and the images."
+        ) from cause
+    return folder
