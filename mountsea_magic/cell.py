@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .batch import RunOptions
 from .caller import CallerNames, bind
 from .composing import prepare
-from .errors import InvalidRequest, plain
+from .errors import InvalidRequest
+from .files import output_folder
 from .handle import Generation
 from .options import CellOptions, spell_option
 from .protocol import SUBMIT_PATH
@@ -64,7 +64,7 @@ def run_cell(shell: InteractiveShell, options: CellOptions, cell: str, defaults:
         print("\n\n".join(describe(request, settings) for request in requests))
         return
     settings.require_key()
-    copies = _folder(options.save)
+    copies = None if options.save is None else output_folder(options.save, label="--save")
     generations = [Generation(request, is_demo=settings.is_demo) for request in requests]
     for generation in generations:
         generation.preview_px = defaults.preview if options.preview is None else options.preview
@@ -147,16 +147,3 @@ def _requests(
                 raise
             raise InvalidRequest(f"Prompt {number}: {error}") from error.__cause__
     return requests
-
-
-def _folder(named: str | None) -> Path | None:
-    """A folder that can't be had is found out before anything is paid."""
-    if named is None:
-        return None
-    try:
-        folder = Path(named).expanduser().absolute()
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = plain(getattr(error, "strerror", None) or error)
-        raise InvalidRequest(f"--save {plain(named)}: it can't be a folder: {reason}.") from error
-    return folder

@@ -19,6 +19,7 @@ from .events import (
     Submitting,
     Waiting,
 )
+from .files import output_folder
 from .pictures import Picture, copy_into
 from .request import ImageRequest
 from .settings import DEFAULT_PREVIEW_PX
@@ -186,13 +187,14 @@ class Generation:
         """Copy the originals into a folder, under names that sort; overwrites nothing.
 
         Args:
-            folder: Made if it is not there.
+            folder: Made if it is not there; `~` and `$VAR` are expanded.
 
         Returns:
             The paths of the copies, in the pictures' order.
 
         Raises:
-            MountseaError: If there are no pictures yet.
+            MountseaError: If there are no images yet.
+            InvalidRequest: If it can't be a folder, or is meant to be a file.
             OSError: If the folder can't be written to.
         """
         if not self.images:
@@ -200,7 +202,8 @@ class Generation:
                 f"There are no pictures to save: the generation is {self.status}.",
                 task_id=self.task_id,
             )
-        return [copy_into(picture, Path(folder).expanduser()) for picture in self.images]
+        target = output_folder(folder)
+        return [copy_into(image, target) for image in self.images]
 
     def _complete(self, event: Completed) -> None:
         """All at once, so that whoever sees `completed` sees the pictures too."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import plain
+from .files import user_path
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -90,13 +91,17 @@ class Picture:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Copy the original to a path, or into a folder that exists; overwrites nothing.
 
+        Args:
+            path: Where to; `~` and `$VAR` are expanded.
+
         Returns:
             The path of the copy.
 
         Raises:
+            InvalidRequest: If it names an unknown user or an unset variable.
             FileExistsError: If there is a file of that name.
         """
-        target = Path(path).expanduser()
+        target = user_path(path)
         if target.is_dir():
             target = target / self.path.name
         with target.open("xb") as copy:

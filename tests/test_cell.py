@@ -122,14 +122,85 @@ def test_a_folder_that_cant_be_had_is_found_out_before_paying(
     assert hub.requests == [] and (tmp_path / "kept").read_text() == "mine"
 
 
-def test_a_folder_of_the_users_home_is_meant_by_a_tilde(
-    hub: StandInHub, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("named", ["~/my/dogs", "$TARGET/dogs", "${TARGET}/dogs", "~/$NAME"])
+def test_a_home_and_variables_in_a_folder_are_expanded(
+    hub: StandInHub, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
 ) -> None:
     """As a shell would read it; it is made where it is missing."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    run("--save ~/my/dogs")
+    monkeypatch.setenv("TARGET", str(tmp_path / "my"))
+    monkeypatch.setenv("NAME", "my/dogs")
+    run(f"--save {named}")
     (copy,) = (tmp_path / "my" / "dogs").iterdir()
     assert copy.read_bytes() == picture()
+
+
+@pytest.mark.parametrize(
+    "named",
+    ["dog.png", "out/dog.JPG", "~/dog.webp", "a.b.jpeg", "dog.avif", "dog.heic", "dogs.zip"],
+)
+def test_a_file_in_place_of_a_folder_is_refused(
+    hub: StandInHub, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    """A folder named dog.png is not what was meant; the error says how a file is named."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(InvalidRequest, match=r"--save .*looks like a file.*NAME\[0\]\.save\("):
+        run(f"--save {named}")
+    assert hub.requests == [] and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("named", ["dog.png/", "v1.2", "2026.11.26", "there.png", ".hidden"])
+def test_a_folder_may_have_a_point_in_its_name(
+    hub: StandInHub, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    """A slash at the end says what is meant, and so does a folder that exists."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there.png").mkdir()
+    run(f"--save {named}")
+    assert len(list((tmp_path / named).iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ("~no-such-user/dogs", "there is no home folder ~no-such-user"),
+        ("$NO_SUCH_VARIABLE/dogs", r"the variable \$NO_SUCH_VARIABLE is not set"),
+        ("${NO_SUCH_VARIABLE}", r"the variable \$\{NO_SUCH_VARIABLE\} is not set"),
+        ("''", "the name is empty"),
+    ],
+)
+def test_a_folder_that_means_nothing_is_refused(
+    hub: StandInHub,
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    named: str,
+    message: str,
+) -> None:
+    """Nothing is sent, and no folder is made under a literal name."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidRequest, match=message):
+        run(f"--save {named}")
+    assert hub.requests == [] and list(tmp_path.iterdir()) == []
+
+
+def test_a_result_is_saved_as_a_cell_saves(
+    hub: StandInHub, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`NAME.save` and `NAME[0].save` expand the same, and refuse the same."""
+    monkeypatch.setenv("TARGET", str(tmp_path))
+    dog = run("")
+    (copy,) = dog.save("$TARGET/dogs")
+    assert copy.parent == tmp_path / "dogs"
+    assert dog[0].save("$TARGET/a.png") == tmp_path / "a.png"
+    with pytest.raises(InvalidRequest, match="looks like a file"):
+        dog.save(tmp_path / "b.png")
+    for wrong in ("~no-such-user/x", "$NO_SUCH_VARIABLE/x"):
+        with pytest.raises(InvalidRequest):
+            dog[0].save(wrong)
+        with pytest.raises(InvalidRequest):
+            dog.save(wrong)
 
 
 def test_config_gives_what_the_line_leaves_open(
@@ -179,10 +250,3 @@ def test_an_error_does_not_quote_the_key(hub: StandInHub, run: Run, line: str) -
     with pytest.raises(InvalidRequest) as caught:
         run(line.format(KEY))
     assert KEY not in str(caught.value) and hub.requests == []
-
-
-def test_a_folder_of_nobody_is_refused(hub: StandInHub, run: Run) -> None:
-    """There is no such user's home."""
-    with pytest.raises(InvalidRequest, match="it can't be a folder"):
-        run("--save ~no-such-user/dogs")
-    assert hub.requests == []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbconvert.exporters import MarkdownExporter
 from sample_pictures import kept, noise
 
 from mountsea_magic.display import (
@@ -46,6 +48,19 @@ def test_several_pictures_are_counted_and_stand_side_by_side(tmp_path: Path) -> 
     line = final_line(shown(tmp_path, "a dog", count=2))
     assert "2 × 64×48" in line.text and SIDE_BY_SIDE in line.html
     assert line.text.splitlines()[1:] == [f"  {tmp_path / name}" for name in ("p0.png", "p1.png")]
+
+
+def test_markdown_shows_no_style_as_text(tmp_path: Path) -> None:
+    """Markdown by nbconvert keeps HTML, and GitHub shows what stands in a style element."""
+    line = final_line(shown(tmp_path, "a dog", count=2)).html
+    outputs = [
+        nbformat.v4.new_output("display_data", {"text/html": html, "text/plain": ""})
+        for html in (line, SIDE_BY_SIDE)
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(outputs=outputs)])
+    body, _ = MarkdownExporter().from_notebook_node(notebook)
+    assert "mountsea-row" in body
+    assert "<style" not in body and "{" not in body
 
 
 @pytest.mark.parametrize(
