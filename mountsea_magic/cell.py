@@ -14,6 +14,7 @@ from .errors import InvalidRequest
 from .files import output_folder
 from .handle import Generation
 from .options import CellOptions, spell_option
+from .printing import echo
 from .protocol import SUBMIT_PATH
 from .request import ImageRequest, build_request
 from .running import run
@@ -61,7 +62,7 @@ def run_cell(shell: InteractiveShell, options: CellOptions, cell: str, defaults:
     for request in requests:
         settings.refuse_key_in(request.canonical())
     if options.dry_run:
-        print("\n\n".join(describe(request, settings) for request in requests))
+        echo("\n\n".join(describe(request, settings) for request in requests))
         return
     settings.require_key()
     copies = None if options.save is None else output_folder(options.save, label="--save")

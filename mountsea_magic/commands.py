@@ -13,6 +13,7 @@ from .history import history, open_lines, resume, show_task
 from .line_parser import split_line
 from .models import show_models
 from .options import command_parsers
+from .printing import echo
 from .session import CURRENT
 from .settings import NO_KEY, Secret
 
@@ -35,18 +36,18 @@ def run_command(shell: InteractiveShell, line: str, defaults: Defaults) -> None:
     words = split_line(line)
     parsers = command_parsers()
     if not words:
-        print(status(defaults))
+        echo(status(defaults))
         return
     name = words[0]
     if name in ("-h", "--help", "help"):
-        print(commands_help())
+        echo(commands_help())
         return
     if name not in parsers:
         raise InvalidRequest(
             f"%mountsea {plain(name, limit=60)}: there is no such command. {nearest(name, parsers)}"
         )
     if set(words[1:]) & {"-h", "--help"}:
-        print(parsers[name].format_help())
+        echo(parsers[name].format_help())
         return
     if name == "login" and words[1:] not in ([], ["--save"]):
         raise InvalidRequest(
@@ -57,15 +58,15 @@ def run_command(shell: InteractiveShell, line: str, defaults: Defaults) -> None:
     if name == "models":
         show_models(shell, given.model, refresh=given.refresh)
     elif name == "demo":
-        print(_demo(given.state, given.if_no_key, given.fail))
+        echo(_demo(given.state, given.if_no_key, given.fail))
     elif name == "login":
-        print(_login(given.save))
+        echo(_login(given.save))
     elif name == "logout":
-        print(_logout())
+        echo(_logout())
     elif name == "credits":
-        print(f"{CURRENT.worker.run(_credits()):,.10g} credits left{_demo_note()}.")
+        echo(f"{CURRENT.worker.run(_credits()):,.10g} credits left{_demo_note()}.")
     elif name == "history":
-        print(history(" ".join(given.text), given.count))
+        echo(history(" ".join(given.text), given.count))
     elif name == "show":
         show_task(given.task_id, defaults)
     else:

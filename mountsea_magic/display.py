@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import html
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .errors import plain
+from .errors import encodable, plain
 from .front_end import front_end
 from .pictures import Picture
 from .previews import preview
+from .printing import echo
 from .progress import TEXT_ONLY
 from .request import ImageRequest
 
@@ -75,14 +77,19 @@ def final_line(shown: Shown) -> FinalLine:
     Args:
         shown: A completed generation.
     """
-    first, *others = (picture.path for picture in shown.images)
-    where = html.escape(", ".join([str(first), *(path.name for path in others)]))
+    first, *others = shown.images
+    where = html.escape(", ".join([_path(first), *(Path(_path(image)).name for image in others)]))
     words = _facts(shown)
     line = f'<small class="{TEXT_ONLY}">{html.escape(words)} · <code>{where}</code></small>'
     return FinalLine(
         html=line + (SIDE_BY_SIDE if len(shown.images) > 1 else ""),
-        text="\n".join([words, *(f"  {picture.path}" for picture in shown.images)]),
+        text="\n".join([words, *(f"  {_path(image)}" for image in shown.images)]),
     )
+
+
+def _path(image: Picture) -> str:
+    """A folder's name may hold bytes that are no text, which no front end takes."""
+    return encodable(str(image.path), "utf-8")
 
 
 def _facts(shown: Shown) -> str:
@@ -136,10 +143,11 @@ def show(shown: Shown) -> None:
 
     front = front_end(get_ipython())
     if not shown.images:
-        print(repr(shown))
-    Frames(shown, beside=front.notebook, png=front.draws_png).fill()
-    if front.draws_png:
-        print("\n".join(str(picture.path) for picture in shown.images))
+        echo(repr(shown))
+    if front.notebook or front.draws_png:
+        Frames(shown, beside=front.notebook, png=front.draws_png).fill()
+    if shown.images and not front.notebook:
+        echo("\n".join(str(picture.path) for picture in shown.images))
 
 
 class Frames:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import copy
 import re
+import sys
 from collections.abc import Sequence
 from typing import Self
 
@@ -44,6 +45,32 @@ def plain(text: object, *, limit: int = 400) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
+_IN_ASCII = str.maketrans({"·": "-", "…": "...", "×": "x", "“": '"', "”": '"', "’": "'", "–": "-"})
+"""What our own messages hold beside ASCII, for streams that can't take it."""
+
+
+def encodable(text: str, encoding: str) -> str:
+    r"""Return text as an encoding can take it; what it lacks is spelled in ASCII.
+
+    Args:
+        text: The text.
+        encoding: Such as ``cp932``; one that Python does not know counts as ASCII.
+
+    Example:
+        >>> print(encodable("3 × “dog 犬”", "latin-1"))
+        3 x "dog \u72ac"
+    """
+    try:
+        text.encode(encoding)
+    except LookupError:
+        encoding = "ascii"
+    except UnicodeError:
+        pass
+    else:
+        return text
+    return text.translate(_IN_ASCII).encode(encoding, "backslashreplace").decode(encoding)
+
+
 def resume_hint(task_id: str) -> str:
     """Return the command that fetches a task's pictures.
 
@@ -68,7 +95,8 @@ class _ShortInNotebook:
     """IPython asks an exception for its rendering; ours is its name and its message."""
 
     def _render_traceback_(self) -> list[str]:
-        return [f"{type(self).__name__}: {self}"]
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        return [encodable(f"{type(self).__name__}: {self}", encoding)]
 
 
 class MountseaError(_ShortInNotebook, Exception):

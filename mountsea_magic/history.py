@@ -13,6 +13,7 @@ from .cell import Defaults
 from .display import show
 from .entries import Entry
 from .errors import ConfigurationError, InvalidRequest, MountseaError, plain, resume_hint
+from .printing import echo
 from .running import run
 from .session import CURRENT
 from .settings import DEMO_URL
@@ -56,9 +57,9 @@ def show_task(task_id: str, defaults: Defaults) -> None:
     entry = CURRENT.journal(settings).find(task_id, hub=settings.base_url)
     if entry is None:
         settings.require_key()
-        print(CURRENT.worker.run(_asked(task_id)))
+        echo(CURRENT.worker.run(_asked(task_id)))
         return
-    print(_described(entry))
+    echo(_described(entry))
     if entry.files and all(picture.is_intact() for picture in entry.files):
         generation, _ = CURRENT.recall(task_id)
         generation.preview_px = defaults.preview
@@ -78,12 +79,12 @@ def resume(shell: InteractiveShell, task_ids: Sequence[str], defaults: Defaults)
         MountseaError: What went wrong with the only one, or a summary after all were tried.
     """
     if CURRENT.orders_on_their_way:
-        print("Waiting for the Hub's answer to an order that is on its way …")
+        echo("Waiting for the Hub's answer to an order that is on its way …")
         CURRENT.worker.run(CURRENT.landed())
     named = list(dict.fromkeys(task_ids))
     if not named:
         named = [entry.task_id for entry in CURRENT.open_tasks() if entry.task_id is not None]
-        print(_unanswered() or ("" if named else "There is no open task.\n"), end="")
+        echo(_unanswered() or ("" if named else "There is no open task.\n"), end="")
     failures = []
     for task_id in named:
         try:
@@ -119,11 +120,11 @@ def _resume_one(
     except ConfigurationError as error:
         if not all_open:
             raise error.concerning(task_id) from None
-        print(f"{plain(task_id)}: {error}")
+        echo(f"{plain(task_id)}: {error}")
         return
     if not generation.done():
         # a second wait beside it would fetch the pictures a second time
-        print(f"Waiting for {plain(task_id)}, which runs in the background …")
+        echo(f"Waiting for {plain(task_id)}, which runs in the background …")
         show(generation.wait(defaults.timeout))
         return
     generation.preview_px = defaults.preview

@@ -12,6 +12,7 @@ from traitlets import Enum, Float, Integer, Unicode, observe
 from .errors import ConfigurationError, Interrupted, MountseaError
 from .matcher import install, remove
 from .options import cell_parser, parse_cell_line
+from .printing import echo
 from .settings import DEFAULT_PREVIEW_PX, DEFAULT_TIMEOUT_S, fix_home
 
 if TYPE_CHECKING:
@@ -75,11 +76,11 @@ class MountseaMagics(Magics):
         with _short_errors():
             options = parse_cell_line(line)
             if options.help:
-                print(cell_parser().format_help())
+                echo(cell_parser().format_help())
                 if options.model is not None:
                     from .models import model_text
 
-                    print(model_text(options.model))
+                    echo(model_text(options.model))
                 return
             from .cell import run_cell
 

@@ -13,6 +13,7 @@ from .catalog import Model
 from .errors import plain
 from .front_end import front_end
 from .options import SWITCHES, spell_option
+from .printing import echo
 from .progress import TEXT_ONLY
 from .reading import alternatives
 from .session import CURRENT
@@ -52,7 +53,7 @@ def show_models(shell: InteractiveShell, model_id: str | None, *, refresh: bool)
         rows, text, after = _model_rows(), models_text(), ""
         note, heads = _origin(), ("model", "name", "vendor", "mode", "good at", "parameters")
     if not front_end(shell).notebook:
-        print(text)
+        echo(text)
         return
     from IPython.display import display
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 
 from .events import Event, Notice
+from .printing import echo
 
 
 def tell(notices: list[str], watch: Callable[[Event], None] | None) -> None:
@@ -25,6 +26,7 @@ def tell(notices: list[str], watch: Callable[[Event], None] | None) -> None:
     elif notices:
         try:
             warnings.warn("; ".join(notices), RuntimeWarning, stacklevel=2)
-        except RuntimeWarning as warning:
-            # where warnings are errors, this one must still not lose a picture that is paid for
-            print(warning, file=sys.stderr)
+        except Exception:
+            # where warnings are errors, or are shown by code of the user's own, a notice must
+            # still not lose an image that is paid for
+            echo("; ".join(notices), stream=sys.stderr)

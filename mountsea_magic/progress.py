@@ -12,6 +12,7 @@ from typing import Protocol, TextIO
 from .errors import plain
 from .events import Completed, Downloading, Event, Notice, Postponed, Submitted, Waiting
 from .expecting import GUESS_S
+from .printing import echo, is_terminal
 
 TEXT_ONLY = "tex2jax_ignore mathjax_ignore"
 """The classes that keep notebooks from typesetting dollar signs in what others say."""
@@ -164,7 +165,7 @@ class TextBlock:
         """
         self.lines = [Line(label) for label in labels]
         self._given = stream
-        self._live = self._stream.isatty() and not background
+        self._live = is_terminal(self._stream) and not background
         self._settled = 0
         if background:
             self._write("".join(f"{label} · in the background\n" for label in labels))
@@ -197,7 +198,7 @@ class TextBlock:
         """What is printed stays."""
 
     @property
-    def _stream(self) -> TextIO:
+    def _stream(self) -> TextIO | None:
         """While IPython asks for a cell, it has another standard output, which spares its line."""
         return self._given or sys.stdout
 
@@ -207,8 +208,8 @@ class TextBlock:
 
     def _write(self, text: str) -> None:
         """At once: the line does not end."""
-        self._stream.write(text)
-        self._stream.flush()
+        if text:
+            echo(text, stream=self._stream, end="")
 
 
 class NoBlock:

@@ -21,7 +21,7 @@ MODULES = sorted(HOUSE.rglob("*.py"), key=str)
 
 FLOORS = [
     {"errors", "chance", "caller"},
-    {"settings", "catalog", "files"},
+    {"settings", "catalog", "files", "printing"},
     {"keys", "addresses", "redaction", "retrying", "stopwatch", "expecting", "schema"},
     {"reading"},
     {"request"},

@@ -1,0 +1,53 @@
+"""Printing: text reaches a stream as far as the stream can take it, and stops nothing."""
+
+from __future__ import annotations
+
+import sys
+from typing import TextIO
+
+from .errors import encodable
+
+
+def echo(text: str, *, stream: TextIO | None = None, end: str = "\n") -> None:
+    """Print text at once, whatever the stream's encoding; a stream that is gone takes nothing.
+
+    What is printed was paid for: a terminal that knows no “ is no reason to lose it.
+
+    Args:
+        text: The text.
+        stream: Standard output if left out.
+        end: What follows the text.
+
+    Example:
+        >>> echo("a dog")
+        a dog
+    """
+    target = sys.stdout if stream is None else stream
+    if target is None:  # `pythonw`, or a daemon that has closed its streams
+        return
+    try:
+        try:
+            target.write(encodable(text + end, getattr(target, "encoding", None) or "utf-8"))
+        except UnicodeError:
+            # a stream that passes on what it is given may not know what comes behind it
+            target.write(encodable(text + end, "ascii"))
+        target.flush()
+    except Exception:
+        # a closed pipe, a full disk, or whatever a stream of the user's own making raises
+        return
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether a line on a stream can be rewritten in place.
+
+    Args:
+        stream: Any object that stands in for a stream.
+
+    Example:
+        >>> is_terminal(None)
+        False
+    """
+    try:
+        return bool(stream is not None and stream.isatty())
+    except Exception:
+        return False  # closed, or of the user's own making
