@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .display import FinalLine, Frames, ending_line, final_line, line_with
 from .errors import (
@@ -25,6 +27,7 @@ from .errors import (
 from .events import Event, Notice
 from .front_end import FrontEnd
 from .handle import Generation
+from .printing import echo
 from .progress import Block, Line
 from .session import CURRENT
 from .settings import Settings
@@ -107,8 +110,9 @@ class Batch:
         self._gate = _Gate()
         self._notices: list[str] = []
         self._shown = 0
-        self._in_notebook = front.notebook
-        self._holds = front.notebook and options.background and not front.late
+        self._updates = front.notebook and front.updates
+        self._output = front.output if options.background else None
+        self._holds = self._updates and options.background and not front.late
         shows = (front.notebook or front.draws_png) and not options.quiet
         captioned = front.notebook and len(generations) > 1
         self._frames = [
@@ -182,7 +186,7 @@ class Batch:
     def tick(self) -> None:
         """Show what is known by now."""
         self._show_ended()
-        self._block.tick()
+        self._display(self._block.tick)
 
     def end(self) -> BaseException | None:
         """Leave the final lines and the pictures; return what went wrong."""
@@ -194,7 +198,7 @@ class Batch:
             self._show_ended()
             self._tell_notices()
         finally:
-            self._block.close()
+            self._display(self._block.close)
         return together([generation.error for generation in self._generations])
 
     def _tell_notices(self) -> None:
@@ -202,12 +206,13 @@ class Batch:
         if not self._notices:
             return
         said = f"mountsea: {'; '.join(dict.fromkeys(self._notices))}"
-        if self._options.background and self._in_notebook and not self._options.quiet:
+        if self._options.background and self._updates and not self._options.quiet:
             last = self._block.lines[-1]
             ending = line_with(FinalLine(*(last.final or ("", ""))), said)
             last.finish(ending.html, ending.text)
         else:
-            print(said, file=sys.stderr)
+            with self._place():
+                echo(said, stream=sys.stderr)
 
     async def _generate(self, generation: Generation, line: Line) -> None:
         """The rest of a cell is not ordered where the first was refused for good."""
@@ -238,12 +243,21 @@ class Batch:
         lines = self._block.lines
         while self._shown < len(lines) and lines[self._shown].final is not None:
             number, self._shown = self._shown, self._shown + 1
-            self._block.settle(number)
-            try:
+            with self._place():
+                self._display(partial(self._block.settle, number))
                 if self._frames:
-                    self._frames[number].fill()
-            except OSError as error:
-                self._notices.append(f"A picture can't be shown: {plain(error)}")
+                    self._display(self._frames[number].fill)
+
+    def _display(self, show: Callable[[], None]) -> None:
+        """Displaying ends no job: front ends, terminals and decoders are the code of others."""
+        try:
+            show()
+        except Exception as error:
+            self._notices.append(f"It can't be shown ({type(error).__name__}): {plain(error)}")
+
+    def _place(self) -> AbstractContextManager[Any]:
+        """What comes when the cell is over still belongs into the `Output` widget it ran in."""
+        return nullcontext() if self._output is None else self._output
 
 
 def _interrupted(generation: Generation) -> FinalLine:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,6 +29,10 @@ class FrontEnd:
             nobody watches listens only while a cell runs.
         draws_png: Whether a terminal draws PNG pictures: IPython does it where the terminal speaks
             kitty's protocol (since 9.13, ipython/ipython#15184), or where it was given a renderer.
+        updates: Whether an output can be replaced later. Not within an `Output` widget, in what
+            `%%capture` collects, in a callback, whose outputs JupyterLab puts into its log, and
+            in jupyter-console: there a widget would stay for ever, dead.
+        output: The `Output` widget that takes what is displayed, or None.
     """
 
     notebook: bool
@@ -33,6 +40,8 @@ class FrontEnd:
     clicks: bool
     late: bool
     draws_png: bool
+    updates: bool = True
+    output: Any = field(default=None, repr=False)
 
 
 def front_end(shell: InteractiveShell | None) -> FrontEnd:
@@ -49,10 +58,50 @@ def front_end(shell: InteractiveShell | None) -> FrontEnd:
     request: dict[str, Any] = getattr(kernel, "get_parent", dict)()
     watched = bool(request.get("content", {}).get("allow_stdin", True))
     parent = getattr(getattr(shell, "display_pub", None), "_parent_header", None)
+    header = request.get("header", {})
+    output = _output_widget(header.get("msg_id"))
+    in_place = output is None and header.get("msg_type", "execute_request") == "execute_request"
     return FrontEnd(
         notebook=kernel is not None,
         watched=watched,
         clicks=bool(getattr(kernel, "_supports_kernel_subshells", False)),
         late=watched and isinstance(parent, ContextVar),
         draws_png=kernel is None and "image/png" in getattr(shell, "mime_renderers", {}),
+        updates=in_place and not _captures(shell) and not _is_console(),
+        output=output,
     )
+
+
+def _output_widget(message_id: str | None) -> Any:
+    """The front end puts what answers a message into the `Output` widget that names it."""
+    module = sys.modules.get("ipywidgets.widgets.widget_output")
+    if module is None or not message_id:
+        return None
+    base = sys.modules["ipywidgets.widgets.widget"]
+    # ipywidgets 8 keeps its widgets in the module, ipywidgets 7 in the class
+    widgets = base._instances if hasattr(base, "_instances") else base.Widget.widgets
+    found = [
+        widget
+        for widget in list(widgets.values())
+        if isinstance(widget, module.Output) and widget.msg_id == message_id
+    ]
+    return found[-1] if found else None
+
+
+def _captures(shell: InteractiveShell | None) -> bool:
+    """Within `%%capture` each update is kept as an output of its own."""
+    from IPython.core.displaypub import CapturingDisplayPublisher
+
+    return isinstance(getattr(shell, "display_pub", None), CapturingDisplayPublisher)
+
+
+@cache
+def _is_console() -> bool:
+    """A kernel is a child of the console that started it; ipykernel itself brings psutil."""
+    try:
+        import psutil
+
+        words = psutil.Process().parent().cmdline()
+    except Exception:
+        return False  # no psutil, no parent, or none that we may look at: no console that we know
+    return any(re.search(r"jupyter[-_ ](qt)?console|qtconsole|spyder", word) for word in words)

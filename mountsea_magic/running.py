@@ -13,7 +13,7 @@ from .handle import Generation
 from .progress import Block, NoBlock, TextBlock
 from .session import CURRENT
 from .settings import Settings
-from .widgets import PlainBlock, WidgetBlock
+from .widgets import PlainBlock, StaticBlock, WidgetBlock
 from .worker import Job, run_nested
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _wait(
         for line, generation, job in zip(block.lines, generations, jobs, strict=True):
             line.task_id = generation.task_id or ""
             generation.attach(job)
-        if front.notebook and (options.background or front.clicks):
+        if front.notebook and front.updates and (options.background or front.clicks):
             block.offer_cancel(lambda: _cancel_all(jobs))
         if options.background:
             CURRENT.see_orders_off()
@@ -104,9 +104,15 @@ def _block(front: FrontEnd, generations: Sequence[Generation], options: RunOptio
         return NoBlock(labels)
     if not front.notebook:
         return TextBlock(labels, background=options.background)
+    if not front.updates:
+        return StaticBlock(labels)
     if not front.watched:
         return PlainBlock(labels, background=options.background)
-    return WidgetBlock(labels)
+    try:
+        return WidgetBlock(labels)
+    except Exception:
+        # ipywidgets may be broken, and comms be none of the kernel's: no reason to submit nothing
+        return StaticBlock(labels)
 
 
 def _loop_runs() -> bool:

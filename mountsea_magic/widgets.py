@@ -157,6 +157,44 @@ class PlainBlock:
         self._handle.update(_finals(self.lines), raw=True)  # type: ignore[no-untyped-call]  # as above
 
 
+class StaticBlock:
+    """Only the final lines, each an output of its own, where no output can be replaced.
+
+    Attributes:
+        lines: One for each generation.
+    """
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        """Show nothing yet.
+
+        Args:
+            labels: What the generations are called.
+        """
+        self.lines = [Line(label) for label in labels]
+        self._shown = 0
+
+    def offer_cancel(self, cancel: Callable[[], None]) -> None:
+        """A button would stay."""
+
+    def settle(self, number: int) -> None:
+        """Show a final line, above its images."""
+        from IPython.display import display
+
+        self._shown = number + 1
+        display(_finals(self.lines[number : number + 1]), raw=True)  # type: ignore[no-untyped-call]  # as above
+
+    def tick(self) -> None:
+        """What is shown stays."""
+
+    def close(self) -> None:
+        """Show the lines that have ended and were not shown, after an error of ours."""
+        while self._shown < len(self.lines) and self.lines[self._shown].final is not None:
+            self.settle(self._shown)
+
+    def again(self) -> None:
+        """What is shown stays."""
+
+
 def _finals(lines: Sequence[Line]) -> dict[str, str]:
     """The mimebundle of what stays."""
     finals = [line.final or ("", "") for line in lines]

@@ -181,6 +181,38 @@ def test_pictures_stand_side_by_side(
     assert page.query_selector(WIDGETS) is None
 
 
+def test_what_cannot_be_updated_is_final(
+    page: Page, url: str, folder: Path, tmp_path: Path
+) -> None:
+    """An Output widget, a click and `interact` show line and image, and no dead widget."""
+    sources = [
+        _setup(tmp_path, 0.2),
+        "import ipywidgets\n"
+        "def draw(animal, line=''):\n"
+        "    get_ipython().run_cell_magic('mountsea', line, 'a {{ animal }}')",
+        "first = ipywidgets.Output()\ndisplay(first)\nwith first:\n    draw('fox')",
+        "second, button = ipywidgets.Output(), ipywidgets.Button(description='Draw')\n"
+        "button.on_click(lambda _: second.capture()(draw)('owl'))\ndisplay(button, second)",
+        "_ = ipywidgets.interact(draw, animal=['cat'], line=ipywidgets.fixed(''))",
+        "third = ipywidgets.Output()\ndisplay(third)\nwith third:\n    draw('hare', '-b -o hare')",
+        "_ = hare.wait()",
+    ]
+    name = write_notebook(folder / f"{tmp_path.name}.ipynb", *sources)
+    open_notebook(page, url, name)
+    run_all_cells(page)
+    await_cells(page)
+    page.click("button.jupyter-button:has-text('Draw')")
+    for number, animal in ((2, "fox"), (3, "owl"), (4, "cat"), (5, "hare")):
+        cell = _cell(page, number)
+        cell.scroll_into_view_if_needed()
+        within = f'.jp-Cell[data-windowed-list-index="{number}"] .widget-output'
+        page.wait_for_selector(f"{within} small:has-text('“a {animal}”')")
+        page.wait_for_selector(f"{within} {PICTURE}")
+        assert page.query_selector(f"{within} .widget-hprogress") is None
+    page.screenshot(path=str(tmp_path / "static.png"))
+    assert "Error displaying widget" not in page.inner_text("body")
+
+
 @pytest.mark.parametrize("way", ["handle", "resume"])
 def test_a_reload_in_mid_run_loses_no_result(
     page: Page, url: str, folder: Path, tmp_path: Path, way: str

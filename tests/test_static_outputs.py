@@ -1,0 +1,163 @@
+"""Places where no output can be updated: the final line comes, and no widget stays."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pexpect
+import pytest
+from hub_server import StandInHub
+from kernel_driver import CellRun, Kernel, started_kernel
+from nbclient import NotebookClient
+
+SETUP = """
+import ipywidgets as widgets
+out = widgets.Output()
+def draw(line="", body="a dog"):
+    get_ipython().run_cell_magic("mountsea", "-o dog " + line, body)
+"""
+
+PLACES = {
+    "Output": "with out:\n    draw()",
+    "nested Outputs": "with out, widgets.Output():\n    draw()",
+    "capture decorator": "out.capture()(draw)()",
+    "interact": "_ = widgets.interact(lambda _: draw(), _=[1])",
+    "callback of a button": "button = widgets.Button()\n"
+    "button.on_click(lambda _: out.capture()(draw)())\nbutton.click()",
+    "capture cell magic": "%%capture held\ndraw()",
+    "capture_output": "from IPython.utils.capture import capture_output\n"
+    "with capture_output() as held:\n    draw()",
+}
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Kernel]:
+    """Start one kernel for all tests here: each sets its own environment in it."""
+    with started_kernel() as started:
+        assert started.run("%load_ext mountsea_magic\n" + SETUP).status == "ok"
+        yield started
+
+
+@pytest.fixture
+def kernel(shared: Kernel, hub: StandInHub, home: Path) -> Kernel:
+    """Lead the kernel to the test's own Hub and home."""
+    names = ("MOUNTSEA_BASE_URL", "MOUNTSEA_API_KEY", "MOUNTSEA_HOME")
+    given = {name: os.environ[name] for name in names}
+    shared.run(f"import os\nos.environ.update({given!r})\nheld = None\ndel held")
+    return shared
+
+
+def _assert_static(run: CellRun, images: int = 1, lines: int = 1) -> None:
+    """Check that each output is final as it comes: lines, images, and nothing else."""
+    kinds = [m["msg_type"] for m in run.messages if m["parent_header"]["msg_id"] == run.message_id]
+    assert run.status == "ok", run.traceback
+    assert "update_display_data" not in kinds
+    own = [output for output in run.outputs if "hub-" in str(output) or "64×48" in str(output)]
+    assert not any("widget-view" in kind for output in own for kind in output["data"])
+    assert run.html().count("64×48") == lines
+    assert len(run.images()) == images
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("code", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("watched", [True, False], ids=["JupyterLab", "nbclient"])
+def test_the_line_and_the_image_are_outputs_of_their_own(
+    kernel: Kernel, hub: StandInHub, code: str, watched: bool
+) -> None:
+    """No widget is displayed there, and nothing waits for an update that would not arrive."""
+    run = kernel.run(code, watched=watched)
+    if "held" in code:
+        assert run.outputs == []
+        run = kernel.run("held.show()", watched=watched)
+    _assert_static(run)
+    assert len(hub.posts) == 1
+
+
+@pytest.mark.kernel
+def test_several_prompts_come_in_their_order(kernel: Kernel, hub: StandInHub) -> None:
+    """Each with its own line above its images."""
+    run = kernel.run("with out:\n    draw('-n 2', 'a dog\\n---\\na cat')")
+    _assert_static(run, images=4, lines=4)  # a final line and a caption for each prompt
+    assert run.html().index("a dog") < run.html().index("a cat")
+    assert len(hub.posts) == 2
+
+
+@pytest.mark.kernel
+def test_a_failure_leaves_its_line(kernel: Kernel, hub: StandInHub) -> None:
+    """What was submitted can be found by the id in it."""
+    hub.ending = "failed"
+    run = kernel.run("with out:\n    draw()")
+    assert "task failed · task hub-0001" in run.html()
+    assert run.error == "TaskFailed"
+
+
+@pytest.mark.kernel
+def test_a_background_cell_comes_back_to_its_output(kernel: Kernel, hub: StandInHub) -> None:
+    """What comes when the cell is over is still displayed in the widget that it ran in."""
+    hub.ready_after_looks = 2
+    run = kernel.run("with out:\n    draw('-b')")
+    kernel.follow(run, lambda: len(run.images()) == 1, "the image")
+    kernel.run("_ = dog.wait()", on_message=run.take)
+    _assert_static(run)
+    sent = [str(message["content"].get("data", "")) for message in run.messages]
+    opened = [number for number, text in enumerate(sent) if f"'msg_id': '{run.message_id}'" in text]
+    shown = next(number for number, text in enumerate(sent) if "image/png" in text)
+    closed = [number for number, text in enumerate(sent) if "'msg_id': ''" in text]
+    assert any(o < shown < c and c in closed for o in opened[1:] for c in closed)
+
+
+@pytest.mark.kernel
+def test_nbclient_keeps_them_in_the_widget(hub: StandInHub) -> None:
+    """An Output widget in a notebook that is executed without a browser holds both."""
+    sources = ["%load_ext mountsea_magic\n" + SETUP, "display(out)\nwith out:\n    draw()"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(s) for s in sources])
+    NotebookClient(notebook, kernel_name="python3").execute()
+    states = notebook.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
+    (held,) = [s["state"]["outputs"] for s in states.values() if s["model_name"] == "OutputModel"]
+    kinds = [sorted(output["data"]) for output in held]
+    assert kinds == [["text/html", "text/plain"], ["image/png", "text/plain"]]
+    assert "64×48" in held[0]["data"]["text/plain"]
+    assert not any("Progress" in state["model_name"] for state in states.values())
+
+
+@pytest.mark.kernel
+def test_broken_widgets_keep_nobody_from_an_image(kernel: Kernel, hub: StandInHub) -> None:
+    """Where no widget can be made, the line comes at the end."""
+    kernel.run("kept, widgets.FloatProgress = widgets.FloatProgress, None")
+    _assert_static(kernel.run("draw()"))
+    kernel.run("widgets.FloatProgress = kept")
+    assert len(hub.posts) == 1
+
+
+@pytest.mark.kernel
+def test_jupyter_console_prints_the_line(hub: StandInHub, tmp_path: Path) -> None:
+    """It ignores updates, and would print a widget as its repr."""
+    hub.ready_after_looks = 2
+    environment = os.environ | {
+        "JUPYTER_CONFIG_DIR": str(tmp_path / "config"),
+        "IPYTHONDIR": str(tmp_path / "ipython"),
+        "TERM": "dumb",
+    }
+    options = ["--simple-prompt", "--ZMQTerminalInteractiveShell.image_handler=None"]
+    console = pexpect.spawn(
+        sys.executable, ["-m", "jupyter_console", *options],
+        env=environment, encoding="utf-8", timeout=60, dimensions=(40, 250),
+    )  # fmt: skip
+    try:
+        console.expect(r"In \[1\]:")
+        console.sendline("%load_ext mountsea_magic")
+        console.expect(r"In \[2\]:")
+        console.sendline(
+            "get_ipython().run_cell_magic('mountsea', '', 'a dog'); print('en' + 'ded')"
+        )
+        console.expect("ended")
+        assert "64×48" in console.before and "nano-banana · 64×48" in console.before
+        for word in ("VBox", "HBox", "FloatProgress", "waiting for", "submitt"):
+            assert word not in console.before
+    finally:
+        console.close(force=True)
+    assert len(hub.posts) == 1
