@@ -124,7 +124,7 @@ def _demo(state: str | None, if_no_key: bool, fault: str | None) -> str:
         return f"The demo's network: {CURRENT.connections.break_demo(fault)}."
     if fault is not None:
         CURRENT.connections.break_demo(fault)
-    CURRENT.demo = "if-no-key" if if_no_key else state or "on"
+    CURRENT.use_demo("if-no-key" if if_no_key else state or "on")
     settings = CURRENT.settings()
     if settings.is_demo:
         return (

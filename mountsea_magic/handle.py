@@ -9,7 +9,15 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, overload
 
-from .errors import Interrupted, MountseaError, plain, resume_hint
+from .errors import (
+    DownloadFailed,
+    Interrupted,
+    MountseaError,
+    SubmissionUncertain,
+    TaskFailed,
+    plain,
+    resume_hint,
+)
 from .events import (
     Completed,
     Downloading,
@@ -88,6 +96,22 @@ class Generation:
             self.status = "downloading"
         elif isinstance(event, Completed):
             self._complete(event)
+
+    def fail(self, error: MountseaError, *, resumed: bool) -> None:
+        """Learn what ended it; without a task, or with a failed one, there is nothing to wait for.
+
+        Args:
+            error: What went wrong.
+            resumed: Whether it had a task before, which the Hub may have forgotten.
+        """
+        self.error = error
+        forgotten = resumed and error.status_code == 404
+        if isinstance(error, SubmissionUncertain):
+            self.status = "uncertain"
+        elif isinstance(error, TaskFailed) or forgotten or error.task_id is None:
+            self.status = "failed"
+        elif isinstance(error, DownloadFailed):
+            self.status = "not downloaded"
 
     def learn_task(self, task_id: str) -> None:
         """Learn the task's id, be it after the wait was interrupted.

@@ -105,7 +105,7 @@ class MountseaMagics(Magics):
         """They hold for `generate` too, which knows no traits, and from their change on."""
         from .session import CURRENT
 
-        CURRENT.base_url = self.base_url or None
+        CURRENT.use_base_url(self.base_url or None)
         CURRENT.connections.demo_seconds = self.demo_seconds
 
 

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .child_processes import ChildProcesses, inherited_demo
 from .connections import Connections
-from .errors import (
-    ConfigurationError,
-    DownloadFailed,
-    MountseaError,
-    SubmissionUncertain,
-    TaskFailed,
-    plain,
-)
+from .errors import ConfigurationError, MountseaError, plain
 from .events import Event, Notice
 from .handle import Generation
 from .keys import KeyStore
@@ -54,6 +48,7 @@ class Session:
         self.login: Secret | None = None
         self.demo: str | None = None
         self.base_url: str | None = None
+        self._children = ChildProcesses()
         self.connections = Connections()
         self.catalogs = Catalogs()
         self.worker = Worker()
@@ -62,6 +57,22 @@ class Session:
         self._stores: dict[Path, KeyStore] = {}
         self._flights: Flights | None = None
         self._sees_off = False
+
+    def use_demo(self, choice: str) -> None:
+        """Choose the demo Hub or not: ``on``, ``off`` or ``if-no-key``; workers do the same."""
+        self.demo = choice
+        self._publish()
+
+    def use_base_url(self, base_url: str | None) -> None:
+        """Choose a Hub before the environment's, or None for that; workers do the same."""
+        self.base_url = base_url
+        self._publish()
+
+    def _publish(self) -> None:
+        """A setting that makes no sense is told where it is used."""
+        with suppress(ConfigurationError):
+            home = self._read("on").home
+            self._children.publish(home, demo=self.demo, base_url=self.base_url)
 
     def settings(self) -> Settings:
         """Read the settings as they are now.
@@ -189,12 +200,7 @@ class Session:
                     elif watch is not None:
                         watch(event)
         except MountseaError as error:
-            generation.error = error
-            if _has_ended(error, resumed):
-                uncertain = isinstance(error, SubmissionUncertain)
-                generation.status = "uncertain" if uncertain else "failed"
-            elif isinstance(error, DownloadFailed):
-                generation.status = "not downloaded"
+            generation.fail(error, resumed=resumed)
             raise
         finally:
             # an order that is on its way when the cell is stopped tells its task later
@@ -272,6 +278,7 @@ class Session:
             base_url=self.base_url,
             login=self.login,
             demo=demo,
+            inherited=inherited_demo,
             stored=lambda home, hub: self._store(home).find(hub),
         )
 
@@ -282,9 +289,3 @@ class Session:
 
 CURRENT = Session()
 """The session of this process."""
-
-
-def _has_ended(error: MountseaError, resumed: bool) -> bool:
-    """Without a task, or with a failed or forgotten one, there is nothing to wait for."""
-    forgotten = resumed and error.status_code == 404
-    return isinstance(error, TaskFailed) or forgotten or error.task_id is None

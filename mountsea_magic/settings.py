@@ -164,6 +164,7 @@ def read_settings(
     base_url: str | None = None,
     login: Secret | None = None,
     demo: str | None = None,
+    inherited: Callable[[Path], str | None] | None = None,
     stored: Callable[[Path, str], tuple[Secret, str] | None] | None = None,
 ) -> Settings:
     """Put the settings together; the earlier of argument, login, environment and store wins.
@@ -173,6 +174,7 @@ def read_settings(
         base_url: The Hub's address, before the environment's.
         login: The key of ``%mountsea login``, before the environment's.
         demo: What ``%mountsea demo`` said: ``on``, ``off``, ``if-no-key`` or None (nothing).
+        inherited: Finds what the process that started this one has said so, for a home.
         stored: Finds the key that is kept for a home and a Hub's address, and says where.
 
     Raises:
@@ -188,8 +190,10 @@ def read_settings(
         environ = os.environ
     named_url = environ.get("MOUNTSEA_BASE_URL", "").strip()
     credits_url = environ.get("MOUNTSEA_CREDITS_URL", "").strip() or None
-    chosen = demo or environ.get("MOUNTSEA_DEMO", "").strip() or None
     home = _home(environ.get("MOUNTSEA_HOME", "").strip())
+    chosen = demo or environ.get("MOUNTSEA_DEMO", "").strip() or None
+    if demo is None and chosen != "on" and inherited is not None:
+        chosen = inherited(home) or chosen
     if chosen not in (None, "on", "off", "if-no-key"):
         raise ConfigurationError(
             f"MOUNTSEA_DEMO is {plain(chosen)!r}: it can be `if-no-key`, `on` or `off`."

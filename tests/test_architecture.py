@@ -20,7 +20,7 @@ HOUSE = Path(mountsea_magic.__file__).parent
 MODULES = sorted(HOUSE.rglob("*.py"), key=str)
 
 FLOORS = [
-    {"errors", "chance", "caller"},
+    {"errors", "chance", "caller", "child_processes"},
     {"settings", "catalog", "files", "printing"},
     {"keys", "addresses", "redaction", "retrying", "stopwatch", "expecting", "schema"},
     {"reading"},
