@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .errors import encodable, plain
+from .errors import encodable, plain, resume_hint
 from .front_end import front_end
 from .pictures import Picture
 from .previews import preview
 from .printing import echo
 from .progress import TEXT_ONLY
 from .request import ImageRequest
+from .settings import DEFAULT_PREVIEW_PX
 
 if TYPE_CHECKING:
     from IPython.display import DisplayHandle
@@ -134,7 +135,7 @@ def line_with(line: FinalLine, said: str) -> FinalLine:
 
 
 def show(shown: Shown) -> None:
-    """Display each picture as an output of its own, or say that there is none.
+    """Display each image as an output of its own, or say that there is none.
 
     Args:
         shown: The generation; its `preview_px` bounds the previews.
@@ -144,10 +145,38 @@ def show(shown: Shown) -> None:
     front = front_end(get_ipython())
     if not shown.images:
         echo(repr(shown))
-    if front.notebook or front.draws_png:
-        Frames(shown, beside=front.notebook, png=front.draws_png).fill()
+    elif front.notebook or front.draws_png:
+        try:
+            Frames(shown, beside=front.notebook, png=front.draws_png).fill()
+        except OSError as error:
+            hint = f" {resume_hint(shown.task_id)} fetches it again." if shown.task_id else ""
+            echo(f"An image can't be shown ({plain(error)}).{hint}")
     if shown.images and not front.notebook:
-        echo("\n".join(str(picture.path) for picture in shown.images))
+        echo("\n".join(_path(image) for image in shown.images))
+
+
+def show_image(image: Picture) -> None:
+    """Display one image of a result, as `show` displays all of them.
+
+    Args:
+        image: The image.
+    """
+    from IPython.core.getipython import get_ipython
+    from IPython.display import display
+
+    shell = get_ipython()
+    front = front_end(shell)
+    if front.notebook or front.draws_png:
+        magics = shell.magics_manager.registry.get("MountseaMagics") if shell is not None else None
+        longest_px = getattr(magics, "preview", DEFAULT_PREVIEW_PX)
+        try:
+            output = _output(image, longest_px, f"Image {image.path.stem}", png=front.draws_png)
+        except OSError as error:
+            echo(f"The image can't be shown ({plain(error)}).")
+            return
+        display(output[0], metadata=output[1], raw=True)  # type: ignore[no-untyped-call]  # IPython's display bears no types
+    if not front.notebook:
+        echo(_path(image))
 
 
 class Frames:
@@ -238,13 +267,16 @@ def image_bundle(shown: Shown, picture: Picture, number: int, *, png: bool = Fal
     Returns:
         The bundle, with the path as its text, and its metadata.
     """
-    seen = preview(picture, shown.preview_px, png=png)
+    return _output(picture, shown.preview_px, alt_text(shown, number), png=png)
+
+
+def _output(image: Picture, longest_px: int, alt: str, *, png: bool) -> Output:
+    seen = preview(image, longest_px, png=png)
     bundle = {
         seen.mimetype: base64.b64encode(seen.data).decode("ascii"),
-        "text/plain": str(picture.path),
+        "text/plain": _path(image),
     }
-    described = {"width": seen.width, "height": seen.height, "alt": alt_text(shown, number)}
-    return bundle, {seen.mimetype: described}
+    return bundle, {seen.mimetype: {"width": seen.width, "height": seen.height, "alt": alt}}
 
 
 def alt_text(shown: Shown, number: int) -> str:

@@ -108,6 +108,12 @@ class Picture:
             copy.write(self.bytes)
         return target
 
+    def _ipython_display_(self) -> None:
+        """An image shows itself: imported only where IPython asks for it."""
+        from .display import show_image
+
+        show_image(self)
+
     def __repr__(self) -> str:
         return f"Picture({str(self.path)!r}, {self.width}×{self.height})"
 

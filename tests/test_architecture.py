@@ -43,6 +43,7 @@ FLOORS = [
 BELOW = {room: set().union(*FLOORS[:n]) for n, floor in enumerate(FLOORS) for room in floor}
 BELOW["options"] = {"errors", "line_parser"}
 BELOW["demo"] = {"demo", "catalog", "chance", "errors", "request", "settings"}
+BELOW["pictures"] |= {"display"}  # lazily: an image shows itself
 BELOW["connections"] |= {"demo"}  # lazily: see the next test
 
 

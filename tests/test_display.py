@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import nbformat
 import pytest
+from hub_server import StandInHub, picture
+from IPython.core.interactiveshell import InteractiveShell
+from kernel_driver import Kernel
 from nbconvert.exporters import MarkdownExporter
 from sample_pictures import kept, noise
 
@@ -109,3 +113,39 @@ def test_a_picture_is_a_bundle_of_its_own(tmp_path: Path) -> None:
     assert set(bundle) == {"image/png", "text/plain"}
     assert bundle["text/plain"] == str(tmp_path / "p0.png")
     assert metadata == {"image/png": {"width": 64, "height": 48, "alt": "Generated picture: a dog"}}
+
+
+@pytest.mark.kernel
+def test_an_image_shows_itself(hub: StandInHub, kernel: Kernel) -> None:
+    """As the last line of a cell it is displayed as the whole result is, with words for it."""
+    kernel.run("%%mountsea -n 2 -o dog\na black lab")
+    for code, number in (("dog[0]", 0), ("dog.images[1]", 1), ("display(dog[1])", 1), ("_", 1)):
+        run = kernel.run(code)
+        ((kind, data, described),) = run.images()
+        assert kind == "image/png" and base64.b64decode(data) == picture(number=number), code
+        assert described["width"] == 64 and described["height"] == 48
+        assert "a-black-lab" in described["alt"]
+        assert run.text == "" and len(run.outputs) == 1
+    kernel.run("%config MountseaMagics.preview = 32")
+    assert kernel.run("dog[0]").images()[0][2]["width"] == 32
+    assert len(hub.posts) == 1
+
+
+@pytest.mark.kernel
+def test_an_image_that_is_gone_says_so(hub: StandInHub, kernel: Kernel) -> None:
+    """No traceback; the result says how its images are fetched again."""
+    kernel.run("%%mountsea -o dog\na dog")
+    kernel.run("dog[0].path.unlink()")
+    run = kernel.run("dog[0]")
+    assert run.status == "ok" and "can't be shown" in run.text and not run.images()
+    run = kernel.run("dog")
+    assert "`%mountsea resume hub-0001` fetches it again" in run.text and not run.images()
+
+
+def test_a_terminal_prints_where_an_image_is(
+    hub: StandInHub, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It draws none, and an ASCII one prints the path as far as it can."""
+    shell.run_cell_magic("mountsea", "-q -o dog", "a dog")  # type: ignore[no-untyped-call]  # IPython's is so
+    shell.run_cell("dog[0]").raise_error()  # type: ignore[no-untyped-call]  # as above
+    assert capsys.readouterr().out.endswith(f"{shell.user_ns['dog'][0].path}\n")
