@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -62,6 +62,7 @@ class Reply:
         endless: Sends ``body`` again and again, in chunks, until the client has had enough.
         reset: Answers nothing: the connection is reset.
         hold: Waits for this event before it answers (or for the end of the stand-in).
+        lasting: Stays the next answer until the test clears the script.
     """
 
     status: int = 200
@@ -71,6 +72,7 @@ class Reply:
     endless: bool = False
     reset: bool = False
     hold: threading.Event | None = None
+    lasting: bool = False
 
 
 RESET = Reply(reset=True)
@@ -200,8 +202,9 @@ class StandInHub:
         self._tasks: dict[str, _Task] = {}
         self._changed = threading.Condition()
         self.closing = threading.Event()
-        self._api = _Server(self, self._answer_api)
-        self._pictures = _Server(self, self._answer_picture)
+        self._api = _Server(self, partial(self._respond, self.requests, self._answer_api))
+        images = partial(self._respond, self.downloads_seen, self._answer_picture)
+        self._pictures = _Server(self, images)
 
     @property
     def url(self) -> str:
@@ -237,14 +240,17 @@ class StandInHub:
     @property
     def task_ids(self) -> list[str]:
         """The ids of the tasks that it gave out itself, in order."""
-        return list(self._tasks)
+        with self._changed:
+            return list(self._tasks)
 
     def image_url(self, name: str) -> str:
         """Return an address on the picture host, signed as addresses of pictures are."""
         return f"{self.picture_url}/{name}?signature=s3cret-query"
 
     def wait_until(self, holds: Callable[[], bool], *, timeout_s: float = 10.0) -> None:
-        """Block until a condition holds, looking at it whenever a request arrives.
+        """Block until a condition holds, looking at it whenever a request has been answered.
+
+        A response that is on hold counts as one: what is held back is only its bytes.
 
         Raises:
             TimeoutError: If it does not hold in time.
@@ -297,20 +303,22 @@ class StandInHub:
         self._api.stop()
         self._pictures.stop()
 
-    def _noted(self, where: list[Seen], seen: Seen) -> None:
-        """Tell whoever waits that something has arrived."""
+    def _respond(self, received: list[Seen], respond: Callable[[Seen], Reply], seen: Seen) -> Reply:
+        """Record a request and choose its response in one step, as if no other came meanwhile."""
+        # one lock for both: the nth recorded POST has the nth id, and no two have the same
         with self._changed:
-            where.append(seen)
+            received.append(seen)
             self._changed.notify_all()
+            return respond(seen)
 
     def _next(self, queue: deque[Script]) -> Script:
-        """Take the next scripted answer; two threads must not take the same."""
-        with self._changed:
-            return queue.popleft() if queue else None
+        """Take the next scripted answer."""
+        if queue and isinstance(queue[0], Reply) and queue[0].lasting:
+            return queue[0]
+        return queue.popleft() if queue else None
 
     def _answer_api(self, seen: Seen) -> Reply:
         """Submissions, looks, models, credits."""
-        self._noted(self.requests, seen)
         given = seen.headers.get("x-api-key") or seen.headers.get("authorization", "")
         if self._key is not None and given.removeprefix("Bearer ") != self._key:
             return json_reply({"statusCode": 401, "message": "Unauthorized"}, 401)
@@ -388,7 +396,6 @@ class StandInHub:
 
     def _answer_picture(self, seen: Seen) -> Reply:
         """A scripted answer, or the picture that the path names."""
-        self._noted(self.downloads_seen, seen)
         script = self._next(self.downloads)
         if script is not None:
             return _as_reply(script)

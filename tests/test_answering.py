@@ -249,10 +249,10 @@ def test_what_is_out_of_reach_for_now_is_not_paid_again(
     hub: StandInHub, monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
     """Only what is gone for good is ordered anew: a Hub that is flaky has it still."""
-    monkeypatch.setattr(answering, "REFETCH_S", 0.5)
+    monkeypatch.setattr(answering, "REFETCH_S", 0.1)
     generate("a dog", seed=7)[0].path.unlink()
     if trouble == "Hub":
-        hub.looks.extend([Reply(502, b"<html>")] * 9)
+        hub.looks.append(Reply(502, b"<html>", lasting=True))
     else:
         hub.downloads.extend([Reply(503)] * 4)
     with pytest.raises(WaitTimeout if trouble == "Hub" else DownloadFailed) as caught:

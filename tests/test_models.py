@@ -43,7 +43,6 @@ class ModelsHub(StandInHub):
         place = seen.path.partition("?")[0].removeprefix("/hub/v1/models")
         if place == seen.path.partition("?")[0]:
             return super()._answer_api(seen)
-        self._noted(self.requests, seen)
         if not place:
             return json_reply({"data": [{"id": name} for name in self.served]})
         if (found := self.served.get(place.removeprefix("/"))) is None:
