@@ -10,8 +10,8 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -78,6 +78,9 @@ class Reply:
 RESET = Reply(reset=True)
 """No answer: the connection is reset."""
 
+SILENT = Reply(hold=threading.Event())
+"""No response for as long as the stand-in runs: what the client waits for never comes."""
+
 BAD_GATEWAY = Reply(
     502, b"<html><h1>502 Bad Gateway</h1></html>", {"Content-Type": "text/html; charset=utf-8"}
 )
@@ -93,10 +96,12 @@ def json_reply(
     *,
     headers: Mapping[str, str] | None = None,
     hold: threading.Event | None = None,
+    lasting: bool = False,
 ) -> Reply:
     """Make a reply of a JSON value."""
     content = json.dumps(body).encode()
-    return Reply(status, content, {"Content-Type": JSON} | dict(headers or {}), hold=hold)
+    named = {"Content-Type": JSON} | dict(headers or {})
+    return Reply(status, content, named, hold=hold, lasting=lasting)
 
 
 @cache
@@ -203,8 +208,9 @@ class StandInHub:
         self._changed = threading.Condition()
         self.closing = threading.Event()
         self._api = _Server(self, partial(self._respond, self.requests, self._answer_api))
-        images = partial(self._respond, self.downloads_seen, self._answer_picture)
-        self._pictures = _Server(self, images)
+        self._pictures = _Server(
+            self, partial(self._respond, self.downloads_seen, self._answer_picture)
+        )
 
     @property
     def url(self) -> str:
@@ -519,6 +525,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(reply.body)
         self.wfile.flush()
         self.close_connection = self.close_connection or length != len(reply.body)
+
+
+@contextmanager
+def nobody() -> Iterator[str]:
+    """Keep a port at which nobody listens, and yield its URL: every connection is refused."""
+    with socket.socket() as reserved:
+        # bound for as long as the test runs, or another process could be given the port
+        reserved.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{reserved.getsockname()[1]}"
 
 
 def told(error: BaseException) -> str:

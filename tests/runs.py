@@ -8,7 +8,9 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TypeVar
 
+import httpx
 from hub_server import KEY, StandInHub, told
+from quick_loop import QuickLoop
 
 from mountsea_magic.client import HubClient
 from mountsea_magic.entries import Entry
@@ -57,6 +59,43 @@ def with_client(hub: StandInHub, work: Callable[[HubClient], Awaitable[T]]) -> T
             await client.aclose()
 
     return asyncio.run(run())
+
+
+def in_virtual_time(
+    work: Callable[[HubClient], Awaitable[None]],
+    poll: Callable[[httpx.Request], Awaitable[httpx.Response]],
+) -> list[str]:
+    """Run a coroutine on a clock that jumps, with a Hub that takes every submission.
+
+    Args:
+        work: What runs; its loop tells the virtual time.
+        poll: Answers a poll.
+
+    Returns:
+        The method of each request, in order.
+    """
+    methods: list[str] = []
+
+    async def respond(request: httpx.Request) -> httpx.Response:
+        methods.append(request.method)
+        if request.method == "POST":
+            return httpx.Response(200, json={"task_id": "hub-0001"})
+        return await poll(request)
+
+    async def run() -> None:
+        client = HubClient(HUB, Secret(KEY), transport=httpx.MockTransport(respond))
+        await work(client)
+        await client.aclose()
+
+    with QuickLoop() as loop:
+        loop.run(run())
+    assert loop.slips == []
+    return methods
+
+
+async def processing(_: httpx.Request) -> httpx.Response:
+    """Answer a poll of a task that never ends."""
+    return httpx.Response(200, json={"status": "processing"})
 
 
 async def collect(events: AsyncGenerator[Event, None]) -> list[Event]:

@@ -115,18 +115,21 @@ def test_agenerate_runs_from_any_loop(demo: None, here: Session) -> None:
     assert len(here.connections._clients) == 1
 
 
-def test_the_callers_loop_goes_on_meanwhile(demo: None, here: Session) -> None:
+def test_the_callers_loop_goes_on_meanwhile(here: Session, hub: StandInHub) -> None:
     """`agenerate` blocks nothing: other tasks of the caller's loop run while it waits."""
 
     async def work() -> int:
         turns = 0
-        running = asyncio.ensure_future(agenerate("a dog", **SMALL))
+        running = asyncio.ensure_future(agenerate("a dog"))
         while not running.done():
             await asyncio.sleep(0)
             turns += 1
+            if turns == 11:
+                hub.ready_after_looks = 0
         await running
         return turns
 
+    hub.ready_after_looks = 10**6
     assert asyncio.run(work()) > 10
 
 

@@ -419,7 +419,7 @@ def test_a_declared_size_over_the_cap_is_not_even_begun(
 
 def test_a_silent_host_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever takes a request and says nothing does not hold the cell."""
-    monkeypatch.setattr(delivery, "READ_S", 0.05)
+    monkeypatch.setattr(delivery, "READ_S", httpx.Timeout(None, read=0.05))
     with StandInHub(downloads=[Reply(hold=threading.Event())]) as hub:
         with pytest.raises(HubUnavailable, match="did not deliver"):
             downloaded(hub, PictureSource(hub.image_url("a.png")), tmp_path)
@@ -430,7 +430,7 @@ def test_a_host_that_falls_silent_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half a picture and then nothing is no picture."""
-    monkeypatch.setattr(delivery, "READ_S", 0.05)
+    monkeypatch.setattr(delivery, "READ_S", httpx.Timeout(None, read=0.05))
 
     async def answer(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n" + picture()[:40])

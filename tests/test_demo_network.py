@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from hub_server import picture
+from quick_loop import QuickLoop
 from runs import DOG, Often, begun, followed, names, newest
 
 from mountsea_magic import fetching, ordering
@@ -65,7 +66,8 @@ class Lesson:
                 await client.aclose()
             return seen
 
-        return asyncio.run(inner())
+        with QuickLoop() as loop:
+            return loop.run(inner())
 
     def order(
         self, watch: Callable[[Event], None] = lambda event: None, timeout_s: float = 10.0

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hub_server import (
     BAD_GATEWAY,
@@ -32,10 +33,12 @@ from runs import (
     collect,
     completed,
     followed,
+    in_virtual_time,
     journal_of,
     names,
     newest,
     ordered,
+    processing,
     resumed,
     with_client,
 )
@@ -226,8 +229,11 @@ def test_trouble_while_waiting_is_waited_out(folder: Path) -> None:
     assert isinstance(events[-1], Completed)
 
 
-def test_a_newborn_task_may_be_unknown_at_first(folder: Path) -> None:
+def test_a_newborn_task_may_be_unknown_at_first(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Just after the order a 404 means that not all of the Hub knows the task yet."""
+    monkeypatch.setattr(retrying, "NEWBORN_S", 60.0)
     unknown = json_reply({"message": "no such task"}, 404)
     with StandInHub(looks=[unknown, unknown]) as hub:
         assert isinstance(ordered(hub, folder)[-1], Completed)
@@ -333,39 +339,46 @@ def test_a_refused_order_is_never_followed(folder: Path) -> None:
 
 def test_the_wait_has_an_end(folder: Path) -> None:
     """After the deadline nothing is asked any more, and the error tells how to fetch it later."""
-    with StandInHub(ready_after_looks=10**6) as hub:
 
-        async def work(client: HubClient) -> None:
-            with pytest.raises(WaitTimeout, match=r"0\.1 s") as caught:
-                await collect(begun(client, DOG, folder, timeout_s=0.1, schedule=Often(0.01)))
-            assert_helpful(caught.value)
-            asked = len(hub.requests)
-            assert asyncio.all_tasks() == {asyncio.current_task()}
-            await asyncio.sleep(0.05)
-            assert len(hub.requests) == asked
+    async def work(client: HubClient) -> None:
+        with pytest.raises(WaitTimeout, match=r"60 s") as caught:
+            await collect(begun(client, DOG, folder, timeout_s=60.0, schedule=Often(7.0)))
+        assert_helpful(caught.value)
+        assert asyncio.get_running_loop().time() == pytest.approx(60.0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        await asyncio.sleep(600)
 
-        with_client(hub, work)
-        assert len(hub.posts) == 1
-        assert 1 <= len(hub.looks_seen) <= 11
+    assert in_virtual_time(work, processing) == ["POST"] + ["GET"] * 8
 
 
 def test_the_pause_that_the_hub_asks_for_is_kept(folder: Path) -> None:
     """A `Retry-After` that reaches past the deadline leaves no second look."""
-    patience = json_reply({"message": "slow down"}, 429, headers={"Retry-After": "60"})
-    with StandInHub(looks=[patience]) as hub:
+
+    async def slow_down(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(429, json={"message": "slow down"}, headers={"Retry-After": "60"})
+
+    async def work(client: HubClient) -> None:
         with pytest.raises(WaitTimeout, match="slow down") as caught:
-            ordered(hub, folder, timeout_s=1.0)
-        assert len(hub.looks_seen) == 1
-    assert_helpful(caught.value)
+            await collect(begun(client, DOG, folder, timeout_s=30.0, schedule=Often(1.0)))
+        assert_helpful(caught.value)
+
+    assert in_virtual_time(work, slow_down) == ["POST", "GET"]
 
 
 def test_a_look_without_an_answer_ends_with_the_wait(folder: Path) -> None:
     """A Hub that hangs does not hold the cell longer than the timeout."""
-    with StandInHub(looks=[Reply(hold=threading.Event())]) as hub:
+
+    async def hang(_: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def work(client: HubClient) -> None:
         with pytest.raises(WaitTimeout) as caught:
-            ordered(hub, folder, timeout_s=1.0)
-        assert len(hub.looks_seen) == 1
-    assert_helpful(caught.value)
+            await collect(begun(client, DOG, folder, timeout_s=30.0, schedule=Often(1.0)))
+        assert_helpful(caught.value)
+        assert asyncio.get_running_loop().time() == pytest.approx(30.0)
+
+    assert in_virtual_time(work, hang) == ["POST", "GET"]
 
 
 def test_no_time_at_all_still_keeps_the_task(folder: Path) -> None:
@@ -414,22 +427,17 @@ def test_several_at_once_do_not_mix(folder: Path) -> None:
 
 def test_nothing_is_asked_after_a_cancel(folder: Path) -> None:
     """A cancelled wait leaves no task behind that goes on looking."""
-    with StandInHub(ready_after_looks=10**6) as hub:
 
-        async def work(client: HubClient) -> None:
-            events = begun(client, DOG, folder, schedule=Often(0.005))
-            running = asyncio.ensure_future(collect(events))
-            await asyncio.to_thread(hub.wait_until, lambda: len(hub.looks_seen) >= 3)
-            running.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await running
-            asked = len(hub.requests)
-            assert asyncio.all_tasks() == {asyncio.current_task()}
-            await asyncio.sleep(0.05)
-            assert len(hub.requests) == asked
+    async def work(client: HubClient) -> None:
+        running = asyncio.ensure_future(collect(begun(client, DOG, folder, schedule=Often(5.0))))
+        await asyncio.sleep(17)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        await asyncio.sleep(600)
 
-        with_client(hub, work)
-        assert len(hub.posts) == 1
+    assert in_virtual_time(work, processing) == ["POST"] + ["GET"] * 3
 
 
 def test_a_cancel_of_the_order_itself_leaves_the_post_alone(folder: Path) -> None:

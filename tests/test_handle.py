@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 from cells import FAILED
-from hub_server import StandInHub, json_reply, picture
+from hub_server import SILENT, StandInHub, json_reply, picture
 from IPython.core.interactiveshell import InteractiveShell
 
 from mountsea_magic.errors import Interrupted, MountseaError, TaskFailed
@@ -77,16 +77,17 @@ def test_waiting_raises_what_went_wrong(hub: StandInHub, start: Start) -> None:
 
 def test_a_wait_that_gives_up_stops_nothing(hub: StandInHub, start: Start) -> None:
     """The time-out is the wait's alone: the generation goes on to its pictures."""
-    hub.ready_after_looks = 1
+    hub.ready_after_looks = 10**6
     dog = start()
     with pytest.raises(TimeoutError, match=r"0\.05 s"):
         dog.wait(0.05)
+    hub.ready_after_looks = 0
     assert len(dog.wait(20)) == 1
 
 
 def test_awaiting_leaves_the_loop_free(hub: StandInHub, start: Start) -> None:
     """Other tasks of the same loop run meanwhile; two may await the same handle."""
-    hub.ready_after_looks = 1
+    hub.ready_after_looks = 10**6
     dog = start()
 
     async def both() -> tuple[list[Generation], int]:
@@ -96,6 +97,8 @@ def test_awaiting_leaves_the_loop_free(hub: StandInHub, start: Start) -> None:
             nonlocal beats
             while not dog.done():
                 beats += 1
+                if beats == 4:
+                    hub.ready_after_looks = 0
                 await asyncio.sleep(0.005)
 
         async def awaited() -> Generation:
@@ -110,7 +113,7 @@ def test_awaiting_leaves_the_loop_free(hub: StandInHub, start: Start) -> None:
 
 def test_cancelling_whoever_awaits_stops_nothing(hub: StandInHub, start: Start) -> None:
     """A time-out around an await is the await's alone."""
-    hub.ready_after_looks = 1
+    hub.ready_after_looks = 10**6
     dog = start()
 
     async def impatient() -> None:
@@ -119,6 +122,7 @@ def test_cancelling_whoever_awaits_stops_nothing(hub: StandInHub, start: Start) 
 
     with pytest.raises(TimeoutError):
         asyncio.run(impatient())
+    hub.ready_after_looks = 0
     assert len(dog.wait(20)) == 1
 
 
@@ -138,7 +142,7 @@ def test_cancel_stops_the_wait_and_keeps_the_task(
     hub: StandInHub, here: Session, start: Start
 ) -> None:
     """No look follows, the error says how to get at the task, and a resume brings its pictures."""
-    hub.ready_after_looks = 10**6
+    hub.looks.append(SILENT)  # no other poll is on its way when the wait ends
     dog = start()
     hub.wait_until(lambda: len(hub.looks_seen) == 1)
     dog.cancel()
@@ -146,10 +150,9 @@ def test_cancel_stops_the_wait_and_keeps_the_task(
         dog.wait(20)
     assert dog.done() and isinstance(dog.error, KeyboardInterrupt)
     dog.cancel()
-    looks, hub.ready_after_looks = len(hub.looks_seen), 0
     again = here.worker.run(here.generate(*here.recall("hub-0001")))
     assert again is dog and dog.error is None and dog[0].bytes == picture()
-    assert (len(hub.looks_seen), len(hub.posts)) == (looks + 1, 1)
+    assert (len(hub.looks_seen), len(hub.posts)) == (2, 1)
 
 
 def test_cancel_after_the_end_changes_nothing(hub: StandInHub, start: Start) -> None:
@@ -195,7 +198,7 @@ def test_an_unfinished_handle_can_be_pickled(hub: StandInHub, start: Start, how:
     if how == "failed":
         hub.looks.append(FAILED)
     dog = start()
-    hub.wait_until(lambda: len(hub.looks_seen) == 1)
+    hub.wait_until(lambda: len(hub.looks_seen) >= 1)
     if how == "interrupted":
         dog.cancel()
     if how != "running":

@@ -48,7 +48,7 @@ pytestmark = pytest.mark.usefixtures("here")
 def run(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run a `%mountsea` line in an IPython shell, and return what it printed."""
     magics: Any = shell.magics_manager.registry["MountseaMagics"]
-    magics.demo_seconds, magics.timeout = 0.1, 5.0
+    magics.demo_seconds = 0.1
 
     def run_line(line: str) -> str:
         capsys.readouterr()
@@ -258,9 +258,8 @@ def test_a_task_of_another_hub_is_left_alone(
     with StandInHub() as other:
         monkeypatch.setenv("MOUNTSEA_BASE_URL", other.url)
         other.submits.append({"task_id": "other-1"})
-        other.looks.append("processing")
         with pytest.raises(WaitTimeout):
-            generate("a cat", timeout=0.4)
+            generate("a cat", timeout=0.01)
         before = len(hub.requests), len(other.requests)
         with pytest.raises(ConfigurationError, match=f"MOUNTSEA_BASE_URL to {hub.url}") as caught:
             run("resume hub-0001")
@@ -338,11 +337,13 @@ def test_hostile_ids_and_words_are_shown_without_control_characters(
 ) -> None:
     """What the Hub calls a task, and what it says, moves no cursor and turns no text around."""
     hub.submits.append({"task_id": HOSTILE})
-    hub.looks.append({"status": "pro\x1b[2Jcessing\u202e", "ready": False})
+    hub.looks.append(json_reply({"status": "pro\x1b[2Jcessing\u202e"}, lasting=True))
     with pytest.raises(WaitTimeout) as caught:
         generate("a \x1b[31mred\u202e dog\x07", timeout=0.4)
     assert caught.value.task_id == HOSTILE
-    hub.looks.append(json_reply({"status": "failed", "error_message": "\x1b[31mno\u202e\x9b"}))
+    hub.looks.clear()
+    failed_so = {"status": "failed", "error_message": "\x1b[31mno\u202e\x9b"}
+    hub.looks.append(json_reply(failed_so, lasting=True))
     said = str(caught.value) + run("history") + run("")
     with pytest.raises(TaskFailed) as failed:
         run("resume")
@@ -404,7 +405,7 @@ def test_what_another_process_ordered_is_brought_here(
     timeout_s = 1 if how is None else 600
     code = f"import mountsea_magic as m; m.generate('a dog', num_images=2, timeout={timeout_s})"
     other = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
-    hub.wait_until(lambda: len(hub.looks_seen) == 1, timeout_s=30)
+    hub.wait_until(lambda: len(hub.looks_seen) >= 1, timeout_s=30)
     if how is not None:
         other.send_signal(how)
     _, said = other.communicate(timeout=30)

@@ -18,7 +18,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hub_server import BAD_GATEWAY, KEY, RESET, Reply, Script, StandInHub, json_reply, picture
+from hub_server import (
+    BAD_GATEWAY,
+    KEY,
+    RESET,
+    SILENT,
+    Reply,
+    Script,
+    StandInHub,
+    json_reply,
+    picture,
+)
 from own_session import begin_session
 
 from mountsea_magic import client, generate
@@ -294,9 +304,9 @@ def test_a_hub_that_says_nothing_is_not_asked_twice(
 ) -> None:
     """When the read time-out has passed the order may have been taken all the same."""
     monkeypatch.setattr(client, "SUBMIT_READ_S", 0.2)
-    with StandInHub(submits=[json_reply({}, hold=threading.Event())]) as hub:
+    with StandInHub(submits=[SILENT]) as hub:
         order = placed(hub.url, path)
-        assert len(hub.posts) == 1
+        hub.wait_until(lambda: len(hub.posts) == 1)
     assert isinstance(order.error, SubmissionUncertain)
     assert "ReadTimeout" in str(order.error)
     assert state(path) == ("uncertain", None)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import BAD_GATEWAY, KEY, RESET, Script, StandInHub, json_reply
+from hub_server import BAD_GATEWAY, KEY, RESET, SILENT, Script, StandInHub, json_reply
 
 from mountsea_magic import refreshing
 from mountsea_magic.catalog import bundled_catalog
@@ -215,10 +214,10 @@ def test_a_hub_that_does_not_answer_is_not_waited_for_long(
 ) -> None:
     """The cell goes on with what is known."""
     monkeypatch.setattr(refreshing, "QUIET_S", 0.5)
-    with StandInHub(listing=json_reply({}, hold=threading.Event())) as hub:
+    with StandInHub(listing=SILENT) as hub:
         settings = settings_of(hub, home)
         learn(here, settings, "new")
-        assert hub.models_seen == ["/hub/v1/models"]
+        hub.wait_until(lambda: hub.models_seen == ["/hub/v1/models"])
     assert "new" not in here.catalogs.current(settings).models
 
 

@@ -83,12 +83,22 @@ def test_quiet_in_the_background_is_for_success(
 
 
 def test_a_resume_waits_for_what_runs_in_the_background(
-    hub: StandInHub, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+    hub: StandInHub,
+    shell: InteractiveShell,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its pictures are fetched once, and told here too; the handle is as if nobody had asked."""
-    hub.ready_after_looks = 2
+    hub.ready_after_looks = 10**6
     (dog,) = run_cell(shell, "a dog", "-b")
     hub.wait_until(lambda: len(hub.looks_seen) >= 1)
+    wait = Generation.wait
+
+    def ready_once_waited_for(generation: Generation, timeout: float | None = None) -> Generation:
+        hub.ready_after_looks = 0
+        return wait(generation, timeout)
+
+    monkeypatch.setattr(Generation, "wait", ready_once_waited_for)
     shell.run_line_magic("mountsea", "resume")
     assert "runs in the background" in capsys.readouterr().out
     assert dog.wait(20) is dog and dog.error is None
