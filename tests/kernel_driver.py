@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.manager import KernelManager, start_new_kernel
+from jupyter_client.manager import KernelManager
 
 Message = dict[str, Any]
 
@@ -171,13 +172,16 @@ class Kernel:
 @contextmanager
 def started_kernel() -> Iterator[Kernel]:
     """Start a kernel with this process's environment, and end it with the block."""
-    try:
-        manager, client = start_new_kernel(kernel_name="python3")
-    except RuntimeError:
-        # of two kernels that were promised the same ports at the same time, one dies
-        manager, client = start_new_kernel(kernel_name="python3")
-    try:
-        yield Kernel(manager, client)
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
+    # Sockets in a folder of its own: TCP ports are chosen before the kernel binds them, and
+    # meanwhile another process may be given the same ones.
+    with TemporaryDirectory(prefix="k") as folder:
+        manager = KernelManager(kernel_name="python3", transport="ipc", ip=f"{folder}/k")
+        manager.start_kernel()
+        client = manager.client()
+        try:
+            client.start_channels()
+            client.wait_for_ready(timeout=60)
+            yield Kernel(manager, client)
+        finally:
+            client.stop_channels()
+            manager.shutdown_kernel(now=True)
