@@ -139,6 +139,21 @@ def page(tab: Page, url: str) -> Iterator[Page]:
     end_kernels(url)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Run on all processors where pytest-xdist is installed and the command line says nothing."""
+    # in `addopts` these options would end every run where the plugin is missing
+    is_worker = hasattr(config, "workerinput")
+    if is_worker or not config.pluginmanager.hasplugin("xdist"):
+        return
+    option = config.option
+    option.loadscopereorder = False
+    if not option.tx:
+        option.numprocesses = "auto" if option.numprocesses is None else option.numprocesses
+        option.dist = "loadfile" if option.dist == "no" else option.dist
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Two a processor: many a test waits for a kernel, a Hub or a browser."""
     return 2 * (os.cpu_count() or 1)
