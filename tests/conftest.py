@@ -88,16 +88,41 @@ def shell(here: Session) -> Iterator[InteractiveShell]:
     mountsea_magic.unload_ipython_extension(made)
 
 
-@pytest.fixture
-def kernel(request: pytest.FixtureRequest) -> Iterator[Kernel]:
-    """Start a kernel with the extension loaded, once the environment leads to the test's Hub."""
+@pytest.fixture(scope="module")
+def module_kernel() -> Iterator[Kernel]:
+    """Keep one kernel for the tests of a module."""
     from kernel_driver import started_kernel
 
+    with started_kernel() as started:
+        yield started
+
+
+@pytest.fixture
+def own_kernel() -> Iterator[Kernel]:
+    """Start a kernel that no other test meets: one may kill it, interrupt it, or nest its loop."""
+    from kernel_driver import started_kernel
+
+    with started_kernel() as started:
+        yield started
+
+
+@pytest.fixture
+def kernel(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Kernel]:
+    """Have a kernel with the extension loaded, once the environment leads to the test's Hub.
+
+    It is the module's, made as good as new; where the test is marked `own_kernel`, its own.
+    """
     for name in {"hub", "demo"} & set(request.fixturenames):
         request.getfixturevalue(name)
-    with started_kernel() as started:
-        assert started.run("%load_ext mountsea_magic").status == "ok"
-        yield started
+    if request.node.get_closest_marker("own_kernel"):
+        found: Kernel = request.getfixturevalue("own_kernel")
+    else:
+        found = request.getfixturevalue("module_kernel")
+        found.renew(tmp_path_factory.mktemp("renewed"))
+    assert found.run("%load_ext mountsea_magic").status == "ok"
+    yield found
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 import queue
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -14,6 +17,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
 Message = dict[str, Any]
+RESET = Path(__file__).with_name("kernel_reset.py")
 
 
 @dataclass
@@ -30,10 +34,12 @@ class CellRun:
         messages: Every message, as it came.
         message_id: The message that asked for it.
         ended: Whether the cell is over.
+        ended_at: When the kernel said so, in seconds since 1970, by its own clock.
     """
 
     message_id: str = ""
     ended: bool = False
+    ended_at: float = 0.0
     status: str = "unknown"
     error: str = ""
     said: str = ""
@@ -66,6 +72,7 @@ class CellRun:
             self.traceback = content["traceback"]
         elif kind == "status" and content["execution_state"] == "idle" and not self.ended:
             self.ended = True
+            self.ended_at = message["header"]["date"].timestamp()
             self.status = "error" if self.error else "ok"
 
     def images(self) -> list[tuple[str, str, Message]]:
@@ -163,6 +170,22 @@ class Kernel:
             if on_message is not None:
                 on_message(message)
         return run
+
+    def renew(self, scratch: Path) -> None:
+        """Make the kernel as good as new, with this process's environment and working folder.
+
+        Args:
+            scratch: A folder of the test's own.
+        """
+        # by a file: no message and no history holds the environment
+        given = scratch / "given.json"
+        given.write_text(json.dumps({"environ": dict(os.environ), "folder": os.getcwd()}))
+        code = (
+            f"import json\nmodule = {{}}\nexec(open({str(RESET)!r}).read(), module)\n"
+            f"module['renew'](**json.load(open({str(given)!r})))"
+        )
+        asked = self.client.execute(code, silent=True, store_history=False)
+        assert self.collect(str(asked)).status == "ok"
 
     def interrupt(self) -> None:
         """Send the signal that the Stop button sends."""

@@ -8,11 +8,10 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hub_server import KEY, RESET, Reply, StandInHub, data_uri, json_reply, picture
-from kernel_driver import Kernel, Message, started_kernel
+from hub_server import KEY, RESET, SILENT, Reply, StandInHub, data_uri, json_reply, picture
+from kernel_driver import CellRun, Kernel, started_kernel
 
 pytestmark = pytest.mark.kernel
 
@@ -26,16 +25,13 @@ def hub(hub: StandInHub) -> StandInHub:
     return hub
 
 
-def _interrupt_when(kernel: Kernel, word: str) -> tuple[Any, list[float]]:
-    """Stop the cell as soon as a message holds the word, once, and note when."""
-    pressed: list[float] = []
-
-    def on_message(message: Message) -> None:
-        if not pressed and word in json.dumps(message["content"]):
-            pressed.append(time.monotonic())
-            kernel.interrupt()
-
-    return on_message, pressed
+def _stopped(kernel: Kernel, message_id: str) -> CellRun:
+    """Stop a cell, which is back within half a second by the kernel's own clock."""
+    pressed = time.time()
+    kernel.interrupt()
+    run = kernel.collect(message_id)
+    assert run.ended_at - pressed < 0.5
+    return run
 
 
 def test_loading_is_light() -> None:
@@ -203,6 +199,7 @@ def test_the_key_is_nowhere(hub: StandInHub, kernel: Kernel, home: Path) -> None
     assert all(seen.headers["authorization"] == f"Bearer {KEY}" for seen in hub.requests)
 
 
+@pytest.mark.own_kernel
 @pytest.mark.parametrize("runner", ["thread", "nested"])
 def test_run_all(hub: StandInHub, kernel: Kernel, runner: str) -> None:
     """Several cells queued at once run in order, each with its own picture, and Python between."""
@@ -215,26 +212,26 @@ def test_run_all(hub: StandInHub, kernel: Kernel, runner: str) -> None:
     assert runs[3].text.strip() == "1"
 
 
+@pytest.mark.own_kernel
 @pytest.mark.parametrize("runner", ["thread", "nested"])
 def test_interrupt(hub: StandInHub, kernel: Kernel, runner: str) -> None:
     """Stop gives the cell back within half a second, polls no more, and spoils nothing."""
-    hub.ready_after_s = 3600
+    hub.looks.append(SILENT)
     kernel.run(f"%config MountseaMagics.runner = '{runner}'")
-    on_message, pressed = _interrupt_when(kernel, "hub-")
-    run = kernel.run("%%mountsea -o dog\na dog", on_message=on_message)
-    assert time.monotonic() - pressed[0] < 0.5
+    message_id = kernel.begin("%%mountsea -o dog\na dog")
+    hub.wait_until(lambda: len(hub.looks_seen) == 1)
+    run = _stopped(kernel, message_id)
     assert run.error == "Interrupted" and len(run.traceback) == 1
     assert hub.task_ids[0] in run.said and "resume" in run.said and not run.widgets()
-    looks = len(hub.looks_seen)
     pause = "import asyncio; await asyncio.sleep(1); print(len(asyncio.all_tasks()) < 20)"
     assert kernel.run(pause).text.strip() == "True"
-    assert len(hub.looks_seen) == looks
-    hub.ready_after_s = 0.0
+    assert len(hub.looks_seen) == 1
     assert len(kernel.run(f"%mountsea resume {hub.task_ids[0]}").images()) == 1
     assert len(hub.posts) == 1
     assert kernel.run("print(dog.status, len(dog))").text.split() == ["completed", "1"]
 
 
+@pytest.mark.own_kernel
 @pytest.mark.parametrize("runner", ["thread", "nested"])
 def test_interrupt_in_flight(hub: StandInHub, kernel: Kernel, runner: str) -> None:
     """Stop while the order is on its way: the cell is back at once, and its answer is not lost."""
@@ -246,10 +243,7 @@ def test_interrupt_in_flight(hub: StandInHub, kernel: Kernel, runner: str) -> No
 
     message_id = kernel.begin("%%mountsea -o dog\na dog")
     hub.wait_until(lambda: len(hub.posts) == 1)
-    pressed = time.monotonic()
-    kernel.interrupt()
-    run = kernel.collect(message_id)
-    assert time.monotonic() - pressed < 0.5
+    run = _stopped(kernel, message_id)
     assert run.error == "Interrupted" and len(run.traceback) == 1 and not run.widgets()
     assert "on its way" in run.said and "charged if it completes" in run.said
     assert "submitting" in kernel.run("%mountsea history").text
@@ -273,25 +267,37 @@ def test_answers_from_the_journal(hub: StandInHub, kernel: Kernel) -> None:
     assert (refused.error, len(hub.posts)) == ("InvalidRequest", 4)
 
 
+@pytest.mark.own_kernel
 def test_nested_lets_the_users_tasks_go_on(hub: StandInHub, kernel: Kernel) -> None:
     """With the nested runner an asyncio task of the user's runs while a cell waits."""
     kernel.run(
         "%config MountseaMagics.runner = 'nested'\n"
-        "import asyncio\nbeats = []\n"
+        "import asyncio, urllib.request\n"
         "async def beat():\n"
-        "    while True:\n        beats.append(1)\n        await asyncio.sleep(0.05)\n"
+        "    while True:\n"
+        f"        urllib.request.urlopen('{hub.credits_url}').close()\n"
+        "        await asyncio.sleep(0.05)\n"
         "task = asyncio.create_task(beat())"
     )
-    hub.ready_after_s = 1.0
-    run = kernel.run("before = len(beats)\nget_ipython().run_cell_magic('mountsea', '', 'dog')")
-    assert run.status == "ok"
-    counted = kernel.run("print(len(beats) - before > 5, task.done()); task.cancel()")
-    assert counted.text.split() == ["True", "False"]
+
+    def beats() -> int:
+        return sum(seen.path == "/api-user/credits" for seen in hub.requests)
+
+    hub.ready_after_looks = 10**6
+    message_id = kernel.begin("%%mountsea\na dog")
+    hub.wait_until(lambda: len(hub.posts) == 1)
+    before = beats()
+    hub.wait_until(lambda: beats() > before + 5)
+    hub.ready_after_looks = 0
+    assert kernel.collect(message_id).status == "ok"
+    assert kernel.run("print(task.done()); task.cancel()").text.strip() == "False"
 
 
 def test_resume_from_another_kernel(hub: StandInHub, kernel: Kernel) -> None:
     """A task ordered elsewhere is fetched by its id alone, and nothing is ordered."""
+    hub.ready_after_looks = 10**6
     kernel.run("%%mountsea --timeout 0.1\na dog")
+    hub.ready_after_looks = 0
     with started_kernel() as other:
         other.run("%load_ext mountsea_magic")
         run = other.run(f"%mountsea resume {hub.task_ids[0]}")

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hub_server import Reply, StandInHub, json_reply, picture
+from hub_server import SILENT, Reply, StandInHub, json_reply, picture
 from kernel_driver import Kernel, started_kernel
 
 from mountsea_magic.entries import FORGOTTEN_S
@@ -20,8 +20,6 @@ from mountsea_magic.journal import Journal
 
 pytestmark = pytest.mark.kernel
 
-HELD = Reply(hold=threading.Event())
-"""A picture that does not come: its host is silent until the test is over."""
 CELL = "%%mountsea -n 2\na dog that outlives its kernel"
 
 
@@ -40,9 +38,9 @@ def run_until(kernel: Kernel, hub: StandInHub, journal: Journal, moment: str, si
     """Run the cell up to a moment."""
     posts, looks, downloads = len(hub.posts), len(hub.looks_seen), len(hub.downloads_seen)
     if moment == "fetched":
-        hub.downloads.extend([Reply(200, picture(), length=size), HELD, HELD])
+        hub.downloads.extend([Reply(200, picture(), length=size), SILENT, SILENT])
     else:
-        hub.looks.extend(["processing"] * 99)
+        hub.looks.append(json_reply({"status": "processing"}, lasting=True))
     kernel.client.execute(CELL)
     hub.wait_until(lambda: len(hub.posts) > posts)
     if moment == "written down":
