@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 from .catalog import nearest
 from .errors import InvalidRequest, plain
+from .network import Network, read_network
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from .demo.network import DemoNetwork
 
 Loop = asyncio.AbstractEventLoop
+_Route = tuple[Settings, Network | None]
 
 
 class Connections:
@@ -33,29 +35,36 @@ class Connections:
         """Connect to nothing yet."""
         self.demo_seconds = 6.0
         self.demo_fault = "none"
-        self._clients: WeakKeyDictionary[Loop, dict[Settings, HubClient]] = WeakKeyDictionary()
+        self._clients: WeakKeyDictionary[Loop, dict[_Route, HubClient]] = WeakKeyDictionary()
 
     def client(self, settings: Settings) -> HubClient:
         """Return the client for a Hub and a key on the loop that runs.
 
+        The environment's proxies and certificates belong to it: changed in a cell, they hold from
+        then on.
+
         Raises:
-            ConfigurationError: If the Hub needs a key and there is none.
+            ConfigurationError: If the Hub needs a key and there is none, or if the environment
+                names a proxy or certificates that can't be used.
         """
         from .client import HubClient
 
+        network = None if settings.is_demo else read_network()
         clients = self._clients.setdefault(asyncio.get_running_loop(), {})
-        if settings not in clients:
+        if (settings, network) not in clients:
             if settings.is_demo:
                 from .demo.network import DEMO_ORIGIN
 
                 credits_url = f"{DEMO_ORIGIN}/api-user/credits"
-                network = self._demo_network(settings)
-                made = HubClient(DEMO_ORIGIN, None, credits_url=credits_url, transport=network)
+                demo = self._demo_network(settings)
+                made = HubClient(DEMO_ORIGIN, None, credits_url=credits_url, transport=demo)
             else:
                 key = settings.require_key()
-                made = HubClient(settings.base_url, key, credits_url=settings.credits_url)
-            clients[settings] = made
-        return clients[settings]
+                made = HubClient(
+                    settings.base_url, key, credits_url=settings.credits_url, network=network
+                )
+            clients[settings, network] = made
+        return clients[settings, network]
 
     @staticmethod
     def demo_faults() -> tuple[str, ...]:

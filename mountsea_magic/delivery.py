@@ -10,15 +10,16 @@ import ssl
 from collections.abc import Callable
 from typing import BinaryIO
 from urllib.parse import unquote_to_bytes, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from .addresses import addresses_of, is_forbidden, is_near, real_address
-from .errors import HubUnavailable, MountseaError
+from .errors import HubUnavailable, MountseaError, plain
+from .failures import describe_failure
+from .network import Network
 from .pictures import MAX_BYTES, BadPicture, TooLarge
 from .protocol import PictureSource
-from .redaction import guard_logs, without_queries
+from .redaction import guard_logs, without_frames, without_queries
 from .stopwatch import Stopwatch
 
 MAX_REDIRECTS = 3
@@ -54,6 +55,7 @@ class Delivery:
         base_url: str | None,
         *,
         hide: Callable[[str], str] = str,
+        network: Network | None = None,
     ) -> None:
         """Ask nothing yet.
 
@@ -62,7 +64,9 @@ class Delivery:
             base_url: The Hub's address, next to which pictures may be too, or None for a Hub in
                 this process, whose network has no addresses.
             hide: Takes the key out of what is logged, should a host echo it.
+            network: The proxies by which ``http`` asks, if any.
         """
+        self._network = network
         self._http = http
         self._base_url = base_url
         self._hide = hide
@@ -85,7 +89,11 @@ class Delivery:
         if source.is_inline:
             file.write(await asyncio.to_thread(_inline_bytes, source))
             return
-        outcome = await self._received(source, file)
+        try:
+            outcome = await self._received(source, file)
+        except BaseException as error:
+            # httpx's frames hold signed URLs, and the password of a proxy
+            raise without_frames(error) from None
         if isinstance(outcome, httpx.RequestError):
             said = f"The picture's host did not deliver ({outcome})."
             raise HubUnavailable(said) from outcome
@@ -96,12 +104,14 @@ class Delivery:
         self, source: PictureSource, file: BinaryIO
     ) -> httpx.RequestError | MountseaError | BadPicture | None:
         """Return a failure instead of raising it: raised here, it would drag signed URLs along."""
+        url = httpx.URL()
         try:
             request = self._http.build_request(
                 "GET", source.url or "", headers={"Accept-Encoding": "identity"}, timeout=READ_S
             )
             for _ in range(MAX_REDIRECTS + 1):
-                refused = await self._refused(request.url)
+                url = request.url
+                refused = await self._refused(url)
                 if refused is not None:
                     return refused
                 async with asyncio.timeout(HEADERS_S):
@@ -114,12 +124,16 @@ class Delivery:
                     request = response.next_request
                 finally:
                     await response.aclose()
-        except TimeoutError:
-            return httpx.ReadTimeout("no answer came")
-        except ssl.SSLError:
-            return httpx.ReadError("the encrypted connection broke")
-        except (httpx.RequestError, httpx.InvalidURL, UnicodeError) as error:
+        except MountseaError as error:
+            return HubUnavailable(str(error))
+        except OSError as error:
+            if not isinstance(error, TimeoutError | ssl.SSLError):
+                raise  # the file can't be written
             return without_request(error)
+        except Exception as error:
+            # httpx, httpcore and the resolver raise more kinds than httpx's own
+            message = describe_failure(error, self._network, url)
+            return HubUnavailable(message) if message else without_request(error)
         return HubUnavailable(f"The picture's host redirects more than {MAX_REDIRECTS} times.")
 
     async def _refused(self, url: httpx.URL) -> MountseaError | None:
@@ -134,7 +148,7 @@ class Delivery:
                 found = await addresses_of(url.raw_host.decode("ascii"), port)
         except OSError as error:
             # behind a proxy a name may well be unknown here: the proxy resolves it
-            if _goes_by_proxy(url):
+            if self._goes_by_proxy(url):
                 return None
             reason = error.strerror or "no answer"
             return HubUnavailable(f"The picture's host could not be found ({reason}).")
@@ -149,16 +163,19 @@ class Delivery:
         """A name may lead to another address when it is connected to than when it was looked at."""
         stream = response.extensions.get("network_stream")
         peer = stream.get_extra_info("server_addr") if stream is not None else None
-        if self._base_url is None or not isinstance(peer, tuple) or _goes_by_proxy(response.url):
+        if (
+            self._base_url is None
+            or not isinstance(peer, tuple)
+            or self._goes_by_proxy(response.url)
+        ):
             return False
         address = real_address(str(peer[0]))
         return is_forbidden(address, near_allowed=self._near_allowed or False)
 
-
-def _goes_by_proxy(url: httpx.URL) -> bool:
-    """Whether the environment has a proxy for this very address: `NO_PROXY` alone names none."""
-    proxies = getproxies()
-    return bool(proxies.get(url.scheme) or proxies.get("all")) and not proxy_bypass(url.host)
+    def _goes_by_proxy(self, url: httpx.URL) -> bool:
+        """Whether there is a proxy for this very URL."""
+        network = self._network
+        return network is not None and bool(network.proxy_for(url.scheme, url.host, url.port))
 
 
 async def _written(response: httpx.Response, file: BinaryIO) -> MountseaError | BadPicture | None:
@@ -206,19 +223,26 @@ async def _is_near_host(base_url: str) -> bool | None:
     return any(is_near(address) for address in found)
 
 
-def without_request(
-    error: httpx.RequestError | httpx.InvalidURL | UnicodeError,
-) -> httpx.RequestError:
+def without_request(error: Exception) -> httpx.RequestError:
     """Return a cause worth keeping without its request and its frames, whose URLs may be signed.
+
+    Args:
+        error: What httpx, or what it builds on, has raised.
 
     Example:
         >>> without_request(httpx.InvalidURL("no host in https://?signature=s3cret"))
         UnsupportedProtocol('no host in https://?…')
     """
-    message = without_queries(str(error))
-    if not isinstance(error, httpx.RequestError):
+    if isinstance(error, TimeoutError):
+        return httpx.ReadTimeout("no answer came")
+    if isinstance(error, ssl.SSLError):
+        return httpx.ReadError("the encrypted connection broke")
+    message = plain(without_queries(str(error)))
+    if isinstance(error, httpx.RequestError):
+        return type(error)(message or type(error).__name__)
+    if isinstance(error, httpx.InvalidURL | UnicodeError):
         return httpx.UnsupportedProtocol(message)
-    return type(error)(message or type(error).__name__)
+    return httpx.TransportError(f"{type(error).__name__}: {message}")
 
 
 def _inline_bytes(source: PictureSource) -> bytes:

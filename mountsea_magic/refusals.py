@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import html
 import json
 import re
 from collections.abc import Mapping
@@ -21,10 +22,15 @@ from .errors import (
     SubmissionUncertain,
     plain,
 )
+from .failures import describe_proxy_login
+from .network import Proxy
 from .redaction import without_queries
 
 ACCEPTED = range(200, 300)
 """The statuses of an answer that is no refusal (documented: 200; neighbours: 201 and 202)."""
+
+_NOT_FROM_THE_HUB = frozenset(range(400, 500)) - {408, 413, 429}
+"""Statuses that mean nothing about key, credits or request if no JSON comes with them."""
 
 _MONEY = re.compile(r"(credits?|balance|quotas?|payment|billing|funds?)(?![a-z])", re.IGNORECASE)
 
@@ -38,12 +44,19 @@ class Answer:
         headers: The headers, by lower-case names.
         body: The decoded JSON, or None where the body is none.
         text: The beginning of a body that is no JSON.
+        proxy: The proxy that it came by, if any.
     """
 
     status: int
     headers: Mapping[str, str]
     body: Any
     text: str = ""
+    proxy: Proxy | None = None
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is a page of something between here and the Hub, which itself speaks JSON."""
+        return self.body is None and bool(self.text.strip())
 
     def __repr__(self) -> str:
         return f"Answer({self.status})"  # a traceback may show it, and bodies hold signed addresses
@@ -72,6 +85,8 @@ def refusal(answer: Answer, *, submitting: bool = False) -> MountseaError:
     status, said = answer.status, reason(answer.body)
     tail = f": {said.rstrip('.')}." if said else "."
     of_credits = _speaks_of_money(answer.body)
+    if status in (407, 511) or (answer.is_foreign and status in _NOT_FROM_THE_HUB):
+        return HubUnavailable(_elsewhere(answer, submitting), status_code=status)
     if status == 401 or (status == 403 and not of_credits):
         return AuthenticationError(
             f"The Hub does not accept the key ({status}){tail} Give another: `%mountsea login`.",
@@ -93,7 +108,34 @@ def refusal(answer: Answer, *, submitting: bool = False) -> MountseaError:
         if submitting:
             return uncertain(f"it answered {status}{tail}", status_code=status)
         return HubUnavailable(f"The Hub answered {status}{tail}", status_code=status)
-    return InvalidRequest(f"The Hub refused the request ({status}){tail}", status_code=status)
+    if status == 413:
+        cure = " Send smaller input images: `--shrink`."
+    elif submitting and status in (404, 405):
+        cure = " Check MOUNTSEA_BASE_URL: /hub/v1/image is added to it."
+    else:
+        cure = ""
+    return InvalidRequest(f"The Hub refused the request ({status}){tail}{cure}", status_code=status)
+
+
+def _elsewhere(answer: Answer, submitting: bool) -> str:
+    """A page in place of the Hub's JSON: its title tells whose it is."""
+    if answer.status == 407 and answer.proxy is not None:
+        return describe_proxy_login(answer.proxy)
+    match = re.search(r"(?is)<title[^>]*>(.*?)</title>", answer.text)
+    title = plain(re.sub(r"[<>]", "", html.unescape(match[1])), limit=80) if match else ""
+    shown = f"{answer.status}, “{without_queries(title)}”" if title else f"{answer.status}"
+    nothing = " Nothing was submitted." if submitting else ""
+    if answer.status in (404, 405):
+        return (
+            f"What answers at MOUNTSEA_BASE_URL is not the Hub ({shown}).{nothing} Check the "
+            "variable: /hub/v1/… is added to it."
+        )
+    by = f" The URL is reached by the proxy {answer.proxy}." if answer.proxy is not None else ""
+    return (
+        f"Something between here and the Hub answered in its place ({shown}): a proxy, a firewall "
+        f"or a login page.{nothing}{by} Open the Hub's URL in a browser, or ask whoever runs this "
+        "network."
+    )
 
 
 def _rate_limited(answer: Answer, tail: str, submitting: bool) -> RateLimited:

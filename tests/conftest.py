@@ -35,7 +35,10 @@ validator({})
 
 _LONGEST = ("browser", "kernel")
 
-_NAMES = ("MOUNTSEA_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+_NAMES = (
+    *("MOUNTSEA_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+    *("SSL_CERT_", "SSLKEYLOGFILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+)
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,7 @@ from hub_server import (
     told,
 )
 
-import mountsea_magic.client
+import mountsea_magic.exchange
 from mountsea_magic import delivery
 from mountsea_magic.client import HubClient
 from mountsea_magic.errors import (
@@ -243,7 +243,7 @@ def test_an_order_without_a_clear_answer_is_uncertain_and_sent_once(reply: Reply
 
 def test_an_order_whose_answer_does_not_come_is_uncertain(monkeypatch: pytest.MonkeyPatch) -> None:
     """Giving up on the answer is no proof that the order was not taken."""
-    monkeypatch.setattr(mountsea_magic.client, "SUBMIT_READ_S", 0.2)
+    monkeypatch.setattr(mountsea_magic.exchange, "SUBMIT_READ_S", 0.2)
     with StandInHub(submits=[SILENT]) as hub:
         with pytest.raises(SubmissionUncertain, match="ReadTimeout"):
             submitted(hub)
@@ -398,7 +398,7 @@ def test_a_look_that_fails_is_no_refusal(reply: Reply) -> None:
 
 def test_an_answer_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A Hub that never stops talking fills no memory."""
-    monkeypatch.setattr(mountsea_magic.client, "MAX_ANSWER_BYTES", 100_000)
+    monkeypatch.setattr(mountsea_magic.exchange, "MAX_ANSWER_BYTES", 100_000)
     endless = Reply(200, b'{"a": "' + b"x" * 10_000, endless=True)
     with StandInHub(submits=[endless], looks=[endless]) as hub:
         with pytest.raises(HubUnavailable, match="too large"):
@@ -416,12 +416,12 @@ def test_an_answer_that_trickles_in_is_given_up(
 ) -> None:
     """Byte by byte no read ever times out: an answer as a whole has its time, an order's too."""
     for name in ("READ_S", "SUBMIT_READ_S"):
-        monkeypatch.setattr(mountsea_magic.client, name, 0.4)
+        monkeypatch.setattr(mountsea_magic.exchange, name, 0.4)
     monkeypatch.setattr(delivery, "GRACE_S", 0.1)
 
     async def work(client: HubClient) -> None:
         # now that the client has its own time to connect in, which no busy machine may exceed
-        monkeypatch.setattr(mountsea_magic.client, "CONNECT_S", 0.5)
+        monkeypatch.setattr(mountsea_magic.exchange, "CONNECT_S", 0.5)
         with pytest.raises(kind, match="ReadTimeout"):
             await (client.submit(DOG) if order else client.task("hub-1"))
 

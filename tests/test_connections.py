@@ -96,7 +96,7 @@ def test_closing_ends_the_clients_of_this_loop_alone(settings: Settings) -> None
         await connections.aclose()
         first = connections.client(settings)
         await connections.aclose()
-        with pytest.raises(RuntimeError, match="closed"):
+        with pytest.raises(HubUnavailable, match="closed"):
             await first.credits()
         second = connections.client(settings)
         await connections.aclose()

@@ -18,9 +18,11 @@ from mountsea_magic import delivery
 from mountsea_magic.client import HubClient
 from mountsea_magic.delivery import MAX_REDIRECTS, Delivery
 from mountsea_magic.errors import HubUnavailable
+from mountsea_magic.network import read_network
 from mountsea_magic.pictures import BadPicture, TooLarge
 from mountsea_magic.protocol import PictureSource
 from mountsea_magic.settings import Secret
+from mountsea_magic.transport import EnvironmentTransport
 
 PUBLIC = "https://8.8.8.8"
 """A Hub of the internet, so that nothing near it is a place for pictures; it is never asked."""
@@ -81,9 +83,12 @@ def delivered(
     """Download one picture for a Hub at another address."""
 
     async def work() -> None:
-        async with httpx.AsyncClient(transport=transport) as http:
+        network = read_network()
+        carrier = transport or EnvironmentTransport(network)
+        async with httpx.AsyncClient(transport=carrier) as http:
             with (folder / "part").open("wb") as file:
-                await Delivery(http, base_url).fetch(PictureSource(url), file)
+                delivery = Delivery(http, base_url, network=network)
+                await delivery.fetch(PictureSource(url), file)
 
     asyncio.run(work())
     return (folder / "part").read_bytes()

@@ -31,7 +31,7 @@ from hub_server import (
 )
 from own_session import begin_session
 
-from mountsea_magic import client, generate
+from mountsea_magic import exchange, generate
 from mountsea_magic.client import HubClient
 from mountsea_magic.entries import Entry
 from mountsea_magic.errors import (
@@ -303,7 +303,7 @@ def test_a_hub_that_says_nothing_is_not_asked_twice(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the read time-out has passed the order may have been taken all the same."""
-    monkeypatch.setattr(client, "SUBMIT_READ_S", 0.2)
+    monkeypatch.setattr(exchange, "SUBMIT_READ_S", 0.2)
     with StandInHub(submits=[SILENT]) as hub:
         order = placed(hub.url, path)
         hub.wait_until(lambda: len(hub.posts) == 1)

@@ -1,0 +1,198 @@
+"""Real proxies and TLS servers on 127.0.0.1, each on its own thread, which note their guests."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import ssl
+import threading
+from asyncio import StreamReader as Reader
+from asyncio import StreamWriter as Writer
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+
+class Relay:
+    """A server in a thread that leads each connection to another one.
+
+    Attributes:
+        seen: What was asked of it, in order.
+        routes: Where ``host:port`` really is, for hosts that exist in no DNS.
+        port: Its port.
+    """
+
+    def __init__(
+        self, routes: Mapping[str, str] | None = None, *, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """Start when entered.
+
+        Args:
+            routes: Where ``host:port`` really is.
+            tls: Speak TLS, with this context.
+        """
+        self.seen: list[str] = []
+        self.routes = dict(routes or {})
+        self.port = 0
+        self._tls = tls
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        starting = asyncio.run_coroutine_threadsafe(self._start(), self._loop)
+        self._server = starting.result(10)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _start(self) -> asyncio.Server:
+        return await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
+
+    async def _stop(self) -> None:
+        self._server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    async def _serve(self, reader: Reader, writer: Writer) -> None:
+        with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
+            await self.serve(reader, writer)
+        await _closed(writer)
+
+    async def serve(self, reader: Reader, writer: Writer) -> None:
+        """Serve one connection; here, whatever comes goes where ``*`` leads."""
+        await self.lead("*", reader, writer)
+
+    async def lead(self, place: str, reader: Reader, writer: Writer, head: bytes = b"") -> None:
+        """Carry bytes both ways between a guest and a place."""
+        host, _, port = self.routes.get(place, place).rpartition(":")
+        away_reader, away_writer = await asyncio.open_connection(host.strip("[]"), int(port))
+        away_writer.write(head)
+        ways = [
+            asyncio.ensure_future(way)
+            for way in (_carry(reader, away_writer), _carry(away_reader, writer))
+        ]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await _closed(away_writer)
+
+
+class HttpProxy(Relay):
+    """A proxy as companies have them: CONNECT for https, and whole URLs for http.
+
+    Attributes:
+        refusal: What it answers in place of serving, such as ``407 Proxy Authentication Required``.
+        page: The body of that answer.
+        hang_up: Closes each connection once it has read what is wanted, without an answer.
+        users: The user and password that it wants, as ``user:password``.
+    """
+
+    refusal = ""
+    page = b""
+    hang_up = False
+    users = ""
+
+    async def serve(self, reader: Reader, writer: Writer) -> None:
+        """Read the first request, and lead its connection on."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ", 2)
+        self.seen.append(f"{method} {target}")
+        if self.hang_up:
+            return
+        given = f"Proxy-Authorization: Basic {base64.b64encode(self.users.encode()).decode()}"
+        refusal = self.refusal
+        if self.users and given.encode() not in head:
+            refusal = "407 Proxy Authentication Required"
+        if refusal:
+            start = f"HTTP/1.1 {refusal}\r\nContent-Type: text/html\r\n"
+            writer.write(start.encode() + b"Content-Length: %d\r\n\r\n" % len(self.page))
+            writer.write(self.page)
+            await writer.drain()
+            return
+        if method == "CONNECT":
+            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            await self.lead(target, reader, writer)
+            return
+        url = urlsplit(target)
+        path = url.path + (f"?{url.query}" if url.query else "")
+        head = head.replace(target.encode(), path.encode(), 1)
+        # one request a connection, so that the next one is noted too
+        head = head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+        await self.lead(f"{url.hostname}:{url.port or 80}", reader, writer, head)
+
+
+class SocksProxy(Relay):
+    """A SOCKS5 server, as ``ssh -D`` makes one.
+
+    Attributes:
+        users: The user and password that it wants, as ``user:password``; none if empty.
+        reply: The code with which it answers a wish to connect; 0 means that it does.
+    """
+
+    users = ""
+    reply = 0
+
+    async def serve(self, reader: Reader, writer: Writer) -> None:
+        """Shake hands, and lead the connection on."""
+        _, count = await reader.readexactly(2)
+        methods = await reader.readexactly(count)
+        wanted = 2 if self.users else 0
+        writer.write(bytes([5, wanted if wanted in methods else 255]))
+        if wanted not in methods:
+            self.seen.append("wrong method")
+            await writer.drain()
+            return
+        if wanted == 2:
+            await reader.readexactly(1)
+            user = await reader.readexactly((await reader.readexactly(1))[0])
+            password = await reader.readexactly((await reader.readexactly(1))[0])
+            good = (user + b":" + password).decode() == self.users
+            writer.write(bytes([1, 0 if good else 1]))
+            if not good:
+                self.seen.append("wrong user")
+                await writer.drain()
+                return
+        _, _, _, kind = await reader.readexactly(4)
+        if kind == 3:
+            host = (await reader.readexactly((await reader.readexactly(1))[0])).decode()
+        else:
+            host = ".".join(map(str, await reader.readexactly(4)))
+        port = int.from_bytes(await reader.readexactly(2), "big")
+        self.seen.append(f"{host}:{port}")
+        writer.write(bytes([5, self.reply, 0, 1, 0, 0, 0, 0, 0, 0]))
+        if self.reply == 0:
+            await self.lead(f"{host}:{port}", reader, writer)
+        else:
+            await writer.drain()
+
+
+async def _carry(reader: Reader, writer: Writer) -> None:
+    """Until one side has had enough."""
+    with contextlib.suppress(OSError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+
+
+async def _closed(writer: Writer) -> None:
+    """Leave no socket to the garbage collector, which would warn of it."""
+    writer.close()
+    with contextlib.suppress(OSError, asyncio.CancelledError):
+        await asyncio.wait_for(writer.wait_closed(), 5)
