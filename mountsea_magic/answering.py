@@ -17,6 +17,7 @@ from .generation import follow, order
 from .journal import Journal, Record
 from .ordering import Flights
 from .request import ImageRequest
+from .retrying import is_unknown_task
 from .settings import DEFAULT_TIMEOUT_S
 
 REFETCH_S = 20.0
@@ -178,4 +179,4 @@ def _is_gone(error: MountseaError) -> bool:
     """Only what the Hub surely has no more is ordered, and paid for, a second time."""
     if isinstance(error, DownloadFailed):
         return error.gone
-    return isinstance(error, TaskFailed) or error.status_code == 404
+    return isinstance(error, TaskFailed) or is_unknown_task(error)

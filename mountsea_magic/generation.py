@@ -33,7 +33,7 @@ from .polling import LearnedSchedule, Schedule
 from .protocol import UNCHARGED, TaskState
 from .redaction import without_queries
 from .request import ImageRequest
-from .retrying import look_again
+from .retrying import is_unknown_task, look_again
 from .settings import DEFAULT_TIMEOUT_S
 from .stopwatch import Stopwatch
 
@@ -150,7 +150,7 @@ async def follow(
             async for step in steps:
                 yield step
     except MountseaError as error:
-        mistyped = error.status_code == 404 and record.entry.state == "resumed"
+        mistyped = is_unknown_task(error) and record.entry.state == "resumed"
         if not mistyped:
             state_now = _state_after(error, record.entry.state, newborn)
             await record.note(state=state_now, error=str(error))
@@ -195,7 +195,7 @@ def _state_after(error: MountseaError, state: str, newborn: bool) -> str:
     """A failed task is closed whatever the Hub calls it, and so is one that it has forgotten."""
     if isinstance(error, TaskFailed):
         return state if state in UNCHARGED else "failed"
-    return "forgotten" if error.status_code == 404 and not newborn else state
+    return "forgotten" if is_unknown_task(error) and not newborn else state
 
 
 async def _look(
@@ -226,7 +226,7 @@ async def _look(
             break
         except (HubUnavailable, RateLimited, InvalidRequest) as error:
             if not look_again(error, age_s=None if age_s is None else age_s + waited_s):
-                if newborn or error.status_code != 404:
+                if newborn or not is_unknown_task(error):
                     raise error.concerning(task_id) from None
                 raise InvalidRequest(
                     f"The Hub knows no task {plain(task_id)}. {error}",

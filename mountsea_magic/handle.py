@@ -30,6 +30,7 @@ from .events import (
 from .files import output_folder
 from .pictures import Picture, copy_into
 from .request import ImageRequest
+from .retrying import is_unknown_task
 from .settings import DEFAULT_PREVIEW_PX
 from .worker import TICK_S, Job
 
@@ -105,7 +106,7 @@ class Generation:
             resumed: Whether it had a task before, which the Hub may have forgotten.
         """
         self.error = error
-        forgotten = resumed and error.status_code == 404
+        forgotten = resumed and is_unknown_task(error)
         if isinstance(error, SubmissionUncertain):
             self.status = "uncertain"
         elif isinstance(error, TaskFailed) or forgotten or error.task_id is None:

@@ -14,6 +14,7 @@ from .display import show
 from .entries import Entry
 from .errors import ConfigurationError, InvalidRequest, MountseaError, plain, resume_hint
 from .printing import echo
+from .retrying import is_unknown_task
 from .running import run
 from .session import CURRENT
 from .settings import DEMO_URL
@@ -137,7 +138,7 @@ async def _asked(task_id: str) -> str:
     try:
         state = await CURRENT.connections.client(settings).task(task_id)
     except MountseaError as error:
-        if error.status_code != 404:
+        if not is_unknown_task(error):
             raise
         raise InvalidRequest(
             f"Neither the journal nor the Hub knows a task {plain(task_id)}.", task_id=task_id

@@ -23,7 +23,8 @@ def order_again(
     """Say whether an order may be sent again: only if the Hub surely has not taken it.
 
     That is so if it never arrived (`HubUnavailable` from `HubClient.submit`), or if it was refused
-    with 429 for any reason but money. A pause that the Hub asked for is kept in full; if it is
+    with 429 for any reason but money. A page that answered in the Hub's place, which has a status,
+    would answer again. A pause that the Hub asked for is kept in full; if it is
     more than what is left of `ORDER_BUDGET_S`, the order is given up instead.
 
     Args:
@@ -43,7 +44,7 @@ def order_again(
     """
     if isinstance(error, RateLimited) and not error.of_credits:
         limit, first_s = ORDER_TRIES, 1.0
-    elif isinstance(error, HubUnavailable):
+    elif isinstance(error, HubUnavailable) and error.status_code is None:
         limit, first_s = CONNECT_TRIES, 0.4
     else:
         return None
@@ -69,5 +70,20 @@ def look_again(error: MountseaError, *, age_s: float | None) -> bool:
         True
     """
     if isinstance(error, InvalidRequest):
-        return error.status_code == 404 and age_s is not None and age_s < NEWBORN_S
+        return is_unknown_task(error) and age_s is not None and age_s < NEWBORN_S
     return isinstance(error, HubUnavailable | RateLimited)
+
+
+def is_unknown_task(error: MountseaError) -> bool:
+    """Say whether the Hub itself says that it does not know a task, or not any more.
+
+    A 404 of something in its place says nothing about the task.
+
+    Args:
+        error: Why the status of a task could not be had.
+
+    Example:
+        >>> is_unknown_task(HubUnavailable("a proxy's page", status_code=404))
+        False
+    """
+    return isinstance(error, InvalidRequest) and error.status_code == 404

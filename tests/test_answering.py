@@ -301,3 +301,15 @@ def test_without_a_journal_everything_is_an_order(hub: StandInHub, home: Path) -
         generate("a dog", seed=7)
     assert generate("a dog", seed=7)[0].bytes == picture()
     assert len(hub.posts) == 2
+
+
+def test_a_gateways_404_is_no_reason_to_pay_again(
+    hub: StandInHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the Hub's own JSON says that a task is gone."""
+    monkeypatch.setattr(answering, "REFETCH_S", 0.2)
+    generate("a dog", seed=7)[0].path.unlink()
+    hub.looks.extend([Reply(404, b"<html><title>404</title></html>")] * 10_000)
+    with pytest.raises(WaitTimeout, match="is not the Hub"):
+        generate("a dog", seed=7)
+    assert len(hub.posts) == 1

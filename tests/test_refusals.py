@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,8 +20,10 @@ from mountsea_magic.errors import (
     RateLimited,
     SubmissionUncertain,
 )
+from mountsea_magic.network import read_proxy
 from mountsea_magic.protocol import read_credits, read_task
 from mountsea_magic.refusals import Answer, refusal, retry_after, uncertain
+from mountsea_magic.retrying import is_unknown_task, look_again, order_again
 
 NOW = datetime(2026, 5, 18, 9, 0, 0, tzinfo=UTC)
 
@@ -158,6 +161,59 @@ def test_a_refusal_without_json_is_told_without_its_page(status: int, content: b
 def test_a_clear_refusal_of_an_order_is_not_uncertain(status: int) -> None:
     """A 3xx or 4xx says that nothing was ordered."""
     assert not isinstance(refusal(answer({}, status), submitting=True), SubmissionUncertain)
+
+
+@pytest.mark.parametrize("submitting", [False, True])
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 407, 410, 451, 511])
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"<html><head><title> Access\n denied &lt;b&gt; </title></head>No credits here.</html>",
+        b"Access denied by policy",
+        b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>",
+    ],
+)
+def test_a_page_in_place_of_the_hubs_json_says_nothing_of_key_credits_or_request(
+    status: int, page: bytes, submitting: bool
+) -> None:
+    """It is named as what it is, by its title; nothing was submitted, and it is not retried."""
+    error = refusal(Answer.read(status, {}, page), submitting=submitting)
+    assert type(error) is HubUnavailable and error.status_code == status
+    said = str(error)
+    assert ("Nothing was submitted." in said) is submitting
+    assert not re.search("the key|login`|credits", said)
+    assert ("MOUNTSEA_BASE_URL" in said) is (status in (404, 405))
+    assert ("“Access denied b”" in said) is (b"title" in page)
+    assert order_again(error, tries=1, paused_s=0.0, chance=0.0) is None
+
+
+def test_the_proxy_of_a_page_is_named() -> None:
+    """Only it knows more."""
+    proxy = read_proxy("https_proxy", "http://ann:s3cret@proxy.example:3128")
+    for status in (403, 407):
+        said = str(refusal(Answer(status, {}, None, "<html>", proxy)))
+        assert "http://proxy.example:3128 (https_proxy)" in said and "s3cret" not in said
+
+
+def test_a_gateways_page_is_no_forgotten_task() -> None:
+    """Only the Hub itself can say that it does not know a task: else it would be paid for again."""
+    page = refusal(Answer.read(404, {}, b"default backend - 404"))
+    assert not is_unknown_task(page) and look_again(page, age_s=None)
+    assert is_unknown_task(refusal(answer({"message": "no such task"}, 404)))
+
+
+def test_too_large_names_what_makes_it_smaller() -> None:
+    """Whoever says so: the limit of a gateway is as real as the Hub's."""
+    for content in (b'{"message": "Payload Too Large"}', b"<html><title>413</title></html>", b""):
+        error = refusal(Answer.read(413, {}, content), submitting=True)
+        assert type(error) is InvalidRequest and "`--shrink`" in str(error)
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_an_unknown_path_points_to_the_base_url(status: int) -> None:
+    """The Hub's own words too, where the base URL has a part too many."""
+    error = refusal(answer({"message": "Cannot POST /hub/hub/v1/image"}, status), submitting=True)
+    assert "MOUNTSEA_BASE_URL" in str(error)
 
 
 def test_errors_name_the_cure() -> None:
