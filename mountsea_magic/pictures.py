@@ -6,16 +6,22 @@ import hashlib
 import os
 import re
 import secrets
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import plain
+from .decoding import (
+    UNREADABLE,
+    TooManyPixels,
+    Undecodable,
+    decode,
+    displayed_size,
+    strictly,
+    upright,
+)
+from .file_format import identify
+from .file_format import sniff as sniff
 from .files import user_path
 
 if TYPE_CHECKING:
@@ -29,9 +35,6 @@ MAX_PIXELS = 64 * 1024 * 1024
 
 FORMATS = ("png", "jpeg", "webp")
 """The formats that the Hub documents; nothing else is decoded."""
-
-_STRICTLY = threading.Lock()
-"""Pillow's leniency is one switch for the whole process: one check at a time may turn it."""
 
 
 class BadPicture(ValueError):
@@ -49,8 +52,8 @@ class Picture:
     Attributes:
         path: Where the file is.
         format: ``png``, ``jpeg`` or ``webp``.
-        width: In pixels.
-        height: In pixels.
+        width: In pixels, as it is displayed: a photo's EXIF orientation is taken into account.
+        height: In pixels, as it is displayed.
         sha256: The digest of the file, in hexadecimal digits.
         url: Where it came from, or None if it came within the answer. Such URLs expire.
     """
@@ -69,12 +72,16 @@ class Picture:
 
     @property
     def pil(self) -> Image:
-        """The picture as a decoded Pillow image."""
+        """The image as a decoded Pillow image, upright, in the mode that Pillow gives it."""
         from PIL import Image
 
-        with Image.open(self.path) as image:
-            image.load()
-            return image.copy()
+        try:
+            with strictly(), Image.open(self.path) as image:
+                image.load()
+                return upright(image).copy()
+        except UNREADABLE:
+            # Pillow refuses whole images for some metadata, which are left out here
+            return upright(decode(self.bytes, max_pixels=MAX_PIXELS))
 
     @property
     def mimetype(self) -> str:
@@ -118,22 +125,6 @@ class Picture:
         return f"Picture({str(self.path)!r}, {self.width}×{self.height})"
 
 
-def sniff(head: bytes) -> str | None:
-    r"""Tell a picture's format by its first bytes (12 are enough), whatever its headers say.
-
-    Example:
-        >>> sniff(b"\x89PNG\r\n\x1a\n....")
-        'png'
-    """
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
-    if head.startswith(b"\xff\xd8\xff"):
-        return "jpeg"
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "webp"
-    return None
-
-
 def check(path: Path, *, url: str | None = None) -> Picture:
     """Decode a file fully, under a pixel cap, and describe it.
 
@@ -142,51 +133,21 @@ def check(path: Path, *, url: str | None = None) -> Picture:
         url: Where it came from.
 
     Raises:
-        BadPicture: If it is not a whole picture of a known format within the limits.
+        BadPicture: If it is not a whole image of a known format within the limits.
     """
-    with path.open("rb") as file:
-        head, size = file.read(12), path.stat().st_size
-        file.seek(max(0, size - 65_536))
-        tail = file.read()
-    found = sniff(head)
+    content = path.read_bytes()
+    found = sniff(content[:12])
     if found is None:
-        raise BadPicture("it is no PNG, JPEG or WebP file")
-    # Pillow does not miss the last bytes, and they were paid for
-    ends = {"png": b"IEND\xaeB`\x82", "jpeg": b"\xff\xd9"}
-    if ends.get(found, b"") not in tail or (
-        found == "webp" and size < 8 + int.from_bytes(head[4:8], "little")
-    ):
-        raise BadPicture("its end is missing")
-    from PIL import Image, ImageFile
-
-    with _STRICTLY:
-        # a notebook may have set this to True for its own pictures; then half a JPEG would pass
-        lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
-        try:
-            with without_bomb_warning(), Image.open(path, formats=[found]) as image:
-                width, height = image.size
-                if width * height > MAX_PIXELS:
-                    raise TooLarge(f"{width}×{height} is more than {MAX_PIXELS} pixels")
-                image.load()
-        except Image.DecompressionBombError as error:
-            raise TooLarge("it has more pixels than Pillow allows") from error
-        except (OSError, SyntaxError, ValueError) as error:
-            if isinstance(error, BadPicture):
-                raise
-            raise BadPicture(f"it does not decode: {plain(error, limit=80)}") from error
-        finally:
-            ImageFile.LOAD_TRUNCATED_IMAGES = lenient
-    return Picture(path, found, width, height, _digest(path), url)
-
-
-@contextmanager
-def without_bomb_warning() -> Iterator[None]:
-    """Silence Pillow's warning of many pixels: our own limit is told as our own error."""
-    from PIL import Image
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        yield
+        known = identify(content)
+        name = f"{known[0]}, " if known is not None else ""
+        raise BadPicture(f"it is {name}no PNG, JPEG or WebP file")
+    try:
+        image = decode(content, max_pixels=MAX_PIXELS, formats=(found,))
+    except TooManyPixels as error:
+        raise TooLarge(str(error)) from error
+    except Undecodable as error:
+        raise BadPicture(str(error)) from error
+    return Picture(path, found, *displayed_size(image), _digest(path), url)
 
 
 def _digest(path: Path) -> str:

@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .pictures import Picture
+from .decoding import decode, normalized, orientation
+from .pictures import MAX_PIXELS, Picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 PREVIEW_BYTES = 140_000
 """The largest preview, in bytes; base64 makes a third more of it in the notebook."""
+
+MAX_PROFILE_BYTES = 8_000
+"""The largest color profile that a preview keeps, in bytes; a larger one is applied instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +51,16 @@ def preview(picture: Picture, longest_px: int, *, png: bool = False) -> Preview:
     small = longest_px == 0 or max(picture.width, picture.height) <= longest_px
     light = longest_px == 0 or (len(original) <= PREVIEW_BYTES and picture.format != "webp")
     if small and (picture.format == "png" if png else light):
-        return Preview(picture.mimetype, original, picture.width, picture.height)
-    from PIL import ImageOps
-
-    image = ImageOps.exif_transpose(picture.pil)
-    as_png = png or "A" in image.getbands() or "transparency" in image.info
-    image = image.convert("RGBA" if as_png else "RGB")
+        # every browser turns a JPEG upright, but not every one a PNG, and no terminal does
+        untold = picture.format == "png" and b"eXIf" in original and (png or longest_px > 0)
+        if not untold or orientation(decode(original, max_pixels=MAX_PIXELS)) == 1:
+            return Preview(picture.mimetype, original, picture.width, picture.height)
+    image = normalized(
+        decode(original, max_pixels=MAX_PIXELS),
+        ("RGB", "RGBA"),
+        max_profile_bytes=MAX_PROFILE_BYTES,
+    )
+    as_png = png or image.mode == "RGBA"
     if longest_px:
         image.thumbnail((longest_px, longest_px))
     while True:
@@ -65,10 +73,11 @@ def preview(picture: Picture, longest_px: int, *, png: bool = False) -> Preview:
 
 def _encodings(image: Image, as_png: bool) -> Iterator[bytes]:
     """Quality gives way step by step, but PNG, needed for transparency, has none to give."""
+    profile = image.info.get("icc_profile")
     for quality in (0,) if as_png else (85, 75, 65, 55):
         buffer = io.BytesIO()
         if as_png:
-            image.save(buffer, "PNG", optimize=True)
+            image.save(buffer, "PNG", optimize=True, icc_profile=profile)
         else:
-            image.save(buffer, "JPEG", quality=quality, optimize=True)
+            image.save(buffer, "JPEG", quality=quality, optimize=True, icc_profile=profile)
         yield buffer.getvalue()

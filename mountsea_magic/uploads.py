@@ -6,26 +6,32 @@ import base64
 import io
 import os
 import re
-import struct
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .arrays import as_image
+from .decoding import (
+    UNREADABLE,
+    NoBlackAndWhite,
+    RawPhoto,
+    TooManyPixels,
+    Undecodable,
+    decode,
+    normalized,
+    orientation,
+)
 from .errors import InvalidRequest, plain
-from .pictures import FORMATS, MAX_PIXELS, Picture, sniff, without_bomb_warning
+from .file_format import RAW, essential, identify, sniff
+from .inline import InlineError, InlineTooLarge, clean_url, read_inline
+from .pictures import MAX_PIXELS, Picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 UPLOAD_BYTES = 10_000_000
 """The largest input picture, in bytes (known of a neighbouring API: 10 MB)."""
-
-_ROUNDING = 0.001
-"""How far a float may be out of its range and still be meant to be in it."""
-
-_UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, AttributeError, struct.error)
-"""What Pillow raises where a file is damaged; the last three where its notes are."""
 
 _ADDRESS = re.compile(r"(?i)(https?://|data:)")
 _VARIABLE = re.compile(r"([^\W\d]\w*)((?:\.images)?(?:\[-?\d+\])?)")
@@ -49,8 +55,8 @@ def read_source(
         InvalidRequest: If it names nothing, no picture, or one that is too large.
     """
     said = f"{spelled} {plain(text, limit=80)}"
-    if _ADDRESS.match(text):
-        return [text]
+    if _ADDRESS.match(clean_url(text)):
+        return to_urls(text, shrink=shrink, said=said)
     named = _VARIABLE.fullmatch(text)
     if named is not None and named[1] in variables:
         value = variables[named[1]]
@@ -83,25 +89,21 @@ def to_urls(value: Any, *, shrink: bool = False, said: str = "image", depth: int
         >>> to_urls("https://example.com/dog.png")
         ['https://example.com/dog.png']
     """
-    if isinstance(value, str) and _ADDRESS.match(value):
-        return [value]
+    if isinstance(value, str) and _ADDRESS.match(clean_url(value)):
+        return [_checked_url(clean_url(value), shrink, said)]
     if isinstance(value, str | os.PathLike):
         return [_data_uri(_read(Path(value), said), shrink, said)]
     if isinstance(value, Picture):
         return [_data_uri(_read(value.path, said), shrink, said)]
     if isinstance(value, bytes | bytearray | memoryview):
         return [_data_uri(bytes(value), shrink, said)]
-    if isinstance(value, io.BytesIO):
-        return [_data_uri(value.getvalue(), shrink, said)]
-    image = _as_image(value, said)
+    if callable(getattr(value, "read", None)):
+        return [_data_uri(_read_open(value, said), shrink, said)]
+    image = as_image(value, said)
     if image is not None:
         if 0 in image.size:
-            raise InvalidRequest(f"{said}: the picture is empty.")
-        try:
-            content = _encoded(image)
-        except _UNREADABLE as error:
-            raise InvalidRequest(f"{said}: it is no picture that can be read.") from error
-        return [_data_uri(content, shrink, said)]
+            raise InvalidRequest(f"{said}: the image is empty.")
+        return [_data_uri(_encoded(image, said), shrink, said)]
     images = getattr(value, "images", value)
     if isinstance(images, list | tuple) and depth > 0:
         if not images:
@@ -129,11 +131,15 @@ def _read(path: Path, said: str) -> bytes:
     try:
         path = path.expanduser()
         if path.stat().st_size > 20 * UPLOAD_BYTES:
-            raise InvalidRequest(f"{said}: it is larger than {20 * UPLOAD_BYTES // 10**6} MB.")
+            raise InvalidRequest(f"{said}: {_far_too_large()}")
         return path.read_bytes()
     except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InvalidRequest(f"{said}: {plain(reason, limit=80)}.") from error
+
+
+def _far_too_large() -> str:
+    return f"it is larger than {20 * UPLOAD_BYTES // 10**6} MB."
 
 
 def _is_file(text: str) -> bool:
@@ -144,119 +150,123 @@ def _is_file(text: str) -> bool:
         return False
 
 
+def _read_open(file: Any, said: str) -> bytes:
+    """Read an open file from its start, and leave it where it was."""
+    try:
+        where = file.tell() if file.seekable() else None
+    except (AttributeError, OSError, ValueError):  # not every reader has these
+        where = None
+    try:
+        if where is not None:
+            file.seek(0)
+        content = file.read()
+        if where is not None:
+            file.seek(where)
+    except (OSError, ValueError) as error:
+        raise InvalidRequest(f"{said}: {plain(error, limit=80)}.") from error
+    if not isinstance(content, bytes | bytearray | memoryview):
+        raise InvalidRequest(
+            f"{said}: reading it gives {type(content).__name__}, not bytes: open it in mode 'rb'."
+        )
+    return bytes(content)
+
+
+def _checked_url(url: str, shrink: bool, said: str) -> str:
+    """A web URL is the Hub's to fetch; an image within a data URI must be whole like any other."""
+    if url[:5].lower() != "data:":
+        return url
+    try:
+        content = read_inline(url, max_bytes=20 * UPLOAD_BYTES)
+    except InlineTooLarge as error:
+        raise InvalidRequest(f"{said}: {_far_too_large()}") from error
+    except InlineError as error:
+        raise InvalidRequest(f"{said}: {error}.") from error
+    return _data_uri(content, shrink, said)
+
+
 def _data_uri(content: bytes, shrink: bool, said: str) -> str:
-    """A whole, upright picture of a known format goes out byte for byte."""
+    """A whole, upright image of a known format is sent byte for byte."""
     image = _opened(content, said)
     kind = sniff(content[:12])
-    if kind not in FORMATS or image.getexif().get(0x0112, 1) != 1:
-        try:
-            content = _encoded(image, "jpeg" if kind == "jpeg" else "png")
-        except _UNREADABLE as error:
-            raise InvalidRequest(f"{said}: it can't be turned upright.") from error
+    animated = kind == "webp" and getattr(image, "is_animated", False)
+    # decoders such as Pillow cut greys of 16 bits off at 255, and all would be white
+    deep = image.mode.startswith("I")
+    if kind is None or animated or deep or orientation(image) != 1:
+        content = _encoded(image, said, "jpeg" if kind == "jpeg" else "png")
         kind = sniff(content[:12])
     if len(content) > UPLOAD_BYTES:
-        if not shrink:
-            raise InvalidRequest(
-                f"{said}: {len(content) / 1e6:.1f} MB, and the Hub takes {UPLOAD_BYTES // 10**6} "
-                "MB a picture. --shrink scales it to fit."
-            )
-        content = _shrunk(image, str(kind))
+        content = _reduced(content, image, str(kind), shrink, said)
         kind = sniff(content[:12])
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
+def _reduced(content: bytes, image: Image, kind: str, shrink: bool, said: str) -> bytes:
+    """Leave out metadata first, which loses nothing that is seen; then scale down."""
+    bare = essential(content, kind)
+    fits = bare is not None and len(bare) <= UPLOAD_BYTES
+    if not shrink:
+        cure = "scales it to fit"
+        if bare is not None and fits:
+            extra = (len(content) - len(bare)) / 1e6
+            cure = (
+                f"removes {extra:.1f} MB of metadata or trailing data, and the image stays as it is"
+            )
+        raise InvalidRequest(
+            f"{said}: {len(content) / 1e6:.1f} MB, and the Hub takes {UPLOAD_BYTES // 10**6} "
+            f"MB an image. --shrink {cure}."
+        )
+    return bare if bare is not None and fits else _shrunk(image, kind, said)
+
+
 def _opened(content: bytes, said: str) -> Image:
     """Half a file would be paid for."""
-    from PIL import Image
-
     try:
-        with without_bomb_warning(), Image.open(io.BytesIO(content)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise InvalidRequest(
-                    f"{said}: {image.width}×{image.height} is more than {MAX_PIXELS} pixels."
-                )
-            image.load()
-            image.getexif()
-            return image
-    except _UNREADABLE as error:
-        raise InvalidRequest(f"{said}: it is no picture that can be read.") from error
-    except Image.DecompressionBombError as error:
-        raise InvalidRequest(f"{said}: it has more than {MAX_PIXELS} pixels.") from error
+        return decode(content, max_pixels=MAX_PIXELS)
+    except TooManyPixels as error:
+        raise InvalidRequest(f"{said}: {error}.") from error
+    except Undecodable as error:
+        raise InvalidRequest(f"{said}: {_why(content, error)}.") from error
 
 
-def _as_image(value: Any, said: str) -> Image | None:
-    """Pillow's own images, and whatever speaks numpy's array protocol."""
-    from PIL import Image
-
-    if isinstance(value, Image.Image):
-        if value.mode in ("I", "F"):
-            low, high = value.getextrema()
-            raise InvalidRequest(
-                f"{said}: a picture of mode {value.mode} (here {low:g} to {high:g}) has no black "
-                "and white of its own: scale it to 0..255, and `.convert('L')`."
-            )
-        return value
-    interface = getattr(value, "__array_interface__", None)
-    if not isinstance(interface, dict):
-        return None
-    lengths, kind = tuple(interface.get("shape", ())), str(interface.get("typestr", ""))[1:]
-    no_picture = InvalidRequest(
-        f"{said}: an array of shape {'×'.join(map(str, lengths)) or 'none'} is no picture; "
-        "height × width × 3 of uint8 is."
-    )
-    if len(lengths) not in (2, 3) or 0 in lengths:
-        raise no_picture
-    if kind[:1] == "f":
-        if not (value == value).all():
-            raise InvalidRequest(f"{said}: there are pixels in it that are no numbers (NaN).")
-        _refuse_outside(value, 1, _ROUNDING, f"{said}: an array of floats")
-        value = (value.clip(0.0, 1.0) * 255).round().astype("uint8")
-    elif kind[:1] == "b":
-        value = value.astype("uint8") * 255
-    try:
-        if kind[:1] in ("i", "u") and kind != "u1":
-            _refuse_outside(value, 255, 0.0, f"{said}: an array of whole numbers")
-            value = value.astype("uint8")
-        return Image.fromarray(value)
-    except (TypeError, ValueError, LookupError, AttributeError) as error:
-        raise no_picture from error
+def _why(content: bytes, error: Undecodable) -> str:
+    """Name the format, and the way out: a HEIC photo is not a damaged file."""
+    kind = sniff(content[:12])
+    if kind is not None:
+        return f"the {kind.upper()} image is not whole: {error}"
+    known = RAW if isinstance(error, RawPhoto) else identify(content)
+    if known is None:
+        return "it is not an image that can be read"
+    name, cure = known
+    return f"it is {name}, which Pillow can't read here: {cure}"
 
 
-def _refuse_outside(value: Any, highest: int, doubt: float, what: str) -> None:
-    """Clipped, it would go out all black or all white, and be paid for."""
-    least, most = value.min(), value.max()
-    if least < -doubt or most > highest + doubt:
-        raise InvalidRequest(
-            f"{what} is read from 0 to {highest}, and this one goes from {least:g} to {most:g}: "
-            "scale it first."
-        )
-
-
-def _encoded(image: Image, kind: str = "png") -> bytes:
-    """Upright, since not every model reads a camera's note about it, and without metadata."""
-    from PIL import ImageOps
-
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16"):
-        image = image.point(lambda level: level * (1 / 257)).convert("L")
-    if image.mode not in ("RGB", "RGBA", "L", "LA", "P", "1"):
-        image = image.convert("RGB")
+def _encoded(image: Image, said: str, kind: str = "png") -> bytes:
+    """Encode an image upright, since not every model reads EXIF, and without metadata."""
     buffer = io.BytesIO()
-    if kind == "jpeg":
-        image.convert("RGB").save(buffer, "JPEG", quality=95, subsampling=0)
-    else:
-        image.save(buffer, "PNG")
+    try:
+        if kind == "jpeg":
+            image = normalized(image, ("L", "RGB"))
+            profile = image.info.get("icc_profile")
+            image.save(buffer, "JPEG", quality=95, subsampling=0, icc_profile=profile)
+        else:
+            image = normalized(image)
+            image.save(buffer, "PNG", icc_profile=image.info.get("icc_profile"))
+    except NoBlackAndWhite as error:
+        raise InvalidRequest(
+            f"{said}: an image {error} has no black and white of its own: scale it to 0..255, "
+            "then `.convert('L')`."
+        ) from error
+    except UNREADABLE as error:
+        raise InvalidRequest(f"{said}: it is not an image that can be read.") from error
     return buffer.getvalue()
 
 
-def _shrunk(image: Image, kind: str) -> bytes:
-    """Smaller step by step: how a picture packs is not known before."""
-    from PIL import ImageOps
-
-    image = ImageOps.exif_transpose(image)
-    content = _encoded(image, kind)
+def _shrunk(image: Image, kind: str, said: str) -> bytes:
+    """Scale down step by step, since how well an image compresses is not known before."""
+    content = _encoded(image, said, kind)
+    image = normalized(image, ("L", "LA", "RGB", "RGBA"))
     while len(content) > UPLOAD_BYTES:
         part = max(0.3, min(0.95, (UPLOAD_BYTES / len(content)) ** 0.5 * 0.97))
         image = image.resize((max(1, int(image.width * part)), max(1, int(image.height * part))))
-        content = _encoded(image, kind)
+        content = _encoded(image, said, kind)
     return content

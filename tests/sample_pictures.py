@@ -39,8 +39,9 @@ def bent_photos(count: int) -> Iterator[bytes]:
     buffer = io.BytesIO()
     Image.new("RGB", (60, 30), "teal").save(buffer, "JPEG", exif=exif)
     start = buffer.getvalue().index(b"Exif") + 6
+    end = start - 8 + int.from_bytes(buffer.getvalue()[start - 8 : start - 6])
     for seed in range(count):
         rng, bent = random.Random(seed), bytearray(buffer.getvalue())
         for _ in range(rng.randint(1, 4)):
-            bent[rng.randrange(start, start + 104)] = rng.randrange(256)
+            bent[rng.randrange(start, end)] = rng.randrange(256)
         yield bytes(bent)

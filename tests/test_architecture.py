@@ -23,6 +23,8 @@ FLOORS = [
     {"errors", "chance", "caller", "child_processes"},
     {"settings", "catalog", "files", "printing"},
     {"keys", "addresses", "network", "redaction", "retrying", "stopwatch", "expecting", "schema"},
+    {"file_format", "inline"},
+    {"decoding", "arrays"},
     {"reading"},
     {"request"},
     {"certificates", "failures"},
@@ -55,6 +57,7 @@ BELOW = {room: set().union(*FLOORS[:n]) for n, floor in enumerate(FLOORS) for ro
 BELOW["options"] = {"errors", "line_parser"}
 BELOW["demo"] = {"demo", "catalog", "chance", "errors", "request", "settings"}
 BELOW["pictures"] |= {"display"}  # lazily: an image shows itself
+BELOW["demo"] |= {"decoding", "file_format", "inline"}  # how images are written, by whomever
 BELOW["connections"] |= {"demo"}  # lazily: see the next test
 
 

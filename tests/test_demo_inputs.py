@@ -111,8 +111,8 @@ def test_a_mask_elsewhere_is_a_spot_in_the_middle() -> None:
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("data:image/png,abc", "base64"),
-        ("data:image/png;base64", "base64"),
+        ("data:image/png,abc", "no whole"),
+        ("data:image/png;base64", "no data"),
         ("data:image/png;base64,", "no whole"),
         ("data:image/png;base64,a*b=", "damaged"),
         ("data:image/png;base64,aGFsbG8=", "no whole"),
@@ -164,15 +164,10 @@ def test_a_print_photo_is_kept_smaller_too() -> None:
         assert kept.mode == "RGB" and kept.size == inputs.size
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns of odd notes, and goes on
-def test_whatever_is_damaged_is_refused_in_words() -> None:
-    """A photo with any of its notes bent goes through, or is refused as none."""
-    refusals = 0
-    for damaged in bent_photos(4000):
-        try:
-            taken(f"data:image/jpeg;base64,{base64.b64encode(damaged).decode()}")
-        except BadInput:
-            refusals += 1
-    assert 100 < refusals < 3900
+def test_damaged_metadata_harm_no_input() -> None:
+    """A photo with any bytes of its EXIF bent is taken, but damaged base64 is not."""
+    for damaged in bent_photos(500):
+        inputs = taken(f"data:image/jpeg;base64,{base64.b64encode(damaged).decode()}")
+        assert inputs.size in ((60, 30), (30, 60))
     with pytest.raises(BadInput, match="damaged"):
         taken("data:image/png;base64,é")

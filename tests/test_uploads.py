@@ -83,7 +83,12 @@ def test_a_whole_picture_is_sent_byte_for_byte(tmp_path: Path, kind: str, wrap: 
 
 @pytest.mark.parametrize(
     "address",
-    ["https://a.example/dog.png?x=1", "http://a.example/", "HTTPS://A.example", data_uri(b"x")],
+    [
+        "https://a.example/dog.png?x=1",
+        "http://a.example/",
+        "HTTPS://A.example",
+        data_uri(picture()),
+    ],
 )
 def test_addresses_are_passed_on(address: str) -> None:
     """The Hub fetches them; nothing is asked here."""
@@ -353,13 +358,14 @@ def test_other_formats_become_png(kind: str) -> None:
 def test_half_a_picture_is_refused(kind: str, part: float) -> None:
     """An edit of half a file would be paid for."""
     content = picture(kind, size=(300, 200))
-    assert "no picture that can be read" in refused(content[: int(len(content) * part)])
+    said = refused(content[: int(len(content) * part)])
+    assert ("is not whole: " if part else "not an image that can be read") in said
 
 
-@pytest.mark.parametrize("content", [b"", b"text", b"%PDF-1.7", b"<svg/>", b"\x89PNG\r\n\x1a\n"])
+@pytest.mark.parametrize("content", [b"", b"text", b"\0" * 500, b"\xff" * 500])
 def test_other_bytes_are_refused(content: bytes) -> None:
-    """They are no picture."""
-    assert "no picture that can be read" in refused(content)
+    """They are not an image."""
+    assert "not an image that can be read" in refused(content)
 
 
 def bomb(side: int) -> bytes:
@@ -431,13 +437,8 @@ def test_an_original_that_is_gone_is_refused(tmp_path: Path) -> None:
     refused(tmp_path)
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns of odd notes, and goes on
-def test_whatever_is_damaged_is_refused_in_words() -> None:
-    """A photo with any of its notes bent goes through, or is refused as none."""
-    refusals = 0
-    for damaged in bent_photos(4000):
-        try:
-            to_urls(damaged)
-        except InvalidRequest:
-            refusals += 1
-    assert 100 < refusals < 3900
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns as the test opens what was sent
+def test_damaged_metadata_harm_no_image() -> None:
+    """A photo with any bytes of its EXIF bent is sent, upright as far as that can be told."""
+    for damaged in bent_photos(1000):
+        assert opened(to_urls(damaged)[0]).size in ((60, 30), (30, 60))

@@ -12,15 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ..catalog import Model, bundled_catalog
+from ..decoding import decode
 from .editor import edit
-from .inputs import BadInput, Inputs, take_inputs
+from .inputs import INPUT_PIXELS, BadInput, Inputs, take_inputs
 from .orders import Refusal, read_order
 from .painter import paint
 from .tasks import DemoTask, TaskStore
@@ -95,9 +95,9 @@ def draw(task: DemoTask, number: int, inputs: Inputs | None = None) -> bytes:
     """
     prompt, seed = str(task.input["prompt"]), task.seed_of(number)
     if inputs is not None and inputs.pictures:
-        pictures = [Image.open(io.BytesIO(content)) for content in inputs.pictures]
-        mask = Image.open(io.BytesIO(inputs.mask)) if inputs.mask is not None else None
-        picture = edit(prompt, seed, pictures, *task.size, model=task.model, mask=mask)
+        images = [decode(content, max_pixels=INPUT_PIXELS) for content in inputs.pictures]
+        mask = None if inputs.mask is None else decode(inputs.mask, max_pixels=INPUT_PIXELS)
+        picture = edit(prompt, seed, images, *task.size, model=task.model, mask=mask)
     else:
         picture = paint(prompt, seed, *task.size, model=task.model)
     buffer = io.BytesIO()

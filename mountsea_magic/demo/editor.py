@@ -10,6 +10,7 @@ from random import Random
 
 from PIL import Image, ImageFilter, ImageOps
 
+from ..decoding import normalized
 from .effects import MEDIUM, WORLD
 from .effects.framing import add_note, lay_prints
 from .effects.sheet import WORD, Sheet, Step, graded, normal
@@ -124,15 +125,14 @@ def _chance(prompt: str, seed: int) -> Random:
 
 
 def _plain(picture: Image.Image) -> Image.Image:
-    """Upright, RGB, and white where it was transparent."""
-    upright = ImageOps.exif_transpose(picture)
-    if upright.mode.startswith("I"):
-        upright = upright.convert("I").point(lambda level: level * (1 / 256)).convert("L")
-    if "A" in upright.getbands() or "transparency" in upright.info:
-        solid = upright.convert("RGBA")
-        ground = Image.new("RGBA", solid.size, "white")
-        return Image.alpha_composite(ground, solid).convert("RGB")
-    return upright.convert("RGB")
+    """Upright, in sRGB, and white where it was transparent."""
+    if picture.mode == "I":
+        picture = picture.point(lambda level: level * (1 / 256)).convert("L")
+    image = normalized(picture, ("RGB", "RGBA"), max_profile_bytes=0)
+    if image.mode == "RGBA":
+        ground = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(ground, image).convert("RGB")
+    return image
 
 
 def _fitted(picture: Image.Image, size: tuple[int, int]) -> Image.Image:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import re
-import struct
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from PIL import Image, ImageDraw, ImageFilter, ImageOps
+from PIL import Image, ImageDraw, ImageFilter
 
+from ..decoding import TooManyPixels, Undecodable, decode, displayed_size, normalized
+from ..file_format import essential, sniff
+from ..inline import InlineError, InlineTooLarge, clean_url, read_inline
 from .painter import paint
 from .painter.subject import read_subject
 
@@ -29,11 +30,7 @@ MOST_INPUTS = 16
 _KEPT_PIXELS = 4_000_000
 """What has more pixels is kept smaller: the editor does not work on more."""
 
-_UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, AttributeError, struct.error)
-"""What Pillow raises where a file is damaged; the last three where its notes are."""
-
 _FORMATS = ("PNG", "JPEG", "WEBP")
-_DATA_URI = re.compile(r"(?i)data:[^,]{0,200};base64,")
 _OWN_PATH = re.compile(r".*/pictures/(hub-[0-9a-f-]{36})/([0-9]{1,3})")
 
 OwnPictures = Callable[[str, int], bytes | None]
@@ -100,6 +97,7 @@ def take_inputs(given: Mapping[str, Any], own: OwnPictures, *, model: str) -> In
 
 def _fetched(address: str, own: OwnPictures, name: str) -> bytes | None:
     """What can be had without a network; None for an address elsewhere."""
+    address = clean_url(address)
     if address[:5].lower() == "data:":
         return _decoded(address, name)
     try:
@@ -119,36 +117,29 @@ def _fetched(address: str, own: OwnPictures, name: str) -> bytes | None:
 
 def _decoded(address: str, name: str) -> bytes:
     """What is far too long is not decoded at all."""
-    head = _DATA_URI.match(address)
-    if head is None:
-        raise BadInput(f"{name}: a data URI must be of the form data:image/png;base64,…")
-    if (len(address) - head.end()) * 3 // 4 > INPUT_BYTES + 2:
-        raise BadInput(f"{name}: a picture may have at most {INPUT_BYTES // 10**6} MB.")
     try:
-        return base64.b64decode(address[head.end() :], validate=True)
-    except ValueError as error:
-        raise BadInput(f"{name}: its base64 is damaged.") from error
+        return read_inline(address, max_bytes=INPUT_BYTES)
+    except InlineTooLarge as error:
+        raise BadInput(f"{name}: an image may have at most {INPUT_BYTES // 10**6} MB.") from error
+    except InlineError as error:
+        raise BadInput(f"{name}: {error}.") from error
 
 
 def _checked(content: bytes, name: str) -> tuple[bytes, tuple[int, int]]:
-    """The whole picture decodes; the file, made smaller if need be, and its upright size."""
+    """The whole image decodes; its essential part, smaller if need be, and its displayed size."""
     try:
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-            if image.width * image.height > INPUT_PIXELS:
-                raise BadInput(f"{name}: {image.width}×{image.height} pixels are too many.")
-            image.load()
-            upright = ImageOps.exif_transpose(image)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise BadInput(f"{name}: it has too many pixels.") from error
-    except _UNREADABLE as error:
-        if isinstance(error, BadInput):
-            raise
+        image = decode(content, max_pixels=INPUT_PIXELS, formats=_FORMATS)
+    except TooManyPixels as error:
+        raise BadInput(f"{name}: {error}.") from error
+    except Undecodable as error:
         raise BadInput(f"{name}: it is no whole PNG, JPEG or WebP file.") from error
-    if upright.width * upright.height > _KEPT_PIXELS:
-        side = round((_KEPT_PIXELS * max(upright.size) / min(upright.size)) ** 0.5)
-        upright.thumbnail((side, side))
-        content = _encoded(upright)
-    return content, upright.size
+    width, height = displayed_size(image)
+    if width * height > _KEPT_PIXELS:
+        image = normalized(image, ("RGB", "RGBA"), max_profile_bytes=0)
+        side = round((_KEPT_PIXELS * max(width, height) / min(width, height)) ** 0.5)
+        image.thumbnail((side, side))
+        return _encoded(image), image.size
+    return essential(content, sniff(content[:12]) or "") or content, (width, height)
 
 
 def _stand_in(address: str, model: str, side: int) -> bytes:
@@ -173,8 +164,6 @@ def _spot() -> bytes:
 def _encoded(image: Image.Image) -> bytes:
     """JPEG, which is fast, or PNG for what JPEG can't hold."""
     buffer = io.BytesIO()
-    if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
-        image = image.convert("RGB")
     if image.mode == "RGB":
         image.save(buffer, "JPEG", quality=95, subsampling=0)
     else:
