@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import re
 import ssl
 from collections.abc import Callable
 from typing import BinaryIO
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 
 from .addresses import addresses_of, is_forbidden, is_near, real_address
 from .errors import HubUnavailable, MountseaError, plain
 from .failures import describe_failure
+from .inline import InlineError, InlineTooLarge, read_inline
 from .network import Network
 from .pictures import MAX_BYTES, BadPicture, TooLarge
 from .protocol import PictureSource
@@ -246,15 +244,10 @@ def without_request(error: Exception) -> httpx.RequestError:
 
 
 def _inline_bytes(source: PictureSource) -> bytes:
-    """With `sync_mode` the picture stands in the answer, as a data URI or bare base64."""
-    text = source.b64 or ""
-    if source.url is not None:
-        head, _, text = source.url.partition(",")
-        if not head.lower().endswith(";base64"):
-            return unquote_to_bytes(text)[: MAX_BYTES + 1]
-    if len(text) > MAX_BYTES * 4 // 3 + 4:
-        raise TooLarge(f"it is larger than {MAX_BYTES} bytes")
+    """With `sync_mode` the image is in the response, as a data URI or bare base64."""
     try:
-        return base64.b64decode(re.sub(r"\s", "", text), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise BadPicture("its base64 is damaged") from error
+        return read_inline(source.url or source.b64 or "", max_bytes=MAX_BYTES)
+    except InlineTooLarge as error:
+        raise TooLarge(str(error)) from error
+    except InlineError as error:
+        raise BadPicture(str(error)) from error

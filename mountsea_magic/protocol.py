@@ -7,10 +7,12 @@ tolerated: other names of a field, other words for a status, null fields, unknow
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from .errors import HubUnavailable, plain
+from .inline import clean_url, is_base64_image
 from .redaction import without_queries
 from .refusals import ACCEPTED, Answer, reason, refusal, uncertain
 
@@ -18,6 +20,26 @@ SUBMIT_PATH = "/hub/v1/image"
 TASK_PATH = "/hub/v1/tasks/"
 SUCCEEDED = frozenset({"completed", "succeeded"})
 UNCHARGED = frozenset({"failed", "error", "timeout", "cancelled", "canceled"})
+
+_STATUSES = SUCCEEDED | UNCHARGED | {"pending", "processing", "queued"}
+_TASK_IDS = frozenset({"task_id", "taskId"})
+
+_PROSE = frozenset(
+    {
+        *("description", "text", "message", "msg", "content", "detail", "details", "reason"),
+        *("error", "error_message", "errorMessage", "data", "output", "images", "parts"),
+    }
+)
+"""The names that add nothing to what stands under them."""
+
+_NOT_WORDS = frozenset(
+    {
+        *("task_id", "taskId", "id", "request_id", "status", "ready", "model", "vendor", "mode"),
+        *("capability", "input", "url", "b64", "b64_json", "content_type", "mime_type"),
+        *("file_name", "created_at", "updated_at", "completed_at", "role", "type", "object"),
+    }
+)
+"""The names of what explains nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +75,7 @@ class TaskState:
         description: What the model said beside the pictures.
         elapsed_ms: How long it ran by the Hub's own clock, in milliseconds.
         error: The Hub's reason, where it failed.
+        explanation: All that the response says in words, where it ended without images.
     """
 
     status: str
@@ -62,6 +85,7 @@ class TaskState:
     description: str = ""
     elapsed_ms: int | None = None
     error: str = ""
+    explanation: str = ""
 
 
 def read_submission(answer: Answer) -> str:
@@ -81,11 +105,43 @@ def read_submission(answer: Answer) -> str:
     if answer.status not in ACCEPTED:
         raise refusal(answer, submitting=True)
     body = answer.body if isinstance(answer.body, dict) else {}
-    for name in ("task_id", "taskId", "id"):
-        task_id = body.get(name)
+    inner = body.get("data")
+    if isinstance(inner, list) and len(inner) == 1:
+        inner = inner[0]
+    inner = inner if isinstance(inner, dict) else {}
+    places = [(place, name) for place in (body, inner) for name in ("task_id", "taskId")]
+    if not _is_error(body):  # an `id` beside an error may be anything's
+        places += [(place, "id") for place in (inner, body)]
+    for place, name in places:
+        task_id = place.get(name)
         if isinstance(task_id, (str, int)) and not isinstance(task_id, bool) and str(task_id):
             return str(task_id)
-    raise uncertain(f"it answered {answer.status} without a task id", status_code=answer.status)
+    message = reason(body) or reason(inner)
+    why = f"it answered {answer.status} without a task id{message and ': '}{message}"
+    raise uncertain(why, status_code=answer.status)
+
+
+def _is_error(body: dict[str, Any]) -> bool:
+    """Whether an envelope says that it holds an error; 0 and HTTP's 2xx are codes of success."""
+    code = str(body.get("code") or 0).lower()
+    succeeded = code in ("ok", "success") or (
+        code.isdecimal() and (int(code) == 0 or int(code) in ACCEPTED)
+    )
+    return not succeeded or body.get("success") is False or bool(body.get("error"))
+
+
+def _unwrapped(body: dict[str, Any]) -> dict[str, Any]:
+    """Take a task out of an envelope, `{"code": 0, "data": {…}}`; a task's own output is none."""
+    inner = body.get("data")
+    own = body.get("status")
+    is_task = (
+        isinstance(body.get("ready"), bool)
+        or bool(_TASK_IDS & body.keys())
+        or (isinstance(own, str) and own.strip().lower() in _STATUSES)
+    )
+    if is_task or not isinstance(inner, dict):
+        return body
+    return inner if isinstance(inner.get("status"), str) or _TASK_IDS & inner.keys() else body
 
 
 def read_task(answer: Answer) -> TaskState:
@@ -106,9 +162,15 @@ def read_task(answer: Answer) -> TaskState:
     body = answer.body
     if not isinstance(body, dict):
         raise HubUnavailable("The Hub's address answered with something that is not the Hub's.")
-    said = body.get("status")
-    status = plain(said, limit=40).lower() if isinstance(said, str) and said else "unknown"
-    sources = _sources(body.get("data")) or _sources(body.get("output"))
+    envelope, body = body, _unwrapped(body)
+    word = body.get("status")
+    if not isinstance(word, str) and body.get("ready") is not True and _is_error(envelope):
+        raise HubUnavailable(f"The Hub answered with an error: {reason(envelope) or 'no reason'}.")
+    status = plain(word, limit=40).lower() if isinstance(word, str) and word else "unknown"
+    outputs = [body.get("data"), body.get("output")]
+    if body is not envelope:
+        outputs.append({name: body.get(name) for name in ("images", "image")})
+    sources = next(filter(None, map(_sources, outputs)), ())
     data = body.get("data") or body.get("output")
     error = reason(body)
     ready = body.get("ready") is True
@@ -116,14 +178,16 @@ def read_task(answer: Answer) -> TaskState:
         ready and status not in UNCHARGED and (bool(sources) or not error)
     )
     description = data.get("description") if isinstance(data, dict) else None
+    ended = ready or status in SUCCEEDED or status in UNCHARGED
     return TaskState(
         status=status,
-        ended=ready or status in SUCCEEDED or status in UNCHARGED,
+        ended=ended,
         succeeded=succeeded,
         sources=sources,
         description=without_queries(description) if isinstance(description, str) else "",
         elapsed_ms=_milliseconds(body.get("elapsed_ms")),
         error=error,
+        explanation=_explanation(body) if ended and not sources else "",
     )
 
 
@@ -145,7 +209,35 @@ def read_credits(answer: Answer) -> float:
         left = place.get("credits")
         if isinstance(left, (int, float)) and not isinstance(left, bool):
             return left
-    raise HubUnavailable("The credits endpoint answered without a number of credits.")
+    message = reason(body)
+    raise HubUnavailable(
+        f"The credits endpoint answered without a number of credits{message and ': '}{message}."
+    )
+
+
+def _explanation(body: dict[str, Any]) -> str:
+    """What is said in place of images: by the model, a filter, or the Hub, wherever it stands."""
+    rest = {name: value for name, value in body.items() if name not in ("data", "output")}
+    texts = [*_texts(body.get("data")), *_texts(body.get("output")), *_texts(rest)]
+    return plain("; ".join(dict.fromkeys(texts)))
+
+
+def _texts(value: Any, name: str = "", depth: int = 6) -> Iterator[str]:
+    """Yield what is in words or a flag that is set; no URL, no image and no echo of the input."""
+    if isinstance(value, dict) and depth > 0:
+        for key, item in value.items():
+            if key not in _NOT_WORDS and not key.endswith("prompt"):
+                yield from _texts(item, key, depth - 1)
+    elif isinstance(value, list) and depth > 0:
+        for item in value[:10]:
+            yield from _texts(item, name, depth - 1)
+    elif value is True:
+        yield f"{plain(name, limit=40)}: true"
+    elif isinstance(value, str):
+        text = plain(without_queries(value))
+        is_image = _source(value) is not None or (len(text) > 80 and " " not in text)
+        if text and not is_image:
+            yield text if not name or name in _PROSE else f"{plain(name, limit=40)}: {text}"
 
 
 def _milliseconds(value: Any) -> int | None:
@@ -167,11 +259,25 @@ def _sources(data: Any, depth: int = 8) -> tuple[PictureSource, ...]:
                 return _sources(data[name], depth - 1)
         for name in ("url", "b64", "b64_json"):
             text = data.get(name)
-            if isinstance(text, str) and text:
-                return (PictureSource(text) if name == "url" else PictureSource(None, text),)
+            if isinstance(text, str) and text.strip():
+                return (_source(text) or PictureSource(*_raw(name, text)),)
         return ()
     if isinstance(data, list):
         return tuple(source for item in data for source in _sources(item, depth - 1))
-    if isinstance(data, str) and re.match(r"(?i)(https?|data):", data):
-        return (PictureSource(data),)
-    return ()
+    source = _source(data) if isinstance(data, str) else None
+    return () if source is None else (source,)
+
+
+def _source(text: str) -> PictureSource | None:
+    """Tell a URL, a data URI and bare base64 by how they begin, whatever field they are in."""
+    url = clean_url(text)
+    if re.match(r"(?i)(https?|data):", url):
+        return PictureSource(url)
+    if is_base64_image(text):
+        return PictureSource(None, text)
+    return PictureSource(f"https:{url}") if re.match(r"//[^/]", url) else None
+
+
+def _raw(name: str, text: str) -> tuple[str | None, str | None]:
+    """What can't be told is what its field says; whoever fetches it says what is wrong."""
+    return (clean_url(text), None) if name == "url" else (None, text)

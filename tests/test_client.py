@@ -227,11 +227,12 @@ def test_the_pause_that_the_hub_asks_for_is_kept(header: str, pause_s: float | N
         json_reply({"status": "pending"}),
         json_reply(["hub-1"]),
         json_reply({"task_id": ""}),
+        json_reply({"code": 1001, "message": "no credits", "data": None}),
         Reply(200, b"<html>welcome</html>"),
         RESET,
         Reply(200, b'{"task_id": "hub', length=500),
     ],
-    ids=["500", "502", "408", "no id", "list", "empty id", "html", "reset", "cut"],
+    ids=["500", "502", "408", "no id", "list", "empty id", "error code", "html", "reset", "cut"],
 )
 def test_an_order_without_a_clear_answer_is_uncertain_and_sent_once(reply: Reply) -> None:
     """Where the Hub may have taken the order, the error says so, and no second POST is sent."""
@@ -239,6 +240,16 @@ def test_an_order_without_a_clear_answer_is_uncertain_and_sent_once(reply: Reply
         with pytest.raises(SubmissionUncertain, match="credits"):
             submitted(hub)
         assert len(hub.requests) == 1
+
+
+def test_a_submission_in_an_envelope_is_sent_once_and_its_task_is_followed() -> None:
+    """Some gateways wrap every response."""
+    done = {"task_id": "hub-7", "status": "completed", "data": {"url": "https://a.example/b"}}
+    wrapped = {"code": 0, "message": "success", "data": {"task_id": "hub-7", "status": "pending"}}
+    with StandInHub(submits=[wrapped], looks=[{"code": 0, "data": done}]) as hub:
+        assert submitted(hub) == "hub-7"
+        assert looked(hub).succeeded
+        assert len(hub.posts) == 1
 
 
 def test_an_order_whose_answer_does_not_come_is_uncertain(monkeypatch: pytest.MonkeyPatch) -> None:

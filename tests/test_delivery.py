@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import socket
+import textwrap
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -23,6 +25,8 @@ from mountsea_magic.pictures import BadPicture, TooLarge
 from mountsea_magic.protocol import PictureSource
 from mountsea_magic.settings import Secret
 from mountsea_magic.transport import EnvironmentTransport
+
+BASE64 = base64.b64encode(picture("webp")).decode()
 
 PUBLIC = "https://8.8.8.8"
 """A Hub of the internet, so that nothing near it is a place for pictures; it is never asked."""
@@ -238,8 +242,31 @@ def test_more_than_was_declared_is_not_taken(tmp_path: Path) -> None:
         PictureSource("data:image/webp," + "".join(f"%{byte:02x}" for byte in picture("webp"))),
         PictureSource(None, data_uri(picture("webp")).partition(",")[2]),
         PictureSource(None, "\n ".join(data_uri(picture("webp")).partition(",")[2])),
+        *(
+            PictureSource(None, written)
+            for written in (
+                BASE64.replace("+", "-").replace("/", "_"),
+                BASE64.rstrip("="),
+                BASE64.replace("+", "%2B").replace("/", "%2f").replace("=", "%3D"),
+                "%0D%0A".join(textwrap.wrap(BASE64, 76)),
+                f"  {BASE64}\n",
+                f"data:image/webp;base64,{BASE64}",
+            )
+        ),
+        *(
+            PictureSource(written)
+            for written in (
+                f"DATA:IMAGE/WEBP;BASE64,{BASE64}\n",
+                f"data:;base64,{BASE64}",
+                f"data:image/webp;charset=utf-8;base64,{BASE64.rstrip('=')}",
+                f"data:image/webp; base64 ,{BASE64}",
+                f"data:image/webp;base64;name=dog.webp, {BASE64}",
+                f"data:application/octet-stream;base64,{BASE64.replace('+', '-')}",
+                f"data:image/webp,{BASE64}",
+                f"data:image/webp%3Bbase64,{BASE64}",
+            )
+        ),
     ],
-    ids=["data", "DATA", "percent", "b64", "b64 in lines"],
 )
 def test_a_picture_within_the_answer_needs_no_request(
     source: PictureSource, tmp_path: Path
@@ -250,7 +277,7 @@ def test_a_picture_within_the_answer_needs_no_request(
         assert hub.downloads_seen == hub.requests == []
 
 
-@pytest.mark.parametrize("text", ["data:image/png;base64,a*b", "data:image/png;base64,abc"])
+@pytest.mark.parametrize("text", ["data:image/png;base64,a*b", "data:image/png;base64,abcde"])
 def test_damaged_base64_is_a_bad_picture(text: str, tmp_path: Path) -> None:
     """Letters that are no base64 are not skipped silently."""
     with StandInHub() as hub, pytest.raises(BadPicture, match="base64"):

@@ -344,3 +344,177 @@ def test_an_accepted_order_without_an_id_is_uncertain() -> None:
 def test_pictures_in_output_are_found_behind_empty_data() -> None:
     """An empty `data` does not hide an `output`."""
     assert state(status="completed", data={}, output={"images": [URL]}).sources
+
+
+TASK = {"task_id": "hub-1", "status": "pending"}
+
+
+@pytest.mark.parametrize(
+    ("body", "task_id"),
+    [
+        ({"code": 0, "data": TASK}, "hub-1"),
+        ({"code": 200, "message": "success", "data": {"taskId": "7f"}}, "7f"),
+        ({"code": "0", "msg": "ok", "data": {"id": 17}}, "17"),
+        ({"success": True, "data": {"id": "x"}}, "x"),
+        ({"data": {"task_id": "hub-1"}}, "hub-1"),
+        ({"code": 200, "data": [{"status": "submitted", "task_id": "hub-1"}]}, "hub-1"),
+        ({"code": 0, "id": "req-9", "data": {"task_id": "hub-1"}}, "hub-1"),
+        ({"code": 0, "id": "req-9", "data": {"id": "hub-1"}}, "hub-1"),
+        ({"code": 1001, "message": "slow", "data": {"task_id": "hub-1"}}, "hub-1"),
+    ],
+)
+def test_a_submission_in_an_envelope_is_a_task(body: dict[str, Any], task_id: str) -> None:
+    """Under every name of the id; and a task that there is is never lost, whatever the code."""
+    assert read_submission(answer(body)) == task_id
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"code": 1001, "message": "no dogs", "data": None},
+        {"code": 1001, "message": "no dogs", "data": {}},
+        {"code": "E1001", "message": "no dogs", "id": "req-9"},
+        {"code": 500, "message": "no dogs", "data": {"id": "req-9"}},
+        {"success": False, "message": "no dogs", "id": "req-9"},
+        {"error": {"message": "no dogs"}, "id": "req-9"},
+        {"code": -1, "data": {"message": "no dogs"}},
+        {"code": 0, "message": "no dogs", "data": None},
+        {"code": 0, "message": "no dogs", "data": [TASK, TASK]},
+        {"code": 0, "message": "no dogs", "data": "hub-1"},
+    ],
+)
+def test_an_error_in_an_envelope_is_uncertain_and_says_why(body: dict[str, Any]) -> None:
+    """Its id is not a task's, and no code is known that proves that no task was made."""
+    with pytest.raises(SubmissionUncertain, match=r"without a task id: no dogs\. It is not sent"):
+        read_submission(answer(body))
+
+
+IMAGES = {"images": [{"url": URL}], "description": "a dog"}
+DONE = {"task_id": "hub-1", "status": "completed", "ready": True, "data": IMAGES}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        DONE,
+        {"code": 0, "data": DONE},
+        {"code": 200, "msg": "success", "data": {"status": "completed", "data": IMAGES}},
+        {"code": "0", "status": "success", "data": DONE},
+        {"success": True, "data": {"status": "succeeded", "output": IMAGES}},
+        {"code": 0, "data": {"id": "hub-1", "status": "completed", **IMAGES}},
+        {"status": "completed", "data": {"status": "ok", **IMAGES}},
+        {"status": "completed", "data": {"status": "completed", "data": "x", **IMAGES}},
+        {"status": "completed", "data": {"task_id": "x", **IMAGES}},
+        {"task_id": "hub-1", "ready": True, "data": {"status": "failed", **IMAGES}},
+    ],
+)
+def test_a_task_in_an_envelope_is_that_task(body: dict[str, Any]) -> None:
+    """And a task's own output is not an envelope, whatever it holds."""
+    read = read_task(answer(body))
+    assert (read.ended, read.succeeded) == (True, True)
+    assert read.sources == (PictureSource(URL),)
+
+
+def test_a_task_in_an_envelope_may_run_or_fail() -> None:
+    """Its status counts, not the envelope's."""
+    running = read_task(answer({"code": 0, "status": "success", "data": {"status": "processing"}}))
+    assert (running.status, running.ended) == ("processing", False)
+    failed = {"status": "failed", "error_message": "no dogs", "elapsed_ms": 7}
+    read = read_task(answer({"code": 0, "message": "success", "data": failed}))
+    assert (read.ended, read.succeeded, read.error, read.elapsed_ms) == (True, False, "no dogs", 7)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"code": 1001, "message": "no dogs", "data": None},
+        {"code": "TASK_ERROR", "message": "no dogs"},
+        {"success": False, "message": "no dogs"},
+        {"error": "no dogs"},
+    ],
+)
+def test_an_error_in_place_of_a_task_is_polled_again(body: dict[str, Any]) -> None:
+    """It says nothing of the task, which may still complete; but the user hears of it."""
+    with pytest.raises(HubUnavailable, match="no dogs"):
+        read_task(answer(body))
+
+
+def test_an_error_in_place_of_credits_says_why() -> None:
+    """As for everything else."""
+    with pytest.raises(HubUnavailable, match="without a number of credits: no dogs"):
+        read_credits(answer({"code": 1001, "message": "no dogs", "data": None}))
+    assert read_credits(answer({"code": 0, "data": {"credits": 7}})) == 7
+
+
+B64 = "iVBORw0KGgoAAAANSUhEUg"
+
+
+@pytest.mark.parametrize(
+    ("data", "source"),
+    [
+        ({"images": [f" {URL}\n"]}, PictureSource(URL)),
+        ({"images": [{"url": f"\t{URL} "}]}, PictureSource(URL)),
+        ({"images": [{"url": "https://cdn.example/\n  dog.png"}]}, PictureSource(URL)),
+        ({"images": [f"\u00a0{URL}\u200b"]}, PictureSource(URL)),
+        ({"images": ["//cdn.example/dog.png"]}, PictureSource(URL)),
+        ({"image": {"url": "//cdn.example/dog.png"}}, PictureSource(URL)),
+        ({"images": [f" {DATA}\n"]}, PictureSource(DATA)),
+        ({"b64_json": f" {DATA}"}, PictureSource(DATA)),
+        ({"b64": DATA.upper()}, PictureSource(DATA.upper())),
+        ({"b64": URL}, PictureSource(URL)),
+        ({"images": [B64]}, PictureSource(None, B64)),
+        ({"images": ["_9j_4AAQ"]}, PictureSource(None, "_9j_4AAQ")),
+        ({"url": B64}, PictureSource(None, B64)),
+        ({"url": "/pictures/dog.png"}, PictureSource("/pictures/dog.png")),
+        ({"b64": " iVBO\nRw0K "}, PictureSource(None, " iVBO\nRw0K ")),
+    ],
+)
+def test_urls_and_inline_images_are_found_as_others_write_them(
+    data: Any, source: PictureSource
+) -> None:
+    """Blanks around them, in the field of the other, or without what says what they are."""
+    assert state(status="completed", data=data).sources == (source,)
+    assert source.is_inline == (source.url is None or source.url[:5].lower() == "data:")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"data": {"description": "I can't draw that."}}, "I can't draw that."),
+        ({"data": {"images": [], "text": ["Sorry.", "No dogs."]}}, "Sorry.; No dogs."),
+        ({"data": {"images": [], "has_nsfw_concepts": [True, False]}}, "has_nsfw_concepts: true"),
+        ({"data": {"images": [None], "finish_reason": "SAFETY"}}, "finish_reason: SAFETY"),
+        ({"data": {"error": {"code": "E1", "message": "no dogs"}}}, "code: E1; no dogs"),
+        ({"data": {"error": "no dogs"}, "error_message": "no dogs"}, "no dogs"),
+        ({"data": None, "message": "All images were filtered."}, "All images were filtered."),
+        ({"data": "All images were filtered."}, "All images were filtered."),
+        ({"output": ["All images", {"note": "filtered"}]}, "All images; note: filtered"),
+        (
+            {"data": {"candidates": [{"content": {"parts": [{"text": "No dogs."}]}}]}},
+            "No dogs.",
+        ),
+        ({"data": {"images": [{"url": None, "filter": "nudity", "width": 3}]}}, "filter: nudity"),
+        ({"data": {"prompt": "a dog", "seed": "7", "id": "x", "model": "m"}}, "seed: 7"),
+        ({"data": {"text": "see https://a.example/b?key=s3cret now"}}, "see https://a.example/b?…"),
+        ({"data": {"text": "a\x1b[31m\nb", "blob": "x" * 500}}, "a[31m b"),
+        ({"data": {"link": URL, "thumbnail": DATA, "raw": B64}}, ""),
+        ({"data": {"images": []}}, ""),
+    ],
+)
+def test_an_end_without_images_says_what_the_response_says(
+    body: dict[str, Any], words: str
+) -> None:
+    """All words that there are, wherever they stand; no URL, image, or echo of the input."""
+    read = state(status="completed", **body)
+    assert read.sources == () and read.explanation.startswith(words)
+    assert bool(read.explanation) is bool(words)
+    assert "s3cret" not in read.explanation and "x" * 200 not in read.explanation
+
+
+def test_a_long_explanation_is_cut() -> None:
+    """However much there is, and however deep."""
+    deep: Any = "no dogs"
+    for _ in range(90):
+        deep = {"a": [deep]}
+    read = state(status="completed", data={"text": ["many words " * 99] * 99, "deep": deep})
+    assert len(read.explanation) <= 400

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import struct
+import tempfile
 import warnings
 import zlib
 from pathlib import Path
@@ -442,3 +443,94 @@ def test_damaged_metadata_harm_no_image() -> None:
     """A photo with any bytes of its EXIF bent is sent, upright as far as that can be told."""
     for damaged in bent_photos(1000):
         assert opened(to_urls(damaged)[0]).size in ((60, 30), (30, 60))
+
+
+BASE64 = base64.b64encode(picture("jpeg")).decode()
+URI = f"data:image/jpeg;base64,{BASE64}"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        URI,
+        f" {URI}\n",
+        f"DATA:IMAGE/JPEG;BASE64,{BASE64}",
+        f"data:;base64,{BASE64}",
+        f"data:image/png;charset=utf-8;base64,{BASE64}",
+        f"data:image/jpeg;base64,{BASE64.rstrip('=')}",
+        f"data:image/jpeg;base64,{BASE64.replace('+', '-').replace('/', '_')}",
+        f"data:image/jpeg;base64,{BASE64.replace('+', '%2B').replace('/', '%2F')}",
+        "data:image/jpeg;base64," + "\r\n".join(BASE64[n : n + 76] for n in range(0, 9999, 76)),
+        "data:image/jpeg," + "".join(f"%{byte:02X}" for byte in picture("jpeg")),
+    ],
+)
+def test_a_data_uri_is_sent_as_the_standard_writes_it(written: str) -> None:
+    """Whatever its letters, parameters, padding and lines; a standard one stays as it is."""
+    assert to_urls(written) == read_source(written, {}) == to_urls([written]) == [URI]
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("data:image/png;base64,a*b", "base64 is damaged"),
+        ("data:image/png;base64,abcde", "base64 is damaged"),
+        ("data:image/png;base64", "no data"),
+        ("data:image/png;base64,", "not an image that can be read"),
+        ("data:,hello", "not an image that can be read"),
+        (data_uri(picture()[:-9]), "the PNG image is not whole"),
+        ("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E", "an SVG drawing"),
+    ],
+)
+def test_a_damaged_data_uri_is_refused(written: str, words: str) -> None:
+    """Before anything is paid, and without its bytes."""
+    assert words in refused(written)
+
+
+def test_a_data_uri_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a file is."""
+    monkeypatch.setattr(uploads, "UPLOAD_BYTES", len(picture("jpeg")) - 1)
+    assert "--shrink" in refused(URI)
+    monkeypatch.setattr(uploads, "UPLOAD_BYTES", 10)
+    assert "larger than" in refused(URI, shrink=True)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "  https://a.example/dog.png",
+        "https://a.example/dog.png\n",
+        "\u200bhttps://a.example/\n dog.png",
+    ],
+)
+def test_blanks_around_a_url_go(written: str) -> None:
+    """They come with what is copied."""
+    expected = ["https://a.example/dog.png"]
+    assert to_urls(written) == read_source(written, {}) == to_urls([written]) == expected
+
+
+class Reader:
+    """What can be read, and no more."""
+
+    def __init__(self, content: Any) -> None:
+        """Say what is in it."""
+        self.content = content
+
+    def read(self) -> Any:
+        """Read it all."""
+        return self.content
+
+
+def test_open_files_are_images(tmp_path: Path) -> None:
+    """Of every kind; they are read from their start, and left where they were."""
+    path = tmp_path / "dog.png"
+    path.write_bytes(picture())
+    with path.open("rb") as file, tempfile.SpooledTemporaryFile() as spooled:
+        file.seek(7)
+        spooled.write(picture())
+        for value in (file, spooled, Reader(picture()), io.BytesIO(picture())):
+            assert to_urls(value) == [data_uri(picture())]
+        assert file.tell() == 7
+    assert "closed file" in refused(file)
+    with path.open(encoding="latin-1") as text:
+        assert "open it in mode 'rb'" in refused(text)
+    assert "gives NoneType, not bytes" in refused(Reader(None))
