@@ -31,7 +31,6 @@ from .ordering import Flights, place
 from .pictures import file_stem
 from .polling import LearnedSchedule, Schedule
 from .protocol import UNCHARGED, TaskState
-from .redaction import without_queries
 from .request import ImageRequest
 from .retrying import is_unknown_task, look_again
 from .settings import DEFAULT_TIMEOUT_S
@@ -174,18 +173,18 @@ def _age_s(record: Record, newborn: bool) -> float | None:
 
 
 def _pictureless(task_id: str, state: TaskState) -> MountseaError:
-    """An end without a picture: free if it failed, but not if it is said to be complete."""
+    """An end without an image: free if it failed, but not if it is said to be complete."""
     if not state.succeeded:
-        reason = state.error.rstrip(".") or "the Hub gave no reason"
+        reason = (state.error or state.explanation).rstrip(".") or "the Hub gave no reason"
         return TaskFailed(
             f"The task ended as {state.status}: {reason}. "
             f"Nothing was charged. Task {plain(task_id)}.",
             task_id=task_id,
         )
-    said = plain(without_queries(state.description or state.error or "nothing more"))
+    message = (state.explanation or state.description or state.error).rstrip(".")
     return DownloadFailed(
-        f"The task is {state.status}, but there is no picture in its answer; it may have been "
-        f"charged. The Hub said: {said}. Ask again: {resume_hint(task_id)}.",
+        f"The task is {state.status}, but there is no image in its response; it may have been "
+        f"charged. The Hub said: {message or 'nothing more'}. Ask again: {resume_hint(task_id)}.",
         task_id=task_id,
         gone=True,
     )

@@ -89,7 +89,8 @@ def test_pictures_are_found_in_every_shape(
         ({"images": []}, "nothing more"),
         ({"images": [], "description": "I would\x1b[31m rather\nnot."}, "I would[31m rather not."),
         ({"images": [{"url": None}], "description": None}, "nothing more"),
-        ("no address", "nothing more"),
+        ("no address", "no address"),
+        ({"text": "Blocked: see https://hub.example/a?key=s3cret."}, "Blocked: see"),
     ],
 )
 def test_a_completed_task_without_a_picture_says_what_the_hub_said(
