@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -27,9 +28,15 @@ from .refusals import Answer, uncertain
 from .request import ImageRequest
 from .settings import Secret
 
+MAX_DOWNLOADS = 12
+"""How many images are downloaded at once: each has a socket and a file open."""
+
 
 class HubClient:
     """Submits, asks, and downloads; one for each event loop, so that connections are reused.
+
+    Attributes:
+        download_slots: One of them is held while an image is downloaded and checked.
 
     Example:
         >>> async def first_status(client: HubClient, request: ImageRequest) -> str:
@@ -64,6 +71,7 @@ class HubClient:
             network.require_proxy_for(url.scheme, url.hostname or "", url.port)
         self._base_url = base_url
         self._credits_url = credits_url
+        self.download_slots = asyncio.Semaphore(MAX_DOWNLOADS)
         self._exchange = Exchange(key, transport, network)
         self._delivery = Delivery(
             self._exchange.http,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
@@ -28,6 +28,13 @@ CONNECT_S = 10.0
 SUBMIT_READ_S = 60.0
 """An order may take its time: giving up on its answer is what makes it uncertain."""
 READ_S = 30.0
+MAX_REQUESTS = 24
+"""How many requests wait for a response at once, submissions apart: each has a socket open, and
+macOS lets a process open 256 files."""
+
+MAX_IDLE = 8
+"""How many connections are kept open for the next request."""
+
 MAX_ANSWER_BYTES = 6 * MAX_BYTES
 """The largest JSON answer: four pictures as data URIs, in bytes."""
 
@@ -90,7 +97,11 @@ class Exchange:
         """
         self._key = key
         self._network = network
-        self.http = self._make_client(transport, READ_S)
+        # beside httpx's own limit, which counts the wait for a connection as a time-out
+        self._slots = asyncio.Semaphore(MAX_REQUESTS)
+        self.http = self._make_client(
+            transport, READ_S, limits=httpx.Limits(max_keepalive_connections=MAX_IDLE)
+        )
         # No keep-alive for submissions: if the Hub closes an idle connection, we can't tell whether
         # the POST arrived.
         self._submitting = self._make_client(
@@ -128,8 +139,10 @@ class Exchange:
             ConfigurationError: If the URL can't be asked for, or its proxy can't be used.
         """
         guard_logs(self.hide)
+        slot = nullcontext() if submitting else self._slots
         try:
-            return await self._sent(method, url, json, key_header, submitting)
+            async with slot:
+                return await self._sent(method, url, json, key_header, submitting)
         except BaseException as error:
             # also a cancellation and an interrupt, which hit any line of httpx
             raise without_frames(error) from None
@@ -213,7 +226,7 @@ class Exchange:
         transport: httpx.AsyncBaseTransport | None,
         read_s: float,
         *,
-        limits: httpx.Limits | None = None,
+        limits: httpx.Limits,
     ) -> httpx.AsyncClient:
         """One that reads nothing of the environment by itself, and keeps no cookies."""
         if self._network is not None:

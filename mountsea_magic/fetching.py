@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import tempfile
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
@@ -107,14 +108,17 @@ class Fetching:
 
     async def _picture(self, number: int) -> Picture:
         """Try a few times; what is over a limit is not tried again."""
-        trouble, watch, age, fresh = _Trouble(""), Stopwatch(), self._age, False
+        trouble, spent_s, age, fresh = _Trouble(""), 0.0, self._age, False
         for pause_s in (0.0, *PAUSES_S):
-            if watch.elapsed_s > LONGEST_S:
+            if spent_s > LONGEST_S:
                 break
             await asyncio.sleep(pause_s)
             fresh = trouble.status in EXPIRED and await self._refresh(age)
             age = self._age
-            got = await self._try(self._sources[number], number)
+            async with self._client.download_slots:
+                watch = Stopwatch()
+                got = await self._try(self._sources[number], number)
+            spent_s += pause_s + watch.elapsed_s
             if isinstance(got, Picture):
                 return got
             trouble = got
@@ -145,6 +149,9 @@ class Fetching:
             return _Trouble(f"The picture is not usable: {error}.", final=final)
         except OSError as error:
             reason = plain(error.strerror or error)
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                # no fault of the folder's, and soon over
+                return _Trouble(f"The image could not be written: {reason}.")
             failed = folder == self.folder and (
                 self._notice is not None or not self._use_temporary(reason)
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 5.0
 """How long a reader or writer waits for other kernels, in seconds."""
+
+MAX_READERS = 4
+"""How many threads read at once: each has up to three files open."""
 
 IMPATIENCE_S = 0.05
 """How long it waits once that was in vain: a locked journal must not slow down every step."""
@@ -47,6 +51,7 @@ class Journal:
         """
         self._file = JournalFile(path)
         self._patience_s = PATIENCE_S
+        self._reading = threading.BoundedSemaphore(MAX_READERS)
         self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]
         self._turns = WeakKeyDictionary()
         self._said: set[str] = set()
@@ -157,7 +162,8 @@ class Journal:
             return [dict(zip(names, row, strict=True)) for row in found]
 
         try:
-            found = self._file.use(rows, patience_s=self._patience_s)
+            with self._reading:
+                found = self._file.use(rows, patience_s=self._patience_s)
         except JournalTrouble as error:
             self._note(error)
             return []

@@ -22,7 +22,7 @@ _WAITS: list[weakref.WeakMethod[Callable[[], None]]] = []
 
 
 def before_leaving(wait: Callable[[], None]) -> None:
-    """Have a method called as the process ends, while its threads can still work.
+    """Have a method called once as the process ends, while its threads can still work.
 
     Args:
         wait: A bound method; its object is not kept alive for it.
@@ -30,7 +30,8 @@ def before_leaving(wait: Callable[[], None]) -> None:
     if not _WAITS:
         # `atexit` comes after the thread pools are closed, and orders are written down by them
         getattr(threading, "_register_atexit", atexit.register)(_leave)
-    _WAITS.append(weakref.WeakMethod(wait))
+    if not any(reference() == wait for reference in _WAITS):
+        _WAITS.append(weakref.WeakMethod(wait))
 
 
 def wait_for_orders(worker: Worker, begun: Callable[[], bool]) -> None:

@@ -17,9 +17,13 @@ from .journal import Record
 from .request import ImageRequest
 from .retrying import order_again
 
+MAX_SUBMISSIONS = 24
+"""How many submissions wait for a response at once: each has a socket open, and macOS lets a
+process open 256 files."""
+
 
 class Flights:
-    """The orders that are on their way to a Hub.
+    """The orders that are on their way to a Hub, and the slots for them.
 
     Example:
         >>> Flights().count
@@ -29,14 +33,27 @@ class Flights:
     def __init__(self) -> None:
         """Begin with none."""
         self._flying: set[asyncio.Task[str]] = set()
+        self._slots = asyncio.Semaphore(MAX_SUBMISSIONS)
 
     @property
     def count(self) -> int:
         """How many there are."""
         return len(self._flying)
 
+    async def acquire(self) -> None:
+        """Wait for a slot; what is cancelled by then is not sent."""
+        await self._slots.acquire()
+
+    def release(self) -> None:
+        """Give a slot back that no POST has used."""
+        self._slots.release()
+
     def start(self, post: asyncio.Task[str]) -> None:
-        """Keep an order's POST alive until it is answered, whoever stops waiting for it."""
+        """Keep an order's POST alive until it is answered, whoever stops waiting for it.
+
+        Args:
+            post: The POST; its end gives the slot back.
+        """
         self._flying.add(post)
         post.add_done_callback(self._landed)
 
@@ -48,6 +65,7 @@ class Flights:
     def _landed(self, post: asyncio.Task[str]) -> None:
         """Its error was written down by the order itself; here it only must not be reported."""
         self._flying.discard(post)
+        self.release()
         if not post.cancelled():
             post.exception()
 
@@ -79,8 +97,13 @@ async def place(
     tries, paused_s = 0, 0.0
     while True:
         tries += 1
-        await record.note(state="submitting", error="")
-        yield Submitting()
+        await flights.acquire()
+        try:
+            await record.note(state="submitting", error="")
+            yield Submitting()
+        except BaseException:
+            flights.release()
+            raise
         post = asyncio.ensure_future(_send(client, request, record, told))
         flights.start(post)
         try:

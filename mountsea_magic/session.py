@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from dataclasses import replace
@@ -56,7 +57,6 @@ class Session:
         self._journals: dict[Path, Journal] = {}
         self._stores: dict[Path, KeyStore] = {}
         self._flights: Flights | None = None
-        self._sees_off = False
 
     def use_demo(self, choice: str) -> None:
         """Choose the demo Hub or not: ``on``, ``off`` or ``if-no-key``; workers do the same."""
@@ -211,6 +211,11 @@ class Session:
             tell([*journal.trouble(), *notices], watch)
         return generation
 
+    def forget_parent(self) -> None:
+        """In a forked process: its parent goes on with what it has submitted."""
+        self._flights = None
+        self.open.clear()
+
     @property
     def orders_on_their_way(self) -> int:
         """How many orders of this process are not answered yet."""
@@ -249,9 +254,7 @@ class Session:
 
     def see_orders_off(self) -> None:
         """Let a process that ends wait a moment for the orders that it has begun."""
-        if not self._sees_off:
-            self._sees_off = True
-            before_leaving(self._wait_at_exit)
+        before_leaving(self._wait_at_exit)
 
     def _in_flight(self) -> Flights:
         """A process that ends gives orders on their way a moment to tell their ids."""
@@ -289,3 +292,6 @@ class Session:
 
 CURRENT = Session()
 """The session of this process."""
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=CURRENT.forget_parent)

@@ -9,6 +9,8 @@ import httpx
 from .certificates import ssl_context
 from .network import Network, Proxy
 
+_NO_LIMITS = httpx.Limits()
+
 
 class EnvironmentTransport(httpx.AsyncBaseTransport):
     """Sends each request by the proxy that the environment names for its URL, or directly.
@@ -18,7 +20,7 @@ class EnvironmentTransport(httpx.AsyncBaseTransport):
         >>> http = httpx.AsyncClient(transport=EnvironmentTransport(read_network()))
     """
 
-    def __init__(self, network: Network, *, limits: httpx.Limits | None = None) -> None:
+    def __init__(self, network: Network, *, limits: httpx.Limits = _NO_LIMITS) -> None:
         """Read the certificates; connect to nothing yet.
 
         Args:
@@ -30,7 +32,7 @@ class EnvironmentTransport(httpx.AsyncBaseTransport):
                 early, since images nearly always come by https, and are paid for by then.
         """
         self._network = network
-        self._limits = limits or httpx.Limits()
+        self._limits = limits
         self._context = ssl_context(network)
         self._routes: dict[Proxy | None, httpx.AsyncHTTPTransport] = {}
 
