@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from . import __version__
 from .catalog import nearest
 from .cell import Defaults
-from .errors import ConfigurationError, InvalidRequest, plain
+from .errors import ConfigurationError, InvalidRequest, plain, without_frames
 from .history import history, open_lines, resume, show_task
 from .line_parser import split_line
 from .models import show_models
 from .options import command_parsers
 from .printing import echo
 from .session import CURRENT
-from .settings import NO_KEY, Secret
+from .settings import Secret
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -137,14 +137,17 @@ def _demo(state: str | None, if_no_key: bool, fault: str | None) -> str:
 def _login(save: bool) -> str:
     """`getpass`, since a widget's value would be saved in the notebook."""
     try:
-        typed = getpass.getpass("Mountsea API key: ")
+        # no local for what is typed: a frame that raises shows its locals
+        key = Secret.read(getpass.getpass("Mountsea API key: "))
     except (EOFError, RuntimeError) as error:
         raise ConfigurationError(
             "This front end can't ask for a key: set MOUNTSEA_API_KEY before the kernel starts."
         ) from error
-    if not Secret.fits(typed):
-        raise ConfigurationError(NO_KEY)
-    CURRENT.login = Secret(typed)
+    except KeyboardInterrupt as error:
+        raise without_frames(error) from None
+    if isinstance(key, str):
+        raise ConfigurationError(key)
+    CURRENT.login = key
     where = "this kernel's memory"
     if save:
         hub = CURRENT.real_hub()
@@ -155,8 +158,8 @@ def _login(save: bool) -> str:
 def _logout() -> str:
     """The environment is not ours to change, so it is said if a key is still there."""
     CURRENT.login = None
-    CURRENT.keys().forget(CURRENT.real_hub())
-    return f"Forgotten. {_key_line()}"
+    trouble = CURRENT.keys().forget(CURRENT.real_hub())
+    return " ".join(filter(None, ["Forgotten.", trouble, _key_line()]))
 
 
 def _hub_line() -> str:

@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 import httpx
 
 from .addresses import addresses_of, is_forbidden, is_near, real_address
-from .errors import HubUnavailable, MountseaError, plain
+from .errors import HubUnavailable, MountseaError, plain, without_frames
 from .failures import describe_failure
 from .inline import InlineError, InlineTooLarge, read_inline
 from .network import Network
 from .pictures import MAX_BYTES, BadPicture, TooLarge
 from .protocol import PictureSource
-from .redaction import guard_logs, without_frames, without_queries
+from .redaction import guard_logs, without_queries
 from .stopwatch import Stopwatch
 
 MAX_REDIRECTS = 3

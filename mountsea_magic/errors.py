@@ -20,7 +20,9 @@ import copy
 import re
 import sys
 from collections.abc import Sequence
-from typing import Self
+from typing import Self, TypeVar
+
+E = TypeVar("E", bound=BaseException)
 
 _CONTROL = re.compile(
     r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -209,6 +211,23 @@ class Interrupted(_ShortInNotebook, KeyboardInterrupt):
         """Keep the task beside the message."""
         super().__init__(message)
         self.task_id = task_id
+
+
+def without_frames(error: E) -> E:
+    """Take the frames and the causes from an error: a verbose traceback prints their variables.
+
+    Args:
+        error: The error, changed in place.
+
+    Returns:
+        The error, to be raised anew ``from None``.
+
+    Example:
+        >>> without_frames(ValueError("no")).__traceback__ is None
+        True
+    """
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error
 
 
 def together(errors: Sequence[BaseException | None]) -> BaseException | None:

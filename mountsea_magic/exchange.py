@@ -14,11 +14,11 @@ import httpx
 
 from . import __version__
 from .delivery import is_too_slow, without_request
-from .errors import ConfigurationError, MountseaError
+from .errors import ConfigurationError, MountseaError, without_frames
 from .failures import describe_failure
 from .network import Network, Proxy
 from .pictures import MAX_BYTES
-from .redaction import guard_logs, without_frames
+from .redaction import guard_logs
 from .refusals import Answer
 from .settings import Secret
 from .stopwatch import Stopwatch

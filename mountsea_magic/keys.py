@@ -6,22 +6,24 @@ import contextlib
 import json
 import os
 import secrets
-from importlib.util import find_spec
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
-from .errors import ConfigurationError, plain
+from .errors import ConfigurationError, plain, without_frames
 from .settings import Secret
 
 SERVICE = "mountsea-magic"
 """What the system's keyring knows us by."""
 
+T = TypeVar("T")
+
 
 class KeyStore:
-    """The keys that ``%mountsea login --save`` has kept, one for each Hub's address.
+    """The keys that ``%mountsea login --save`` has kept, one for each Hub's base URL.
 
-    A key goes to the Hub that it was given for, and to no other.
+    A key goes to the Hub that it was given for, and to no other. A keyring that fails in any way is
+    done without: there is the file.
 
     Example:
         >>> KeyStore(Path("keys.json")).find("https://api.mountsea.ai")  # doctest: +SKIP
@@ -40,8 +42,7 @@ class KeyStore:
     def find(self, base_url: str) -> tuple[Secret, str] | None:
         """Return the key for a Hub and where it is kept, or None."""
         if base_url not in self._ring:
-            keyring = _real_keyring()
-            self._ring[base_url] = _ask(keyring, base_url) if keyring is not None else None
+            self._ring[base_url] = _found(base_url)
         kept = self._ring[base_url]
         if kept is not None:
             return kept, "the system keyring"
@@ -52,13 +53,13 @@ class KeyStore:
         """Keep a key for a Hub.
 
         Returns:
-            Where, in words.
+            Where, in words; and why not in the system's keyring, where there is one that fails.
 
         Raises:
             ConfigurationError: If it could not be kept anywhere.
         """
-        keyring = _real_keyring()
-        if keyring is not None and _tell(keyring, base_url, key):
+        trouble = _kept(base_url, key)
+        if trouble is None:
             self._ring[base_url] = key
             return "the system keyring"
         failure = self._write(self._read() | {base_url: key})
@@ -67,38 +68,51 @@ class KeyStore:
                 f"The key could not be kept in {self._path}: {plain(failure.strerror or failure)}. "
                 "It is in this kernel's memory."
             ) from failure
+        self._ring[base_url] = None
+        if trouble.reason:
+            return f"{self._path}, since the system keyring can't be used ({trouble.reason})"
         return str(self._path)
 
-    def forget(self, base_url: str) -> None:
+    def forget(self, base_url: str) -> str:
         """Forget the key for a Hub, wherever it is.
 
+        Returns:
+            A sentence about a system keyring that can't be used at all, or an empty text.
+
         Raises:
-            ConfigurationError: If the file can't be changed.
+            ConfigurationError: If the file can't be changed, or if the keyring may still have it.
         """
         self._ring[base_url] = None
         keys = self._read()
         failure = self._write(keys) if keys.pop(base_url, None) is not None else None
-        keyring = _real_keyring()
-        if keyring is not None and not _erase(keyring, base_url):
-            raise ConfigurationError(
-                "The system keyring does not let go of the key: unlock it, and log out again."
-            )
+        keyring = _loaded()
+        usable = keyring is not None and not isinstance(keyring, _Trouble)
+        erased = _attempt(lambda: _erase(keyring, base_url)) if usable else None
         if failure is not None:
             raise ConfigurationError(
                 f"The key in {self._path} could not be removed: "
                 f"{plain(failure.strerror or failure)}. Delete that file yourself."
             ) from failure
+        if isinstance(keyring, _Trouble):
+            return (
+                f"The system keyring can't be used ({keyring.reason}); a key that was saved in it "
+                "before is still there."
+            )
+        if isinstance(erased, _Trouble):
+            raise ConfigurationError(
+                f"Could not delete the key from the system keyring ({erased.reason}): unlock it, "
+                "and log out again."
+            )
+        return ""
 
     def _read(self) -> dict[str, Secret]:
         """A file that makes no sense holds no key."""
         try:
-            keys = json.loads(self._path.read_text("utf-8"))
+            return _parsed(self._path)
         except (OSError, ValueError, RecursionError):
             return {}
-        if not isinstance(keys, dict):
-            return {}
-        texts = {url: key for url, key in keys.items() if isinstance(key, str)}
-        return {url: Secret(key) for url, key in texts.items() if Secret.fits(key)}
+        except BaseException as error:
+            raise without_frames(error) from None
 
     def _write(self, keys: dict[str, Secret]) -> OSError | None:
         """The mode is given as the file is made: it never has wider rights for an instant.
@@ -115,50 +129,100 @@ class KeyStore:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 json.dump({url: key.reveal() for url, key in keys.items()}, file)
             os.replace(part, self._path)
-        except OSError as error:
+        except BaseException as error:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
-            return OSError(error.errno, error.strerror)
+            if isinstance(error, OSError):
+                return OSError(error.errno, error.strerror)
+            raise without_frames(error) from None
         return None
 
 
-def _real_keyring() -> ModuleType | None:
-    """The extra may be missing, and where it is not there may be no keyring behind it."""
-    if find_spec("keyring") is None:
-        return None
-    import keyring
-    import keyring.core
-    import keyring.errors
+def _parsed(path: Path) -> dict[str, Secret]:
+    keys = json.loads(path.read_text("utf-8"))
+    if not isinstance(keys, dict):
+        return {}
+    read = {url: Secret.read(key) for url, key in keys.items() if isinstance(key, str)}
+    return {url: key for url, key in read.items() if isinstance(key, Secret)}
 
+
+class _Trouble:
+    """Why a keyring was not used, in a few words; in none where there is simply no keyring."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+
+def _attempt(work: Callable[[], T], *, quote: bool = False) -> T | _Trouble:
+    """Whatever a keyring raises, an ImportError or a panic of a Rust library too, is its own fault.
+
+    Its error is not kept, nor quoted once it knows the key: its text and frames may hold that.
+    """
     try:
-        return keyring if keyring.core.recommended(keyring.get_keyring()) else None
-    except (keyring.errors.KeyringError, OSError, RuntimeError):
+        return work()
+    except KeyboardInterrupt:
+        pass  # by the user, whom a dialog asks for a password
+    except BaseException as error:
+        message = ""
+        if quote:
+            with contextlib.suppress(Exception):
+                message = f": {plain(error, limit=120)}"
+        return _Trouble(plain(type(error).__name__) + message)
+    raise KeyboardInterrupt
+
+
+def _loaded() -> Any:
+    """The keyring; None where there is none, and a `_Trouble` where it can't be loaded."""
+    return _attempt(_keyring, quote=True)
+
+
+def _found(base_url: str) -> Secret | None:
+    """The key that the keyring has."""
+    keyring = _loaded()
+    if keyring is None or isinstance(keyring, _Trouble):
         return None
+    found = _attempt(lambda: _ask(keyring, base_url))
+    return found if isinstance(found, Secret) else None
+
+
+def _kept(base_url: str, key: Secret) -> _Trouble | None:
+    """Put a key into the keyring; None if it is there."""
+    keyring = _loaded()
+    if keyring is None or isinstance(keyring, _Trouble):
+        return keyring or _Trouble("")
+    kept = _attempt(lambda: _tell(keyring, base_url, key))
+    if isinstance(kept, _Trouble):
+        return kept
+    return None if kept else _Trouble("it did not keep the key")
+
+
+def _keyring() -> Any:
+    """The extra may be missing, and where it is not there may be no keyring behind it."""
+    try:
+        import keyring
+    except ModuleNotFoundError as error:
+        if error.name == "keyring":
+            return None
+        raise
+    import keyring.core
+
+    return keyring if keyring.core.recommended(keyring.get_keyring()) else None
 
 
 def _ask(keyring: Any, base_url: str) -> Secret | None:
-    """A locked keyring has no key for us, and neither has one whose service is gone."""
-    try:
-        found: str | None = keyring.get_password(SERVICE, base_url)
-    except (keyring.errors.KeyringError, OSError, RuntimeError):
-        return None
-    return Secret(found) if found and Secret.fits(found) else None
+    """What is neither a key nor None is none."""
+    found = keyring.get_password(SERVICE, base_url)
+    key = Secret.read(found) if isinstance(found, str) else None
+    return key if isinstance(key, Secret) else None
 
 
 def _tell(keyring: Any, base_url: str, key: Secret) -> bool:
-    """Whether the keyring took it; if not, there is the file."""
-    try:
-        keyring.set_password(SERVICE, base_url, key.reveal())
-    except (keyring.errors.KeyringError, OSError, RuntimeError):
-        return False
-    return True
+    """Whether the keyring has the key now: some take it and keep nothing."""
+    keyring.set_password(SERVICE, base_url, key.reveal())
+    return _ask(keyring, base_url) == key
 
 
-def _erase(keyring: Any, base_url: str) -> bool:
-    """Whether the keyring has no such key any more."""
-    try:
-        if keyring.get_password(SERVICE, base_url) is not None:
-            keyring.delete_password(SERVICE, base_url)
-    except (keyring.errors.KeyringError, OSError, RuntimeError):
-        return False
-    return True
+def _erase(keyring: Any, base_url: str) -> None:
+    """Delete the key, if there is one."""
+    if keyring.get_password(SERVICE, base_url) is not None:
+        keyring.delete_password(SERVICE, base_url)

@@ -6,9 +6,6 @@ import logging
 import re
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TypeVar
-
-E = TypeVar("E", bound=BaseException)
 
 _HIDE: ContextVar[Callable[[str], str] | None] = ContextVar("mountsea_hide", default=None)
 _LOGGERS = (
@@ -32,23 +29,6 @@ def without_queries(text: str) -> str:
     text = re.sub(r"(?i)\b(data:[^,\s]{0,80}),\S{40,}", r"\1,…", text)
     text = re.sub(r"(?i)(https?://)[^/\s@]*@", r"\1…@", text)
     return re.sub(r"(/[^\s?/]*)\?[^\s\"<>]+", r"\1?…", text)
-
-
-def without_frames(error: E) -> E:
-    """Take the frames and the causes from an error: a verbose traceback prints their variables.
-
-    Args:
-        error: The error, changed in place.
-
-    Returns:
-        The error, to be raised anew ``from None``.
-
-    Example:
-        >>> without_frames(ValueError("no")).__traceback__ is None
-        True
-    """
-    error.__traceback__ = error.__cause__ = error.__context__ = None
-    return error
 
 
 def guard_logs(hide: Callable[[str], str]) -> None:

@@ -14,6 +14,7 @@ from .connections import Connections
 from .errors import ConfigurationError, MountseaError, plain
 from .events import Event, Notice
 from .handle import Generation
+from .hub_urls import is_same_hub
 from .keys import KeyStore
 from .leaving import before_leaving, wait_for_orders
 from .notices import tell
@@ -92,13 +93,10 @@ class Session:
             ConfigurationError: If the settings do not lead there; says how they would.
         """
         now = self.settings()
-        if now.base_url == hub:
-            return now
-        if hub == DEMO_URL:
-            return replace(now, base_url=DEMO_URL)
-        real = self._read("off")
-        if real.base_url == hub:
-            return real
+        if hub == DEMO_URL or is_same_hub(now.base_url, hub):
+            return replace(now, base_url=hub)
+        if is_same_hub(self.real_hub(), hub):
+            return replace(self._read("off"), base_url=hub)
         raise ConfigurationError(
             f"The task is at another Hub: set MOUNTSEA_BASE_URL to {plain(hub)}, or "
             "`%config MountseaMagics.base_url`, to get at it."
@@ -116,7 +114,7 @@ class Session:
 
     def real_hub(self) -> str:
         """Return the address that a key is for, also while the demo Hub is on."""
-        return self._read("off").base_url
+        return read_settings(base_url=self.base_url, login=self.login, demo="off").base_url
 
     def recall(self, task_id: str) -> tuple[Generation, Settings]:
         """Return the handle of a task that was submitted, and the settings of its Hub.

@@ -9,18 +9,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import urlsplit
 
-from .errors import ConfigurationError, InvalidRequest, MountseaError, plain
-
-DEFAULT_BASE_URL = "https://api.mountsea.ai"
-"""The Hub's own address (documented by the vendor)."""
-
-DEFAULT_CREDITS_URL = "https://dk.mountsea.ai/api-user/credits"
-"""Where the vendor tells the credits (documented by the vendor; another host than the Hub's)."""
-
-DEMO_URL = "demo:"
-"""The base URL that stands for the embedded demo Hub."""
+from .errors import ConfigurationError, InvalidRequest, MountseaError, plain, without_frames
+from .hub_urls import DEFAULT_BASE_URL as DEFAULT_BASE_URL
+from .hub_urls import DEFAULT_CREDITS_URL as DEFAULT_CREDITS_URL
+from .hub_urls import DEMO_URL as DEMO_URL
+from .hub_urls import read_base_url, read_credits_url
 
 DEFAULT_TIMEOUT_S = 600.0
 """How long a task is waited for, in seconds."""
@@ -29,6 +23,22 @@ DEFAULT_PREVIEW_PX = 768
 """The longest side of a preview, in pixels."""
 
 NO_KEY = "That is not a Mountsea key: a key is one word of printable ASCII characters."
+
+_NO_KEYS = (
+    (r"[\"'`´“”„‟‘’‚‛«»‹›]|.*[\"'`´“”„‟‘’‚‛«»‹›]$", "it is in quotes. Leave them out."),
+    (r"(authorization\s*:\s*)?bearer(\s|:|$)", "it begins with “Bearer”. Give the key alone."),
+    (
+        r"(export\s+|set\s+|\$env:)?(\w*_?key\s*=|[\w-]*api[-_ ]?key\s*[=:])",
+        "it holds the name of a variable or a header. Give only what follows it.",
+    ),
+    (r"\$\w+$|\$?\{.*\}$|%\w+%$", "it is the name of a variable, whose value was not put in."),
+    (r"[<\[(].*[>\])]$", "it is in brackets. Leave them out."),
+    (
+        r"[^\s]*[^\x21-\x7e\s]\S*$",
+        "it has a character that no key has, perhaps an invisible one. Copy it anew.",
+    ),
+)
+"""What a paste brings along: how it looks, and what to do."""
 
 
 class Secret:
@@ -47,18 +57,37 @@ class Secret:
         """Keep the key, without the white space that a paste brings.
 
         Raises:
-            ConfigurationError: If the key is empty or could not stand in an HTTP header.
+            ConfigurationError: If it is no key. A traceback with variables shows the text that the
+                caller has; to read what a user gave, use `read`.
         """
-        # nothing here may show the text: a traceback with variables prints those of a failing line
-        self.__text = text.strip()
-        if not self.fits(self.__text):
-            raise ConfigurationError(NO_KEY)
+        problem = Secret.problem(text)
+        self.__text = "" if problem else text.strip()
+        del text
+        if problem:
+            raise ConfigurationError(problem)
 
     @staticmethod
-    def fits(text: str) -> bool:
-        """Whether a text can be a key: one word that can stand in an HTTP header."""
+    def read(text: str) -> Secret | str:
+        """Return the key that a text is, or what is wrong with it; never raises.
+
+        A frame that raises would show the text, which may be a key but for a quote.
+
+        Example:
+            >>> Secret.read("sk-123"), Secret.read("")
+            (Secret('…'), 'That is not a Mountsea key: a key is one word of printable ASCII \
+characters.')
+        """
+        return Secret.problem(text) or Secret(text)
+
+    @staticmethod
+    def problem(text: str) -> str:
+        """Say what keeps a text from being a key, or nothing; the text is not repeated."""
         text = text.strip()
-        return bool(text) and text.isascii() and text.isprintable() and " " not in text
+        for pattern, what in _NO_KEYS:
+            if re.match(pattern, text, re.IGNORECASE):
+                return f"That is not a Mountsea key: {what}"
+        fits = text and text.isascii() and text.isprintable() and " " not in text
+        return "" if fits else NO_KEY
 
     def reveal(self) -> str:
         """Return the key itself: for the header of a request, and for nothing else."""
@@ -184,65 +213,70 @@ def read_settings(
         >>> read_settings({"MOUNTSEA_BASE_URL": "demo:"}).is_demo
         True
     """
-    # A traceback may show the variables of a line that fails, so none of those may hold a key.
     if environ is None:
         fix_home()
-        environ = os.environ
-    named_url = environ.get("MOUNTSEA_BASE_URL", "").strip()
-    credits_url = environ.get("MOUNTSEA_CREDITS_URL", "").strip() or None
-    home = _home(environ.get("MOUNTSEA_HOME", "").strip())
-    chosen = demo or environ.get("MOUNTSEA_DEMO", "").strip() or None
+    try:
+        given = _Environment.read(environ)
+        del environ
+    except BaseException as error:
+        # an interrupt hits any line, and the frames below hold the environment
+        raise without_frames(error) from None
+    home = _home(given.home)
+    chosen = demo or given.demo or None
     if demo is None and chosen != "on" and inherited is not None:
         chosen = inherited(home) or chosen
     if chosen not in (None, "on", "off", "if-no-key"):
         raise ConfigurationError(
             f"MOUNTSEA_DEMO is {plain(chosen)!r}: it can be `if-no-key`, `on` or `off`."
         )
-    named = _address(base_url or named_url or DEFAULT_BASE_URL)
-    if credits_url is not None:
-        _address(credits_url, name="MOUNTSEA_CREDITS_URL")
-    elif named == DEFAULT_BASE_URL:
-        credits_url = DEFAULT_CREDITS_URL
+    # what is wrong with other Hubs' URLs keeps nobody from the demo
+    named = DEMO_URL if chosen == "on" else read_base_url(base_url or given.base_url)
     if chosen == "off" and named == DEMO_URL:
-        named, credits_url = DEFAULT_BASE_URL, credits_url or DEFAULT_CREDITS_URL
+        named = DEFAULT_BASE_URL
+    credits_url = DEFAULT_CREDITS_URL if named == DEFAULT_BASE_URL else None
+    if given.credits_url and named != DEMO_URL:
+        credits_url = read_credits_url(given.credits_url)
     key, source = login, "login (this kernel only)"
-    given = environ.get("MOUNTSEA_API_KEY", "").strip()
-    if key is None and given:
-        if Secret.fits(given):
-            key, source = Secret(given), "MOUNTSEA_API_KEY"
-        elif chosen != "on" and named != DEMO_URL:
-            raise ConfigurationError(f"MOUNTSEA_API_KEY: {NO_KEY}")
+    if key is None and isinstance(given.key, Secret):
+        key, source = given.key, "MOUNTSEA_API_KEY"
+    if key is None and given.key is not None and named != DEMO_URL:
+        raise ConfigurationError(f"MOUNTSEA_API_KEY: {given.key}")
     if key is None:
+        # the demo Hub needs no key, so that no keyring is asked, which may want a password
         kept = stored(home, named) if stored is not None and named != DEMO_URL else None
         key, source = kept or (None, "none")
-    if chosen == "on" or (chosen == "if-no-key" and key is None):
+    if chosen == "if-no-key" and key is None:
         named = DEMO_URL
     return Settings(named, key, source, credits_url, home)
 
 
-def _address(text: str, *, name: str = "MOUNTSEA_BASE_URL") -> str:
-    """A mistyped address must be refused here, before the key is sent to it."""
-    text = text.strip()
-    if text == DEMO_URL and name == "MOUNTSEA_BASE_URL":
-        return text
-    try:
-        parts = urlsplit(text)
-        fits = (
-            parts.scheme in ("http", "https")
-            and bool(parts.hostname)
-            and parts.username is None
-            and not re.search(r"[\s?#\x00-\x1f]", text)
-            and (parts.port is None or parts.port > 0)
+@dataclass(frozen=True, slots=True)
+class _Environment:
+    """The variables that concern us, and nothing else: frames that raise may hold this."""
+
+    base_url: str
+    credits_url: str
+    demo: str
+    home: str
+    key: Secret | str | None
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] | None) -> _Environment:
+        """No local here but the given mapping may hold a value of the environment."""
+        return cls(
+            _variable(environ, "MOUNTSEA_BASE_URL") or DEFAULT_BASE_URL,
+            _variable(environ, "MOUNTSEA_CREDITS_URL"),
+            _variable(environ, "MOUNTSEA_DEMO"),
+            _variable(environ, "MOUNTSEA_HOME"),
+            Secret.read(_variable(environ, "MOUNTSEA_API_KEY"))
+            if _variable(environ, "MOUNTSEA_API_KEY")
+            else None,
         )
-    except ValueError:
-        fits = False
-    if not fits:
-        raise ConfigurationError(
-            f"{name} must be an http(s) address without user, query or fragment, such as "
-            + (DEFAULT_CREDITS_URL if "CREDITS" in name else f"{DEFAULT_BASE_URL}, or demo:")
-            + "."
-        )
-    return text.rstrip("/")
+
+
+def _variable(environ: Mapping[str, str] | None, name: str) -> str:
+    """One variable's value, without white space around it."""
+    return (os.environ if environ is None else environ).get(name, "").strip()
 
 
 def fix_home() -> None:

@@ -248,6 +248,111 @@ def test_the_address_of_the_argument_wins(
 
 
 @pytest.mark.parametrize(
+    ("written", "hub"),
+    [
+        ("https://api.mountsea.ai", DEFAULT_BASE_URL),
+        ("HTTPS://API.MountSea.AI/", DEFAULT_BASE_URL),
+        ("https://api.mountsea.ai.", DEFAULT_BASE_URL),
+        ("https://api.mountsea.ai:443", DEFAULT_BASE_URL),
+        ("http://api.mountsea.ai", DEFAULT_BASE_URL),
+        ("http://api.mountsea.ai:80/", DEFAULT_BASE_URL),
+        ("https://api.mountsea.ai/hub", DEFAULT_BASE_URL),
+        ("https://api.mountsea.ai/v1/", DEFAULT_BASE_URL),
+        ("https://api.mountsea.ai/hub/v1", DEFAULT_BASE_URL),
+        ("https://api.mountsea.ai/hub/v1/image", DEFAULT_BASE_URL),
+        ("https://api.mountsea.ai/hub/v1/models/nano-banana", DEFAULT_BASE_URL),
+        ("https://api.mountsea.ai:8443", "https://api.mountsea.ai:8443"),
+        ("https://Hub.Example:443/hub/v1//", "https://hub.example"),
+        ("http://hub.example:80/hub/v1/tasks/hub-1", "http://hub.example"),
+        ("http://hub.example:443/hub/v1/image/", "http://hub.example:443"),
+        ("https://gate.example/Mountsea/hub/v1", "https://gate.example/Mountsea"),
+        ("https://gate.example/hub", "https://gate.example/hub"),
+        ("https://gate.example/v1", "https://gate.example/v1"),
+        ("https://gate.example/hub/v10", "https://gate.example/hub/v10"),
+        ("http://[::1]:80/hub/v1", "http://[::1]"),
+        ("http://[FD00::1]:8000", "http://[fd00::1]:8000"),
+        ("http://127.0.0.1:8000/hub/v1", "http://127.0.0.1:8000"),
+    ],
+)
+def test_a_hub_is_one_text_however_it_is_written(written: str, hub: str) -> None:
+    """Else a seed would be paid for twice; what is added to a base URL is no part of it."""
+    assert read_settings({"MOUNTSEA_BASE_URL": written}).base_url == hub
+    assert read_settings({}, base_url=written).base_url == hub
+    credits_url = read_settings({"MOUNTSEA_BASE_URL": written}).credits_url
+    assert credits_url == (DEFAULT_CREDITS_URL if hub == DEFAULT_BASE_URL else None)
+
+
+@pytest.mark.parametrize(
+    ("pasted", "what"),
+    [
+        (f'"{KEY}"', "in quotes"),
+        (f"'{KEY}'", "in quotes"),
+        (f"“{KEY}”", "in quotes"),
+        (f"„{KEY}“", "in quotes"),
+        (f"«{KEY}»", "in quotes"),
+        (f"`{KEY}`", "in quotes"),
+        (f'{KEY}"', "in quotes"),
+        (f"Bearer {KEY}", "“Bearer”"),
+        (f"bearer  {KEY}", "“Bearer”"),
+        (f"Authorization: Bearer {KEY}", "“Bearer”"),
+        ("Bearer", "“Bearer”"),
+        (f"MOUNTSEA_API_KEY={KEY}", "name of a variable"),
+        (f"export MOUNTSEA_API_KEY = {KEY}", "name of a variable"),
+        (f"set MOUNTSEA_API_KEY={KEY}", "name of a variable"),
+        (f"$env:MOUNTSEA_API_KEY={KEY}", "name of a variable"),
+        (f"X-API-Key: {KEY}", "name of a variable"),
+        (f"api_key={KEY}", "name of a variable"),
+        ("$MOUNTSEA_API_KEY", "value was not put in"),
+        ("${MOUNTSEA_API_KEY}", "value was not put in"),
+        ("%MOUNTSEA_API_KEY%", "value was not put in"),
+        ("{{ secrets.KEY }}", "value was not put in"),
+        (f"<{KEY}>", "in brackets"),
+        (f"[{KEY}]", "in brackets"),
+        (f"{KEY}\u200b", "no key has"),
+        (f"\ufeff{KEY}", "no key has"),
+        ("sk-…", "no key has"),
+        ("your key here", "one word"),
+        (f"{KEY} {KEY}", "one word"),
+        (f"{KEY}\n{KEY}", "one word"),
+    ],
+)
+def test_what_a_paste_brings_along_is_named(pasted: str, what: str) -> None:
+    """In the environment as at a login; the key itself is never shown."""
+    with pytest.raises(ConfigurationError) as caught:
+        read_settings({"MOUNTSEA_API_KEY": pasted})
+    assert str(caught.value).startswith("MOUNTSEA_API_KEY: That is not a Mountsea key")
+    assert what in str(caught.value) and KEY not in str(caught.value)
+    assert isinstance(Secret.read(pasted), str)
+    settings = read_settings({"MOUNTSEA_API_KEY": pasted}, demo="on")
+    assert settings.is_demo and settings.key is None
+
+
+@pytest.mark.parametrize(
+    "key", [KEY, "key-abc=", "uuid:secret", "a1|b2", "bearer-abc", "KEYabc", "x", "abc.def_-~+/=="]
+)
+def test_an_unusual_key_is_one(key: str) -> None:
+    """Nobody here knows how the vendor's keys look."""
+    assert Secret.read(f" {key}\n") == Secret(key)
+
+
+@pytest.mark.parametrize(
+    "environ", [{"MOUNTSEA_BASE_URL": "nonsense"}, {"MOUNTSEA_CREDITS_URL": "nonsense"}]
+)
+def test_what_is_wrong_with_other_hubs_keeps_nobody_from_the_demo(environ: dict[str, str]) -> None:
+    """But it is told of as soon as they are meant."""
+    assert read_settings(environ, demo="on").is_demo
+    with pytest.raises(ConfigurationError):
+        read_settings(environ, demo="off")
+
+
+def test_the_demo_asks_for_no_stored_key() -> None:
+    """A keyring may want a password."""
+    store = Store()
+    assert read_settings({}, demo="on", stored=store.find).key is None
+    assert store.asked == []
+
+
+@pytest.mark.parametrize(
     "address",
     [
         "api.mountsea.ai",
