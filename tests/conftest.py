@@ -43,12 +43,13 @@ _NAMES = (
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Keep each test away from the user's settings, files and proxies."""
+    """Keep each test away from the user's settings, files, keyring and proxies."""
     for name in list(os.environ):
         if name.upper().startswith(_NAMES):
             monkeypatch.delenv(name)
     folder = tmp_path / "home"
     monkeypatch.setenv("MOUNTSEA_HOME", str(folder))
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
     yield folder
 
 
