@@ -22,16 +22,12 @@ def ssl_context(network: Network) -> ssl.SSLContext:
     Raises:
         ConfigurationError: If a variable names certificates that can't be used.
     """
-    path = network.certificates_path
-    return _ssl_context(network.certificates, path, _changed_at(path), network.keylog_path)
-
-
-def _changed_at(path: str) -> int:
-    """When a file was last written to, so that a mended one is read again."""
-    try:
-        return os.stat(path).st_mtime_ns if path else 0
-    except (OSError, ValueError):
-        return 0
+    return _ssl_context(
+        network.certificates,
+        network.certificates_path,
+        network.certificates_changed_at,
+        network.keylog_path,
+    )
 
 
 @lru_cache(maxsize=8)

@@ -1,4 +1,4 @@
-"""What the environment says of the network: proxies, exemptions and certificates, without I/O.
+"""What the environment says of the network: proxies, exemptions and certificates.
 
 httpx reads these variables too, but raises whatever it likes for values it does not know, also for
 hosts that no proxy is for.
@@ -66,6 +66,8 @@ class Network:
         no_proxy: The hosts that are reached without one.
         certificates: The variable that names trusted certificates, or an empty text.
         certificates_path: The file or folder that it names.
+        certificates_changed_at: When that was last changed, in nanoseconds, so that a mended one is
+            read again; 0 if there is none.
         keylog_path: Where TLS keys are logged for debugging, or an empty text.
 
     Example:
@@ -77,6 +79,7 @@ class Network:
     no_proxy: tuple[str, ...] = ()
     certificates: str = ""
     certificates_path: str = ""
+    certificates_changed_at: int = 0
     keylog_path: str = ""
 
     def proxy_for(self, scheme: str, host: str, port: int | None) -> Proxy | None:
@@ -127,8 +130,16 @@ def read_network() -> Network:
         tuple(re.split(r"[\s,]+", no_proxy.strip())) if no_proxy.strip() else (),
         certificates,
         path,
+        _changed_at(path),
         "" if sys.flags.ignore_environment else os.environ.get("SSLKEYLOGFILE", ""),
     )
+
+
+def _changed_at(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns if path else 0
+    except (OSError, ValueError):
+        return 0
 
 
 _SYSTEM = "the system's proxy settings"

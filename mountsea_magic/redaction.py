@@ -50,5 +50,7 @@ def _redact(record: logging.LogRecord) -> bool:
     """A filter may change what it lets through."""
     hide = _HIDE.get()
     if hide is not None:
-        record.msg, record.args = hide(without_queries(record.getMessage())), ()
+        text = hide(without_queries(record.getMessage()))
+        # httpcore logs the user and the password of a SOCKS proxy, as the last of its details
+        record.msg, record.args = re.sub(r"(\bauth=)\(b['\"].*", r"\1…", text), ()
     return True

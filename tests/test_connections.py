@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import certifi
 import pytest
 from hub_server import KEY, OTHER_KEY, StandInHub
 
@@ -47,6 +50,34 @@ def test_a_client_is_kept_for_its_loop_and_its_settings(settings: Settings) -> N
     finally:
         first.close()
         second.close()
+
+
+def test_a_change_of_the_network_in_the_environment_makes_another_client(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A proxy, an exemption, a bundle, and a bundle's new content; the same again is the same."""
+    connections = Connections()
+    bundle = tmp_path / "ca.pem"
+    shutil.copy(certifi.where(), bundle)
+
+    async def made() -> list[int]:
+        clients = [connections.client(settings)]
+        for name, value in (
+            ("ALL_PROXY", "a:1"),
+            ("NO_PROXY", "b"),
+            ("SSL_CERT_FILE", str(bundle)),
+        ):
+            monkeypatch.setenv(name, value)
+            clients.append(connections.client(settings))
+        os.utime(bundle, (1, 1))
+        clients += [connections.client(settings), connections.client(settings)]
+        for name in ("ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE"):
+            monkeypatch.delenv(name)
+        clients.append(connections.client(settings))
+        await connections.aclose()
+        return [clients.index(client) for client in clients]
+
+    assert asyncio.run(made()) == [0, 1, 2, 3, 4, 4, 0]
 
 
 def test_each_key_goes_with_its_own_requests(hub: StandInHub, settings: Settings) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import logging
 import os
 import ssl
 from collections.abc import Iterator
@@ -102,6 +104,26 @@ def test_a_hub_is_reached_by_the_proxy(
     assert submitted(HUB) == "hub-0001"
     assert proxy.seen == [f"{'CONNECT ' if scheme == 'http' else ''}hub.example:443"]
     assert len(company.hub.posts) == 1
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+def test_no_log_holds_a_proxys_password(
+    company: Company,
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    scheme: str,
+) -> None:
+    """At DEBUG httpcore logs all that it does, and what it is given for that."""
+    caplog.set_level(logging.DEBUG)
+    proxy = company.http if scheme == "http" else company.socks
+    proxy.users = "ann:s3cret'\"pass"
+    monkeypatch.setenv("ALL_PROXY", f"{scheme}://{proxy.users}@127.0.0.1:{proxy.port}")
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    assert submitted(HUB) == "hub-0001"
+    assert "send_request_headers" in caplog.text
+    for secret in ("s3cret", base64.b64encode(b"ann:s3cret").decode()[:10], KEY):
+        assert secret not in caplog.text
 
 
 def test_plain_http_goes_by_the_proxy_too(
