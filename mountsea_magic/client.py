@@ -154,7 +154,7 @@ class HubClient:
         answer = await self._exchange.request("GET", self._credits_url, key_header="X-API-Key")
         if isinstance(answer, Answer):
             return read_credits(answer)
-        raise _unreachable(answer) from answer.cause
+        raise _unreachable(answer, "MOUNTSEA_CREDITS_URL") from answer.cause
 
     async def download(self, source: PictureSource, part: Path) -> None:
         """Write a picture's bytes to a file as they come; the key is never sent along.
@@ -190,11 +190,11 @@ def _segment(name: str) -> str:
     return step.replace(".", "%2E") if step in (".", "..") else step
 
 
-def _unreachable(failure: Failure) -> HubUnavailable:
+def _unreachable(failure: Failure, variable: str = "MOUNTSEA_BASE_URL") -> HubUnavailable:
     """One sentence for every way in which a network fails."""
     cause = failure.cause
     return HubUnavailable(
         failure.message
         or f"The Hub could not be reached ({type(cause).__name__}: {cause}). "
-        "Check the network and MOUNTSEA_BASE_URL, then run the cell again."
+        f"Check the network and {variable}, then run the cell again."
     )

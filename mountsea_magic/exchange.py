@@ -38,6 +38,9 @@ MAX_IDLE = 8
 MAX_ANSWER_BYTES = 6 * MAX_BYTES
 """The largest JSON answer: four pictures as data URIs, in bytes."""
 
+_HEADERS = ("retry-after", "location")
+"""What is read of a response's headers."""
+
 _NEVER_ARRIVED = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -179,10 +182,8 @@ class Exchange:
         except Exception as error:
             # httpx, httpcore, the TLS library and the resolver raise more kinds than httpx's own
             return self._failure(error, url, departure)
-        pause = response.headers.get("retry-after", "")
-        answer = Answer.read(
-            response.status_code, {"retry-after": pause} if pause else {}, bytes(content)
-        )
+        kept = {name: self.hide(response.headers.get(name, "")) for name in _HEADERS}
+        answer = Answer.read(response.status_code, kept, bytes(content))
         try:
             body, text = self._blotted(answer.body), self._blotted(answer.text)
         except RecursionError:

@@ -202,7 +202,7 @@ def read_credits(answer: Answer) -> float:
         10000
     """
     if answer.status not in ACCEPTED:
-        raise refusal(answer)
+        raise refusal(answer, variable="MOUNTSEA_CREDITS_URL")
     body = answer.body if isinstance(answer.body, dict) else {}
     inner = body.get("data")
     for place in (body, inner if isinstance(inner, dict) else {}):

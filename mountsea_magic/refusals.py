@@ -71,12 +71,15 @@ class Answer:
             return cls(status, lower, None, content[:2000].decode("utf-8", "replace"))
 
 
-def refusal(answer: Answer, *, submitting: bool = False) -> MountseaError:
+def refusal(
+    answer: Answer, *, submitting: bool = False, variable: str = "MOUNTSEA_BASE_URL"
+) -> MountseaError:
     """Say what a refusal means, as an error that names the cure.
 
     Args:
         answer: An answer whose status is not `ACCEPTED`.
         submitting: Whether it answers an order; then a 5xx leaves open if the order was taken.
+        variable: What named the URL.
 
     Example:
         >>> type(refusal(Answer(402, {}, {"message": "no credits"}))).__name__
@@ -86,7 +89,7 @@ def refusal(answer: Answer, *, submitting: bool = False) -> MountseaError:
     tail = f": {said.rstrip('.')}." if said else "."
     of_credits = _speaks_of_money(answer.body)
     if status in (407, 511) or (answer.is_foreign and status in _NOT_FROM_THE_HUB):
-        return HubUnavailable(_elsewhere(answer, submitting), status_code=status)
+        return HubUnavailable(_elsewhere(answer, submitting, variable), status_code=status)
     if status == 401 or (status == 403 and not of_credits):
         return AuthenticationError(
             f"The Hub does not accept the key ({status}){tail} Give another: `%mountsea login`.",
@@ -100,8 +103,11 @@ def refusal(answer: Answer, *, submitting: bool = False) -> MountseaError:
     if status == 429:
         return _rate_limited(answer, tail, submitting)
     if 300 <= status < 400:
+        target = plain(without_queries(answer.headers.get("location", "")), limit=120)
+        to = f" to {target}" if target else ""
         return ConfigurationError(
-            f"The Hub's address answered with a redirect ({status}): check MOUNTSEA_BASE_URL.",
+            f"The Hub's URL redirects{to} ({status}), which is not followed: check {variable}. "
+            "A login page of this network redirects, too.",
             status_code=status,
         )
     if status >= 500 or status == 408:
@@ -117,7 +123,7 @@ def refusal(answer: Answer, *, submitting: bool = False) -> MountseaError:
     return InvalidRequest(f"The Hub refused the request ({status}){tail}{cure}", status_code=status)
 
 
-def _elsewhere(answer: Answer, submitting: bool) -> str:
+def _elsewhere(answer: Answer, submitting: bool, variable: str) -> str:
     """A page in place of the Hub's JSON: its title tells whose it is."""
     if answer.status == 407 and answer.proxy is not None:
         return describe_proxy_login(answer.proxy)
@@ -126,10 +132,8 @@ def _elsewhere(answer: Answer, submitting: bool) -> str:
     shown = f"{answer.status}, “{without_queries(title)}”" if title else f"{answer.status}"
     nothing = " Nothing was submitted." if submitting else ""
     if answer.status in (404, 405):
-        return (
-            f"What answers at MOUNTSEA_BASE_URL is not the Hub ({shown}).{nothing} Check the "
-            "variable: /hub/v1/… is added to it."
-        )
+        added = ": /hub/v1/… is added to it" if variable == "MOUNTSEA_BASE_URL" else ""
+        return f"What answers there is not the Hub ({shown}).{nothing} Check {variable}{added}."
     by = f" The URL is reached by the proxy {answer.proxy}." if answer.proxy is not None else ""
     return (
         f"Something between here and the Hub answered in its place ({shown}): a proxy, a firewall "

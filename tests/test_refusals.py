@@ -202,6 +202,20 @@ def test_a_gateways_page_is_no_forgotten_task() -> None:
     assert is_unknown_task(refusal(answer({"message": "no such task"}, 404)))
 
 
+def test_a_redirect_says_where_to_and_what_that_may_be() -> None:
+    """A login page of a hotel's network redirects; what is signed in its URL is cut."""
+    said = str(refusal(answer({}, 302, location="https://login.example/start?token=s3cret")))
+    assert "redirects to https://login.example/start?… (302)" in said
+    assert "MOUNTSEA_BASE_URL" in said and "s3cret" not in said
+
+
+def test_what_is_wrong_with_the_credits_url_names_its_variable() -> None:
+    """It is another host than the Hub's."""
+    for status in (302, 404):
+        with pytest.raises(MountseaError, match="MOUNTSEA_CREDITS_URL"):
+            read_credits(Answer.read(status, {}, b"<html>"))
+
+
 def test_too_large_names_what_makes_it_smaller() -> None:
     """Whoever says so: the limit of a gateway is as real as the Hub's."""
     for content in (b'{"message": "Payload Too Large"}', b"<html><title>413</title></html>", b""):
