@@ -159,7 +159,7 @@ def _logout() -> str:
     """The environment is not ours to change, so it is said if a key is still there."""
     CURRENT.login = None
     trouble = CURRENT.keys().forget(CURRENT.real_hub())
-    return " ".join(filter(None, ["Forgotten.", trouble, _key_line()]))
+    return " ".join(filter(None, ["API key removed.", trouble, _key_line()]))
 
 
 def _hub_line() -> str:

@@ -116,7 +116,7 @@ def test_a_login_stays_in_memory(hub: StandInHub, run: Run, typed: list[str], ho
     assert "Kept in this kernel's memory" in said and "key: login" in said
     assert "sk-typed-in" not in said
     assert not [path for path in home.rglob("*") if b"sk-typed" in path.read_bytes()]
-    assert run("logout") == "Forgotten. key: MOUNTSEA_API_KEY\n"
+    assert run("logout") == "API key removed. key: MOUNTSEA_API_KEY\n"
 
 
 def test_a_login_that_is_saved_is_found_by_the_next_kernel(
@@ -131,7 +131,7 @@ def test_a_login_that_is_saved_is_found_by_the_next_kernel(
     assert stored.stat().st_mode & 0o777 == 0o600
     found = Session().settings()
     assert found.key is not None and found.key.reveal() == KEY
-    assert run("logout") == "Forgotten. key: none\n" and not stored.exists()
+    assert run("logout") == "API key removed. key: none\n" and not stored.exists()
 
 
 def test_a_login_while_the_demo_is_on_says_so(run: Run, typed: list[str]) -> None:

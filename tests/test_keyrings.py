@@ -108,7 +108,7 @@ def test_a_good_keyring_keeps_the_key(install: Callable[..., None], run: Run, ho
     assert f"Kept in the system keyring, for {HUB}." in run("login --save")
     assert found() == (KEY, "the system keyring")
     assert not (home / "keys.json").exists()
-    assert "Forgotten. key: none" in run("logout")
+    assert "API key removed. key: none" in run("logout")
     assert found() == (None, "none")
 
 
@@ -127,7 +127,7 @@ def test_a_keyring_that_cant_be_loaded_is_done_without(
     assert f"Kept in {path}, since the system keyring can't be used (" in said
     assert found() == (KEY, str(path))
     said = run("logout")
-    assert "Forgotten. The system keyring can't be used (" in said and "key: none" in said
+    assert "API key removed. The system keyring can't be used (" in said and "key: none" in said
     assert found() == (None, "none") and not path.exists()
 
 
