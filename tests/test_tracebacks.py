@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import re
 import subprocess
@@ -11,6 +12,8 @@ from urllib.parse import quote
 
 import pytest
 from traceback_probe import WAYS
+
+import mountsea_magic
 
 KEY = "sk-s3cr3t/+0123456789abcdef~"
 FORMS = (
@@ -55,3 +58,15 @@ def test_no_frame_that_raises_holds_the_key(told: dict[str, str], way: str) -> N
     """Neither as it is nor encoded, in none of the frames and causes of an error."""
     assert "Traceback" in told[way]
     assert [form for form in FORMS if form in told[way]] == []
+
+
+def test_the_environment_is_named_only_where_nothing_is_raised() -> None:
+    """IPython's Verbose mode shows what a frame's lines name, and not only its locals."""
+    named = set()
+    for path in Path(mountsea_magic.__file__).parent.rglob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                inner = [node for node in ast.walk(function) if isinstance(node, ast.Attribute)]
+                if any(node.attr in ("environ", "environb", "getenv") for node in inner):
+                    named.add(f"{path.stem}.{function.name}")
+    assert named == {"settings._variable", "network._value"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from ..settings import read_settings
@@ -30,7 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
         import uvicorn
     except ImportError:
         parser.exit(1, "Serving over HTTP needs uvicorn: pip install 'mountsea-magic[lab]'\n")
-    folder = options.folder or read_settings(os.environ).home / "demo"
+    folder = options.folder or read_settings(demo="on").home / "demo"
     app = create_app(folder, seconds=options.seconds, key=options.key)
     uvicorn.run(app, host=options.host, port=options.port, log_level="info")
 
