@@ -105,9 +105,12 @@ def refusal(
     if 300 <= status < 400:
         target = plain(without_queries(answer.headers.get("location", "")), limit=120)
         to = f" to {target}" if target else ""
+        said = (
+            f"The Hub's address answered with a redirect ({status}{to}): check MOUNTSEA_BASE_URL."
+        )
         return ConfigurationError(
-            f"The Hub's URL redirects{to} ({status}), which is not followed: check {variable}. "
-            "A login page of this network redirects, too.",
+            said.replace("MOUNTSEA_BASE_URL", variable)
+            + " A login page of this network redirects, too.",
             status_code=status,
         )
     if status >= 500 or status == 408:

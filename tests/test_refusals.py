@@ -205,7 +205,7 @@ def test_a_gateways_page_is_no_forgotten_task() -> None:
 def test_a_redirect_says_where_to_and_what_that_may_be() -> None:
     """A login page of a hotel's network redirects; what is signed in its URL is cut."""
     said = str(refusal(answer({}, 302, location="https://login.example/start?token=s3cret")))
-    assert "redirects to https://login.example/start?… (302)" in said
+    assert "a redirect (302 to https://login.example/start?…)" in said
     assert "MOUNTSEA_BASE_URL" in said and "s3cret" not in said
 
 
