@@ -151,7 +151,8 @@ def _os_error(causes: list[BaseException]) -> OSError | None:
 def _in_words(error: OSError) -> str:
     """The system's words, in the place of which asyncio puts some with a tuple in them."""
     number = error.errno or 0
-    return plain(os.strerror(number) if number > 0 else error.strerror or error)
+    known = os.strerror(number) if number > 0 and os.name == "posix" else ""
+    return plain(known or error.strerror or error)
 
 
 def _is_of_tls(error: BaseException) -> bool:
