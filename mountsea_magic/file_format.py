@@ -25,11 +25,12 @@ _JPEG_DROPPED = frozenset({*range(0xE1, 0xEE), 0xEF, 0xFE})
 
 _CONVERT = "convert it to JPEG or PNG"
 _HEIF = f"{_CONVERT}, or `pip install pillow-heif` and call pillow_heif.register_heif_opener()"
+_AVIF = f"{_CONVERT}, or `pip install -U pillow`, which reads it from 11.3 on"
 
 RAW = ("a camera's raw file", _CONVERT)
 
 _SIGNATURES = (
-    (rb"....ftyp(?:avi[fs]|.{4,64}?avi[fs])", "an AVIF image", _CONVERT),
+    (rb"....ftyp(?:avi[fs]|.{4,64}?avi[fs])", "an AVIF image", _AVIF),
     (rb"....ftyp(?:hei[cxmsf]|hev[cxms]|mif1|msf1)", "a HEIC image", _HEIF),
     (rb"....ftypcrx |II\*\0.{4}CR|FUJIFILMCCD-RAW", *RAW),
     (rb"IIR[OS]|MMOR|IIU\0|FOVb", *RAW),
@@ -40,6 +41,9 @@ _SIGNATURES = (
     (rb"II[*+]\0|MM\0[*+]", "a TIFF image", _CONVERT),
     (rb"GIF8[79]a", "a GIF image", _CONVERT),
     (rb"BM....\0\0\0\0", "a BMP image", _CONVERT),
+    (rb"v/1\x01|#\?RADIANCE|#\?RGBE", "a high dynamic range image", _CONVERT),
+    (rb"\x93NUMPY", "a NumPy array", "load it, and give the variable"),
+    (rb".{128}DICM", "a DICOM image", _CONVERT),
     (rb"8BPS", "a Photoshop file", _CONVERT),
     (rb".{0,1024}?%PDF-", "a PDF file", "export the page as PNG"),
     (rb"(?i)\s*(?:<!doctype html|<html|<head)", "an HTML page", "download the image itself"),

@@ -51,10 +51,12 @@ def preview(picture: Picture, longest_px: int, *, png: bool = False) -> Preview:
     small = longest_px == 0 or max(picture.width, picture.height) <= longest_px
     light = longest_px == 0 or (len(original) <= PREVIEW_BYTES and picture.format != "webp")
     if small and (picture.format == "png" if png else light):
-        # every browser turns a JPEG upright, but not every one a PNG, and no terminal does
-        untold = picture.format == "png" and b"eXIf" in original and (png or longest_px > 0)
-        if not untold or orientation(decode(original, max_pixels=MAX_PIXELS)) == 1:
+        # every browser turns a JPEG upright, but not every one a PNG, Chromium no WebP, and no
+        # terminal anything
+        told = picture.format == "jpeg" or not (b"eXIf" in original or b"EXIF" in original)
+        if told or orientation(decode(original, max_pixels=MAX_PIXELS)) == 1:
             return Preview(picture.mimetype, original, picture.width, picture.height)
+        png = png or longest_px == 0  # all of the original's pixels
     image = normalized(
         decode(original, max_pixels=MAX_PIXELS),
         ("RGB", "RGBA"),

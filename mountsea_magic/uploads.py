@@ -157,6 +157,9 @@ def _read_open(file: Any, said: str) -> bytes:
     except (AttributeError, OSError, ValueError):  # not every reader has these
         where = None
     try:
+        if where is not None and file.seek(0, os.SEEK_END) > 20 * UPLOAD_BYTES:
+            file.seek(where)
+            raise InvalidRequest(f"{said}: {_far_too_large()}")
         if where is not None:
             file.seek(0)
         content = file.read()

@@ -225,6 +225,9 @@ OTHERS = {
     "an HTML page": [b"<!DOCTYPE html><html><svg></svg></html>", b"\n<html lang='en'>"],
     "a TIFF image": [b"II*\0\x08\0\0\0" + bytes(90), b"MM\0*" + bytes(90)],
     "a Git LFS pointer": [b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a"],
+    "a high dynamic range image": [b"v/1\x01\x02\0\0\0", b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n"],
+    "a NumPy array": [b"\x93NUMPY\1\0v\0{'descr': '|u1'"],
+    "a DICOM image": [bytes(128) + b"DICM" + bytes(90)],
     "an archive": [b"PK\x03\x04" + bytes(90)],
 }
 """Files that Pillow can't read here, by what they are called."""

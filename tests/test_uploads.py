@@ -428,6 +428,8 @@ def test_a_file_that_is_far_too_large_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "film.mp4").open("wb") as film:
         film.truncate(20 * uploads.UPLOAD_BYTES + 1)
     assert "larger than 200 MB" in refused(tmp_path / "film.mp4", shrink=True)
+    with (tmp_path / "film.mp4").open("rb") as film:
+        assert "larger than 200 MB" in refused(film, shrink=True)
 
 
 def test_an_original_that_is_gone_is_refused(tmp_path: Path) -> None:
