@@ -235,7 +235,7 @@ def _why(content: bytes, error: Undecodable) -> str:
     """Name the format, and the way out: a HEIC photo is not a damaged file."""
     kind = sniff(content[:12])
     if kind is not None:
-        return f"the {kind.upper()} image is not whole: {error}"
+        return f"the {kind.upper()} image is damaged: {error}"
     known = RAW if isinstance(error, RawPhoto) else identify(content)
     if known is None:
         return "it is not an image that can be read"

@@ -102,7 +102,7 @@ REFUSED = {
     "-m nano-banana-edit -i phot.png": "no such file, and no such variable",
     "-m nano-banana-edit -i number": "a int is no picture",
     "-m nano-banana-edit -i notes.txt": "not an image that can be read",
-    "-m nano-banana-edit -i half.png": "the PNG image is not whole",
+    "-m nano-banana-edit -i half.png": "the PNG image is damaged",
     "-m nano-banana-edit -i photo.png -i a[5]": "--image a[5]",
     "-m nano-banana-edit -i large.png": "--shrink",
 }

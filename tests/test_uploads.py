@@ -360,7 +360,7 @@ def test_half_a_picture_is_refused(kind: str, part: float) -> None:
     """An edit of half a file would be paid for."""
     content = picture(kind, size=(300, 200))
     said = refused(content[: int(len(content) * part)])
-    assert ("is not whole: " if part else "not an image that can be read") in said
+    assert ("is damaged: " if part else "not an image that can be read") in said
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\0" * 500, b"\xff" * 500])
@@ -479,7 +479,7 @@ def test_a_data_uri_is_sent_as_the_standard_writes_it(written: str) -> None:
         ("data:image/png;base64", "no data"),
         ("data:image/png;base64,", "not an image that can be read"),
         ("data:,hello", "not an image that can be read"),
-        (data_uri(picture()[:-9]), "the PNG image is not whole"),
+        (data_uri(picture()[:-9]), "the PNG image is damaged"),
         ("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E", "an SVG drawing"),
     ],
 )
