@@ -105,10 +105,7 @@ def read_submission(answer: Answer) -> str:
     if answer.status not in ACCEPTED:
         raise refusal(answer, submitting=True)
     body = answer.body if isinstance(answer.body, dict) else {}
-    inner = body.get("data")
-    if isinstance(inner, list) and len(inner) == 1:
-        inner = inner[0]
-    inner = inner if isinstance(inner, dict) else {}
+    inner = _enveloped(body)
     places = [(place, name) for place in (body, inner) for name in ("task_id", "taskId")]
     if not _is_error(body):  # an `id` beside an error may be anything's
         places += [(place, "id") for place in (inner, body)]
@@ -124,24 +121,29 @@ def read_submission(answer: Answer) -> str:
 def _is_error(body: dict[str, Any]) -> bool:
     """Whether an envelope says that it holds an error; 0 and HTTP's 2xx are codes of success."""
     code = str(body.get("code") or 0).lower()
-    succeeded = code in ("ok", "success") or (
-        code.isdecimal() and (int(code) == 0 or int(code) in ACCEPTED)
-    )
+    succeeded = re.fullmatch(r"0+|2\d\d|ok|success", code) is not None
     return not succeeded or body.get("success") is False or bool(body.get("error"))
+
+
+def _enveloped(body: dict[str, Any]) -> dict[str, Any]:
+    """What may be in an envelope: an object, alone or as the only one of a list; else nothing."""
+    inner = body.get("data")
+    if isinstance(inner, list) and len(inner) == 1:
+        inner = inner[0]
+    return inner if isinstance(inner, dict) else {}
 
 
 def _unwrapped(body: dict[str, Any]) -> dict[str, Any]:
     """Take a task out of an envelope, `{"code": 0, "data": {…}}`; a task's own output is none."""
-    inner = body.get("data")
+    inner = _enveloped(body)
     own = body.get("status")
     is_task = (
         isinstance(body.get("ready"), bool)
         or bool(_TASK_IDS & body.keys())
         or (isinstance(own, str) and own.strip().lower() in _STATUSES)
     )
-    if is_task or not isinstance(inner, dict):
-        return body
-    return inner if isinstance(inner.get("status"), str) or _TASK_IDS & inner.keys() else body
+    says_task = isinstance(inner.get("status"), str) or isinstance(inner.get("ready"), bool)
+    return inner if not is_task and (says_task or _TASK_IDS & inner.keys()) else body
 
 
 def read_task(answer: Answer) -> TaskState:
