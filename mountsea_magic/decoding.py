@@ -46,7 +46,7 @@ _FULL_RANGE = frozenset({"PNG", "PPM", "JPEG2000", "TIFF"})
 """The formats whose greys of 16 bits go from black to white by definition."""
 
 _COLOR_SPACES = {"RGB": "RGB ", "RGBA": "RGB ", "P": "RGB ", "L": "GRAY", "LA": "GRAY"}
-_COLOR_SPACES |= {"CMYK": "CMYK"}
+_COLOR_SPACES |= {"PA": "RGB ", "RGBa": "RGB ", "RGBX": "RGB ", "YCbCr": "RGB ", "CMYK": "CMYK"}
 """The color space that a profile must be for, by the image's mode."""
 
 _STRICTLY = threading.RLock()

@@ -209,6 +209,20 @@ def test_a_wide_gamut_keeps_its_colors(
         assert far(visible(result, place), expected) <= 6
 
 
+@pytest.mark.parametrize("mode", ["P", "PA", "RGBa", "RGBX", "YCbCr", "RGBA"])
+def test_a_variables_profile_is_sent_with_it(mode: str) -> None:
+    """Whatever mode an RGB profile's image is in; the smaller limit applies it."""
+    image = Image.new("RGB", (60, 40), ORANGE)
+    image = image.quantize(4) if mode.startswith("P") else image.convert("RGBA")
+    image = image.convert(mode) if mode != "YCbCr" else image.convert("RGB").convert(mode)
+    image.info["icc_profile"] = p3_profile()
+    expected = visible(encoded(Image.new("RGB", (6, 4), ORANGE), "PNG", icc_profile=p3_profile()))
+    assert far(visible(sent(image)), expected) <= 6
+    applied = normalized(image, ("RGB", "RGBA"), max_profile_bytes=0)
+    assert "icc_profile" not in applied.info
+    assert far(visible(encoded(applied, "PNG")), expected) <= 6
+
+
 def cmyk(profile: bytes | None, kind: str = "JPEG") -> bytes:
     """Encode a print image."""
     image = Image.new("CMYK", (60, 40), (200, 20, 100, 30))

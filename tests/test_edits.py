@@ -103,6 +103,12 @@ REFUSED = {
     "-m nano-banana-edit -i number": "a int is no picture",
     "-m nano-banana-edit -i notes.txt": "not an image that can be read",
     "-m nano-banana-edit -i half.png": "the PNG image is damaged",
+    "-m nano-banana-edit -i photo.heic": "pip install pillow-heif",
+    "-m nano-banana-edit -i map.tif": "no black and white of its own",
+    "-m nano-banana-edit -p image_urls=@map.tif": "no black and white of its own",
+    "-m gpt-image-2-edit -i photo.png -p mask_url=@map.tif": "no black and white of its own",
+    "-m nano-banana-edit -i opened": "no black and white of its own",
+    "-m nano-banana-edit -i data:image/png;base64,iVBORw0KGgo=": "the PNG image is damaged",
     "-m nano-banana-edit -i photo.png -i a[5]": "--image a[5]",
     "-m nano-banana-edit -i large.png": "--shrink",
 }
@@ -116,7 +122,10 @@ def test_what_is_no_input_is_refused_before_anything_is_sent(
     (folder / "half.png").write_bytes(picture()[: len(picture()) // 2])
     (folder / "notes.txt").write_text("a dog")
     (folder / "large.png").write_bytes(picture() + bytes(10_000_000))
+    (folder / "photo.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(90))
+    Image.new("F", (4, 2), 0.5).save(folder / "map.tif")
     kernel.run("number, a = 7, [open('photo.png', 'rb').read()]")
+    kernel.run("opened = open('map.tif', 'rb')")
     runs = {line: kernel.run(f"%%mountsea {line} -o b\nmake it winter") for line in REFUSED}
     assert {line: run.error for line, run in runs.items()} == dict.fromkeys(
         REFUSED, "InvalidRequest"
