@@ -71,19 +71,19 @@ def read_source(
 
 
 def to_urls(value: Any, *, shrink: bool = False, said: str = "image", depth: int = 4) -> list[str]:
-    """Make addresses of pictures: of a result, a picture, a Pillow image, an array, bytes, a path.
+    """Make URLs of images: of a result, a Pillow image, an array, bytes, an open file, a path.
 
     Args:
-        value: One of these, or a list of them.
+        value: One of these, a URL, or a list of them.
         shrink: Scale down what is too large.
         said: How the user named it, for the errors.
         depth: How many lists may lie within each other.
 
     Returns:
-        The addresses and data URIs, in order.
+        The URLs and data URIs, in order; web URLs are not fetched.
 
     Raises:
-        InvalidRequest: If it is no picture, or one that is too large.
+        InvalidRequest: If it is not an image, or one that is damaged or too large.
 
     Example:
         >>> to_urls("https://example.com/dog.png")
