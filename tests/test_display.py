@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from pathlib import Path
 
 import nbformat
@@ -11,6 +12,7 @@ from hub_server import StandInHub, picture
 from IPython.core.interactiveshell import InteractiveShell
 from kernel_driver import Kernel
 from nbconvert.exporters import MarkdownExporter
+from PIL import Image, ImageOps
 from sample_pictures import kept, noise
 
 from mountsea_magic.display import (
@@ -23,6 +25,7 @@ from mountsea_magic.display import (
 )
 from mountsea_magic.events import Completed
 from mountsea_magic.handle import Generation
+from mountsea_magic.pictures import check
 from mountsea_magic.request import build_request
 
 HOSTILE = '<img src=x onerror=alert(1)> $x^2$ & "quotes"'
@@ -149,3 +152,20 @@ def test_a_terminal_prints_where_an_image_is(
     shell.run_cell_magic("mountsea", "-q -o dog", "a dog")  # type: ignore[no-untyped-call]  # IPython's is so
     shell.run_cell("dog[0]").raise_error()  # type: ignore[no-untyped-call]  # as above
     assert capsys.readouterr().out.endswith(f"{shell.user_ns['dog'][0].path}\n")
+
+
+@pytest.mark.parametrize("preview_px", [0, 20, 768])
+def test_a_photo_on_its_side_is_told_as_it_is_displayed(tmp_path: Path, preview_px: int) -> None:
+    """Else a front end would squeeze the upright image into the frame of the one on its side."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / "original.jpg"
+    noise("RGB", 64, 48).save(path, exif=exif)
+    generation = shown(tmp_path, "a dog", preview_px=preview_px)
+    generation.images = (check(path),)
+    assert "48×64" in final_line(generation).text
+    bundle, metadata = image_bundle(generation, generation[0], 1)
+    size = (15, 20) if preview_px == 20 else (48, 64)
+    assert (metadata["image/jpeg"]["width"], metadata["image/jpeg"]["height"]) == size
+    with Image.open(io.BytesIO(base64.b64decode(bundle["image/jpeg"]))) as seen:
+        assert ImageOps.exif_transpose(seen).size == size
