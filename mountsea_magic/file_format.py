@@ -11,11 +11,14 @@ _PNG_KEPT = frozenset({b"tRNS", b"gAMA", b"sRGB", b"iCCP", b"eXIf"})
 
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
+_MAX_PARTS = 500_000
+"""How many chunks or segments are read: more of them would only be there to keep us busy."""
+
 _MAX_PROFILE_BYTES = 1024 * 1024
 """The largest color profile that Pillow unpacks from a PNG, in bytes."""
 
-_JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
-"""Neither a stuffed byte nor a restart marker, both of which stand within the compressed data."""
+_JPEG_MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")
+"""The markers that a length follows, and the end's; the others stand alone, or within data."""
 
 _JPEG_KEPT = {0xE1: b"Exif\0", 0xE2: b"ICC_PROFILE\0"}
 """Of these segments only those that begin so change what is displayed."""
@@ -113,7 +116,7 @@ def essential(content: bytes, kind: str) -> bytes | None:
 def _essential_png(content: bytes) -> bytes | None:
     """A critical chunk is kept whatever it is; an ancillary one only if its checksum is right."""
     kept, start = [content[:8]], 8
-    while start + 12 <= len(content):
+    for _ in range(_MAX_PARTS):
         name = content[start + 4 : start + 8]
         end = start + 12 + int.from_bytes(content[start : start + 4])
         chunk = content[start:end]
@@ -150,12 +153,13 @@ def _essential_jpeg(content: bytes, wanted: Mapping[int, bytes] = _JPEG_KEPT) ->
     """Markers are followed by length, so that the end of a thumbnail is not taken for the end."""
     kept: list[bytes] = []
     copied, at = 0, 2
-    while (marker := _JPEG_MARKER.search(content, at)) is not None:
+    for _ in range(_MAX_PARTS):
+        marker = _JPEG_MARKER.search(content, at)
+        if marker is None:
+            return None
         at, code = marker.end(), marker[1][0]
         if code == 0xD9:
             return b"".join([*kept, content[copied:at]])
-        if code in (0xD8, 0x01):
-            continue
         end = at + int.from_bytes(content[at : at + 2])
         if not at + 2 <= end <= len(content):
             return None

@@ -288,3 +288,16 @@ def test_what_is_essential_stays_a_fixed_point() -> None:
         bare = essential(content, kind)
         assert bare is not None and len(bare) <= len(content), name
         assert essential(bare, kind) == bare
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xd8\xff" + b"\xff\xe1\0\2" * 600_000,
+        b"\x89PNG\r\n\x1a\n" + chunk(b"tEXt", b"") * 600_000,
+    ],
+    ids=["segments", "chunks"],
+)
+def test_a_file_of_nothing_but_metadata_is_given_up(content: bytes) -> None:
+    """What is read of it is bounded."""
+    assert essential(content + encoded("JPEG")[2:], sniff(content[:12]) or "") is None
