@@ -177,19 +177,27 @@ class Kernel:
         Args:
             scratch: A folder of the test's own.
         """
-        # by a file: no message and no history holds the environment
-        given = scratch / "given.json"
-        given.write_text(json.dumps({"environ": dict(os.environ), "folder": os.getcwd()}))
-        code = (
-            f"import json\nmodule = {{}}\nexec(open({str(RESET)!r}).read(), module)\n"
-            f"module['renew'](**json.load(open({str(given)!r})))"
-        )
-        asked = self.client.execute(code, silent=True, store_history=False)
+        asked = self.client.execute(reset_code(scratch), silent=True, store_history=False)
         assert self.collect(str(asked)).status == "ok"
 
     def interrupt(self) -> None:
         """Send the signal that the Stop button sends."""
         self.manager.interrupt_kernel()
+
+
+def reset_code(scratch: Path) -> str:
+    """Write what makes an IPython as good as new, with this process's environment and folder.
+
+    Args:
+        scratch: A folder for a file.
+    """
+    # by a file: no message and no history holds the environment
+    given = scratch / "given.json"
+    given.write_text(json.dumps({"environ": dict(os.environ), "folder": os.getcwd()}))
+    return (
+        f"import json\nmodule = {{}}\nexec(open({str(RESET)!r}).read(), module)\n"
+        f"module['renew'](**json.load(open({str(given)!r})))"
+    )
 
 
 @contextmanager

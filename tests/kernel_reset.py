@@ -39,7 +39,7 @@ def _reset(shell: Any) -> None:
         shell.callbacks_at_start = {name: [*all_] for name, all_ in shell.events.callbacks.items()}
     for name, callbacks in shell.callbacks_at_start.items():
         shell.events.callbacks[name][:] = callbacks
-    shell.run_line_magic("xmode", "Context")
+    shell.InteractiveTB.set_mode(mode="Context")
     shell.reset(new_session=False)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pexpect
 import pytest
 from hub_server import KEY, StandInHub, picture
+from kernel_driver import reset_code
 from PIL import Image
 
 PLAIN = ["-m", "IPython", "--no-banner", "--colors=NoColor", "--simple-prompt", "--no-confirm-exit"]
@@ -23,23 +24,35 @@ PLAIN = ["-m", "IPython", "--no-banner", "--colors=NoColor", "--simple-prompt", 
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandInHub]:
     """A stand-in Hub whose address and key IPython finds in its environment."""
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    with StandInHub(ready_after_s=0.6) as stand_in:
+    with StandInHub() as stand_in:
         monkeypatch.setenv("MOUNTSEA_BASE_URL", stand_in.url)
         monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)
         yield stand_in
 
 
-@pytest.fixture
-def terminal(hub: StandInHub) -> Iterator[pexpect.spawn]:
-    """IPython in a terminal of 100 columns, with the extension loaded."""
+@pytest.fixture(scope="module")
+def ipython(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pexpect.spawn]:
+    """Keep one IPython in a terminal of 100 columns for all tests."""
+    environ = os.environ | {"IPYTHONDIR": str(tmp_path_factory.mktemp("ipython"))}
+    # its history would not bear that the numbers of the cells begin anew
+    command = [*PLAIN, "--HistoryManager.enabled=False"]
     child = pexpect.spawn(
-        sys.executable, PLAIN, encoding="utf-8", dimensions=(40, 100), timeout=30, env=os.environ
+        sys.executable, command, encoding="utf-8", dimensions=(40, 100), timeout=30, env=environ
     )
     child.expect(r"In \[1\]: ")
-    child.sendline("%load_ext mountsea_magic")
-    child.expect(r"In \[2\]: ")
     yield child
     child.close(force=True)
+
+
+@pytest.fixture
+def terminal(ipython: pexpect.spawn, hub: StandInHub, tmp_path: Path) -> pexpect.spawn:
+    """Return the terminal, as good as new, with the extension loaded."""
+    code = reset_code(tmp_path).replace("\n", "; ")
+    ipython.sendline(f"{code}; get_ipython().execution_count = 1")
+    ipython.expect(r"In \[1\]: ")
+    ipython.sendline("%load_ext mountsea_magic")
+    ipython.expect(r"In \[2\]: ")
+    return ipython
 
 
 def _cell(line: str, prompt: str) -> str:
@@ -63,10 +76,13 @@ def _in_terminal(*cells: str) -> str:
 
 def test_one_line_rewrites_itself(terminal: pexpect.spawn, hub: StandInHub) -> None:
     """A bar of text moves in place; afterwards the final line and each file's full path stay."""
+    hub.ready_after_looks = 10**6
     terminal.sendline(_cell("-n 2 -o dog", "a dog \x1b[31mred"))
-    terminal.expect(r"In \[3\]: ")
+    terminal.expect(r"\r\x1b\[2K\[#+\.+\] nano-banana")
     said = terminal.before or ""
-    assert re.search(r"\r\x1b\[2K\[#+\.+\] nano-banana", said)
+    hub.ready_after_looks = 0
+    terminal.expect(r"In \[3\]: ")
+    said += terminal.before or ""
     final = said.rpartition("\x1b[2K")[2]
     assert "nano-banana · 2 × 64×48" in final and "\x1b" not in final
     paths = re.findall(r"^  (/.*\.png)\r?$", final, re.MULTILINE)
@@ -76,7 +92,7 @@ def test_one_line_rewrites_itself(terminal: pexpect.spawn, hub: StandInHub) -> N
 
 def test_interrupt_in_a_terminal(terminal: pexpect.spawn, hub: StandInHub) -> None:
     """Ctrl+C gives the prompt back with one line that names the task."""
-    hub.ready_after_s = 3600
+    hub.ready_after_looks = 10**6
     terminal.sendline(_cell("-o dog", "a dog"))
     terminal.expect("processing")
     terminal.sendintr()
@@ -100,9 +116,11 @@ def test_the_background_spares_the_line_that_is_typed(
     terminal: pexpect.spawn, hub: StandInHub
 ) -> None:
     """A line when it begins and one when it ends; nothing is rewritten meanwhile."""
+    hub.ready_after_looks = 10**6
     terminal.sendline(_cell("-b -o dog", "a dog"))
     terminal.expect(r"nano-banana · in the background\r\n")
     terminal.expect(r"In \[3\]: ")
+    hub.ready_after_looks = 0
     terminal.expect(r"nano-banana · 64×48 .*\.png\r\n")
     assert "\x1b" not in (terminal.before or "") and "processing" not in (terminal.before or "")
     terminal.sendline("dog.status")
