@@ -7,6 +7,7 @@ import os
 import random
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,14 @@ from fault_sequences import OVER_SOCKETS, SEQUENCES, logged, run_sequence
 from hub_server import BAD_GATEWAY, RESET, Reply, Script, StandInHub, json_reply, picture
 from hub_server import told as all_that_is_said
 
+from mountsea_magic import fetching, generation, ordering
 from mountsea_magic.errors import Interrupted, MountseaError, SubmissionUncertain
 from mountsea_magic.events import Event
 from mountsea_magic.handle import Generation
 from mountsea_magic.journal import Journal
+from mountsea_magic.polling import LearnedSchedule
 from mountsea_magic.request import ImageRequest
+from mountsea_magic.retrying import order_again
 from mountsea_magic.session import Session
 from mountsea_magic.settings import Secret, Settings
 
@@ -87,13 +91,13 @@ async def over_sockets(seed: int, home: Path, heard: list[str]) -> None:
         downloads=rng.choices((None, *DOWNLOADS), k=rng.randrange(4)),
     ) as hub:
         settings = Settings(hub.url, Secret(KEY), "a test", None, home)
-        first, generation, events = Session(), Generation(request), list[Event]()
-        run = asyncio.ensure_future(first.generate(generation, settings, watch=events.append))
+        first, dog, events = Session(), Generation(request), list[Event]()
+        run = asyncio.ensure_future(first.generate(dog, settings, watch=events.append))
         if rng.random() < 0.3:
-            asyncio.get_running_loop().call_later(rng.random(), run.cancel)
+            asyncio.get_running_loop().call_later(rng.random() / 4, run.cancel)
         await asyncio.wait([run])
         await first.landed()
-        error = generation.interrupted() if run.cancelled() else run.exception()
+        error = dog.interrupted() if run.cancelled() else run.exception()
         if error is not None:
             assert isinstance(error, MountseaError | Interrupted)
             assert (fate, type(error)) != ("refused", SubmissionUncertain)
@@ -124,6 +128,20 @@ async def over_sockets(seed: int, home: Path, heard: list[str]) -> None:
         heard += map(repr, events)
 
 
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send and poll again at once what may be sent and polled again."""
+
+    def retry(error: MountseaError, **given: float) -> float | None:
+        return None if order_again(error, **given) is None else 0.0  # type: ignore[arg-type]  # its own arguments
+
+    monkeypatch.setattr(ordering, "order_again", retry)
+    monkeypatch.setattr(fetching, "PAUSES_S", (0.0,) * len(fetching.PAUSES_S))
+    often = partial(LearnedSchedule, shortest_s=0.02, longest_s=0.05)
+    monkeypatch.setattr(generation, "LearnedSchedule", often)
+
+
+@pytest.mark.usefixtures("no_pauses")
 @pytest.mark.parametrize("chunk", range(OVER_SOCKETS // AT_ONCE))
 def test_the_same_holds_over_sockets(chunk: int, folder: Path) -> None:
     """Several Hubs at once misbehave on the wire; all share one journal, and no key is said."""
