@@ -23,9 +23,9 @@ from lab_server import (
     TOKEN,
     await_cells,
     await_server,
-    free_port,
     has_chromium,
     page_in_chromium,
+    reserved_port,
     run_all_cells,
     stop_server,
 )
@@ -118,22 +118,22 @@ def _code(path: Path) -> list[str]:
 @contextmanager
 def _started(image: Image) -> Iterator[str]:
     """Start as the image's entry point does, with the arguments of a hub but for the network."""
-    port = free_port()
     command = [
-        "binder/start", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", f"--port={port}",
+        "binder/start", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1",
         f"--IdentityProvider.token={TOKEN}", "--LabApp.expose_app_in_browser=True", "--allow-root",
     ]  # fmt: skip
     log = image.checkout.parent / "lab.log"
-    with log.open("wb") as output:
+    with reserved_port() as port, log.open("wb") as output:
         server = subprocess.Popen(
-            command, cwd=image.checkout, env=image.environ, stdout=output, stderr=output
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        await_server(f"{url}/api?token={TOKEN}", server, log)
-        yield url
-    finally:
-        stop_server(server)
+            [*command, f"--port={port}"],
+            cwd=image.checkout, env=image.environ, stdout=output, stderr=output,
+        )  # fmt: skip
+        url = f"http://127.0.0.1:{port}"
+        try:
+            await_server(f"{url}/api?token={TOKEN}", server, log)
+            yield url
+        finally:
+            stop_server(server)
 
 
 def _python(checkout: Path) -> str:

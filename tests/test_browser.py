@@ -15,6 +15,7 @@ from lab_server import (
     WIDGETS,
     alts_of,
     await_cells,
+    end_demo_tasks,
     end_kernels,
     open_notebook,
     run_all_cells,
@@ -32,6 +33,14 @@ OUTPUT = ".jp-NotebookPanel .jp-OutputArea-output"
 LIVE = ".widget-html-content:has-text('hub-')"
 STOP = 'jp-button[data-command="notebook:interrupt-kernel"]'
 CANCEL = "button.jupyter-button:has-text('Cancel')"
+
+
+_BAR_MOVED = """() => {
+  const width = document.querySelector('.widget-hprogress .progress-bar')?.offsetWidth;
+  const widths = window.widths ??= [];
+  if (width !== undefined && width !== widths.at(-1)) widths.push(width);
+  return widths.length >= 3;
+}"""
 
 
 def _setup(home: Path, seconds: float) -> str:
@@ -64,17 +73,13 @@ def test_the_bar_moves_and_leaves_one_line(
     page: Page, url: str, folder: Path, tmp_path: Path
 ) -> None:
     """While a task runs the bar grows; afterwards there is a picture and no widget."""
-    sources = _setup(tmp_path, 3), "%%mountsea\na sail boat on the open sea"
+    sources = _setup(tmp_path, 3600), "%%mountsea\na sail boat on the open sea"
     open_notebook(page, url, write_notebook(folder / f"{tmp_path.name}.ipynb", *sources))
     run_all_cells(page)
-    bar = page.wait_for_selector(".widget-hprogress .progress-bar")
-    assert bar is not None
-    seen: list[float] = []
-    while bar.is_visible() and len(set(seen)) < 4:
-        box = bar.bounding_box()
-        seen.append(box["width"] if box else 0.0)
-        page.wait_for_timeout(100)
-    assert seen == sorted(seen) and len(set(seen)) >= 3
+    page.wait_for_function(_BAR_MOVED)
+    seen = page.evaluate("() => window.widths")
+    assert seen == sorted(seen) and len(seen) >= 3
+    end_demo_tasks(tmp_path)
     picture = page.wait_for_selector(PICTURE)
     assert picture is not None and picture.evaluate("img => img.naturalWidth") == 768
     assert page.query_selector(WIDGETS) is None
@@ -220,7 +225,7 @@ def test_a_reload_in_mid_run_loses_no_result(
     """A page that was reloaded gets the picture by the handle; after a new kernel, by resume."""
     name = write_notebook(
         folder / f"{tmp_path.name}.ipynb",
-        _setup(tmp_path, 3),
+        _setup(tmp_path, 3600),
         "%%mountsea -o fox\na red fox",
         "fox.wait()" if way == "handle" else "%mountsea resume",
     )
@@ -231,6 +236,7 @@ def test_a_reload_in_mid_run_loses_no_result(
     page.goto("about:blank")
     if way == "resume":
         end_kernels(url)
+    end_demo_tasks(tmp_path)
     open_notebook(page, url, name)
     if way == "resume":
         run_cell(page, 0)

@@ -21,7 +21,8 @@ SOURCES = [
     "%load_ext mountsea_magic\n%mountsea demo\n%config MountseaMagics.demo_seconds = 0.3",
     "%%mountsea --background -o fox\na red fox",
     "%%mountsea -n 2 -o boats\nsail boats",
-    "fox.wait()",
+    # the run is over before this last one is
+    "%config MountseaMagics.demo_seconds = 3600\nfox.wait()",
     "%%mountsea --background\na lighthouse",
 ]
 RUNNERS = {
