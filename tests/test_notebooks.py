@@ -25,9 +25,10 @@ SOURCES = [
     "%config MountseaMagics.demo_seconds = 3600\nfox.wait()",
     "%%mountsea --background\na lighthouse",
 ]
+OVER_IPC = Path(__file__).with_name("over_ipc.py")
 RUNNERS = {
-    "jupyter execute": ["-m", "jupyter", "execute", "--output", "out.ipynb", "in.ipynb"],
-    "papermill": ["-m", "papermill", "--no-progress-bar", "in.ipynb", "out.ipynb"],
+    "jupyter execute": ["nbclient.cli:main", "--output", "out.ipynb", "in.ipynb"],
+    "papermill": ["papermill.cli:papermill", "--no-progress-bar", "in.ipynb", "out.ipynb"],
 }
 
 
@@ -103,7 +104,7 @@ def test_every_runner_saves_it_cleanly(tmp_path: Path, home: Path, runner: str) 
     is there to be resumed.
     """
     write_notebook(tmp_path / "in.ipynb", *SOURCES)
-    command = [sys.executable, *RUNNERS[runner]]
+    command = [sys.executable, str(OVER_IPC), *RUNNERS[runner]]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-3000:]
     notebook = nbformat.read(tmp_path / "out.ipynb", as_version=4)

@@ -1,0 +1,25 @@
+"""Run a program's entry point with kernels whose sockets are files.
+
+TCP ports are chosen before a kernel binds them: meanwhile another process may be given the same
+ones, and then the kernel dies. ``python over_ipc.py papermill.cli:papermill in.ipynb out.ipynb``.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+from jupyter_client.manager import KernelManager
+
+_init = KernelManager.__init__
+
+
+def _over_ipc(self: KernelManager, *args: Any, **named: Any) -> None:
+    _init(self, *args, **({"transport": "ipc"} | named))
+
+
+if __name__ == "__main__":
+    KernelManager.__init__ = _over_ipc  # type: ignore[method-assign]  # it has no setting for this
+    module, _, function = sys.argv.pop(1).partition(":")
+    getattr(import_module(module), function)()
