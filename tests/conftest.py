@@ -41,6 +41,18 @@ _NAMES = (
 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def ipython_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep kernels away from the user's profile, and from a history that they all would write."""
+    profile = tmp_path_factory.mktemp("ipython") / "profile_default"
+    profile.mkdir()
+    setting = "c = get_config()\nc.HistoryManager.hist_file = ':memory:'\n"
+    (profile / "ipython_config.py").write_text(setting)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IPYTHONDIR", str(profile.parent))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Keep each test away from the user's settings, files, keyring and proxies."""

@@ -15,8 +15,9 @@ import pytest
 from hub_server import SILENT, Reply, StandInHub, json_reply, picture
 from kernel_driver import Kernel, started_kernel
 
-from mountsea_magic.entries import FORGOTTEN_S
+from mountsea_magic.entries import FORGOTTEN_S, Entry
 from mountsea_magic.journal import Journal
+from mountsea_magic.request import build_request
 
 pytestmark = pytest.mark.kernel
 
@@ -27,6 +28,13 @@ def load(kernel: Kernel) -> Kernel:
     """Load the extension, as every notebook does."""
     assert kernel.run("%load_ext mountsea_magic").status == "ok"
     return kernel
+
+
+def expect_soon(journal: Journal, hub: StandInHub) -> None:
+    """Seed the journal with short tasks of the cell's kind, so that kernels poll early."""
+    asked = build_request("a quick dog", parameters={"num_images": 2})
+    for _ in range(10):
+        journal.write(replace(Entry.begin(hub.url, asked), state="failed", elapsed_s=0.1))
 
 
 def kill(kernel: Kernel) -> None:
@@ -60,6 +68,7 @@ def test_a_killed_kernels_task_is_resumed_by_the_next(
 ) -> None:
     """Kernels die in a row, at seeded moments; each next one brings the pictures, with no POST."""
     rng, journal = random.Random(seed), Journal(home / "journal.sqlite")
+    expect_soon(journal, hub)
     moments = rng.sample(("written down", "looked for", "fetched"), k=3)
     with ExitStack() as kernels:
         kernel = load(kernels.enter_context(started_kernel()))
