@@ -35,6 +35,8 @@ validator({})
 
 _LONGEST = ("browser", "kernel")
 
+_SELECTED_ONLY = ("binder", "release")
+
 _NAMES = (
     *("MOUNTSEA_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     *("SSL_CERT_", "SSLKEYLOGFILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
@@ -200,8 +202,17 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * (os.cpu_count() or 1)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take long, so that no worker is left alone with one at the end."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only `-m` selects, and begin with the files that take long.
+
+    Otherwise one worker would be left alone with such a file at the end.
+    """
+    # not by a `-m` in `addopts`, in whose place the command line's would come
+    skipped = {name for name in _SELECTED_ONLY if name not in config.option.markexpr}
+    left_out = [item for item in items if any(map(item.get_closest_marker, skipped))]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     long: dict[Path, int] = {}
     for item in items:
         weight = next((n for n, mark in enumerate(_LONGEST) if item.get_closest_marker(mark)), 9)
