@@ -10,6 +10,7 @@ import asyncio
 import concurrent.futures
 import contextvars
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -225,10 +226,22 @@ class Worker:
         with self._lock:
             if self._loop is None or not self.is_running:
                 loop = asyncio.new_event_loop()
+                if (3, 12) <= sys.version_info < (3, 12, 2):
+                    # they start no thread once the process ends (python/cpython#113964), and a
+                    # background cell's request may still have to be journaled and sent by then
+                    loop.set_default_executor(_started_threads())
                 threading.Thread(target=loop.run_forever, name="mountsea-loop", daemon=True).start()
                 # an interrupt before this line leaves an idle loop, not one that nobody runs
                 self._loop, self._pid = loop, os.getpid()
             return self._loop
+
+
+def _started_threads(count: int = 8) -> concurrent.futures.ThreadPoolExecutor:
+    """Return a pool that need not start a thread any more."""
+    threads, all_started = concurrent.futures.ThreadPoolExecutor(count), threading.Barrier(count)
+    for _ in range(count):
+        threads.submit(all_started.wait)
+    return threads
 
 
 def run_nested(work: Coroutine[Any, Any, T], *, tick: Callable[[], None] | None = None) -> T:
