@@ -10,10 +10,11 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from traitlets import Enum, Float, Integer, Unicode, observe
 
 from .errors import ConfigurationError, Interrupted, MountseaError
+from .home import fix_home
 from .matcher import install, remove
 from .options import cell_parser, parse_cell_line
 from .printing import echo
-from .settings import DEFAULT_PREVIEW_PX, DEFAULT_TIMEOUT_S, fix_home
+from .settings import DEFAULT_PREVIEW_PX, DEFAULT_TIMEOUT_S
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

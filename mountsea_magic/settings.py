@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from .errors import ConfigurationError, InvalidRequest, MountseaError, plain, without_frames
+from .home import data_folder, fix_home
 from .hub_urls import DEFAULT_BASE_URL as DEFAULT_BASE_URL
 from .hub_urls import DEFAULT_CREDITS_URL as DEFAULT_CREDITS_URL
 from .hub_urls import DEMO_URL as DEMO_URL
@@ -221,7 +221,7 @@ def read_settings(
     except BaseException as error:
         # an interrupt hits any line, and the frames below hold the environment
         raise without_frames(error) from None
-    home = _home(given.home)
+    home = data_folder(given.home)
     chosen = demo or given.demo or None
     if demo is None and chosen != "on" and inherited is not None:
         chosen = inherited(home) or chosen
@@ -277,39 +277,3 @@ class _Environment:
 def _variable(environ: Mapping[str, str] | None, name: str) -> str:
     """One variable's value, without white space around it."""
     return (os.environ if environ is None else environ).get(name, "").strip()
-
-
-def fix_home() -> None:
-    """Make a relative MOUNTSEA_HOME absolute, once, for this process and those that it starts.
-
-    Else the journal would be another one after a change of the working folder, and what was
-    paid for would be paid for again.
-    """
-    named = os.environ.get("MOUNTSEA_HOME", "").strip()
-    if named and not named.startswith("~") and not os.path.isabs(named):
-        with suppress(OSError):  # the working folder may be gone
-            os.environ["MOUNTSEA_HOME"] = os.path.abspath(named)
-
-
-def _home(named: str) -> Path:
-    """One folder for all that is kept; platformdirs knows where each platform wants it."""
-    if named:
-        try:
-            return Path(named).expanduser().absolute()
-        except (OSError, RuntimeError) as error:
-            message = plain(error).rstrip(".")
-            raise ConfigurationError(f"MOUNTSEA_HOME is {plain(named)}: {message}.") from error
-    import platformdirs
-
-    cause: RuntimeError | None = None
-    try:
-        folder = platformdirs.user_data_path("mountsea-magic", appauthor=False)
-    except RuntimeError as error:
-        cause = error
-    # an older platformdirs answers with a folder that is named "~"
-    if cause is not None or not folder.is_absolute():
-        raise ConfigurationError(
-            "No data folder is known, since this user has no home folder (is HOME set?): set "
-            "MOUNTSEA_HOME to a folder for the journal and the images."
-        ) from cause
-    return folder

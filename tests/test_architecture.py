@@ -21,7 +21,7 @@ MODULES = sorted(HOUSE.rglob("*.py"), key=str)
 
 FLOORS = [
     {"errors", "chance", "caller", "child_processes"},
-    {"hub_urls"},
+    {"hub_urls", "home"},
     {"settings", "catalog", "files", "printing"},
     {"keys", "addresses", "network", "redaction", "retrying", "stopwatch", "expecting", "schema"},
     {"file_format", "inline"},

@@ -14,7 +14,8 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from mountsea_magic import generate
 from mountsea_magic.errors import ConfigurationError
-from mountsea_magic.settings import fix_home, read_settings
+from mountsea_magic.home import fix_home
+from mountsea_magic.settings import read_settings
 
 
 def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,52 @@
+"""The data folder: one for a process and those that it starts, wherever they go."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from .errors import ConfigurationError, plain
+
+
+def fix_home() -> None:
+    """Make a relative MOUNTSEA_HOME absolute, once, for this process and those that it starts.
+
+    Else the journal would be another one after a change of the working folder, and what was
+    paid for would be paid for again.
+    """
+    named = os.environ.get("MOUNTSEA_HOME", "").strip()
+    if named and not named.startswith("~") and not os.path.isabs(named):
+        with suppress(OSError):  # the working folder may be gone
+            os.environ["MOUNTSEA_HOME"] = os.path.abspath(named)
+
+
+def data_folder(named: str) -> Path:
+    """Return the folder for all that is kept: journal, originals, keys and demo tasks.
+
+    Args:
+        named: What MOUNTSEA_HOME says; platformdirs knows what each platform wants without it.
+
+    Raises:
+        ConfigurationError: If there is no such folder; names MOUNTSEA_HOME.
+    """
+    if named:
+        try:
+            return Path(named).expanduser().absolute()
+        except (OSError, RuntimeError) as error:
+            message = plain(error).rstrip(".")
+            raise ConfigurationError(f"MOUNTSEA_HOME is {plain(named)}: {message}.") from error
+    import platformdirs
+
+    cause: RuntimeError | None = None
+    try:
+        folder = platformdirs.user_data_path("mountsea-magic", appauthor=False)
+    except RuntimeError as error:
+        cause = error
+    # an older platformdirs answers with a folder that is named "~"
+    if cause is not None or not folder.is_absolute():
+        raise ConfigurationError(
+            "No data folder is known, since this user has no home folder (is HOME set?): set "
+            "MOUNTSEA_HOME to a folder for the journal and the images."
+        ) from cause
+    return folder
