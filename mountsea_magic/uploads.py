@@ -208,15 +208,11 @@ def _reduced(content: bytes, image: Image, kind: str, shrink: bool, said: str) -
     bare = essential(content, kind)
     fits = bare is not None and len(bare) <= UPLOAD_BYTES
     if not shrink:
-        cure = "scales it to fit"
-        if bare is not None and fits:
-            extra = (len(content) - len(bare)) / 1e6
-            cure = (
-                f"removes {extra:.1f} MB of metadata or trailing data, and the image stays as it is"
-            )
+        extra = (len(content) - len(bare)) / 1e6 if bare is not None and fits else 0.0
+        hint = f" Here it only leaves out {extra:.1f} MB of metadata: the pixels stay as they are."
         raise InvalidRequest(
             f"{said}: {len(content) / 1e6:.1f} MB, and the Hub takes {UPLOAD_BYTES // 10**6} "
-            f"MB an image. --shrink {cure}."
+            f"MB a picture. --shrink scales it to fit.{hint if extra else ''}"
         )
     return bare if bare is not None and fits else _shrunk(image, kind, said)
 
