@@ -35,6 +35,8 @@ validator({})
 
 _LONGEST = ("browser", "kernel")
 
+_LONG_FILES = ("test_faults.py", "test_demo_editor.py", "test_demo_painter.py")
+
 _SELECTED_ONLY = ("binder", "release")
 
 _NAMES = (
@@ -215,6 +217,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in left_out]
     long: dict[Path, int] = {}
     for item in items:
-        weight = next((n for n, mark in enumerate(_LONGEST) if item.get_closest_marker(mark)), 9)
+        known = (n for n, mark in enumerate(_LONGEST) if item.get_closest_marker(mark))
+        weight = next(known, 2 if item.path.name in _LONG_FILES else 9)
         long[item.path] = min(weight, long.get(item.path, 9))
     items.sort(key=lambda item: long[item.path])

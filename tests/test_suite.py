@@ -16,9 +16,8 @@ from checkout import ROOT
         (["-p", "no:xdist"], None),
         (["-n", "0"], None),
         (["-n", "1"], "1"),
-        (["-n", "1", "--dist", "worksteal"], "1"),
     ],
-    ids=["without xdist", "one process", "one worker", "another distribution"],
+    ids=["without xdist", "one process", "one worker"],
 )
 def test_the_command_line_says_how_many_processes_run(
     options: list[str], workers: str | None
