@@ -27,6 +27,7 @@ from hub_server import (
     Script,
     StandInHub,
     json_reply,
+    nobody,
     picture,
 )
 from own_session import begin_session
@@ -258,9 +259,8 @@ def test_a_refusal_gives_no_licence_for_what_comes_after(
 
 def test_an_order_that_never_arrived_is_tried_a_few_times(path: Path, pauses: list[float]) -> None:
     """A closed port: three tries, then the journal says that it was not sent."""
-    with StandInHub() as hub:
-        gone = hub.url
-    order = placed(gone, path)
+    with nobody() as url:
+        order = placed(url, path)
     assert isinstance(order.error, HubUnavailable)
     assert order.events.count(Submitting()) == 3
     assert len(pauses) == 2
