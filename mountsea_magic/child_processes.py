@@ -15,6 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from .environment import set_variable, variable
+
 _SAME_START_S = 2.0
 """By how much two readings of one process's start may differ, in seconds: clocks are adjusted."""
 
@@ -55,12 +57,8 @@ class ChildProcesses:
         """Without a value a variable is again what it was before."""
         if value is None and name not in self._before:
             return
-        before = self._before.setdefault(name, os.environ.get(name))
-        value = before if value is None else value
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
+        before = self._before.setdefault(name, variable(name))
+        set_variable(name, before if value is None else value)
 
 
 def _write(home: Path, demo: str | None) -> None:

@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from .environment import set_variable, variable
 from .errors import ConfigurationError, plain
 
 
@@ -15,10 +16,10 @@ def fix_home() -> None:
     Else the journal would be another one after a change of the working folder, and what was
     paid for would be paid for again.
     """
-    named = os.environ.get("MOUNTSEA_HOME", "").strip()
+    named = (variable("MOUNTSEA_HOME") or "").strip()
     if named and not named.startswith("~") and not os.path.isabs(named):
         with suppress(OSError):  # the working folder may be gone
-            os.environ["MOUNTSEA_HOME"] = os.path.abspath(named)
+            set_variable("MOUNTSEA_HOME", os.path.abspath(named))
 
 
 def data_folder(named: str) -> Path:

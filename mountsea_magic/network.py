@@ -14,6 +14,7 @@ import sys
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
+from .environment import variable
 from .errors import ConfigurationError, plain
 
 CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -123,7 +124,7 @@ def read_network() -> Network:
     """Read the variables as they are now; cheap, and never fails."""
     proxies = dict(_proxies())
     no_proxy = _variable("no_proxy")[1]
-    named = [(name, (_value(name) or "").strip()) for name in CERTIFICATE_VARIABLES]
+    named = [(name, (variable(name) or "").strip()) for name in CERTIFICATE_VARIABLES]
     certificates, path = next((pair for pair in named if pair[1]), ("", ""))
     return Network(
         tuple(proxies.items()),
@@ -131,7 +132,7 @@ def read_network() -> Network:
         certificates,
         path,
         _changed_at(path),
-        "" if sys.flags.ignore_environment else _value("SSLKEYLOGFILE") or "",
+        "" if sys.flags.ignore_environment else variable("SSLKEYLOGFILE") or "",
     )
 
 
@@ -150,7 +151,7 @@ def _proxies() -> list[tuple[str, Proxy]]:
     found = []
     for scheme in ("http", "https", "all"):
         name, value = _variable(f"{scheme}_proxy")
-        if name == "HTTP_PROXY" and _value("REQUEST_METHOD") is not None:
+        if name == "HTTP_PROXY" and variable("REQUEST_METHOD") is not None:
             continue  # a CGI script's caller can set this one, by a header named Proxy
         if value:
             found.append((scheme, read_proxy(name, value)))
@@ -176,15 +177,10 @@ def _system_exempts(host: str) -> bool:
 def _variable(name: str) -> tuple[str, str]:
     """The name in use and its value; lower case wins, also where it is empty, as in urllib."""
     for spelling in (name, name.upper()):
-        value = _value(spelling)
+        value = variable(spelling)
         if value is not None:
             return spelling, value.strip()
     return name, ""
-
-
-def _value(name: str) -> str | None:
-    """Verbose tracebacks show what the lines of a frame name, and the environment holds the key."""
-    return os.environ.get(name)
 
 
 def read_proxy(variable: str, value: str) -> Proxy:

@@ -20,8 +20,8 @@ HOUSE = Path(mountsea_magic.__file__).parent
 MODULES = sorted(HOUSE.rglob("*.py"), key=str)
 
 FLOORS = [
-    {"errors", "chance", "caller", "child_processes"},
-    {"hub_urls", "home"},
+    {"errors", "chance", "caller", "environment"},
+    {"child_processes", "hub_urls", "home"},
     {"settings", "catalog", "files", "printing"},
     {"keys", "addresses", "network", "redaction", "retrying", "stopwatch", "expecting", "schema"},
     {"file_format", "inline"},

@@ -66,6 +66,7 @@ def drawer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.kernel
+@pytest.mark.own_kernel
 @pytest.mark.parametrize(
     "choose",
     ["%mountsea demo", "%config MountseaMagics.base_url = 'demo:'"],
@@ -85,6 +86,7 @@ def test_workers_draw_on_the_demo_hub_of_their_kernel(
 
 
 @pytest.mark.kernel
+@pytest.mark.own_kernel
 def test_workers_follow_their_kernel_back_to_the_real_hub(
     drawer: Path, hub: StandInHub, kernel: Kernel
 ) -> None:

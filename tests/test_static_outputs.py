@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pexpect
 import pytest
 from hub_server import StandInHub
-from kernel_driver import CellRun, Kernel, started_kernel
+from kernel_driver import CellRun, Kernel
 from nbclient import NotebookClient
 
 SETUP = """
@@ -34,21 +33,11 @@ PLACES = {
 }
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Kernel]:
-    """Start one kernel for all tests here: each sets its own environment in it."""
-    with started_kernel() as started:
-        assert started.run("%load_ext mountsea_magic\n" + SETUP).status == "ok"
-        yield started
-
-
 @pytest.fixture
-def kernel(shared: Kernel, hub: StandInHub, home: Path) -> Kernel:
-    """Lead the kernel to the test's own Hub and home."""
-    names = ("MOUNTSEA_BASE_URL", "MOUNTSEA_API_KEY", "MOUNTSEA_HOME")
-    given = {name: os.environ[name] for name in names}
-    shared.run(f"import os\nos.environ.update({given!r})\nheld = None\ndel held")
-    return shared
+def kernel(hub: StandInHub, kernel: Kernel) -> Kernel:
+    """Have a kernel with a widget, and a function that runs a cell."""
+    assert kernel.run(SETUP).status == "ok"
+    return kernel
 
 
 def _assert_static(run: CellRun, images: int = 1, lines: int = 1) -> None:

@@ -69,4 +69,4 @@ def test_the_environment_is_named_only_where_nothing_is_raised() -> None:
                 inner = [node for node in ast.walk(function) if isinstance(node, ast.Attribute)]
                 if any(node.attr in ("environ", "environb", "getenv") for node in inner):
                     named.add(f"{path.stem}.{function.name}")
-    assert named == {"settings._variable", "network._value"}
+    assert named == {"settings._variable", "environment.variable", "environment.set_variable"}

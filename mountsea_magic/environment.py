@@ -1,0 +1,35 @@
+"""The environment's variables: read and set where nothing is raised.
+
+A traceback that shows variables would show the whole environment, and so the key, of any frame
+that holds it or names it on the line that fails.
+"""
+
+from __future__ import annotations
+
+import os
+
+
+def variable(name: str) -> str | None:
+    """Return a variable's value, or None.
+
+    Example:
+        >>> variable("NO_SUCH_VARIABLE") is None
+        True
+    """
+    return os.environ.get(name)
+
+
+def set_variable(name: str, value: str | None) -> None:
+    """Set a variable for this process and those that it starts, or remove it.
+
+    Args:
+        name: The variable.
+        value: Its value, or None.
+
+    Example:
+        >>> set_variable("NO_SUCH_VARIABLE", None)
+    """
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
