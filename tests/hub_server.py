@@ -249,6 +249,11 @@ class StandInHub:
         with self._changed:
             return list(self._tasks)
 
+    @property
+    def most_open(self) -> tuple[int, int]:
+        """How many connections were open at once at most: the API's and the image host's."""
+        return self._api.most_open, self._pictures.most_open
+
     def image_url(self, name: str) -> str:
         """Return an address on the picture host, signed as addresses of pictures are."""
         return f"{self.picture_url}/{name}?signature=s3cret-query"
@@ -426,6 +431,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, hub: StandInHub, answer: Callable[[Seen], Reply]) -> None:
         self.hub, self.answer = hub, answer
         self._open: set[socket.socket] = set()
+        self.most_open = 0
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         super().__init__(("127.0.0.1", 0), _Handler, bind_and_activate=False)
@@ -459,6 +465,7 @@ class _Server(ThreadingHTTPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:
             self._open.add(request)
+            self.most_open = max(self.most_open, len(self._open))
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:

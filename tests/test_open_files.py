@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-from hub_server import StandInHub
+import pytest
+from hub_server import Reply, Seen, StandInHub, json_reply, picture
 
+from mountsea_magic import agenerate
+from mountsea_magic.client import MAX_DOWNLOADS
+from mountsea_magic.errors import InvalidRequest
+from mountsea_magic.exchange import MAX_IDLE, MAX_REQUESTS
+from mountsea_magic.handle import Generation
 from mountsea_magic.journal import Journal
+from mountsea_magic.ordering import MAX_SUBMISSIONS
+from mountsea_magic.session import Session
 
 MANY = """
 import asyncio, resource, sys
@@ -30,6 +43,42 @@ async def main():
 for result in asyncio.run(main()):
     print(result.status if isinstance(result, mm.Generation) else repr(result))
 """
+
+
+@pytest.mark.parametrize("busy", ["submissions", "polls", "downloads"])
+def test_what_is_open_at_once_is_bounded(hub: StandInHub, here: Session, busy: str) -> None:
+    """However many wait: submissions, polls and downloads each have slots of their own."""
+    gate = threading.Event()
+    count, content = 60, Reply(200, picture(), {"Content-Type": "image/png"}, hold=gate)
+    if busy == "submissions":
+        hub.submits.extend([json_reply({"message": "no"}, 422, hold=gate)] * count)
+    elif busy == "polls":
+        hub.looks.extend([json_reply({"status": "processing"}, hold=gate)] * count)
+    else:
+        hub.downloads.extend([content] * count)
+
+    async def main() -> list[Any]:
+        work = [agenerate(f"dog {number}", num_images=1) for number in range(count)]
+        return await asyncio.gather(*work, return_exceptions=True)
+
+    waiting: dict[str, tuple[Callable[[], list[Seen]], int]] = {
+        "submissions": (lambda: hub.posts, MAX_SUBMISSIONS),
+        "polls": (lambda: hub.looks_seen, MAX_REQUESTS),
+        "downloads": (lambda: hub.downloads_seen, MAX_DOWNLOADS),
+    }
+    seen, slots = waiting[busy]
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(asyncio.run, main())
+        hub.wait_until(lambda: len(seen()) >= slots)
+        gate.set()
+        results = ended.result()
+    api, images = hub.most_open
+    assert api <= MAX_SUBMISSIONS + MAX_REQUESTS + MAX_IDLE
+    assert images <= MAX_DOWNLOADS + MAX_IDLE
+    assert busy != "submissions" or api == MAX_SUBMISSIONS
+    kind = InvalidRequest if busy == "submissions" else Generation
+    assert [type(result) for result in results] == [kind] * count
+    assert len(hub.posts) == count
 
 
 def run_many(limit: int, count: int) -> subprocess.CompletedProcess[str]:
