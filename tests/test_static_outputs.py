@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pexpect
 import pytest
 from hub_server import StandInHub
 from kernel_driver import CellRun, Kernel
-from nbclient import NotebookClient
+from lab_server import write_notebook
+
+OVER_IPC = Path(__file__).with_name("over_ipc.py")
 
 SETUP = """
 import ipywidgets as widgets
@@ -100,17 +103,20 @@ def test_a_background_cell_comes_back_to_its_output(kernel: Kernel, hub: StandIn
 
 
 @pytest.mark.kernel
-def test_nbclient_keeps_them_in_the_widget(hub: StandInHub) -> None:
+def test_nbclient_keeps_them_in_the_widget(hub: StandInHub, tmp_path: Path) -> None:
     """An Output widget in a notebook that is executed without a browser holds both."""
     sources = ["%load_ext mountsea_magic\n" + SETUP, "display(out)\nwith out:\n    draw()"]
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(s) for s in sources])
-    NotebookClient(notebook, kernel_name="python3").execute()
-    states = notebook.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
+    write_notebook(tmp_path / "in.ipynb", *sources)
+    command = [sys.executable, str(OVER_IPC), "nbclient.cli:main", "--output", "out.ipynb"]
+    subprocess.run([*command, "in.ipynb"], cwd=tmp_path, check=True)
+    widgets = nbformat.read(tmp_path / "out.ipynb", as_version=4).metadata["widgets"]
+    states = widgets["application/vnd.jupyter.widget-state+json"]["state"]
     (held,) = [s["state"]["outputs"] for s in states.values() if s["model_name"] == "OutputModel"]
     kinds = [sorted(output["data"]) for output in held]
     assert kinds == [["text/html", "text/plain"], ["image/png", "text/plain"]]
     assert "64×48" in held[0]["data"]["text/plain"]
     assert not any("Progress" in state["model_name"] for state in states.values())
+    assert len(hub.posts) == 1
 
 
 @pytest.mark.kernel
@@ -133,7 +139,7 @@ def test_jupyter_console_prints_the_line(hub: StandInHub, tmp_path: Path) -> Non
     }
     options = ["--simple-prompt", "--ZMQTerminalInteractiveShell.image_handler=None"]
     console = pexpect.spawn(
-        sys.executable, ["-m", "jupyter_console", *options],
+        sys.executable, ["-m", "jupyter_console", "--transport=ipc", *options],
         env=environment, encoding="utf-8", timeout=60, dimensions=(40, 250),
     )  # fmt: skip
     try:
