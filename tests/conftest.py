@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from kernel_driver import Kernel
     from playwright.sync_api import Page
 
+# A shell starts what it runs in the background with SIGINT ignored, and that is inherited: no
+# process of the tests could be stopped.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # without bytecode every kernel of the suite would compile the package anew
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 

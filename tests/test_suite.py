@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 from checkout import ROOT
@@ -28,3 +30,15 @@ def test_the_command_line_says_how_many_processes_run(
     assert done.returncode == 0, done.stdout + done.stderr
     created = re.search(r"(\d+) workers? ", done.stdout)
     assert (created and created[1]) == workers
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there a process inherits no ignored signal")
+def test_it_can_stop_processes_where_it_was_started_in_the_background() -> None:
+    """A shell starts `pytest &` with SIGINT ignored, which every process below would inherit."""
+    chosen = "tests/test_ordering.py::test_a_process_that_ends_in_mid_flight_still_learns_its_task"
+    command = [sys.executable, "-m", "pytest", "-n", "1", chosen]
+    ignore = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=60, preexec_fn=ignore
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
