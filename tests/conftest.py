@@ -36,10 +36,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # without bytecode every kernel of the suite would compile the package anew
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# a shell lets what it starts in the background ignore Ctrl+C, and every process below inherits that
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
 # nbformat would import jsonschema with its slow checker, in each worker
 validator({})
 

@@ -32,7 +32,6 @@ def test_the_command_line_says_how_many_processes_run(
     assert (created and created[1]) == workers
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there a process inherits no ignored signal")
 def test_it_can_stop_processes_where_it_was_started_in_the_background() -> None:
     """A shell starts `pytest &` with SIGINT ignored, which every process below would inherit."""
     chosen = "tests/test_ordering.py::test_a_process_that_ends_in_mid_flight_still_learns_its_task"
