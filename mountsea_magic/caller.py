@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator, Mapping
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
+
+from .errors import InvalidRequest, plain
 
 _BETWEEN = frozenset({"IPython", "decorator", __name__.partition(".")[0]})
 """The packages whose frames lie between a magic and the code that calls it."""
@@ -37,6 +40,7 @@ class CallerNames(Mapping[str, Any]):
             scopes.append(dict(scope.f_locals))
             unbound.update(code.co_varnames, code.co_cellvars, code.co_freevars)
         unbound.difference_update(*scopes)
+        self._lost = frozenset(_enclosing_locals(frame)).difference(*scopes)
         if frame is not None:
             scopes.append(frame.f_globals)
         self._scopes = [*scopes, notebook]
@@ -52,6 +56,11 @@ class CallerNames(Mapping[str, Any]):
         return cls(_calling_frame(), notebook)
 
     def __getitem__(self, name: str) -> Any:
+        if name in self._lost:
+            raise InvalidRequest(
+                f"{plain(name, limit=60)} is a variable of a function around the one that runs the "
+                "cell, and Python keeps it only if the inner one names it: pass it as an argument."
+            )
         if name not in self._unbound:
             for scope in self._scopes:
                 if name in scope:
@@ -70,7 +79,7 @@ class CallerNames(Mapping[str, Any]):
 
 
 def bind(notebook: dict[str, Any], name: str, value: Any) -> None:
-    """Bind a result in the notebook, and in the script that `%run` executes, if one calls.
+    """Bind a result in the notebook, and in the script or module whose code asks for it.
 
     Args:
         notebook: The notebook's namespace.
@@ -79,7 +88,10 @@ def bind(notebook: dict[str, Any], name: str, value: Any) -> None:
     """
     notebook[name] = value
     frame = _calling_frame()
-    if frame is not None and frame.f_globals.get("__name__") == "__main__":
+    if frame is None:
+        return
+    # the code of others that only passes the call on, such as a thread pool, gets no variable
+    if frame.f_globals.get("__name__") == "__main__" or name in frame.f_code.co_names:
         frame.f_globals[name] = value
 
 
@@ -104,3 +116,25 @@ def _function_scopes(frame: FrameType | None) -> Iterator[FrameType]:
         yield frame
         around = frame.f_back
         frame = around if around and frame.f_code in around.f_code.co_consts else None
+
+
+def _enclosing_locals(frame: FrameType | None) -> Iterator[str]:
+    """The variables of the functions around the caller's, as far as these can still be found.
+
+    A callback or a job of a thread pool runs when they have returned. The name would silently mean
+    the notebook's variable then.
+    """
+    if frame is None:
+        return
+    outermost, *inner = frame.f_code.co_qualname.split(".<locals>.")
+    found: Any = frame.f_globals.get(outermost.partition(".")[0])
+    for name in outermost.split(".")[1:]:
+        found = inspect.getattr_static(found, name, None)
+    code = getattr(inspect.unwrap(found), "__code__", None) if inner and callable(found) else None
+    for name in inner:
+        if code is None:
+            return
+        yield from (*code.co_varnames, *code.co_cellvars)
+        last = name.rpartition(".")[2]
+        parts = (part for part in code.co_consts if isinstance(part, CodeType))
+        code = next((part for part in parts if part.co_name == last), None)

@@ -83,7 +83,7 @@ def inherited_demo(home: Path) -> str | None:
     Args:
         home: The user's data folder.
     """
-    if not _file(home, 0).parent.is_dir():
+    if not os.path.isdir(_file(home, 0).parent):  # `Path.is_dir` raises where it may not look
         return None
     above = (_read(_file(home, pid), started_s) for pid, started_s in _ancestors(os.getpid()))
     return next(filter(None, above), None)

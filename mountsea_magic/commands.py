@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from . import __version__
@@ -33,6 +34,8 @@ def run_command(shell: InteractiveShell, line: str, defaults: Defaults) -> None:
         InvalidRequest: If there is no such command, or its words make no sense.
         MountseaError: What went wrong with it.
     """
+    with suppress(ConfigurationError):
+        CURRENT.settings().refuse_key_in(line)  # it would be printed, or sent in a URL
     words = split_line(line)
     parsers = command_parsers()
     if not words:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .errors import encodable, plain, resume_hint
+from .errors import encodable, plain, resume_hint, stdout_encoding
 from .front_end import front_end
 from .pictures import Picture
 from .previews import preview
@@ -155,28 +155,28 @@ def show(shown: Shown) -> None:
         echo("\n".join(_path(image) for image in shown.images))
 
 
-def show_image(image: Picture) -> None:
-    """Display one image of a result, as `show` displays all of them.
+def image_output(image: Picture) -> Output:
+    """Make the mimebundle of one image of a result, for where the user displays it.
 
     Args:
         image: The image.
+
+    Returns:
+        The bundle, with the path as its text, and its metadata; of a terminal that draws no
+        images, and of a file that is gone, the text alone.
     """
     from IPython.core.getipython import get_ipython
-    from IPython.display import display
 
     shell = get_ipython()
     front = front_end(shell)
-    if front.notebook or front.draws_png:
-        magics = shell.magics_manager.registry.get("MountseaMagics") if shell is not None else None
-        longest_px = getattr(magics, "preview", DEFAULT_PREVIEW_PX)
-        try:
-            output = _output(image, longest_px, f"Image {image.path.stem}", png=front.draws_png)
-        except OSError as error:
-            echo(f"The image can't be shown ({plain(error)}).")
-            return
-        display(output[0], metadata=output[1], raw=True)  # type: ignore[no-untyped-call]  # IPython's display bears no types
-    if not front.notebook:
-        echo(_path(image))
+    if not (front.notebook or front.draws_png):
+        return {"text/plain": encodable(_path(image), stdout_encoding())}, {}
+    magics = shell.magics_manager.registry.get("MountseaMagics") if shell is not None else None
+    longest_px = getattr(magics, "preview", DEFAULT_PREVIEW_PX)
+    try:
+        return _output(image, longest_px, f"Image {image.path.stem}", png=front.draws_png)
+    except OSError as error:
+        return {"text/plain": f"The image can't be shown ({plain(error)})."}, {}
 
 
 class Frames:

@@ -73,6 +73,11 @@ def encodable(text: str, encoding: str) -> str:
     return text.translate(_IN_ASCII).encode(encoding, "backslashreplace").decode(encoding)
 
 
+def stdout_encoding() -> str:
+    """Return what standard output can take, for what IPython prints of ours."""
+    return getattr(sys.stdout, "encoding", None) or "utf-8"
+
+
 def resume_hint(task_id: str) -> str:
     """Return the command that fetches a task's pictures.
 
@@ -97,8 +102,7 @@ class _ShortInNotebook:
     """IPython asks an exception for its rendering; ours is its name and its message."""
 
     def _render_traceback_(self) -> list[str]:
-        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-        return [encodable(f"{type(self).__name__}: {self}", encoding)]
+        return [encodable(f"{type(self).__name__}: {self}", stdout_encoding())]
 
 
 class MountseaError(_ShortInNotebook, Exception):

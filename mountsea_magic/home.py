@@ -16,7 +16,7 @@ def fix_home() -> None:
     Else the journal would be another one after a change of the working folder, and what was
     paid for would be paid for again.
     """
-    named = (variable("MOUNTSEA_HOME") or "").strip()
+    named = _expanded(variable("MOUNTSEA_HOME") or "")
     if named and not named.startswith("~") and not os.path.isabs(named):
         with suppress(OSError):  # the working folder may be gone
             set_variable("MOUNTSEA_HOME", os.path.abspath(named))
@@ -31,9 +31,9 @@ def data_folder(named: str) -> Path:
     Raises:
         ConfigurationError: If there is no such folder; names MOUNTSEA_HOME.
     """
-    if named:
+    if _expanded(named):
         try:
-            return Path(named).expanduser().absolute()
+            return Path(_expanded(named)).expanduser().absolute()
         except (OSError, RuntimeError) as error:
             message = plain(error).rstrip(".")
             raise ConfigurationError(f"MOUNTSEA_HOME is {plain(named)}: {message}.") from error
@@ -51,3 +51,11 @@ def data_folder(named: str) -> Path:
             "MOUNTSEA_HOME to a folder for the journal and the images."
         ) from cause
     return folder
+
+
+def _expanded(named: str) -> str:
+    """Without the quotes that `%env` and env files leave, and with what no shell has filled in."""
+    named = named.strip()
+    if named[:1] in ("'", '"') and named[-1:] == named[:1]:
+        named = named[1:-1].strip()
+    return os.path.expandvars(named) if "$" in named else named

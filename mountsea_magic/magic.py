@@ -14,7 +14,7 @@ from .home import fix_home
 from .matcher import install, remove
 from .options import cell_parser, parse_cell_line
 from .printing import echo
-from .settings import DEFAULT_PREVIEW_PX, DEFAULT_TIMEOUT_S
+from .settings import DEFAULT_PREVIEW_PX, DEFAULT_TIMEOUT_S, DEMO_URL
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -92,8 +92,11 @@ class MountseaMagics(Magics):
         """Say where things stand, or carry out a command; `%mountsea help` lists them."""
         with _short_errors():
             from .commands import run_command
+            from .session import CURRENT
 
             run_command(self.shell, line, self._defaults())
+            if self.base_url == DEMO_URL and not CURRENT.settings().is_demo:
+                self.base_url = ""  # `demo off` has overruled it; set again, it shall count again
 
     def _defaults(self) -> Defaults:
         """The traits as they are now."""

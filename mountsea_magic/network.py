@@ -128,7 +128,7 @@ def read_network() -> Network:
     certificates, path = next((pair for pair in named if pair[1]), ("", ""))
     return Network(
         tuple(proxies.items()),
-        tuple(re.split(r"[\s,]+", no_proxy.strip())) if no_proxy.strip() else (),
+        tuple(filter(None, re.split(r"[\s,;]+", no_proxy))),  # Windows separates by semicolons
         certificates,
         path,
         _changed_at(path),
@@ -179,8 +179,13 @@ def _variable(name: str) -> tuple[str, str]:
     for spelling in (name, name.upper()):
         value = variable(spelling)
         if value is not None:
-            return spelling, value.strip()
+            return spelling, _unquoted(value.strip())
     return name, ""
+
+
+def _unquoted(value: str) -> str:
+    """Without the quotes that `%env` and env files leave."""
+    return value[1:-1].strip() if value[:1] in ("'", '"') and value[-1:] == value[:1] else value
 
 
 def read_proxy(variable: str, value: str) -> Proxy:

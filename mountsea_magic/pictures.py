@@ -9,7 +9,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .decoding import (
     UNREADABLE,
@@ -115,11 +115,11 @@ class Picture:
             copy.write(self.bytes)
         return target
 
-    def _ipython_display_(self) -> None:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Any:
         """An image shows itself: imported only where IPython asks for it."""
-        from .display import show_image
+        from .display import image_output
 
-        show_image(self)
+        return image_output(self)
 
     def __repr__(self) -> str:
         return f"Picture({str(self.path)!r}, {self.width}×{self.height})"

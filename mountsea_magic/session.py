@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from .child_processes import ChildProcesses, inherited_demo
 from .connections import Connections
+from .environment import variable
 from .errors import ConfigurationError, MountseaError, plain
 from .events import Event, Notice
 from .handle import Generation
@@ -61,19 +62,26 @@ class Session:
 
     def use_demo(self, choice: str) -> None:
         """Choose the demo Hub or not: ``on``, ``off`` or ``if-no-key``; workers do the same."""
-        self.demo = choice
-        self._publish()
+        self.demo = None if choice == "off" else choice
+        # what must be overruled is; with nothing to overrule, a `demo:` that is set later counts
+        if self._publish() and choice == "off":
+            self.demo = "off"
+            self._publish()
 
     def use_base_url(self, base_url: str | None) -> None:
         """Choose a Hub before the environment's, or None for that; workers do the same."""
         self.base_url = base_url
+        if base_url == DEMO_URL and self.demo == "off":
+            self.demo = None
         self._publish()
 
-    def _publish(self) -> None:
-        """A setting that makes no sense is told where it is used."""
+    def _publish(self) -> bool:
+        """Say whether the demo Hub is meant; what makes no sense is told where it is used."""
         with suppress(ConfigurationError):
             home = self._read("on").home
             self._children.publish(home, demo=self.demo, base_url=self.base_url)
+            return bool(variable("MOUNTSEA_DEMO")) or self.settings().is_demo
+        return False
 
     def settings(self) -> Settings:
         """Read the settings as they are now.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -230,12 +230,16 @@ def read_settings(
             f"MOUNTSEA_DEMO is {plain(chosen)!r}: it can be `if-no-key`, `on` or `off`."
         )
     # what is wrong with other Hubs' URLs keeps nobody from the demo
-    named = DEMO_URL if chosen == "on" else read_base_url(base_url or given.base_url)
-    if chosen == "off" and named == DEMO_URL:
-        named = DEFAULT_BASE_URL
-    credits_url = DEFAULT_CREDITS_URL if named == DEFAULT_BASE_URL else None
-    if given.credits_url and named != DEMO_URL:
-        credits_url = read_credits_url(given.credits_url)
+    try:
+        named = DEMO_URL if chosen == "on" else read_base_url(base_url or given.base_url)
+        if demo == "off" and named == DEMO_URL:
+            named = DEFAULT_BASE_URL
+        credits_url = DEFAULT_CREDITS_URL if named == DEFAULT_BASE_URL else None
+        if given.credits_url and named != DEMO_URL:
+            credits_url = read_credits_url(given.credits_url)
+    except ConfigurationError as error:
+        # who mixes the variables up, or follows the vendor's `?key=`, has the key in a URL
+        raise without_frames(error) from None
     key, source = login, "login (this kernel only)"
     if key is None and isinstance(given.key, Secret):
         key, source = given.key, "MOUNTSEA_API_KEY"
@@ -254,8 +258,8 @@ def read_settings(
 class _Environment:
     """The variables that concern us, and nothing else: frames that raise may hold this."""
 
-    base_url: str
-    credits_url: str
+    base_url: str = field(repr=False)
+    credits_url: str = field(repr=False)
     demo: str
     home: str
     key: Secret | str | None

@@ -105,6 +105,8 @@ def to_urls(value: Any, *, shrink: bool = False, said: str = "image", depth: int
             raise InvalidRequest(f"{said}: the image is empty.")
         return [_data_uri(_encoded(image, said), shrink, said)]
     images = getattr(value, "images", value)
+    if not images and not hasattr(value, "task_id"):
+        images = value  # a figure of matplotlib has a list of that name, which is empty
     if isinstance(images, list | tuple) and depth > 0:
         if not images:
             raise InvalidRequest(f"{said}: there are no pictures in it yet.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import re
 import ssl
 import threading
 from asyncio import StreamReader as Reader
@@ -134,6 +135,7 @@ class HttpProxy(Relay):
         path = url.path + (f"?{url.query}" if url.query else "")
         head = head.replace(target.encode(), path.encode(), 1)
         # one request a connection, so that the next one is noted too
+        head = re.sub(rb"(?i)\r\nconnection:[^\r]*", b"", head)
         head = head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
         await self.lead(f"{url.hostname}:{url.port or 80}", reader, writer, head)
 

@@ -20,8 +20,8 @@ HOUSE = Path(mountsea_magic.__file__).parent
 MODULES = sorted(HOUSE.rglob("*.py"), key=str)
 
 FLOORS = [
-    {"errors", "chance", "caller", "environment"},
-    {"child_processes", "hub_urls", "home"},
+    {"errors", "chance", "environment"},
+    {"caller", "child_processes", "hub_urls", "home"},
     {"settings", "catalog", "files", "printing"},
     {"keys", "addresses", "network", "redaction", "retrying", "stopwatch", "expecting", "schema"},
     {"file_format", "inline"},
@@ -105,9 +105,9 @@ def test_the_demo_is_imported_only_when_it_is_used() -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_every_module_is_short_and_says_what_it_is(path: Path) -> None:
-    """Under 300 lines, and with a docstring."""
+    """At most 400 lines, above which it is probably two, and with a docstring."""
     text = path.read_text("utf-8")
-    assert len(text.splitlines()) < 300
+    assert len(text.splitlines()) <= 400
     assert ast.get_docstring(ast.parse(text))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,55 @@ def test_a_local_without_a_value_is_an_error(
     with pytest.raises(InvalidRequest, match="'animal' is undefined"):
         notebook_cell(shell, code)
     assert hub.posts == []
+
+
+MAKERS = {
+    "lambda": "    return lambda: CELL",
+    "function": "    def job():\n        CELL\n    return job",
+    "method of a class": "    class Job:\n        def __call__(self):\n            CELL\n"
+    "    return Job()",
+    "function in a function": "    def outer():\n        def job():\n            CELL\n"
+    "        return job\n    return outer()",
+}
+
+
+@pytest.mark.parametrize("body", MAKERS.values(), ids=MAKERS)
+@pytest.mark.parametrize("known", [False, True], ids=["lost", "captured"])
+def test_a_variable_that_python_has_not_kept_is_no_other(
+    hub: StandInHub, shell: InteractiveShell, body: str, known: bool
+) -> None:
+    """A callback runs when the function around it has returned: the notebook's is not meant."""
+    shell.user_ns["animal"] = "dog"
+    cell = f"(animal, {CELL})" if known else CELL
+    notebook_cell(shell, f"def make(animal):\n{body.replace('CELL', cell)}\njob = make('fox')")
+    if known:
+        notebook_cell(shell, "job()")
+        assert prompts(hub) == ["A fox"]
+        return
+    with pytest.raises(InvalidRequest, match="animal is a variable of a function around"):
+        notebook_cell(shell, "job()")
+    assert hub.posts == []
+
+
+def test_a_callback_may_name_what_is_the_notebooks(
+    hub: StandInHub, shell: InteractiveShell
+) -> None:
+    """If no function around it has such a variable."""
+    shell.user_ns["animal"] = "dog"
+    notebook_cell(shell, f"def make(place):\n    return lambda: {CELL}\nmake('sea')()")
+    assert prompts(hub) == ["A dog"]
+
+
+def test_a_module_gets_what_its_code_asks_for(hub: StandInHub, shell: InteractiveShell) -> None:
+    """A function of another module may use what `-o` binds; others' modules stay as they are."""
+    for name, body in (("uses", "return found.status"), ("passes", "pass")):
+        module = types.ModuleType(name)
+        vars(module)["get_ipython"] = lambda: shell
+        call = 'get_ipython().run_cell_magic("mountsea", "-q -o found", "a dog")'
+        exec(f"def draw():\n    {call}\n    {body}", vars(module))
+        assert module.draw() == ("completed" if name == "uses" else None)
+        assert hasattr(module, "found") == (name == "uses")
+    assert shell.user_ns["found"].status == "completed" and len(hub.posts) == 2
 
 
 def test_a_script_has_its_own_names(

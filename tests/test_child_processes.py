@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hub_server import StandInHub
+from IPython.core.interactiveshell import InteractiveShell
 from kernel_driver import Kernel
 
 from mountsea_magic.child_processes import ChildProcesses, inherited_demo
@@ -109,6 +111,40 @@ def test_a_forked_process_keeps_the_choice(hub: StandInHub, home: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "True True\nFalse True\n"
+
+
+def _lead_by_config(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell.run_line_magic("config", f"MountseaMagics.base_url = '{DEMO_URL}'")
+
+
+def _lead_by_environment(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOUNTSEA_BASE_URL", DEMO_URL)
+
+
+@pytest.mark.parametrize("lead", [_lead_by_config, _lead_by_environment])
+def test_a_demo_that_is_chosen_after_off_is_meant(
+    hub: StandInHub,
+    here: Session,
+    shell: InteractiveShell,
+    monkeypatch: pytest.MonkeyPatch,
+    lead: Callable[[InteractiveShell, pytest.MonkeyPatch], None],
+) -> None:
+    """`demo off` overrules what was there before; it never leads to a Hub that nobody named."""
+    for _ in range(2):
+        shell.run_line_magic("mountsea", "demo")
+        shell.run_line_magic("mountsea", "demo off")
+        assert here.settings().base_url == hub.url
+        lead(shell, monkeypatch)
+        assert here.settings().is_demo
+        shell.run_line_magic("mountsea", "demo off")
+        assert not here.settings().is_demo
+        monkeypatch.setenv("MOUNTSEA_BASE_URL", hub.url)
+
+
+def test_a_process_that_is_told_both_draws_on_the_demo_hub(home: Path) -> None:
+    """A script with `demo:` in its own environment is not led away by the kernel's `off`."""
+    told = {"MOUNTSEA_DEMO": "off", "MOUNTSEA_BASE_URL": DEMO_URL, "MOUNTSEA_HOME": str(home)}
+    assert read_settings(told).is_demo
 
 
 def test_the_environment_is_as_it_was_once_nothing_is_chosen(

@@ -186,3 +186,13 @@ def test_credits_are_told_with_their_hub(
     assert run("credits") == "12,345 credits left.\n"
     run("demo")
     assert run("credits") == "1,000 credits left at the demo Hub.\n"
+
+
+@pytest.mark.parametrize("command", ["history", "resume", "show", "models"])
+def test_a_command_does_not_take_the_key(
+    hub: StandInHub, shell: InteractiveShell, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """It would be printed, or sent in a URL."""
+    with pytest.raises(InvalidRequest) as caught:
+        shell.run_line_magic("mountsea", f"{command} {KEY}")
+    assert KEY not in str(caught.value) + capsys.readouterr().out and hub.requests == []

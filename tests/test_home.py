@@ -9,7 +9,7 @@ from pathlib import Path
 
 import platformdirs
 import pytest
-from hub_server import StandInHub
+from hub_server import StandInHub, picture
 from IPython.core.interactiveshell import InteractiveShell
 
 from mountsea_magic import generate
@@ -127,3 +127,27 @@ def test_a_python_without_sqlite_still_delivers(hub: StandInHub, home: Path, mod
     assert "keep the task ids that are shown" in done.stderr
     assert "Traceback" not in done.stderr
     assert len(hub.posts) == 1
+
+
+@pytest.mark.parametrize("kind", ["too long", "a file above it", "a loop of links"])
+def test_a_home_that_cannot_be_had_costs_the_journal_alone(
+    hub: StandInHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Images come all the same, with a notice."""
+    homes = {"too long": tmp_path / ("x" * 300), "a file above it": tmp_path / "file" / "home"}
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    monkeypatch.setenv("MOUNTSEA_HOME", str(homes.get(kind, tmp_path / "loop" / "home")))
+    with pytest.warns(RuntimeWarning, match="can't be used"):
+        assert generate("a dog")[0].bytes == picture()
+    assert len(hub.posts) == 1
+
+
+@pytest.mark.parametrize("named", ['"{}"', "'{}'", "$PLACE", "${{PLACE}}"])
+def test_a_home_is_read_as_a_shell_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    """`%env` and env files leave quotes and variables as they are."""
+    monkeypatch.setenv("PLACE", str(tmp_path / "data"))
+    monkeypatch.setenv("MOUNTSEA_HOME", named.format(tmp_path / "data"))
+    assert read_settings().home == tmp_path / "data"

@@ -56,7 +56,6 @@ def test_a_proxy_is_read_as_people_write_it(
         (f"http://{'a' * 64}.example", "names no valid host"),
         ("http://a.example/path", "names no valid host"),
         ("//a.example:1", "names no valid host"),
-        ("'http://a.example:1'", "it is not a URL"),
         ("s3cret:s3cret://a", "it is not a URL"),
     ],
 )
@@ -191,3 +190,18 @@ def test_nothing_shows_a_proxys_password(monkeypatch: pytest.MonkeyPatch) -> Non
     proxy = network.proxy_for("http", "hub.example", None)
     assert isinstance(proxy, Proxy) and proxy.auth == ("ann", "s3cret")
     assert "s3cret" not in f"{proxy} {proxy!r} {network!r} {pretty_repr(network)}"
+
+
+@pytest.mark.parametrize(
+    "value", ["localhost;127.0.0.1", '"localhost,127.0.0.1"', "' 127.0.0.1 '", "a ; 127.0.0.1 ;"]
+)
+def test_exemptions_are_read_as_they_are_written(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    """Windows separates them by semicolons, and `%env` leaves quotes."""
+    monkeypatch.setenv("HTTP_PROXY", '"http://proxy.example:3128"')
+    monkeypatch.setenv("NO_PROXY", value)
+    network = read_network()
+    assert network.proxy_for("http", "127.0.0.1", 80) is None
+    proxy = network.proxy_for("http", "hub.example", 80)
+    assert str(proxy) == "http://proxy.example:3128 (HTTP_PROXY)"

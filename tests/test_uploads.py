@@ -9,6 +9,7 @@ import tempfile
 import warnings
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -536,3 +537,9 @@ def test_open_files_are_images(tmp_path: Path) -> None:
     with path.open(encoding="latin-1") as text:
         assert "open it in mode 'rb'" in refused(text)
     assert "gives NoneType, not bytes" in refused(Reader(None))
+
+
+def test_what_only_has_a_list_of_images_is_no_result() -> None:
+    """A figure of matplotlib has one, which is empty."""
+    with pytest.raises(InvalidRequest, match="SimpleNamespace"):
+        to_urls(SimpleNamespace(images=[]))
