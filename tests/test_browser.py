@@ -32,6 +32,7 @@ pytestmark = pytest.mark.browser
 OUTPUT = ".jp-NotebookPanel .jp-OutputArea-output"
 LIVE = ".widget-html-content:has-text('hub-')"
 STOP = 'jp-button[data-command="notebook:interrupt-kernel"]'
+COUNT = "n = globals().get('n', -1) + 1\nprint('cell number', n)"
 CANCEL = "button.jupyter-button:has-text('Cancel')"
 
 
@@ -93,25 +94,34 @@ def test_the_bar_moves_and_leaves_one_line(
 def test_the_cell_is_given_back_at_once(
     page: Page, url: str, folder: Path, tmp_path: Path, button: str
 ) -> None:
-    """Stop and Cancel end a waiting cell within half a second, with no widget left behind."""
-    sources = _setup(tmp_path, 60), "%%mountsea\na red fox", "print(40 + 2)"
+    """Stop and Cancel end a waiting cell within half a second, with no widget left behind.
+
+    Beside what the way to the kernel and back takes for a cell that does nothing: on a busy machine
+    that alone may be as long.
+    """
+    sources = _setup(tmp_path, 60), "%%mountsea\na red fox", "print(40 + 2)", COUNT
     open_notebook(page, url, write_notebook(folder / f"{tmp_path.name}.ipynb", *sources))
     run_cell(page, 0)
     page.wait_for_function(KERNEL_IDLE)
-    took_s = []
-    for _ in range(3):
+    took_s, way_s = [], []
+    for number in range(3):
+        begun = time.monotonic()
+        run_cell(page, 3)
+        page.wait_for_selector(f"pre:has-text('cell number {number}')", timeout=30_000)
+        way_s.append(time.monotonic() - begun)
+        page.wait_for_function(KERNEL_IDLE)
         run_cell(page, 1)
         task_id = page.inner_text(LIVE).rpartition(" ")[2]
         pressed = time.monotonic()
         page.click(button)
-        page.wait_for_selector(f"pre:visible:has-text('{task_id}')", timeout=5_000)
+        page.wait_for_selector(f"pre:visible:has-text('{task_id}')", timeout=30_000)
         took_s.append(time.monotonic() - pressed)
         assert page.query_selector(WIDGETS) is None
         # after an error the kernel drops for a moment what comes next, as if it had been queued
         page.wait_for_function(KERNEL_IDLE)
-    assert statistics.median(took_s) < 0.5
+    assert statistics.median(took_s) - statistics.median(way_s) < 0.5
     run_cell(page, 2)
-    page.wait_for_selector(".jp-OutputArea-output pre:has-text('42')", timeout=5_000)
+    page.wait_for_selector(".jp-OutputArea-output pre:has-text('42')", timeout=30_000)
     (ending, error) = saved(page, folder / f"{tmp_path.name}.ipynb")[1]
     assert "interrupted" in ending.data["text/plain"] and error.ename == "Interrupted"
 
