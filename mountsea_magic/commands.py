@@ -34,9 +34,10 @@ def run_command(shell: InteractiveShell, line: str, defaults: Defaults) -> None:
         InvalidRequest: If there is no such command, or its words make no sense.
         MountseaError: What went wrong with it.
     """
-    with suppress(ConfigurationError):
-        CURRENT.settings().refuse_key_in(line)  # it would be printed, or sent in a URL
     words = split_line(line)
+    if words[:1] != ["login"]:
+        with suppress(ConfigurationError):
+            CURRENT.settings().refuse_key_in(line)  # it would be printed, or sent in a URL
     parsers = command_parsers()
     if not words:
         echo(status(defaults))

@@ -26,7 +26,7 @@ from mountsea_magic.session import Session
 BROKEN = {
     "unsupported proxy": ("ALL_PROXY", "socks4://127.0.0.1:9"),
     "port out of range": ("HTTP_PROXY", "http://127.0.0.1:123456"),
-    "nonsense": ("http_proxy", "'http://127.0.0.1:9'"),
+    "nonsense": ("http_proxy", "not a proxy"),
     "missing certificates": ("SSL_CERT_FILE", "/none/ca.pem"),
     "folder of none": ("SSL_CERT_DIR", "/none"),
     "missing bundle": ("REQUESTS_CA_BUNDLE", "/none/ca.pem"),
