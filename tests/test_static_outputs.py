@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
-import nbformat
 import pexpect
 import pytest
 from hub_server import StandInHub
 from kernel_driver import CellRun, Kernel
-from lab_server import write_notebook
-
-OVER_IPC = Path(__file__).with_name("over_ipc.py")
 
 SETUP = """
 import ipywidgets as widgets
@@ -100,23 +95,6 @@ def test_a_background_cell_comes_back_to_its_output(kernel: Kernel, hub: StandIn
     shown = next(number for number, text in enumerate(sent) if "image/png" in text)
     closed = [number for number, text in enumerate(sent) if "'msg_id': ''" in text]
     assert any(o < shown < c and c in closed for o in opened[1:] for c in closed)
-
-
-@pytest.mark.kernel
-def test_nbclient_keeps_them_in_the_widget(hub: StandInHub, tmp_path: Path) -> None:
-    """An Output widget in a notebook that is executed without a browser holds both."""
-    sources = ["%load_ext mountsea_magic\n" + SETUP, "display(out)\nwith out:\n    draw()"]
-    write_notebook(tmp_path / "in.ipynb", *sources)
-    command = [sys.executable, str(OVER_IPC), "nbclient.cli:main", "--output", "out.ipynb"]
-    subprocess.run([*command, "in.ipynb"], cwd=tmp_path, check=True)
-    widgets = nbformat.read(tmp_path / "out.ipynb", as_version=4).metadata["widgets"]
-    states = widgets["application/vnd.jupyter.widget-state+json"]["state"]
-    (held,) = [s["state"]["outputs"] for s in states.values() if s["model_name"] == "OutputModel"]
-    kinds = [sorted(output["data"]) for output in held]
-    assert kinds == [["text/html", "text/plain"], ["image/png", "text/plain"]]
-    assert "64×48" in held[0]["data"]["text/plain"]
-    assert not any("Progress" in state["model_name"] for state in states.values())
-    assert len(hub.posts) == 1
 
 
 @pytest.mark.kernel
