@@ -238,9 +238,15 @@ class Worker:
 
 def _started_threads(count: int = 8) -> concurrent.futures.ThreadPoolExecutor:
     """Return a pool that need not start a thread any more."""
-    threads, all_started = concurrent.futures.ThreadPoolExecutor(count), threading.Barrier(count)
-    for _ in range(count):
-        threads.submit(all_started.wait)
+    # in time, since an interrupt may keep the last of them from coming
+    all_started = threading.Barrier(count, timeout=1.0)
+    threads = concurrent.futures.ThreadPoolExecutor(count)
+    try:
+        for _ in range(count):
+            threads.submit(all_started.wait)
+    except BaseException:
+        all_started.abort()
+        raise
     return threads
 
 
