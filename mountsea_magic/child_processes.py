@@ -22,7 +22,7 @@ _SAME_START_S = 2.0
 
 
 class ChildProcesses:
-    """What this process has told those that it starts.
+    """What this process has passed on to those that it starts.
 
     Processes that are started later find it in their environment, and the workers of a pool that
     is there already find the choice of the demo Hub in a file.

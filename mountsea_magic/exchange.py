@@ -36,7 +36,7 @@ MAX_IDLE = 8
 """How many connections are kept open for the next request."""
 
 MAX_ANSWER_BYTES = 6 * MAX_BYTES
-"""The largest JSON answer: four pictures as data URIs, in bytes."""
+"""The largest JSON answer: four images as data URIs, in bytes."""
 
 _HEADERS = ("retry-after", "location")
 """What is read of a response's headers."""

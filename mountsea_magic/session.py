@@ -76,10 +76,9 @@ class Session:
         self._publish()
 
     def _publish(self) -> bool:
-        """Say whether the demo Hub is meant; what makes no sense is told where it is used."""
+        """Say whether the demo Hub is meant; a wrong setting is an error where it is used."""
         with suppress(ConfigurationError):
-            home = self._read("on").home
-            self._children.publish(home, demo=self.demo, base_url=self.base_url)
+            self._children.publish(self._read("on").home, demo=self.demo, base_url=self.base_url)
             return bool(variable("MOUNTSEA_DEMO")) or self.settings().is_demo
         return False
 
@@ -185,9 +184,6 @@ class Session:
             fresh: Never answer from the journal.
             cache: Answer from the journal also without a seed.
 
-        Returns:
-            The handle.
-
         Raises:
             MountseaError: What went wrong; also kept as the handle's ``error``.
         """
@@ -219,8 +215,7 @@ class Session:
 
     def forget_parent(self) -> None:
         """In a forked process: its parent goes on with what it has submitted."""
-        self._flights = None
-        self.open.clear()
+        self._flights, self.open = None, []
 
     @property
     def orders_on_their_way(self) -> int:
