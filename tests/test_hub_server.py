@@ -23,14 +23,22 @@ def eager_threads() -> Iterator[None]:
 @pytest.mark.usefixtures("eager_threads")
 def test_each_of_many_submissions_at_once_gets_an_id_of_its_own() -> None:
     """The nth recorded submission is the nth task, however many arrive together."""
-    with StandInHub() as hub, httpx.Client(base_url=hub.url, trust_env=False) as client:
+    with StandInHub() as hub:
 
-        def submit(number: int) -> tuple[str, str]:
-            body = {"input": {"prompt": f"dog {number}"}}
-            return client.post("/hub/v1/image", json=body).json()["task_id"], f"dog {number}"
+        def submit(numbers: range) -> dict[str, str]:
+            # a client a thread: httpcore's pool closes sockets of threads that share it
+            with httpx.Client(base_url=hub.url, trust_env=False) as client:
+                bodies = [{"input": {"prompt": f"dog {number}"}} for number in numbers]
+                responses = [client.post("/hub/v1/image", json=body).json() for body in bodies]
+            return {
+                response["task_id"]: f"dog {number}"
+                for response, number in zip(responses, numbers, strict=True)
+            }
 
+        submitted: dict[str, str] = {}
         with ThreadPoolExecutor(16) as threads:
-            submitted = dict(threads.map(submit, range(200)))
+            for part in threads.map(submit, [range(first, 200, 16) for first in range(16)]):
+                submitted |= part
         prompts = [seen.json["input"]["prompt"] for seen in hub.posts]
         assert [submitted[task_id] for task_id in hub.task_ids] == prompts
         assert len(prompts) == 200
