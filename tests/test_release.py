@@ -114,7 +114,8 @@ def test_the_sdist_passes_its_own_tests(unpacked: Path) -> None:
     )  # fmt: skip
     assert Path(where.strip()).is_relative_to(unpacked)
     tests = [f"tests/test_{name}.py" for name in FAST]
-    said = _run([sys.executable, "-m", "pytest", "-q", "-n", "0", *tests], unpacked, environ)
+    options = ["-q", "-n", "0", f"--basetemp={unpacked.parent / 'inner'}"]
+    said = _run([sys.executable, "-m", "pytest", *options, *tests], unpacked, environ)
     assert re.search(r"\d{3} passed", said)
 
 

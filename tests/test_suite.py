@@ -6,10 +6,23 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 from checkout import ROOT
+
+
+def passed(tmp_path: Path, *options: str, preexec_fn: Callable[[], object] | None = None) -> str:
+    """Run a part of the suite in a process of its own, and return what it prints."""
+    # a folder of its own: where several runs tidy up their common one at once, pytest fails
+    command = [sys.executable, "-m", "pytest", f"--basetemp={tmp_path / 'inner'}", *options]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=60, preexec_fn=preexec_fn
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 @pytest.mark.parametrize(
@@ -22,22 +35,16 @@ from checkout import ROOT
     ids=["without xdist", "one process", "one worker"],
 )
 def test_the_command_line_says_how_many_processes_run(
-    options: list[str], workers: str | None
+    options: list[str], workers: str | None, tmp_path: Path
 ) -> None:
     """Without pytest-xdist everything runs in one process; what is asked for is what runs."""
-    command = [sys.executable, "-m", "pytest", *options, "tests/test_notices.py"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
-    created = re.search(r"(\d+) workers? ", done.stdout)
+    printed = passed(tmp_path, *options, "tests/test_notices.py")
+    created = re.search(r"(\d+) workers? ", printed)
     assert (created and created[1]) == workers
 
 
-def test_it_can_stop_processes_where_it_was_started_in_the_background() -> None:
+def test_it_can_stop_processes_where_it_was_started_in_the_background(tmp_path: Path) -> None:
     """A shell starts `pytest &` with SIGINT ignored, which every process below would inherit."""
     chosen = "tests/test_ordering.py::test_a_process_that_ends_in_mid_flight_still_learns_its_task"
-    command = [sys.executable, "-m", "pytest", "-n", "1", chosen]
     ignore = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=60, preexec_fn=ignore
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    passed(tmp_path, "-n", "1", chosen, preexec_fn=ignore)
