@@ -63,7 +63,7 @@ def read_value(value: Any, schema: Mapping[str, Any] | None) -> Any:
     if wanted in ("number", "object", "array", None):
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return value
     return value
 
@@ -73,7 +73,8 @@ def _options(schema: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
     if schema is None:
         return []
     if isinstance(schema.get("type"), list):
-        return [{**schema, "type": name} for name in schema["type"]]
+        # nothing else of the schema: alternatives within it would multiply with the types
+        return [{"type": name} for name in schema["type"]]
     found = schema.get("anyOf") or schema.get("oneOf") or []
     return [option for option in found if isinstance(option, dict)]
 

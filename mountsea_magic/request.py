@@ -49,7 +49,7 @@ class ImageRequest:
     def picture_count(self) -> int:
         """How many pictures are asked for; one, where that is no number."""
         count = self.input.get("num_images", 1)
-        return count if isinstance(count, int) else 1
+        return count if isinstance(count, int) and not isinstance(count, bool) else 1
 
     def body(self) -> dict[str, Any]:
         """Return the body of the submission (documented: exactly these two members)."""
@@ -192,8 +192,13 @@ def _with_values(model: Model, name: str) -> str:
 
 def _problems(model: Model, body: dict[str, Any], spell: Callable[[str], str]) -> list[str]:
     """All at once: a user who fixes one at a time grows tired of us."""
-    errors = validator(model.input_schema).iter_errors(body)
-    return [_in_words(error, model, spell) for error in sorted(errors, key=lambda e: list(e.path))]
+    try:
+        errors = sorted(validator(model.input_schema).iter_errors(body), key=lambda e: list(e.path))
+        return [_in_words(error, model, spell) for error in errors]
+    except (ArithmeticError, ValueError, RecursionError) as error:
+        # numbers such as 10**400 or NaN, which no JSON can bear, and values without an end
+        reason = plain(error, limit=80)
+        return [f"A value is too large, too deep or no number for {model.id} ({reason})."]
 
 
 def _in_words(error: ValidationError, model: Model, spell: Callable[[str], str]) -> str:
