@@ -9,6 +9,11 @@ from .protocol import PictureSource
 from .request import ImageRequest
 
 _COUNT = "num_images"
+_COUNTS = (
+    *(_COUNT, "n", "count", "image_count", "num_outputs", "number_of_images", "num_samples"),
+    *("batch_size", "samples"),
+)
+"""How a live model may call the number: what was asked for by any name is paid for."""
 
 
 def max_images(request: ImageRequest | None) -> int:
@@ -27,9 +32,10 @@ def max_images(request: ImageRequest | None) -> int:
         >>> max_images(ImageRequest("nano-banana", {"prompt": "a dog"})), max_images(None)
         (4, 4)
     """
-    asked = request.input.get(_COUNT) if request is not None else None
-    if isinstance(asked, int) and not isinstance(asked, bool) and asked > 0:
-        return asked
+    given = request.input if request is not None else {}
+    asked = [given[name] for name in _COUNTS if type(given.get(name)) is int and given[name] > 0]
+    if asked:
+        return int(max(asked))
     documented = _documented()
     model = request.model if request is not None else ""
     return documented.get(model, max(documented.values()))

@@ -81,7 +81,11 @@ def _options(schema: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
 
 def _fits(value: Any, schema: Mapping[str, Any]) -> bool:
     """Whether a value is of an option's type already, so that no other option may change it."""
-    return "type" in schema and validator({"type": schema["type"]}).is_valid(value)
+    kinds = schema.get("type", [])
+    rules = validator({})  # which is not asked for its message, that would hold the whole value
+    return any(
+        rules.is_type(value, kind) for kind in ([kinds] if isinstance(kinds, str) else kinds)
+    )
 
 
 def alternatives(options: Any) -> str:

@@ -13,12 +13,15 @@ from .catalog import PICTURES, Catalog, Model, bundled_catalog, nearest
 from .errors import InvalidRequest, plain
 from .reading import TYPE_IN_WORDS, alternatives, read_value
 from .redaction import without_queries
-from .schema import validator
+from .schema import find_errors
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
 DEFAULT_MODEL = "nano-banana"
+
+MAX_PROBLEMS = 20
+"""How many mistakes are named at once."""
 
 _SHAPES = frozenset({"aspect_ratio", "image_size", "resolution", "size", "ratio"})
 
@@ -193,8 +196,10 @@ def _with_values(model: Model, name: str) -> str:
 def _problems(model: Model, body: dict[str, Any], spell: Callable[[str], str]) -> list[str]:
     """All at once: a user who fixes one at a time grows tired of us."""
     try:
-        errors = sorted(validator(model.input_schema).iter_errors(body), key=lambda e: list(e.path))
-        return [_in_words(error, model, spell) for error in errors]
+        errors = find_errors(model.input_schema, body)
+        return list(dict.fromkeys(_in_words(error, model, spell) for error in errors))[
+            :MAX_PROBLEMS
+        ]
     except (ArithmeticError, ValueError, RecursionError) as error:
         # numbers such as 10**400 or NaN, which no JSON can bear, and values without an end
         reason = plain(error, limit=80)
@@ -210,6 +215,7 @@ def _in_words(error: ValidationError, model: Model, spell: Callable[[str], str])
         missing = ", ".join(spell(name) for name in limit if name not in given)
         return f"{model.id} needs {missing}: it is missing."
     name = str(error.path[0]) if error.path else "input"
+    given = _head(given)
     text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False, default=repr)
     said = plain(text, limit=60)
     if rule == "enum":
@@ -223,3 +229,14 @@ def _in_words(error: ValidationError, model: Model, spell: Callable[[str], str])
     if rule == "type":
         reason = TYPE_IN_WORDS.get(str(limit), str(limit))
     return f"{spell(name)} {said}: {reason or plain(error.message, limit=120)} for {model.id}."
+
+
+def _head(value: Any) -> Any:
+    """Enough of a value to be recognized: what is shown of it is short, and it may be megabytes."""
+    if isinstance(value, str):
+        return value[:2000]
+    if isinstance(value, list):
+        return [_head(item) for item in value[:20]]
+    return (
+        {name: _head(value[name]) for name in [*value][:20]} if isinstance(value, dict) else value
+    )

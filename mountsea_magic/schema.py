@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 _SLOW = "rfc3987_syntax"
+_SHOWN = 500
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -76,6 +77,48 @@ def _check_pattern(
 
     if isinstance(instance, str) and len(instance) <= MAX_TEXT and not re.search(pattern, instance):
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+def find_errors(schema: Mapping[str, Any], value: Any) -> list[ValidationError]:
+    """Check a value, without writing its megabytes into a message for each rule that it breaks.
+
+    Args:
+        schema: A JSON Schema.
+        value: A JSON value, such as a request's input with its images as data URIs.
+
+    Returns:
+        What is wrong, in the order of the places in the value.
+
+    Raises:
+        ArithmeticError, ValueError: If a number in it is NaN, infinite or too large to be checked.
+        RecursionError: If it is nested too deep.
+
+    Example:
+        >>> [error.message for error in find_errors({"type": "integer"}, "a dog")]
+        ["'a dog' is not of type 'integer'"]
+    """
+    errors = validator(schema).iter_errors(_with_short_reprs(value))
+    return sorted(errors, key=lambda error: list(error.path))
+
+
+class _LongText(str):
+    """A text of which messages show the beginning."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(self[:_SHOWN] + "…")
+
+
+def _with_short_reprs(value: Any) -> Any:
+    """The same value, whose texts are written in short."""
+    if isinstance(value, str) and len(value) > _SHOWN:
+        return _LongText(value)
+    if isinstance(value, list):
+        return [_with_short_reprs(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _with_short_reprs(item) for name, item in value.items()}
+    return value
 
 
 def _is_valid_syntax(term: str, text: str) -> bool:

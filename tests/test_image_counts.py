@@ -45,6 +45,12 @@ def test_as_many_as_were_asked_for_are_fetched(count: object, most: int) -> None
     assert max_images(None) == MOST
 
 
+@pytest.mark.parametrize("name", ["n", "image_count", "num_outputs", "batch_size"])
+def test_a_number_by_another_name_is_one(name: str) -> None:
+    """A live model may call it as it likes, and what it makes is paid for."""
+    assert max_images(ImageRequest("live", {"prompt": "x", name: 8})) == 8
+
+
 @pytest.mark.parametrize(("asked", "most"), [(1, 1), (2, 2), (None, MOST)])
 def test_what_a_hub_adds_is_left_there(folder: Path, asked: int | None, most: int) -> None:
     """One request a picture that was asked for; the first ones, and the others are counted."""

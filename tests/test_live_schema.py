@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from mountsea_magic.catalog import Model, bundled_catalog
+from mountsea_magic.catalog import Catalog, Model, bundled_catalog
+from mountsea_magic.errors import InvalidRequest
 from mountsea_magic.live_schema import (
     MAX_DEPTH,
     MAX_DESCRIPTION,
@@ -18,7 +21,8 @@ from mountsea_magic.live_schema import (
 )
 from mountsea_magic.patterns import MAX_PATTERN, MAX_TEXT, is_harmless
 from mountsea_magic.reading import read_value
-from mountsea_magic.schema import validator
+from mountsea_magic.request import build_request
+from mountsea_magic.schema import find_errors, validator
 from mountsea_magic.schema_values import MAX_VALUES, UnfitValue, read_enum, read_schema_value
 
 HUGE = 10**400
@@ -289,6 +293,40 @@ def test_types_and_alternatives_within_each_other_do_not_multiply() -> None:
     for _ in range(MAX_DEPTH - 1):
         schema = {"type": kinds, "anyOf": [schema]}
     assert read_value("x", rebuild_schema(schema)) == "x"
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"anyOf": [{"type": "integer"}] * 300},
+        {"allOf": [{"type": "integer"}] * 300},
+        {"type": "array", "items": {"anyOf": [{"type": "integer"}] * 300}},
+        {"enum": ["a"], "const": 1, "maxLength": 3, "allOf": [False]},
+    ],
+    ids=lambda rule: str(rule)[:40],
+)
+def test_a_large_value_is_not_written_into_each_message(rule: dict[str, Any]) -> None:
+    """An image of megabytes that breaks hundreds of rules takes no gigabytes."""
+    image = "data:image/png;base64," + "iVBORw0KGgo=" * 100_000
+    schema = rebuild_schema({"properties": {"prompt": {}, "picture": rule}})
+    model = replace(bundled_catalog().model("nano-banana"), id="m", input_schema=schema)
+    tracemalloc.start()
+    with pytest.raises(InvalidRequest) as caught:
+        build_request(
+            "x", model="m", parameters={"picture": [image]}, catalog=Catalog({"m": model})
+        )
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 * len(image)
+    assert len(str(caught.value)) < 1000 and "data:image/png" in str(caught.value)
+
+
+def test_an_error_of_a_long_text_shows_its_beginning() -> None:
+    """The text itself stays as long as it is for the rules."""
+    (error,) = find_errors({"properties": {"a": {"maxLength": 9_999}}}, {"a": "x" * 10_000})
+    assert len(error.message) < 600 and len(str(error.instance)) == 10_000
+    assert find_errors({"maxLength": 10_000}, "x" * 10_000) == []
+    assert find_errors({"enum": ["x" * 10_000]}, "x" * 10_000) == []
 
 
 @pytest.mark.parametrize("value", [NAN, HUGE, "x" * 201, [[[1]]], [0] * 51, (1,), {"a" * 201: 1}])
