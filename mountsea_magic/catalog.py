@@ -6,6 +6,7 @@ its mark there: `documented` for the Hub itself, or `neighbour` for the provider
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from importlib.resources import files
 from typing import Any
 
 from .errors import InvalidRequest, plain
+
+MAX_NAMED = 40
+"""How many of the words that are known a message names at most."""
 
 PICTURES = ("image_urls", "image_url", "images", "image")
 """The names under which models take input pictures, the likeliest first."""
@@ -121,7 +125,7 @@ def bundled_catalog() -> Catalog:
 
 
 def nearest(word: str, known: Mapping[str, object] | list[str]) -> str:
-    """Say which of the known words was probably meant, or name them all.
+    """Say which of the known words was probably meant, or name them, but no endless list.
 
     Example:
         >>> nearest("nano-bananna", ["nano-banana", "gpt-image-2"])
@@ -132,4 +136,5 @@ def nearest(word: str, known: Mapping[str, object] | list[str]) -> str:
     close = get_close_matches(word, list(known), n=2, cutoff=0.6)
     if close:
         return f"Did you mean {' or '.join(close)}?"
-    return f"There are: {', '.join(known)}."
+    more = f", and {len(known) - MAX_NAMED} more" if len(known) > MAX_NAMED else ""
+    return f"There are: {', '.join(itertools.islice(known, MAX_NAMED))}{more}."

@@ -8,11 +8,23 @@ import json
 import os
 import secrets
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .catalog import Catalog, Model, bundled_catalog
+from .live_schema import UnusableSchema, rebuild_schema
+from .schema_values import UnfitValue, read_schema_value
+from .wire_numbers import finite_number
+
+MAX_FILE_BYTES = 4_000_000
+"""A larger file is none of ours: some hundred models take less."""
+
+MAX_MODELS = 1000
+"""How many models of one Hub are kept, the newest ones."""
+
+_MAX_TEXT = 4000
+_LAST_S = 1e11
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +49,75 @@ class LiveModels:
 
     def learned(self, models: dict[str, Model], listed: tuple[str, ...] = ()) -> LiveModels:
         """Return what is known after the Hub was asked once more."""
-        return LiveModels(self.hub, time.time(), self.models | models, listed or self.listed)
+        # those that are new go to the end, where they are kept
+        known = {name: model for name, model in self.models.items() if name not in models} | models
+        kept = dict(list(known.items())[-MAX_MODELS:])
+        return LiveModels(self.hub, time.time(), kept, listed or self.listed)
 
 
 def load(folder: Path, hub: str) -> LiveModels:
     """Read what a Hub said last; a file that is missing or damaged says nothing.
 
+    What is in it is checked once more: an older version may have kept a schema that hangs a cell.
+    A file that is not as it would be written today is replaced by what is sound in it.
+
     Args:
         folder: Where the catalogues are kept.
         hub: The Hub's base URL.
     """
+    path, nothing = _path(folder, hub), LiveModels(hub, 0.0, {})
     try:
-        kept: dict[str, Any] = json.loads(_path(folder, hub).read_text("utf-8"))
-        models = {str(entry["id"]): Model(**entry) for entry in kept["models"]}
-        if not all(_is_whole(model) for model in models.values()):
-            raise ValueError("a model is damaged")
-        return LiveModels(hub, float(kept["date"]), models, tuple(kept["listed"]))
-    except (OSError, ValueError, TypeError, LookupError, RecursionError):
-        return LiveModels(hub, 0.0, {})
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError:
+        return nothing
+    live = nothing
+    try:
+        if len(content) <= MAX_FILE_BYTES:
+            kept = json.loads(content)
+            live = _read(kept, hub)
+            if list(live.models.values()) == [Model(**entry) for entry in kept["models"]]:
+                return live
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        live = nothing
+    save(folder, live)
+    return live
+
+
+def _read(kept: dict[str, Any], hub: str) -> LiveModels:
+    """What is sound of a file's content; raises where it is none."""
+    read = [_read_model(entry) for entry in kept["models"][:MAX_MODELS]]
+    date, listed = finite_number(kept["date"]), kept["listed"]
+    if date is None or not 0 <= date < _LAST_S:
+        raise ValueError("no date")
+    if not isinstance(listed, list) or not all(_is_text(name) for name in listed):
+        raise ValueError("no list of models")
+    models = {model.id: model for model in read if model is not None}
+    return LiveModels(hub, float(date), models, tuple(listed))
+
+
+def _read_model(entry: dict[str, Any]) -> Model | None:
+    """Return a model whose schema is one that this version would have kept."""
+    model = Model(**entry)
+    texts = (model.id, model.name, model.vendor, model.mode, model.summary, model.mark)
+    if not all(map(_is_text, texts)):
+        return None
+    try:
+        schema = rebuild_schema(model.input_schema)
+        example = read_schema_value(model.example, max_text=_MAX_TEXT)
+    except (UnusableSchema, UnfitValue):
+        return None
+    properties = schema.get("properties")
+    table = isinstance(properties, dict) and all(
+        isinstance(parameter, dict) for parameter in properties.values()
+    )
+    if not table or not isinstance(example, dict):
+        return None
+    return replace(model, input_schema=schema, example=example)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= _MAX_TEXT
 
 
 def save(folder: Path, live: LiveModels) -> None:
@@ -70,29 +133,18 @@ def save(folder: Path, live: LiveModels) -> None:
         "listed": live.listed,
         "models": [asdict(model) for model in live.models.values()],
     }
+    text = json.dumps(kept)
+    if len(text) > MAX_FILE_BYTES:
+        return  # it would not be read again
     path = _path(folder, live.hub)
     part = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(kept), "utf-8")
+        part.write_text(text, "utf-8")
         os.replace(part, path)
     except OSError:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-
-
-def _is_whole(model: Model) -> bool:
-    """Whoever edits the file by hand may break it."""
-    schema = model.input_schema
-    texts = (model.id, model.name, model.vendor, model.mode, model.summary, model.mark)
-    properties = schema.get("properties") if isinstance(schema, dict) else None
-    return (
-        isinstance(properties, dict)
-        and all(isinstance(parameter, dict) for parameter in properties.values())
-        and isinstance(schema.get("required", []), list)
-        and isinstance(model.example, dict)
-        and all(isinstance(text, str) for text in texts)
-    )
 
 
 def _path(folder: Path, hub: str) -> Path:

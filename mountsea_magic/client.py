@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -121,12 +122,19 @@ class HubClient:
             return read_model_ids(answer)
         raise _unreachable(answer) from answer.cause
 
-    async def model(self, model_id: str, bundled: Model | None = None) -> Model | None:
+    async def model(
+        self,
+        model_id: str,
+        bundled: Model | None = None,
+        *,
+        on_unusable: Callable[[str], None] | None = None,
+    ) -> Model | None:
         """Ask for one model's schema.
 
         Args:
             model_id: The model.
             bundled: What is known of it already, for what the Hub leaves out.
+            on_unusable: Told why, if its schema can't be used.
 
         Returns:
             The model, or None if the Hub does not know it or says nothing that can be used.
@@ -138,7 +146,9 @@ class HubClient:
         if not isinstance(answer, Answer):
             raise _unreachable(answer) from answer.cause
         unknown = answer.status == 404 and not answer.is_foreign
-        return None if unknown else read_model(answer, model_id, bundled)
+        if unknown:
+            return None
+        return read_model(answer, model_id, bundled, on_unusable=on_unusable)
 
     async def credits(self) -> float:
         """Ask how many credits are left.

@@ -8,6 +8,7 @@ from typing import Any
 
 from .catalog import Catalog, Model
 from .errors import InvalidRequest
+from .notices import tell
 from .session import CURRENT
 from .settings import Settings
 from .uploads import read_source, to_urls
@@ -70,6 +71,7 @@ def _catalog(settings: Settings, model: str, parameters: Mapping[str, Any]) -> C
             await CURRENT.catalogs.learn(settings, client, model)
 
         CURRENT.worker.run(learn())
+        tell(CURRENT.catalogs.notices(), None)
     return CURRENT.catalogs.current(settings)
 
 

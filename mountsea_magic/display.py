@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import encodable, plain, resume_hint, stdout_encoding
 from .front_end import front_end
+from .image_counts import describe_left_out
 from .pictures import Picture
 from .previews import preview
 from .printing import echo
@@ -65,6 +66,7 @@ class Shown(Protocol):
     elapsed_s: float | None
     is_demo: bool
     from_journal: bool
+    left_out: int
     preview_px: int
 
     @property
@@ -98,12 +100,14 @@ def _facts(shown: Shown) -> str:
     sizes = {f"{picture.width}×{picture.height}" for picture in shown.images}
     size = " ".join(sorted(sizes))
     facts = [
-        f"“{_excerpt(shown.prompt)}”" if shown.prompt else "",
+        # the line is there to be glanced at
+        f"“{plain(shown.prompt, limit=60)}”" if shown.prompt else "",
         shown.request.model if shown.request is not None else f"task {plain(shown.task_id)}",
         size if len(shown.images) == 1 else f"{len(shown.images)} × {size}",
         f"{shown.elapsed_s:.1f} s" if shown.elapsed_s is not None else "",
         "demo Hub: drawn here, not by the model, nothing charged" if shown.is_demo else "",
         "from the journal, nothing charged" if shown.from_journal else "",
+        describe_left_out(shown.left_out),
     ]
     return " · ".join(filter(None, facts))
 
@@ -290,8 +294,3 @@ def alt_text(shown: Shown, number: int) -> str:
     kind = "Demo drawing" if shown.is_demo else "Generated picture"
     many = f" {number} of {len(shown.images)}" if len(shown.images) > 1 else ""
     return f"{kind}{many}: {words}"
-
-
-def _excerpt(prompt: str) -> str:
-    """The line is there to be glanced at."""
-    return plain(prompt, limit=60)

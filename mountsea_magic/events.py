@@ -75,6 +75,7 @@ class Completed:
             the journal does not know.
         task_id: The task that made them.
         from_journal: Whether they were paid for before: nothing was ordered.
+        left_out: How many images the Hub named beside those that were asked for.
     """
 
     pictures: tuple[Picture, ...]
@@ -82,6 +83,7 @@ class Completed:
     elapsed_s: float | None
     task_id: str | None = None
     from_journal: bool = False
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)

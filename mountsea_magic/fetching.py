@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import sys
 import tempfile
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from pathlib import Path
 from .client import HubClient
 from .errors import DownloadFailed, HubUnavailable, MountseaError, plain, resume_hint
 from .events import Downloading, Notice
+from .image_counts import asked_for, count_left_out
 from .pictures import BadPicture, Picture, TooLarge, check, part_file, settle
 from .protocol import PictureSource
 from .stopwatch import Stopwatch
@@ -45,6 +47,7 @@ class Fetching:
     Attributes:
         folder: Where the originals go; a temporary one, if that can't be written to.
         pictures: The originals in the Hub's order, once all are there.
+        left_out: How many images the Hub names beside those that were asked for.
 
     Example:
         >>> async def bring(client: HubClient, sources: tuple[PictureSource, ...]) -> None:
@@ -60,6 +63,8 @@ class Fetching:
         sources: tuple[PictureSource, ...],
         folder: Path,
         stem: str,
+        *,
+        most: int = sys.maxsize,
     ) -> None:
         """Fetch nothing yet.
 
@@ -69,11 +74,14 @@ class Fetching:
             sources: Where its pictures are.
             folder: Where the originals go.
             stem: What their names begin with.
+            most: How many images were asked for: no more are fetched.
         """
         self.folder = folder
         self.pictures: tuple[Picture, ...] = ()
         self._client, self._task_id, self._stem = client, task_id, stem
-        self._sources = sources
+        self._most = most
+        self._sources = asked_for(sources, most)
+        self.left_out = count_left_out(sources, most)
         self._age = 0
         self._refreshing = asyncio.Lock()
         self._notice: str | None = None
@@ -185,7 +193,8 @@ class Fetching:
                 state = await self._client.task(self._task_id)
             except MountseaError:
                 return False
-            if len(state.sources) != len(self._sources):
+            fresh = asked_for(state.sources, self._most)
+            if len(fresh) != len(self._sources):
                 return False
-            self._sources, self._age = state.sources, self._age + 1
+            self._sources, self._age = fresh, self._age + 1
             return True

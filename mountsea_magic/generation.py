@@ -26,6 +26,7 @@ from .errors import (
 from .events import Completed, Event, Submitted, Waiting
 from .expecting import Expectation
 from .fetching import Fetching
+from .image_counts import max_images
 from .journal import Record
 from .ordering import Flights, place
 from .pictures import file_stem
@@ -144,7 +145,8 @@ async def follow(
             raise _pictureless(task_id, state)
         token = hashlib.sha256(task_id.encode("utf-8", "replace")).hexdigest()[:8]
         stem = file_stem(record.entry.prompt, token, datetime.now())
-        fetching = Fetching(client, task_id, state.sources, folder, stem)
+        most = max_images(record.entry.request)
+        fetching = Fetching(client, task_id, state.sources, folder, stem, most=most)
         async with aclosing(fetching.all()) as steps:
             async for step in steps:
                 yield step
@@ -160,7 +162,9 @@ async def follow(
     await record.note(
         files=fetching.pictures, elapsed_s=elapsed_s, description=state.description, error=""
     )
-    yield Completed(fetching.pictures, state.description, elapsed_s, task_id)
+    yield Completed(
+        fetching.pictures, state.description, elapsed_s, task_id, left_out=fetching.left_out
+    )
 
 
 def _age_s(record: Record, newborn: bool) -> float | None:

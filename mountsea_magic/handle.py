@@ -50,6 +50,7 @@ class Generation:
         error: What ended it, where something did.
         is_demo: Whether the demo Hub drew its pictures.
         from_journal: Whether they were paid for before: nothing was ordered for them.
+        left_out: How many images the Hub named beside those that were asked for; not fetched.
 
     Example:
         >>> dog = Generation(None, task_id="hub-1")
@@ -70,6 +71,7 @@ class Generation:
         self.error: BaseException | None = None
         self.is_demo = is_demo
         self.from_journal = False
+        self.left_out = 0
         self.preview_px = DEFAULT_PREVIEW_PX
         self._job: Job[Any] | None = None
         self._show_job: Job[Any] | None = None
@@ -236,6 +238,7 @@ class Generation:
         self.description = event.description
         self.elapsed_s = event.elapsed_s
         self.from_journal = event.from_journal
+        self.left_out = event.left_out
         self.task_id = event.task_id or self.task_id
         self.error = None
         self.status = "completed"

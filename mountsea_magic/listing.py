@@ -2,21 +2,30 @@
 
 Documented are the two addresses and the names ``input_schema`` and ``example``; the shapes inside
 are not, so every likely one is read, and what can't be read is left to the bundled catalogue.
+A schema that could hurt is not used: see `live_schema`.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .catalog import Model
 from .errors import plain
+from .live_schema import MAX_PARAMETERS, UnusableSchema, rebuild_schema
 from .refusals import ACCEPTED, Answer, refusal
-from .schema import validator
+from .schema_values import UnfitValue, read_schema_value
+from .wire_numbers import parse_integer
 
 MODELS_PATH = "/hub/v1/models"
+MAX_LISTED = 500
+"""How many models of a list are read at most."""
+
+_MAX_ITEMS = 10 * MAX_LISTED
+_MAX_SCHEMA_TEXT = 300_000
+_MAX_EXAMPLE_TEXT = 2000
 _WRAPS = ("data", "models", "items", "results", "model")
 _IDS = ("model", "id", "name")
 
@@ -25,7 +34,7 @@ def read_model_ids(answer: Answer) -> tuple[str, ...]:
     """Read the list of models.
 
     Returns:
-        Their ids in the Hub's order, each once.
+        Their ids in the Hub's order, each once, and `MAX_LISTED` of them at most.
 
     Raises:
         MountseaError: If the answer is a refusal.
@@ -36,18 +45,26 @@ def read_model_ids(answer: Answer) -> tuple[str, ...]:
     """
     if answer.status not in ACCEPTED:
         raise refusal(answer)
-    items = _list_in(answer.body)
+    items = _list_in(answer.body)[:_MAX_ITEMS]
     found = (item if isinstance(item, str) else _text(item, *_IDS) for item in items)
-    return tuple(dict.fromkeys(plain(name, limit=100) for name in found if name))
+    ids = dict.fromkeys(plain(name, limit=100) for name in found if name)
+    return tuple(itertools.islice(filter(None, ids), MAX_LISTED))
 
 
-def read_model(answer: Answer, model_id: str, bundled: Model | None = None) -> Model | None:
+def read_model(
+    answer: Answer,
+    model_id: str,
+    bundled: Model | None = None,
+    *,
+    on_unusable: Callable[[str], None] | None = None,
+) -> Model | None:
     """Read what the Hub says of one model.
 
     Args:
         answer: The Hub's answer.
         model_id: The model that was asked for.
         bundled: What is known of it already, for what the Hub leaves out.
+        on_unusable: Told why, if there is a schema that can't be used.
 
     Returns:
         The model, or None if the answer holds no schema that can be used.
@@ -58,12 +75,15 @@ def read_model(answer: Answer, model_id: str, bundled: Model | None = None) -> M
     if answer.status not in ACCEPTED:
         raise refusal(answer)
     said = _object_in(answer.body, "input_schema")
-    schema = _schema(said.get("input_schema"))
+    try:
+        schema = _schema(said.get("input_schema"))
+    except UnusableSchema as error:
+        if on_unusable is not None:
+            on_unusable(str(error))
+        return None
     if schema is None:
         return None
-    example = said.get("example")
-    if isinstance(example, dict) and isinstance(example.get("input"), dict):
-        example = example["input"]
+    example = _example(said.get("example"))
     edits = any("image" in name and "url" in name for name in schema["required"])
     return Model(
         id=model_id,
@@ -75,8 +95,19 @@ def read_model(answer: Answer, model_id: str, bundled: Model | None = None) -> M
         summary=_text(said, "summary", "description") or (bundled.summary if bundled else ""),
         mark="live",
         input_schema=schema,
-        example=example if isinstance(example, dict) else bundled.example if bundled else {},
+        example=example if example is not None else bundled.example if bundled else {},
     )
+
+
+def _example(said: Any) -> dict[str, Any] | None:
+    """An example as long as a book is none."""
+    if isinstance(said, dict) and isinstance(said.get("input"), dict):
+        said = said["input"]
+    try:
+        read = read_schema_value(said, max_text=_MAX_EXAMPLE_TEXT)
+    except UnfitValue:
+        return None
+    return read if isinstance(read, dict) else None
 
 
 def _list_in(body: Any, depth: int = 3) -> list[Any]:
@@ -106,87 +137,39 @@ def _object_in(body: Any, wanted: str, depth: int = 3) -> Mapping[str, Any]:
     return {}
 
 
-def _schema(said: Any) -> dict[str, Any] | None:
+def _schema(said: Any, depth: int = 3) -> dict[str, Any] | None:
     """A JSON Schema, one as text, one of the whole body, or but a table of parameters."""
     if isinstance(said, str):
+        if len(said) > _MAX_SCHEMA_TEXT:
+            raise UnusableSchema("it is too large")
         try:
-            said = json.loads(said)
+            said = json.loads(said, parse_int=parse_integer)
         except (ValueError, RecursionError):
             return None
     if isinstance(said, list):
-        said = {item["name"]: item for item in said if isinstance(item, dict) and "name" in item}
+        items = [item for item in said[: 2 * MAX_PARAMETERS] if isinstance(item, dict)]
+        said = {item["name"]: item for item in items if isinstance(item.get("name"), str)}
     if not isinstance(said, dict) or not said:
         return None
     properties = said.get("properties", said if "type" not in said else None)
     if not isinstance(properties, dict) or not properties:
         return None
     inner = properties.get("input")
-    if "prompt" not in properties and isinstance(inner, dict) and "properties" in inner:
-        return _schema(inner)
+    if depth and "prompt" not in properties and isinstance(inner, dict) and "properties" in inner:
+        return _schema(inner, depth - 1)
+    if len(properties) > MAX_PARAMETERS:
+        raise UnusableSchema(f"it has more than {MAX_PARAMETERS} parameters")
     table = {name: value for name, value in properties.items() if isinstance(value, dict)}
     required = said.get("required") if "properties" in said else None
     if not isinstance(required, list):
+        # on a parameter of its own, this is no JSON Schema
         required = [name for name, value in table.items() if value.get("required") is True]
-    clean = {name: _without_flag(value) for name, value in table.items()}
-    schema = {**(said if "properties" in said else {}), "type": "object", "properties": clean}
-    schema["required"] = [name for name in required if isinstance(name, str)]
-    for name in ("$id", "$schema"):
-        schema.pop(name, None)
+    schema = {**(said if "properties" in said else {}), "type": "object", "properties": table}
+    # what is required and can't be given would refuse every request
+    schema["required"] = [name for name in required if isinstance(name, str) and name in table]
     # a slip of the user's shall be named here, and not be paid for
     schema["additionalProperties"] = False
-    return schema if _is_sound(schema) else None
-
-
-def _without_flag(parameter: Mapping[str, Any]) -> dict[str, Any]:
-    """`required: true` on a parameter is no JSON Schema."""
-    flagged = isinstance(parameter.get("required"), bool)
-    return {
-        name: value for name, value in parameter.items() if not (flagged and name == "required")
-    }
-
-
-def _is_sound(schema: Mapping[str, Any]) -> bool:
-    """A schema that is none would break every cell: so would a pattern, or a way to nowhere."""
-    check = validator(schema).check_schema
-    from jsonschema.exceptions import SchemaError
-
-    try:
-        check(schema)
-        for part in _parts(schema):
-            if isinstance(part.get("pattern"), str):
-                re.compile(part["pattern"])
-            if "$dynamicRef" in part or "$recursiveRef" in part:
-                return False
-            if "$ref" in part and not _leads_somewhere(schema, part["$ref"]):
-                return False
-    except (SchemaError, RecursionError, re.error):
-        return False
-    return True
-
-
-def _parts(schema: Any) -> Iterator[Mapping[str, Any]]:
-    """Every object within a schema."""
-    if isinstance(schema, dict):
-        yield schema
-    inner = schema.values() if isinstance(schema, dict) else schema
-    for part in inner if isinstance(schema, dict | list) else ():
-        yield from _parts(part)
-
-
-def _leads_somewhere(schema: Any, reference: Any) -> bool:
-    """A reference must stay within the schema, where it is not fetched, and not go in a circle."""
-    for _ in range(20):
-        if not isinstance(reference, str) or not reference.startswith("#"):
-            return False
-        target = schema
-        for step in reference[1:].strip("/").split("/") if reference[1:] else ():
-            if not isinstance(target, dict) or step not in target:
-                return False
-            target = target[step]
-        if not isinstance(target, dict) or "$ref" not in target:
-            return True
-        reference = target["$ref"]
-    return False
+    return rebuild_schema(schema)
 
 
 def _text(item: Any, *names: str) -> str:

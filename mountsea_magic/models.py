@@ -42,6 +42,8 @@ def show_models(shell: InteractiveShell, model_id: str | None, *, refresh: bool)
             await CURRENT.catalogs.refresh(settings, CURRENT.connections.client(settings))
 
         CURRENT.worker.run(ask())
+        for text in CURRENT.catalogs.notices():
+            echo(f"Note: {text}.")
     rows: Sequence[Sequence[str]]
     heads: tuple[str, ...]
     if model_id is not None:

@@ -6,6 +6,7 @@ tolerated: other names of a field, other words for a status, null fields, unknow
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,11 +16,17 @@ from .errors import HubUnavailable, plain
 from .inline import clean_url, is_base64_image
 from .redaction import without_queries
 from .refusals import ACCEPTED, Answer, reason, refusal, uncertain
+from .wire_numbers import finite_number, read_milliseconds
 
 SUBMIT_PATH = "/hub/v1/image"
 TASK_PATH = "/hub/v1/tasks/"
 SUCCEEDED = frozenset({"completed", "succeeded"})
 UNCHARGED = frozenset({"failed", "error", "timeout", "cancelled", "canceled"})
+MAX_SOURCES = 10_000
+"""How many images of one response are counted: no Hub makes so many for one task."""
+
+MAX_TASK_ID = 2000
+"""The longest task id, in characters: no URL that holds a longer one arrives."""
 
 _STATUSES = SUCCEEDED | UNCHARGED | {"pending", "processing", "queued"}
 _TASK_IDS = frozenset({"task_id", "taskId"})
@@ -111,8 +118,10 @@ def read_submission(answer: Answer) -> str:
         places += [(place, "id") for place in (inner, body)]
     for place, name in places:
         task_id = place.get(name)
-        if isinstance(task_id, (str, int)) and not isinstance(task_id, bool) and str(task_id):
-            return str(task_id)
+        if isinstance(task_id, (str, int)) and not isinstance(task_id, bool):
+            text = str(task_id)
+            if text.strip() and len(text) <= MAX_TASK_ID:
+                return text
     message = reason(body) or reason(inner)
     why = f"it answered {answer.status} without a task id{message and ': '}{message}"
     raise uncertain(why, status_code=answer.status)
@@ -120,8 +129,9 @@ def read_submission(answer: Answer) -> str:
 
 def _is_error(body: dict[str, Any]) -> bool:
     """Whether an envelope says that it holds an error; 0 and HTTP's 2xx are codes of success."""
-    code = str(body.get("code") or 0).lower()
-    succeeded = re.fullmatch(r"0+|2\d\d|ok|success", code) is not None
+    code = body.get("code") or 0
+    text = str(code).lower() if isinstance(code, str | int) else "no code"
+    succeeded = re.fullmatch(r"0+|2\d\d|ok|success", text) is not None
     return not succeeded or body.get("success") is False or bool(body.get("error"))
 
 
@@ -187,7 +197,7 @@ def read_task(answer: Answer) -> TaskState:
         succeeded=succeeded,
         sources=sources,
         description=without_queries(description) if isinstance(description, str) else "",
-        elapsed_ms=_milliseconds(body.get("elapsed_ms")),
+        elapsed_ms=read_milliseconds(body.get("elapsed_ms")),
         error=error,
         explanation=_explanation(body) if ended and not sources else "",
     )
@@ -208,8 +218,8 @@ def read_credits(answer: Answer) -> float:
     body = answer.body if isinstance(answer.body, dict) else {}
     inner = body.get("data")
     for place in (body, inner if isinstance(inner, dict) else {}):
-        left = place.get("credits")
-        if isinstance(left, (int, float)) and not isinstance(left, bool):
+        left = finite_number(place.get("credits"))
+        if left is not None:
             return left
     message = reason(body)
     raise HubUnavailable(
@@ -242,15 +252,6 @@ def _texts(value: Any, name: str = "", depth: int = 6) -> Iterator[str]:
             yield text if not name or name in _PROSE else f"{plain(name, limit=40)}: {text}"
 
 
-def _milliseconds(value: Any) -> int | None:
-    """JSON as Python reads it has infinities, which no int has."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, (int, float)) and 0 <= value < 1e15:
-        return int(value)
-    return None
-
-
 def _sources(data: Any, depth: int = 8) -> tuple[PictureSource, ...]:
     """Every shape of the output that the contract page says to tolerate, and no bottomless one."""
     if depth == 0:
@@ -265,7 +266,8 @@ def _sources(data: Any, depth: int = 8) -> tuple[PictureSource, ...]:
                 return (_source(text) or PictureSource(*_raw(name, text)),)
         return ()
     if isinstance(data, list):
-        return tuple(source for item in data for source in _sources(item, depth - 1))
+        found = (source for item in data for source in _sources(item, depth - 1))
+        return tuple(itertools.islice(found, MAX_SOURCES))
     source = _source(data) if isinstance(data, str) else None
     return () if source is None else (source,)
 

@@ -63,7 +63,7 @@ def read_value(value: Any, schema: Mapping[str, Any] | None) -> Any:
     if wanted in ("number", "object", "array", None):
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return value
     return value
 
@@ -73,14 +73,19 @@ def _options(schema: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
     if schema is None:
         return []
     if isinstance(schema.get("type"), list):
-        return [{**schema, "type": name} for name in schema["type"]]
+        # nothing else of the schema: alternatives within it would multiply with the types
+        return [{"type": name} for name in schema["type"]]
     found = schema.get("anyOf") or schema.get("oneOf") or []
     return [option for option in found if isinstance(option, dict)]
 
 
 def _fits(value: Any, schema: Mapping[str, Any]) -> bool:
     """Whether a value is of an option's type already, so that no other option may change it."""
-    return "type" in schema and validator({"type": schema["type"]}).is_valid(value)
+    kinds = schema.get("type", [])
+    rules = validator({})  # which is not asked for its message, that would hold the whole value
+    return any(
+        rules.is_type(value, kind) for kind in ([kinds] if isinstance(kinds, str) else kinds)
+    )
 
 
 def alternatives(options: Any) -> str:

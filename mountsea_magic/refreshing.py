@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from .catalog import Catalog, Model, bundled_catalog
 from .catalog_file import LiveModels, load, save
-from .errors import MountseaError
+from .errors import MountseaError, plain
+from .listing import MAX_LISTED
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Catalogs:
         """Read nothing yet."""
         self._live: dict[tuple[Path, str], LiveModels] = {}
         self._asked: dict[tuple[str, str], float] = {}
+        self._notices: list[str] = []
 
     def live(self, settings: Settings) -> LiveModels:
         """Return what the settings' Hub said last of its models, in this process or before."""
@@ -61,6 +63,11 @@ class Catalogs:
         can_ask = settings.is_demo or settings.key is not None
         return not known and can_ask and time.monotonic() - asked > AGAIN_S
 
+    def notices(self) -> list[str]:
+        """Return what was wrong with the schemas of a Hub since the last call."""
+        told, self._notices = self._notices, []
+        return told
+
     async def learn(self, settings: Settings, client: HubClient, model_id: str) -> None:
         """Ask for one model, quietly: without an answer, what is known must do.
 
@@ -75,11 +82,13 @@ class Catalogs:
                 listed = self.live(settings).listed
                 if model_id not in self.current(settings).models:
                     listed = await client.model_ids()
-                    if listed and model_id not in listed:
+                    # a list that was cut short says nothing of those that it lacks
+                    if model_id not in listed and 0 < len(listed) < MAX_LISTED:
                         self._learned(settings, {}, listed)
                         return
-                found = await client.model(model_id, bundled_catalog().models.get(model_id))
-                if found is None and listed and model_id not in self.current(settings).models:
+                found = await self._ask(client, model_id)
+                is_new = model_id not in self.current(settings).models
+                if found is None and model_id in listed and is_new:
                     found = _unruled(model_id)
                 self._learned(settings, {model_id: found} if found is not None else {}, listed)
 
@@ -94,10 +103,10 @@ class Catalogs:
             MountseaError: If the Hub could not be reached, or refused.
         """
         listed = await client.model_ids()
-        bundled = bundled_catalog().models
+        if len(listed) == MAX_LISTED:
+            self._notices.append(f"the Hub lists {MAX_LISTED} models or more: the rest is left out")
         found = await asyncio.gather(
-            *(client.model(name, bundled.get(name)) for name in listed[:MOST_MODELS]),
-            return_exceptions=True,
+            *(self._ask(client, name) for name in listed[:MOST_MODELS]), return_exceptions=True
         )
         for model in found:
             # one model that can't be had just now must not hide the others
@@ -113,6 +122,17 @@ class Catalogs:
         return self._learned(
             settings, models | {name: _unruled(name) for name in unknown}, tuple(listed)
         )
+
+    async def _ask(self, client: HubClient, model_id: str) -> Model | None:
+        """A schema that can't be used leaves what is known, with a word."""
+
+        def note(reason: str) -> None:
+            self._notices.append(
+                f"the Hub's schema of {plain(model_id, limit=60)} is not used: {reason}"
+            )
+
+        bundled = bundled_catalog().models.get(model_id)
+        return await client.model(model_id, bundled, on_unusable=note)
 
     def _learned(
         self, settings: Settings, models: dict[str, Model], listed: tuple[str, ...]

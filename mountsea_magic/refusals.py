@@ -25,6 +25,7 @@ from .errors import (
 from .failures import describe_proxy_login
 from .network import Proxy
 from .redaction import without_queries
+from .wire_numbers import parse_integer
 
 ACCEPTED = range(200, 300)
 """The statuses of an answer that is no refusal (documented: 200; neighbours: 201 and 202)."""
@@ -66,7 +67,7 @@ class Answer:
         """Decode an answer; a body that is no JSON is a body of None."""
         lower = {name.lower(): value for name, value in headers.items()}
         try:
-            return cls(status, lower, json.loads(content))
+            return cls(status, lower, json.loads(content, parse_int=parse_integer))
         except (ValueError, RecursionError):
             return cls(status, lower, None, content[:2000].decode("utf-8", "replace"))
 
@@ -177,11 +178,12 @@ def retry_after(value: str | None, *, now: datetime) -> float | None:
     if re.fullmatch(r"[0-9]{1,9}", value.strip()):
         return float(value)
     try:
-        then = email.utils.parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
+        then = email.utils.parsedate_to_datetime(value[:100])
+        then = then if then.tzinfo else then.replace(tzinfo=UTC)
+        return max(0.0, (then - now).total_seconds())
+    except (ValueError, TypeError, LookupError, ArithmeticError):
+        # nonsense; the standard library's parser raises more kinds than it says
         return None
-    then = then if then.tzinfo else then.replace(tzinfo=UTC)
-    return max(0.0, (then - now).total_seconds())
 
 
 def uncertain(why: str, *, status_code: int | None = None) -> SubmissionUncertain:
@@ -245,7 +247,9 @@ def _words(place: Any, depth: int = 4) -> str:
         message = place.get("msg") or place.get("message")
         if not isinstance(message, str):
             return ""
-        at = ".".join(map(str, where)) + ": " if isinstance(where, list) and where else ""
+        steps = where[:8] if isinstance(where, list) else []
+        at = ".".join(str(step) for step in steps if isinstance(step, str | int))
+        at += ": " if at else ""
         return plain(without_queries(at + message))
     if isinstance(place, list) and depth > 0:
         return plain("; ".join(filter(None, (_words(item, depth - 1) for item in place[:5]))))

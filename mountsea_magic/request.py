@@ -13,12 +13,15 @@ from .catalog import PICTURES, Catalog, Model, bundled_catalog, nearest
 from .errors import InvalidRequest, plain
 from .reading import TYPE_IN_WORDS, alternatives, read_value
 from .redaction import without_queries
-from .schema import validator
+from .schema import find_errors
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
 DEFAULT_MODEL = "nano-banana"
+
+MAX_PROBLEMS = 20
+"""How many mistakes are named at once."""
 
 _SHAPES = frozenset({"aspect_ratio", "image_size", "resolution", "size", "ratio"})
 
@@ -49,7 +52,7 @@ class ImageRequest:
     def picture_count(self) -> int:
         """How many pictures are asked for; one, where that is no number."""
         count = self.input.get("num_images", 1)
-        return count if isinstance(count, int) else 1
+        return count if isinstance(count, int) and not isinstance(count, bool) else 1
 
     def body(self) -> dict[str, Any]:
         """Return the body of the submission (documented: exactly these two members)."""
@@ -192,8 +195,15 @@ def _with_values(model: Model, name: str) -> str:
 
 def _problems(model: Model, body: dict[str, Any], spell: Callable[[str], str]) -> list[str]:
     """All at once: a user who fixes one at a time grows tired of us."""
-    errors = validator(model.input_schema).iter_errors(body)
-    return [_in_words(error, model, spell) for error in sorted(errors, key=lambda e: list(e.path))]
+    try:
+        errors = find_errors(model.input_schema, body)
+        return list(dict.fromkeys(_in_words(error, model, spell) for error in errors))[
+            :MAX_PROBLEMS
+        ]
+    except (ArithmeticError, ValueError, RecursionError) as error:
+        # numbers such as 10**400 or NaN, which no JSON can bear, and values without an end
+        reason = plain(error, limit=80)
+        return [f"A value is too large, too deep or no number for {model.id} ({reason})."]
 
 
 def _in_words(error: ValidationError, model: Model, spell: Callable[[str], str]) -> str:
@@ -205,6 +215,7 @@ def _in_words(error: ValidationError, model: Model, spell: Callable[[str], str])
         missing = ", ".join(spell(name) for name in limit if name not in given)
         return f"{model.id} needs {missing}: it is missing."
     name = str(error.path[0]) if error.path else "input"
+    given = _head(given)
     text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False, default=repr)
     said = plain(text, limit=60)
     if rule == "enum":
@@ -218,3 +229,14 @@ def _in_words(error: ValidationError, model: Model, spell: Callable[[str], str])
     if rule == "type":
         reason = TYPE_IN_WORDS.get(str(limit), str(limit))
     return f"{spell(name)} {said}: {reason or plain(error.message, limit=120)} for {model.id}."
+
+
+def _head(value: Any) -> Any:
+    """Enough of a value to be recognized: what is shown of it is short, and it may be megabytes."""
+    if isinstance(value, str):
+        return value[:2000]
+    if isinstance(value, list):
+        return [_head(item) for item in value[:20]]
+    return (
+        {name: _head(value[name]) for name in [*value][:20]} if isinstance(value, dict) else value
+    )

@@ -20,9 +20,9 @@ HOUSE = Path(mountsea_magic.__file__).parent
 MODULES = sorted(HOUSE.rglob("*.py"), key=str)
 
 FLOORS = [
-    {"errors", "chance", "environment"},
-    {"caller", "child_processes", "hub_urls", "home"},
-    {"settings", "catalog", "files", "printing"},
+    {"errors", "chance", "environment", "wire_numbers", "patterns"},
+    {"caller", "child_processes", "hub_urls", "home", "schema_values"},
+    {"settings", "catalog", "files", "printing", "live_schema"},
     {"keys", "addresses", "network", "redaction", "retrying", "stopwatch", "expecting", "schema"},
     {"file_format", "inline"},
     {"decoding", "arrays"},
@@ -40,7 +40,7 @@ FLOORS = [
         "line_parser",
         "journal_file",
     },
-    {"options", "catalog_file", "listing", "uploads"},
+    {"options", "catalog_file", "listing", "uploads", "image_counts"},
     {"events", "entries", "delivery", "previews"},
     {"exchange"},
     {"client", "journal"},

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mountsea_magic.catalog import Model, bundled_catalog
-from mountsea_magic.catalog_file import LiveModels, load, save
+from mountsea_magic.catalog_file import MAX_FILE_BYTES, MAX_MODELS, LiveModels, load, save
 
 HUB = "https://hub.example"
 MODEL = replace(bundled_catalog().model("nano-banana"), id="ü/1", name="Ü", mark="live")
@@ -124,3 +124,78 @@ def test_what_is_learned_is_added_and_dated() -> None:
     assert (second.models, second.listed) == (newer, ("a",))
     assert second.learned({}, ("b",)).listed == ("b",)
     assert first.models == {"a": MODEL}
+
+
+EVIL = [
+    {"pattern": "^(a+)+$"},
+    {"$ref": "http://127.0.0.1:1/schema.json"},
+    {"$ref": "#/properties/a"},
+    {"anyOf": [{}] * 5_000},
+    {"enum": ["x" * 100_000]},
+    {"multipleOf": 0},
+    {"minimum": 10**400},
+]
+
+
+@pytest.mark.parametrize("evil", EVIL, ids=lambda evil: str(evil)[:40])
+def test_a_schema_that_an_older_version_kept_is_checked_once_more(
+    tmp_path: Path, evil: dict[str, object]
+) -> None:
+    """It is mended or left out, the others stay, and the file does not hold it any more."""
+    path = kept(tmp_path)
+    content = json.loads(path.read_text("utf-8"))
+    entry = json.loads(json.dumps(content["models"][0])) | {"id": "evil"}
+    entry["input_schema"]["properties"]["a"] = evil
+    content["models"].append(entry)
+    path.write_text(json.dumps(content), "utf-8")
+    live = load(tmp_path, HUB)
+    assert live.models["ü/1"] == MODEL and live.date == 1_000_000.5
+    text = path.read_text("utf-8")
+    (name,) = evil
+    assert f'"{name}": {json.dumps(evil[name])}' not in text
+    assert load(tmp_path, HUB) == live and path.read_text("utf-8") == text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"date": NaN, "models": [], "listed": []}',
+        b'{"date": 1e400, "models": [], "listed": []}',
+        b'{"date": 1e300, "models": [], "listed": []}',
+        b'{"date": 1' + b"0" * 400 + b', "models": [], "listed": []}',
+        b'{"date": 1' + b"0" * 5000 + b', "models": [], "listed": []}',
+        b'{"date": -1, "models": [], "listed": []}',
+        b'{"date": true, "models": [], "listed": []}',
+        b'{"date": 1, "models": [], "listed": [7]}',
+        b'{"date": 1, "models": [], "listed": "abc"}',
+        b'{"date": 1, "models": [], "listed": []}' + b" " * MAX_FILE_BYTES,
+        b"[" * 1_000_000,
+    ],
+    ids=lambda content: str(content[:40]),
+)
+def test_a_file_that_makes_no_sense_is_ignored_and_rewritten(
+    tmp_path: Path, content: bytes
+) -> None:
+    """No date that is none, no list that is none, and nothing larger than we would write."""
+    path = kept(tmp_path)
+    path.write_bytes(content)
+    assert load(tmp_path, HUB) == LiveModels(HUB, 0.0, {})
+    assert json.loads(path.read_bytes())["models"] == []
+
+
+def test_a_catalogue_does_not_grow_without_end() -> None:
+    """A Hub that names others each time: the newest ones are kept."""
+    live = LiveModels(HUB, 0.0, {"old": MODEL, "asked for": MODEL})
+    news = {f"m{number}": MODEL for number in range(MAX_MODELS - 1)}
+    live = live.learned(news | {"asked for": MODEL})
+    assert len(live.models) == MAX_MODELS
+    assert "old" not in live.models and "asked for" in live.models
+
+
+def test_what_is_too_large_to_be_read_is_not_written(tmp_path: Path) -> None:
+    """What was kept before stays."""
+    path = kept(tmp_path)
+    before = path.read_bytes()
+    model = replace(MODEL, summary="x" * MAX_FILE_BYTES)
+    save(tmp_path, LiveModels(HUB, 1.0, {"a": model}))
+    assert path.read_bytes() == before

@@ -227,6 +227,23 @@ def test_a_refresh_without_a_network_says_so_and_forgets_nothing(
     assert models_text() == before
 
 
+CIRCLE = {"circle-1": spoken({"a": {"$ref": "#/properties/a"}}), "comet-1": spoken({})}
+
+
+@pytest.mark.parametrize("served", [CIRCLE], indirect=True)
+def test_a_schema_that_is_not_used_is_told_of(
+    served: ModelsHub, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one line, above the models, which are all usable."""
+    run_command(shell, "models --refresh", DEFAULTS)
+    text = capsys.readouterr().out
+    note = "Note: the Hub's schema of circle-1 is not used: it refers to itself.\n"
+    assert text.startswith(note)
+    assert "nano-banana" in text and "comet-1" in text
+    run_command(shell, "models", DEFAULTS)
+    assert "Note" not in capsys.readouterr().out
+
+
 EVIL = {
     "evil-1": spoken(
         {

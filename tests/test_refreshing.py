@@ -12,8 +12,10 @@ from hub_server import BAD_GATEWAY, KEY, RESET, SILENT, Script, StandInHub, json
 from mountsea_magic import refreshing
 from mountsea_magic.catalog import bundled_catalog
 from mountsea_magic.catalog_file import LiveModels
-from mountsea_magic.errors import MountseaError
+from mountsea_magic.errors import InvalidRequest, MountseaError
+from mountsea_magic.listing import MAX_LISTED
 from mountsea_magic.refreshing import MOST_MODELS, Catalogs
+from mountsea_magic.request import build_request
 from mountsea_magic.session import Session
 from mountsea_magic.settings import Secret, Settings
 
@@ -239,3 +241,54 @@ def test_an_odd_name_stays_one_step_of_the_path(here: Session, home: Path, model
     assert len(paths) in (1, 2)
     assert all(path.partition("?")[0].startswith("/hub/v1/models") for path in paths)
     assert all(path.count("/") in (3, 4) for path in paths)
+
+
+@pytest.mark.parametrize("keyword", ["$ref", "$dynamicRef", "$id"])
+def test_nothing_that_a_schema_names_is_fetched(here: Session, home: Path, keyword: str) -> None:
+    """Neither when it is learned, nor when a request is checked with it."""
+    with StandInHub() as other, StandInHub() as hub:
+        mood = {keyword: f"{other.url}/schema.json", "$schema": f"{other.url}/draft"}
+        hub.models["new"] = said(mood=mood)
+        settings = settings_of(hub, home)
+        learn(here, settings, "new")
+        catalog = here.catalogs.current(settings)
+        build_request("a dog", model="new", parameters={"mood": "calm"}, catalog=catalog)
+        assert other.requests == []
+        assert other.url not in next((home / "models").iterdir()).read_text("utf-8")
+    notices = here.catalogs.notices()
+    assert [text for text in notices if "schema of new is not used" in text] == (
+        [] if keyword == "$id" else notices
+    )
+    assert bool(notices) == (keyword != "$id") and here.catalogs.notices() == []
+
+
+def test_a_schema_that_can_not_be_used_leaves_the_bundled_one(here: Session, home: Path) -> None:
+    """It is told of by name, and the other models are learned."""
+    circle = said(mood={"$ref": "#/properties/mood"})
+    models: dict[str, Script] = {"nano-banana": circle, "new": said(mood={"type": "string"})}
+    with StandInHub(models=models) as hub:
+        settings = settings_of(hub, home)
+        refresh(here, settings)
+    catalog = here.catalogs.current(settings)
+    assert catalog.model("nano-banana") == bundled_catalog().model("nano-banana")
+    assert set(catalog.model("new").parameters) == {"mood"}
+    assert here.catalogs.notices() == [
+        "the Hub's schema of nano-banana is not used: it refers to itself"
+    ]
+
+
+def test_a_list_without_end_is_cut_and_its_models_are_still_found(
+    here: Session, home: Path
+) -> None:
+    """No more are kept than can be shown; one that is beyond is asked for by its name."""
+    listing = {"data": [{"id": f"m{number}"} for number in range(20_000)]}
+    with StandInHub(listing=listing, models={"m19999": said()}) as hub:
+        settings = settings_of(hub, home)
+        live = refresh(here, settings)
+        assert len(live.listed) == MAX_LISTED and len(hub.models_seen) == 1 + MOST_MODELS
+        assert any("the rest is left out" in text for text in here.catalogs.notices())
+        learn(here, settings, "m19999")
+    assert here.catalogs.current(settings).model("m19999").parameters == {}
+    with pytest.raises(InvalidRequest) as caught:
+        here.catalogs.current(settings).model("something else")
+    assert len(str(caught.value)) < 1000

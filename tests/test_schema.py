@@ -7,6 +7,7 @@ import sys
 from importlib.util import find_spec
 
 import pytest
+from hub_server import StandInHub
 
 from mountsea_magic.schema import validator
 
@@ -16,6 +17,14 @@ def test_it_validates() -> None:
     assert validator({"type": "integer", "maximum": 4}).is_valid(4)
     assert not validator({"type": "integer", "maximum": 4}).is_valid(5)
     assert validator({"type": "string", "format": "iri"}).is_valid("no iri")
+
+
+def test_nothing_is_fetched() -> None:
+    """A reference to elsewhere raises, whatever is served there."""
+    with StandInHub() as hub:
+        with pytest.raises(Exception, match="Unresolvable"):
+            validator({"$ref": f"{hub.url}/schema.json"}).is_valid(4)
+        assert hub.requests == []
 
 
 @pytest.mark.skipif(find_spec("rfc3987_syntax") is None, reason="comes with JupyterLab")
