@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .catalog import Model
-from .errors import plain
 from .refusals import ACCEPTED, Answer, refusal
 from .schema import validator
+from .text import plain
 
 MODELS_PATH = "/hub/v1/models"
 _WRAPS = ("data", "models", "items", "results", "model")

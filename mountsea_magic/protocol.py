@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import HubUnavailable, plain
+from .errors import HubUnavailable
 from .inline import clean_url, is_base64_image
 from .redaction import without_queries
 from .refusals import ACCEPTED, Answer, reason, refusal, uncertain
+from .text import plain, printable
 
 SUBMIT_PATH = "/hub/v1/image"
 TASK_PATH = "/hub/v1/tasks/"
@@ -186,7 +187,7 @@ def read_task(answer: Answer) -> TaskState:
         ended=ended,
         succeeded=succeeded,
         sources=sources,
-        description=without_queries(description) if isinstance(description, str) else "",
+        description=printable(without_queries(description)) if isinstance(description, str) else "",
         elapsed_ms=_milliseconds(body.get("elapsed_ms")),
         error=error,
         explanation=_explanation(body) if ended and not sources else "",
