@@ -14,7 +14,7 @@ from typing import Any
 from .catalog import Model
 from .refusals import ACCEPTED, Answer, refusal
 from .schema import validator
-from .text import plain
+from .text import plain, remark
 
 MODELS_PATH = "/hub/v1/models"
 _WRAPS = ("data", "models", "items", "results", "model")
@@ -194,4 +194,4 @@ def _text(item: Any, *names: str) -> str:
     if not isinstance(item, dict):
         return ""
     texts = (item.get(name) for name in names)
-    return next((plain(text) for text in texts if isinstance(text, str) and text.strip()), "")
+    return next((remark(text) for text in texts if isinstance(text, str) and text.strip()), "")

@@ -16,7 +16,7 @@ from .printing import echo
 from .progress import TEXT_ONLY
 from .reading import alternatives
 from .session import CURRENT
-from .text import escape_html, listed, plain, quoted
+from .text import escape_html, is_pasteable, listed, plain, quoted, remark
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -137,11 +137,11 @@ def _parameter_rows(model: Model) -> list[tuple[str, str, str, str]]:
     parameters = model.parameters
     rows = [
         (
-            spell_option(plain(name, limit=60)),
+            spell_option(name) if is_pasteable(name) else quoted(name, limit=60),
             plain(_type_in_words(model, name), limit=1000)
             + (", required" if name in required else ""),
             "" if "default" not in schema else plain(json.dumps(schema["default"])),
-            plain(schema.get("description", "")),
+            remark(schema.get("description", "")),
         )
         for name, schema in islice(parameters.items(), MAX_ROWS)
     ]

@@ -15,7 +15,7 @@ from .errors import HubUnavailable
 from .inline import clean_url, is_base64_image
 from .redaction import without_queries
 from .refusals import ACCEPTED, Answer, reason, refusal, uncertain
-from .text import plain, printable
+from .text import printable, remark
 
 SUBMIT_PATH = "/hub/v1/image"
 TASK_PATH = "/hub/v1/tasks/"
@@ -169,7 +169,7 @@ def read_task(answer: Answer) -> TaskState:
     word = body.get("status")
     if not isinstance(word, str) and body.get("ready") is not True and _is_error(envelope):
         raise HubUnavailable(f"The Hub answered with an error: {reason(envelope) or 'no reason'}.")
-    status = plain(word, limit=40).lower() if isinstance(word, str) and word else "unknown"
+    status = remark(word, limit=40).lower() if isinstance(word, str) and word else "unknown"
     outputs = [body.get("data"), body.get("output")]
     if body is not envelope:
         outputs.append({name: body.get(name) for name in ("images", "image")})
@@ -222,7 +222,7 @@ def _explanation(body: dict[str, Any]) -> str:
     """What is said in place of images: by the model, a filter, or the Hub, wherever it stands."""
     rest = {name: value for name, value in body.items() if name not in ("data", "output")}
     texts = [*_texts(body.get("data")), *_texts(body.get("output")), *_texts(rest)]
-    return plain("; ".join(dict.fromkeys(texts)))
+    return remark("; ".join(dict.fromkeys(texts)))
 
 
 def _texts(value: Any, name: str = "", depth: int = 6) -> Iterator[str]:
@@ -235,12 +235,12 @@ def _texts(value: Any, name: str = "", depth: int = 6) -> Iterator[str]:
         for item in value[:10]:
             yield from _texts(item, name, depth - 1)
     elif value is True:
-        yield f"{plain(name, limit=40)}: true"
+        yield f"{remark(name, limit=40)}: true"
     elif isinstance(value, str):
-        text = plain(without_queries(value))
+        text = remark(without_queries(value))
         is_image = _source(value) is not None or (len(text) > 80 and " " not in text)
         if text and not is_image:
-            yield text if not name or name in _PROSE else f"{plain(name, limit=40)}: {text}"
+            yield text if not name or name in _PROSE else f"{remark(name, limit=40)}: {text}"
 
 
 def _milliseconds(value: Any) -> int | None:

@@ -183,7 +183,7 @@ def _unknown_parameter(
         known = sibling in models.models and is_pasteable(sibling)
         cure = f" Use --model {sibling}." if known else ""
         return f"{spell(name)}: {quoted(model.id)} takes no pictures.{cure}"
-    said = f"{spell(plain(name, limit=60))} is not a parameter of {quoted(model.id)}"
+    said = f"{_spelled(name, spell)} is not a parameter of {quoted(model.id)}"
     kin = [other for other in model.parameters if name in _SHAPES and other in _SHAPES]
     if kin:
         return f"{said}; it has {'; '.join(_with_values(model, other) for other in kin)}."
@@ -193,13 +193,18 @@ def _unknown_parameter(
 def _with_values(model: Model, name: str) -> str:
     """A parameter with what it takes, where that is a closed list."""
     values = model.values(name)
-    return f"{name}: {listed(values)}" if values else name
+    return f"{quoted(name)}: {listed(values)}" if values else quoted(name)
 
 
 def _problems(model: Model, body: dict[str, Any], spell: Callable[[str], str]) -> list[str]:
     """All at once: a user who fixes one at a time grows tired of us."""
     errors = list(islice(validator(model.input_schema).iter_errors(body), MAX_PROBLEMS))
     return [_in_words(error, model, spell) for error in sorted(errors, key=_place)]
+
+
+def _spelled(name: Any, spell: Callable[[str], str]) -> str:
+    """A schema may name a parameter as nobody can type it."""
+    return spell(str(name)) if is_pasteable(name) else quoted(name, limit=60)
 
 
 def _place(error: ValidationError) -> list[str]:
@@ -214,21 +219,21 @@ def _in_words(error: ValidationError, model: Model, spell: Callable[[str], str])
     given: Any = error.instance
     model_id = quoted(model.id)
     if rule == "required":
-        missing = listed(spell(plain(name, limit=60)) for name in limit if name not in given)
+        missing = listed((_spelled(name, spell) for name in limit if name not in given), limit=80)
         return f"{model_id} needs {missing}: it is missing."
-    name = plain(error.path[0], limit=60) if error.path else "input"
+    name = _spelled(error.path[0] if error.path else "input", spell)
     text = given if isinstance(given, str) else json_text(given)
     said = plain(text, limit=60)
     if rule == "enum":
         known = [str(value) for value in limit]
         close = nearest(said, known)
         hint = f" {close}" if close.startswith("Did") else ""
-        return f"{spell(name)} {said}: {model_id} takes one of {listed(known)}.{hint}"
+        return f"{name} {said}: {model_id} takes one of {listed(known)}.{hint}"
     if rule in ("anyOf", "oneOf"):
-        return f"{spell(name)} {said}: {model_id} takes {alternatives(limit)}."
+        return f"{name} {said}: {model_id} takes {alternatives(limit)}."
     reason = {"minimum": "at least ", "maximum": "at most "}.get(rule)
     if reason is not None:
         reason += plain(limit, limit=40)
     if rule == "type":
         reason = TYPE_IN_WORDS.get(str(limit), plain(limit, limit=120))
-    return f"{spell(name)} {said}: {reason or plain(error.message, limit=120)} for {model_id}."
+    return f"{name} {said}: {reason or plain(error.message, limit=120)} for {model_id}."

@@ -68,6 +68,20 @@ def plain(text: object, *, limit: int = 400) -> str:
     return line
 
 
+def remark(text: object, *, limit: int = 400) -> str:
+    """Write what others say within a message of ours, where only our commands are in backticks.
+
+    Args:
+        text: ``str()`` of it is taken.
+        limit: The longest result, in characters.
+
+    Example:
+        >>> remark("Failed: run `!sh fix`!")
+        "Failed: run '!sh fix'!"
+    """
+    return plain(text, limit=limit).replace("`", "'")
+
+
 def printable(text: object, *, limit: int = MAX_MESSAGE) -> str:
     r"""Make text of several lines safe to print: its line ends and tabs stay.
 
@@ -151,7 +165,7 @@ def quoted(word: object, *, limit: int = MAX_ID) -> str:
         >>> quoted("hub-1"), quoted("{quit()}")
         ('hub-1', '“{quit()}”')
     """
-    text = plain(word, limit=limit)
+    text = remark(word, limit=limit)
     # what would be pasteable but for what can't be seen is another word
     return text if is_pasteable(text) and text == _str(word) else f"“{text}”"
 
@@ -159,17 +173,20 @@ def quoted(word: object, *, limit: int = MAX_ID) -> str:
 def listed(words: Iterable[object], *, most: int = 40, limit: int = 60) -> str:
     """Write words as a list with commas: the first ones, where there are very many.
 
+    What runs where it is typed stands in quotes.
+
     Args:
         words: The words; ``str()`` of each is taken.
         most: How many are written.
         limit: The longest word, in characters.
 
     Example:
-        >>> listed(["a", "b"]), listed(range(1000), most=3)
-        ('a, b', '0, 1, 2 and 997 more')
+        >>> listed(["a", "{b}"]), listed(range(1000), most=3)
+        ('a, “{b}”', '0, 1, 2 and 997 more')
     """
     rest = iter(words)
-    written = ", ".join(plain(word, limit=limit) for word in islice(rest, most))
+    texts = [remark(word, limit=limit) for word in islice(rest, most)]
+    written = ", ".join(text if is_quotable(text.lstrip("-")) else f"“{text}”" for text in texts)
     left = sum(1 for _ in rest)
     return f"{written} and {left:,} more" if left else written
 
