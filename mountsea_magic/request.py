@@ -183,7 +183,7 @@ def _unknown_parameter(
         known = sibling in models.models and is_pasteable(sibling)
         cure = f" Use --model {sibling}." if known else ""
         return f"{spell(name)}: {quoted(model.id)} takes no pictures.{cure}"
-    said = f"{_spelled(name, spell)} is not a parameter of {quoted(model.id)}"
+    said = f"{spell(plain(name, limit=60))} is not a parameter of {quoted(model.id)}"
     kin = [other for other in model.parameters if name in _SHAPES and other in _SHAPES]
     if kin:
         return f"{said}; it has {'; '.join(_with_values(model, other) for other in kin)}."

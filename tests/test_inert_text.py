@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from contextvars import copy_context
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -219,9 +220,13 @@ def test_errors_lists_and_tab_are_bounded(evil_hub: StandInHub, shell: Interacti
 
 def test_a_log_has_one_line_a_record(caplog: pytest.LogCaptureFixture) -> None:
     """What a server puts into a header neither forges a line of the log nor moves a cursor."""
-    guard_logs(str)
-    with caplog.at_level(logging.INFO, "httpx"):
+
+    def log() -> None:
+        guard_logs(str)
         logging.getLogger("httpx").info("HTTP Request: %s", "200 OK\x1b[2J\x9b\nERROR forged")
+
+    with caplog.at_level(logging.INFO, "httpx"):
+        copy_context().run(log)
     assert caplog.messages == ["HTTP Request: 200 OK[2J ERROR forged"]
 
 
