@@ -34,7 +34,7 @@ from .request import ImageRequest
 from .retrying import is_unknown_task, look_again
 from .settings import DEFAULT_TIMEOUT_S
 from .stopwatch import Stopwatch
-from .text import quoted
+from .text import quoted, remark
 
 
 async def order(
@@ -181,7 +181,7 @@ def _pictureless(task_id: str, state: TaskState) -> MountseaError:
             f"Nothing was charged. Task {quoted(task_id)}.",
             task_id=task_id,
         )
-    message = (state.explanation or state.description or state.error).rstrip(".")
+    message = remark(state.explanation or state.description or state.error).rstrip(".")
     return DownloadFailed(
         f"The task is {state.status}, but there is no image in its response; it may have been "
         f"charged. The Hub said: {message or 'nothing more'}. Ask again: {resume_hint(task_id)}.",

@@ -9,7 +9,6 @@ by TAB, since IPython runs what stands in ``{…}`` and after ``$`` on a magic's
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from collections.abc import Iterable
@@ -31,19 +30,17 @@ _INVISIBLE = (
 
 _MARK = r"[\u0300-\u036f\u0488\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
 
-_UNSAFE = re.compile(rf"[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff{_INVISIBLE}]")
-_UNSAFE_IN_LINES = re.compile(rf"[\x00-\x08\x0e-\x1f\x7f-\x9f{_INVISIBLE}]")
-_JOINED = r"[\u0600-\u200b\u200e-\U0010ffff]"
-_JOINER = re.compile(rf"(?<!{_JOINED})[\u200c\u200d]|[\u200c\u200d](?!{_JOINED})")
-"""A joiner means something within emoji and between letters of Arabic or Indic scripts alone."""
-_PILE = re.compile(rf"({_MARK}{{4}}){_MARK}+")
+# patterns are text, which `re` compiles once they are needed: `load_ext` is not to wait for them
+_UNSAFE = rf"[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff{_INVISIBLE}]"
+_UNSAFE_IN_LINES = rf"[\x00-\x08\x0e-\x1f\x7f-\x9f{_INVISIBLE}]"
+_JOINER = r"[\u200c\u200d]"
+"""Means something within emoji and between letters of Arabic or Indic scripts alone."""
+_PILE = rf"({_MARK}{{4}}){_MARK}+"
 """No language has more than four marks on one letter; a pile of them covers the lines above."""
 
-_WORD = re.compile(r"(?:-?[0-9]|[A-Za-z_])[A-Za-z0-9._:/+@=,-]*")
-_RUNS = re.compile(r"[{}$`\\]")
-_MARKDOWN = re.compile(
-    r"[\\`*\[\]|~$!]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=\bwww)\.|^[#+=-]", re.IGNORECASE
-)
+_WORD = r"(?:-?[0-9]|[A-Za-z_])[A-Za-z0-9._:/+@=,-]*"
+_RUNS = r"[{}$`\\]"
+_MARKDOWN = r"(?im)[\\`*\[\]|~$!@]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=\bwww)\.|^[#+=-]"
 
 
 def plain(text: object, *, limit: int = 400) -> str:
@@ -115,8 +112,10 @@ def escape_html(text: object) -> str:
         >>> escape_html("<b> & ![x](y)")
         '&lt;b&gt; &amp; &#33;&#91;x&#93;(y)'
     """
+    import html  # its table of entities takes 6 ms
+
     escaped = html.escape(printable(text, limit=10 * MAX_MESSAGE))
-    return _MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", escaped)
+    return re.sub(_MARKDOWN, lambda found: f"&#{ord(found[0])};", escaped)
 
 
 def is_pasteable(word: object) -> bool:
@@ -133,7 +132,7 @@ def is_pasteable(word: object) -> bool:
         >>> is_pasteable("hub-1"), is_pasteable("{quit()}"), is_pasteable("$HOME")
         (True, False, False)
     """
-    return isinstance(word, str) and len(word) <= MAX_ID and _WORD.fullmatch(word) is not None
+    return isinstance(word, str) and len(word) <= MAX_ID and re.fullmatch(_WORD, word) is not None
 
 
 def is_quotable(text: object, *, limit: int = 2000) -> bool:
@@ -151,7 +150,7 @@ def is_quotable(text: object, *, limit: int = 2000) -> bool:
         return False
     # a dash may begin an option, dashes alone are a separator, and the others are commands
     begins = re.match(r"[%!?@/,;~]|-(?![0-9])", text)
-    return begins is None and _RUNS.search(text) is None
+    return begins is None and re.search(_RUNS, text) is None
 
 
 def quoted(word: object, *, limit: int = MAX_ID) -> str:
@@ -203,9 +202,8 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
         {"prompt": "a\u202edog"}
     """
     text = json.dumps(value, ensure_ascii=False, indent=indent, default=repr)
-    for pattern in (_UNSAFE, _JOINER):
-        text = pattern.sub(lambda found: found[0] if found[0] == "\n" else _spelled(found[0]), text)
-    return text
+    text = re.sub(_UNSAFE, lambda found: _spelled(found[0]), text)
+    return re.sub(_JOINER, lambda found: found[0] if _joins(found) else _spelled(found[0]), text)
 
 
 def slug(text: str, *, limit: int = 32) -> str:
@@ -233,11 +231,20 @@ def _str(text: object) -> str:
         return type(text).__name__
 
 
-def _clean(unsafe: re.Pattern[str], text: str) -> str:
+def _clean(unsafe: str, text: str) -> str:
     """Joiners after the rest: what stood beside them may be gone."""
+    text = re.sub(unsafe, "", text)
     if text.isascii():
-        return unsafe.sub("", text)
-    return _PILE.sub(r"\1", _JOINER.sub("", unsafe.sub("", text)))
+        return text
+    text = re.sub(_JOINER, lambda found: found[0] if _joins(found) else "", text)
+    return re.sub(_PILE, r"\1", text)
+
+
+def _joins(found: re.Match[str]) -> bool:
+    """Whether letters or signs of a script that has joiners stand on both sides."""
+    start, end = found.span()
+    before, after = found.string[max(0, start - 1) : start], found.string[end : end + 1]
+    return all(side > "\u05ff" and side not in "\u200c\u200d" for side in (before, after))
 
 
 def _spelled(letter: str) -> str:
