@@ -17,7 +17,7 @@ from .retrying import is_unknown_task
 from .running import run
 from .session import CURRENT
 from .settings import DEMO_URL
-from .text import json_text, plain, quoted
+from .text import json_text, plain, quoted, remark
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -194,7 +194,7 @@ def _described(entry: Entry) -> str:
         f"prompt: {plain(entry.prompt, limit=2000)}" if entry.prompt else "",
         f"parameters: {plain(json_text(others))}" if others else "",
         f"took: {entry.elapsed_s:.1f} s" if entry.elapsed_s is not None else "",
-        f"the model said: {plain(entry.description)}" if entry.description else "",
+        f"the model said: {remark(entry.description)}" if entry.description else "",
         f"error: {plain(entry.error)}" if entry.error else "",
     ]
     hint = resume_hint(str(entry.task_id))

@@ -187,7 +187,7 @@ def read_task(answer: Answer) -> TaskState:
         ended=ended,
         succeeded=succeeded,
         sources=sources,
-        description=printable(without_queries(description)) if isinstance(description, str) else "",
+        description=without_queries(printable(description)) if isinstance(description, str) else "",
         elapsed_ms=_milliseconds(body.get("elapsed_ms")),
         error=error,
         explanation=_explanation(body) if ended and not sources else "",
@@ -237,7 +237,7 @@ def _texts(value: Any, name: str = "", depth: int = 6) -> Iterator[str]:
     elif value is True:
         yield f"{remark(name, limit=40)}: true"
     elif isinstance(value, str):
-        text = remark(without_queries(value))
+        text = remark(without_queries(printable(value)))
         is_image = _source(value) is not None or (len(text) > 80 and " " not in text)
         if text and not is_image:
             yield text if not name or name in _PROSE else f"{remark(name, limit=40)}: {text}"

@@ -24,7 +24,7 @@ from .errors import (
 from .failures import describe_proxy_login
 from .network import Proxy
 from .redaction import without_queries
-from .text import remark
+from .text import printable, remark
 
 ACCEPTED = range(200, 300)
 """The statuses of an answer that is no refusal (documented: 200; neighbours: 201 and 202)."""
@@ -103,7 +103,7 @@ def refusal(
     if status == 429:
         return _rate_limited(answer, tail, submitting)
     if 300 <= status < 400:
-        target = remark(without_queries(answer.headers.get("location", "")), limit=120)
+        target = remark(without_queries(printable(answer.headers.get("location", ""))), limit=120)
         to = f" to {target}" if target else ""
         said = (
             f"The Hub's address answered with a redirect ({status}{to}): check MOUNTSEA_BASE_URL."
@@ -239,14 +239,14 @@ def _speaks_of_money(body: Any, depth: int = 4) -> bool:
 def _words(place: Any, depth: int = 4) -> str:
     """A reason may be text, a list of texts, or a list of {loc, msg} (never its `input`)."""
     if isinstance(place, str):
-        return remark(without_queries(place))
+        return remark(without_queries(printable(place)))
     if isinstance(place, dict):
         where = place.get("loc")
         message = place.get("msg") or place.get("message")
         if not isinstance(message, str):
             return ""
         at = ".".join(map(str, where)) + ": " if isinstance(where, list) and where else ""
-        return remark(without_queries(at + message))
+        return remark(without_queries(printable(at + message)))
     if isinstance(place, list) and depth > 0:
         return remark("; ".join(filter(None, (_words(item, depth - 1) for item in place[:5]))))
     return ""
