@@ -6,22 +6,23 @@ its mark there: `documented` for the Hub itself, or `neighbour` for the provider
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
+from itertools import islice
 from typing import Any
 
-from .errors import InvalidRequest, plain
-
-MAX_NAMED = 40
-"""How many of the words that are known a message names at most."""
+from .errors import InvalidRequest
+from .text import MAX_ID, is_pasteable, listed, plain
 
 PICTURES = ("image_urls", "image_url", "images", "image")
 """The names under which models take input pictures, the likeliest first."""
+
+MAX_COMPARED = 2000
+"""How many names a word that is none of them is compared with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +134,9 @@ def nearest(word: str, known: Mapping[str, object] | list[str]) -> str:
         >>> nearest("x", ["a", "b"])
         'There are: a, b.'
     """
-    close = get_close_matches(word, list(known), n=2, cutoff=0.6)
+    # of names that a Hub has made up there may be very many, and some that no line may hold
+    likely = [name for name in islice(known, MAX_COMPARED) if is_pasteable(name)]
+    close = get_close_matches(word[:MAX_ID], likely, n=2, cutoff=0.6)
     if close:
         return f"Did you mean {' or '.join(close)}?"
-    more = f", and {len(known) - MAX_NAMED} more" if len(known) > MAX_NAMED else ""
-    return f"There are: {', '.join(itertools.islice(known, MAX_NAMED))}{more}."
+    return f"There are: {listed(known)}."

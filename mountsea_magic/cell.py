@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from .running import run
 from .session import CURRENT
 from .settings import DEFAULT_BASE_URL, Settings
 from .templating import render, split_prompts
+from .text import json_text
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -95,7 +95,7 @@ def describe(request: ImageRequest, settings: Settings) -> str:
     """
     base_url = DEFAULT_BASE_URL if settings.is_demo else settings.base_url
     sent = request.body() | {"input": request.for_the_screen()}
-    body = json.dumps(sent, ensure_ascii=False, indent=2)
+    body = json_text(sent, indent=2)
     count = request.picture_count
     return "\n".join(
         [
@@ -105,7 +105,7 @@ def describe(request: ImageRequest, settings: Settings) -> str:
             f"curl --request POST --url {shlex.quote(base_url + SUBMIT_PATH)} \\",
             '  --header "Authorization: Bearer $MOUNTSEA_API_KEY" \\',
             "  --header 'Content-Type: application/json' \\",
-            f"  --data-raw {shlex.quote(json.dumps(sent, ensure_ascii=False))}",
+            f"  --data-raw {shlex.quote(json_text(sent))}",
             "",
             f"{count} picture{'s' if count != 1 else ''}; nothing was sent.",
         ]

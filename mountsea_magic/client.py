@@ -28,6 +28,7 @@ from .protocol import (
 from .refusals import Answer, uncertain
 from .request import ImageRequest
 from .settings import Secret
+from .text import remark
 
 MAX_DOWNLOADS = 12
 """How many images are downloaded at once: each has a socket and a file open."""
@@ -205,6 +206,6 @@ def _unreachable(failure: Failure, variable: str = "MOUNTSEA_BASE_URL") -> HubUn
     cause = failure.cause
     return HubUnavailable(
         failure.message
-        or f"The Hub could not be reached ({type(cause).__name__}: {cause}). "
+        or f"The Hub could not be reached ({type(cause).__name__}: {remark(cause, limit=200)}). "
         f"Check the network and {variable}, then run the cell again."
     )

@@ -9,8 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .catalog import PICTURES
 from .errors import MountseaError
 from .options import DIRECT, SWITCHES, cell_parser, command_parsers
+from .text import is_pasteable, plain
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 _PICTURE_KINDS = frozenset({"Generation", "Picture", "Image", "ndarray", "bytes", "bytearray"})
 _PICTURE_FILES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 _MOST_IDS = 30
+_MOST_WORDS = 500
+"""More words than anybody reads through are a burden for the front end alone."""
 
 
 def completions(
@@ -47,7 +51,20 @@ def completions(
         known = _in_cell(shell, words, fragment, default) if of_cell else _in_command(words)
     except MountseaError:
         known = []
-    return fragment, [word for word in dict.fromkeys(known) if word.startswith(fragment)]
+    fitting = (word for word in dict.fromkeys(known) if word.startswith(fragment))
+    return fragment, list(itertools.islice(filter(_is_inert, fitting), _MOST_WORDS))
+
+
+def _is_inert(word: str) -> bool:
+    """A word on a magic's line that IPython, the line's parser and a reader take as it is."""
+    begins = word[:1] in ("%", "!", "?", "@") or not word
+    runs = re.search(r"[\s'\"{}$`\\]", word) is not None
+    return not begins and not runs and plain(word, limit=1000) == word
+
+
+def _from_hub(words: Iterable[str]) -> list[str]:
+    """What a Hub has named is offered only if it is made of harmless characters."""
+    return [word for word in words if is_pasteable(word)]
 
 
 def _in_cell(shell: InteractiveShell, words: list[str], fragment: str, default: str) -> list[str]:
@@ -96,7 +113,7 @@ def _values(
 ) -> list[str]:
     """What an option may be followed by."""
     if dest == "model":
-        return models
+        return _from_hub(models)
     if dest == "image":
         return [*_variables(shell, _PICTURE_KINDS), *_paths(begun)]
     if dest == "out":
@@ -106,15 +123,18 @@ def _values(
     if dest == "param" and model is not None:
         name, equals, _ = begun.partition("=")
         if equals:
-            return [f"{name}={value}" for value in model.values(name)]
+            # where an image is taken, a Hub's word would be the path of a file that is sent to it
+            takes_image = name in PICTURES or name.endswith(("_url", "_urls"))
+            values = () if takes_image else model.values(name)
+            return [f"{name}={value}" for value in _from_hub(values)]
         own = [name for name in model.parameters if name not in DIRECT and name not in SWITCHES]
-        return [f"{name}=" for name in own]
+        return [f"{name}=" for name in _from_hub(own) if name.isidentifier()]
     if dest in DIRECT and model is not None:
         schema = model.parameters.get(dest, {})
         low, high = schema.get("minimum"), schema.get("maximum")
         if schema.get("type") == "integer" and isinstance(low, int) and isinstance(high, int):
             return [str(number) for number in range(low, min(high, low + 20) + 1)]
-        return model.values(dest)
+        return _from_hub(model.values(dest))
     return []
 
 
@@ -130,9 +150,9 @@ def _in_command(words: list[str]) -> list[str]:
         entries = CURRENT.journal(CURRENT.settings()).search(limit=_MOST_IDS)
         if words[0] == "resume":
             entries.sort(key=lambda entry: not entry.is_open)
-        return [entry.task_id for entry in entries if entry.task_id]
+        return _from_hub(entry.task_id for entry in entries if entry.task_id)
     if words[0] == "models":
-        return [*CURRENT.catalogs.current(CURRENT.settings()).models, *flags]
+        return [*_from_hub(CURRENT.catalogs.current(CURRENT.settings()).models), *flags]
     if words[-1] == "--fail":
         return list(CURRENT.connections.demo_faults())
     return ["on", "off", *flags] if words[0] == "demo" else flags

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-import html
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .errors import encodable, plain, resume_hint, stdout_encoding
+from .errors import encodable, resume_hint, stdout_encoding
 from .front_end import front_end
 from .image_counts import describe_left_out
 from .pictures import Picture
@@ -17,6 +16,7 @@ from .printing import echo
 from .progress import TEXT_ONLY
 from .request import ImageRequest
 from .settings import DEFAULT_PREVIEW_PX
+from .text import escape_html, plain, printable, quoted
 
 if TYPE_CHECKING:
     from IPython.display import DisplayHandle
@@ -81,9 +81,9 @@ def final_line(shown: Shown) -> FinalLine:
         shown: A completed generation.
     """
     first, *others = shown.images
-    where = html.escape(", ".join([_path(first), *(Path(_path(image)).name for image in others)]))
+    where = escape_html(", ".join([_path(first), *(Path(_path(image)).name for image in others)]))
     words = _facts(shown)
-    line = f'<small class="{TEXT_ONLY}">{html.escape(words)} · <code>{where}</code></small>'
+    line = f'<small class="{TEXT_ONLY}">{escape_html(words)} · <code>{where}</code></small>'
     return FinalLine(
         html=line + (SIDE_BY_SIDE if len(shown.images) > 1 else ""),
         text="\n".join([words, *(f"  {_path(image)}" for image in shown.images)]),
@@ -102,7 +102,7 @@ def _facts(shown: Shown) -> str:
     facts = [
         # the line is there to be glanced at
         f"“{plain(shown.prompt, limit=60)}”" if shown.prompt else "",
-        shown.request.model if shown.request is not None else f"task {plain(shown.task_id)}",
+        quoted(shown.request.model) if shown.request is not None else _task(shown),
         size if len(shown.images) == 1 else f"{len(shown.images)} × {size}",
         f"{shown.elapsed_s:.1f} s" if shown.elapsed_s is not None else "",
         "demo Hub: drawn here, not by the model, nothing charged" if shown.is_demo else "",
@@ -119,13 +119,9 @@ def ending_line(shown: Shown, what: str) -> FinalLine:
         shown: The generation.
         what: How it ended, such as ``interrupted``.
     """
-    model = shown.request.model if shown.request is not None else "resumed"
-    task = f"task {plain(shown.task_id)}" if shown.task_id else "no task"
-    words = f"{model} · {what} · {task}"
-    return FinalLine(
-        html=f'<small class="{TEXT_ONLY}">{html.escape(words)}</small>',
-        text=words,
-    )
+    model = quoted(shown.request.model) if shown.request is not None else "resumed"
+    words = f"{model} · {what} · {_task(shown)}"
+    return FinalLine(f'<small class="{TEXT_ONLY}">{escape_html(words)}</small>', words)
 
 
 def line_with(line: FinalLine, said: str) -> FinalLine:
@@ -135,7 +131,8 @@ def line_with(line: FinalLine, said: str) -> FinalLine:
         line: The line.
         said: What went wrong.
     """
-    return FinalLine(f"{line.html}<pre>{html.escape(said)}</pre>", f"{line.text}\n{said}")
+    block = f'<pre class="{TEXT_ONLY}">{escape_html(said)}</pre>'
+    return FinalLine(line.html + block, f"{line.text}\n{printable(said)}")
 
 
 def show(shown: Shown) -> None:
@@ -243,7 +240,7 @@ class Frames:
         pictures = self._shown.images
         above: list[Output] = []
         if self._captioned and pictures:
-            words = html.escape(_facts(self._shown))
+            words = escape_html(_facts(self._shown))
             above.append(({"text/html": f'<small class="{TEXT_ONLY}">{words}</small>'}, {}))
         elif self._beside and len(pictures) > 1:
             above.append(({"text/html": SIDE_BY_SIDE, "text/plain": ""}, {}))
@@ -290,7 +287,11 @@ def alt_text(shown: Shown, number: int) -> str:
         shown: The generation.
         number: Which of its pictures, from 1.
     """
-    words = plain(shown.prompt, limit=300) or f"picture of task {plain(shown.task_id)}"
+    words = plain(shown.prompt, limit=300) or f"picture of {_task(shown)}"
     kind = "Demo drawing" if shown.is_demo else "Generated picture"
     many = f" {number} of {len(shown.images)}" if len(shown.images) > 1 else ""
     return f"{kind}{many}: {words}"
+
+
+def _task(shown: Shown) -> str:
+    return f"task {quoted(shown.task_id)}" if shown.task_id else "no task"

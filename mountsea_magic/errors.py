@@ -22,30 +22,10 @@ import sys
 from collections.abc import Sequence
 from typing import Self, TypeVar
 
+from .text import is_pasteable, printable, quoted
+from .text import plain as plain
+
 E = TypeVar("E", bound=BaseException)
-
-_CONTROL = re.compile(
-    r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
-
-
-def plain(text: object, *, limit: int = 400) -> str:
-    r"""Make text from outside safe to print: one line, no control characters, bounded.
-
-    Args:
-        text: What the Hub or the user said; ``str()`` of it is taken.
-        limit: The longest result, in characters.
-
-    Returns:
-        The text without terminal escapes and without bidirectional overrides.
-
-    Example:
-        >>> plain("no\x1b[31m dogs\nallowed")
-        'no[31m dogs allowed'
-    """
-    line = " ".join(_CONTROL.sub("", str(text)).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
-
 
 _IN_ASCII = str.maketrans({"·": "-", "…": "...", "×": "x", "“": '"', "”": '"', "’": "'", "–": "-"})
 """What our own messages hold beside ASCII, for streams that can't take it."""
@@ -81,11 +61,14 @@ def stdout_encoding() -> str:
 def resume_hint(task_id: str) -> str:
     """Return the command that fetches a task's pictures.
 
+    An id that is not made of harmless characters stands in no command, since IPython would run
+    parts of it: then the command is the one that fetches all open tasks.
+
     Example:
-        >>> resume_hint("hub-1")
-        '`%mountsea resume hub-1`'
+        >>> resume_hint("hub-1"), resume_hint("{quit()}")
+        ('`%mountsea resume hub-1`', '`%mountsea resume`')
     """
-    return f"`%mountsea resume {plain(task_id)}`"
+    return f"`%mountsea resume {task_id}`" if is_pasteable(task_id) else "`%mountsea resume`"
 
 
 def in_words(error: BaseException) -> str:
@@ -102,7 +85,8 @@ class _ShortInNotebook:
     """IPython asks an exception for its rendering; ours is its name and its message."""
 
     def _render_traceback_(self) -> list[str]:
-        return [encodable(f"{type(self).__name__}: {self}", stdout_encoding())]
+        said = printable(f"{type(self).__name__}: {self}")
+        return [encodable(said, stdout_encoding())]
 
 
 class MountseaError(_ShortInNotebook, Exception):
@@ -121,7 +105,7 @@ class MountseaError(_ShortInNotebook, Exception):
         self, message: str, *, task_id: str | None = None, status_code: int | None = None
     ) -> None:
         """Keep the message, which names the cure, and the task it concerns."""
-        super().__init__(message)
+        super().__init__(printable(message))
         self.task_id = task_id
         self.status_code = status_code
 
@@ -134,7 +118,7 @@ class MountseaError(_ShortInNotebook, Exception):
         """
         if self.task_id is None:
             self.task_id = task_id
-            self.args = (f"{self} Task {plain(task_id)} is kept: {resume_hint(task_id)}.",)
+            self.args = (f"{self} Task {quoted(task_id)} is kept: {resume_hint(task_id)}.",)
         return self
 
 
@@ -213,7 +197,7 @@ class Interrupted(_ShortInNotebook, KeyboardInterrupt):
 
     def __init__(self, message: str, *, task_id: str | None = None) -> None:
         """Keep the task beside the message."""
-        super().__init__(message)
+        super().__init__(printable(message))
         self.task_id = task_id
 
 

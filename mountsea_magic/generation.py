@@ -20,7 +20,6 @@ from .errors import (
     RateLimited,
     TaskFailed,
     WaitTimeout,
-    plain,
     resume_hint,
 )
 from .events import Completed, Event, Submitted, Waiting
@@ -36,6 +35,7 @@ from .request import ImageRequest
 from .retrying import is_unknown_task, look_again
 from .settings import DEFAULT_TIMEOUT_S
 from .stopwatch import Stopwatch
+from .text import quoted, remark
 
 
 async def order(
@@ -182,10 +182,10 @@ def _pictureless(task_id: str, state: TaskState) -> MountseaError:
         reason = (state.error or state.explanation).rstrip(".") or "the Hub gave no reason"
         return TaskFailed(
             f"The task ended as {state.status}: {reason}. "
-            f"Nothing was charged. Task {plain(task_id)}.",
+            f"Nothing was charged. Task {quoted(task_id)}.",
             task_id=task_id,
         )
-    message = (state.explanation or state.description or state.error).rstrip(".")
+    message = remark(state.explanation or state.description or state.error).rstrip(".")
     return DownloadFailed(
         f"The task is {state.status}, but there is no image in its response; it may have been "
         f"charged. The Hub said: {message or 'nothing more'}. Ask again: {resume_hint(task_id)}.",
@@ -232,7 +232,7 @@ async def _look(
                 if newborn or not is_unknown_task(error):
                     raise error.concerning(task_id) from None
                 raise InvalidRequest(
-                    f"The Hub knows no task {plain(task_id)}. {error}",
+                    f"The Hub knows no task {quoted(task_id)}. {error}",
                     task_id=task_id,
                     status_code=error.status_code,
                 ) from None

@@ -15,7 +15,6 @@ from .errors import (
     MountseaError,
     SubmissionUncertain,
     TaskFailed,
-    plain,
     resume_hint,
 )
 from .events import (
@@ -32,6 +31,7 @@ from .pictures import Picture, copy_into
 from .request import ImageRequest
 from .retrying import is_unknown_task
 from .settings import DEFAULT_PREVIEW_PX
+from .text import plain, quoted
 from .worker import TICK_S, Job
 
 
@@ -131,7 +131,7 @@ class Generation:
             return Interrupted(f"Stopped. The pictures are in {where}.", task_id=self.task_id)
         if self.task_id is not None:
             said = (
-                f"Stopped waiting. Task {plain(self.task_id)} goes on at the Hub, and is charged "
+                f"Stopped waiting. Task {quoted(self.task_id)} goes on at the Hub, and is charged "
                 f"if it completes; fetch it with {resume_hint(self.task_id)}."
             )
         elif self.status == "submitting":
@@ -226,7 +226,7 @@ class Generation:
         """
         if not self.images:
             raise MountseaError(
-                f"There are no pictures to save: the generation is {self.status}.",
+                f"There are no pictures to save: the generation is {plain(self.status)}.",
                 task_id=self.task_id,
             )
         target = output_folder(folder)
@@ -269,6 +269,7 @@ class Generation:
         return self.images[index]
 
     def __repr__(self) -> str:
-        model = self.request.model if self.request is not None else "resumed"
+        model = quoted(self.request.model) if self.request is not None else "resumed"
+        task = quoted(self.task_id) if self.task_id is not None else "None"
         count = f", {len(self)} picture{'s' if len(self) != 1 else ''}" if self.images else ""
-        return f"<Generation {model} {self.status}{count}, task {self.task_id}>"
+        return f"<Generation {model} {plain(self.status, limit=40)}{count}, task {task}>"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,12 +11,13 @@ from .batch import RunOptions
 from .cell import Defaults
 from .display import show
 from .entries import Entry
-from .errors import ConfigurationError, InvalidRequest, MountseaError, plain, resume_hint
+from .errors import ConfigurationError, InvalidRequest, MountseaError, resume_hint
 from .printing import echo
 from .retrying import is_unknown_task
 from .running import run
 from .session import CURRENT
 from .settings import DEMO_URL
+from .text import json_text, plain, quoted, remark
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -108,7 +108,7 @@ def open_lines() -> list[str]:
     for entry in entries:
         hub = "the demo Hub" if entry.hub == DEMO_URL else entry.hub
         where = f" at {hub}" if entry.hub != here else ""
-        lines.append(f"  {plain(entry.task_id)} {plain(entry.state)}{where}")
+        lines.append(f"  {quoted(entry.task_id)} {plain(entry.state)}{where}")
     return [*lines, *filter(None, [_unanswered().rstrip()])]
 
 
@@ -121,11 +121,11 @@ def _resume_one(
     except ConfigurationError as error:
         if not all_open:
             raise error.concerning(task_id) from None
-        echo(f"{plain(task_id)}: {error}")
+        echo(f"{quoted(task_id)}: {error}")
         return
     if not generation.done():
         # a second wait beside it would fetch the pictures a second time
-        echo(f"Waiting for {plain(task_id)}, which runs in the background …")
+        echo(f"Waiting for {quoted(task_id)}, which runs in the background …")
         show(generation.wait(defaults.timeout))
         return
     generation.preview_px = defaults.preview
@@ -141,12 +141,12 @@ async def _asked(task_id: str) -> str:
         if not is_unknown_task(error):
             raise
         raise InvalidRequest(
-            f"Neither the journal nor the Hub knows a task {plain(task_id)}.", task_id=task_id
+            f"Neither the journal nor the Hub knows a task {quoted(task_id)}.", task_id=task_id
         ) from None
     facts = [
-        f"task {plain(task_id)}, not in the journal",
+        f"task {quoted(task_id)}, not in the journal",
         f"Hub: {settings.base_url}",
-        f"state: {state.status}",
+        f"state: {plain(state.status)}",
         f"error: {plain(state.error)}" if state.error else "",
         f"pictures: {len(state.sources)}; fetch them: {resume_hint(task_id)}"
         if state.sources
@@ -173,8 +173,8 @@ def _line(entry: Entry) -> str:
     facts = [
         _time(entry),
         _state(entry),
-        entry.model or "resumed",
-        plain(entry.task_id) if entry.task_id else "no task",
+        quoted(entry.model) if entry.model else "resumed",
+        quoted(entry.task_id) if entry.task_id else "no task",
         f"{len(entry.files)} picture{'s' if len(entry.files) != 1 else ''}" if entry.files else "",
         "demo" if entry.hub == DEMO_URL else "",
         f"“{plain(entry.prompt, limit=60)}”" if entry.prompt else "",
@@ -186,15 +186,15 @@ def _described(entry: Entry) -> str:
     """All that the journal knows of an order."""
     others = {name: value for name, value in entry.input.items() if name != "prompt"}
     facts = [
-        f"task {plain(entry.task_id)}",
+        f"task {quoted(entry.task_id)}",
         f"state: {_state(entry)}",
         f"Hub: {entry.hub}",
         f"ordered: {_time(entry)}",
-        f"model: {entry.model}" if entry.model else "",
+        f"model: {quoted(entry.model)}" if entry.model else "",
         f"prompt: {plain(entry.prompt, limit=2000)}" if entry.prompt else "",
-        f"parameters: {plain(json.dumps(others, ensure_ascii=False))}" if others else "",
+        f"parameters: {plain(json_text(others))}" if others else "",
         f"took: {entry.elapsed_s:.1f} s" if entry.elapsed_s is not None else "",
-        f"the model said: {plain(entry.description)}" if entry.description else "",
+        f"the model said: {remark(entry.description)}" if entry.description else "",
         f"error: {plain(entry.error)}" if entry.error else "",
     ]
     hint = resume_hint(str(entry.task_id))

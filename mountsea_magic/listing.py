@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .catalog import Model
-from .errors import plain
 from .live_schema import MAX_PARAMETERS, UnusableSchema, rebuild_schema
 from .refusals import ACCEPTED, Answer, refusal
 from .schema_values import UnfitValue, read_schema_value
+from .text import plain, remark
 from .wire_numbers import parse_integer
 
 MODELS_PATH = "/hub/v1/models"
@@ -177,4 +177,4 @@ def _text(item: Any, *names: str) -> str:
     if not isinstance(item, dict):
         return ""
     texts = (item.get(name) for name in names)
-    return next((plain(text) for text in texts if isinstance(text, str) and text.strip()), "")
+    return next((remark(text) for text in texts if isinstance(text, str) and text.strip()), "")

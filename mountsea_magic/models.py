@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import html
 import json
-import shlex
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from .catalog import Model
-from .errors import plain
+from .examples import example_cell
 from .front_end import front_end
-from .options import SWITCHES, spell_option
+from .options import spell_option
 from .printing import echo
 from .progress import TEXT_ONLY
 from .reading import alternatives
 from .session import CURRENT
+from .text import escape_html, is_pasteable, listed, plain, quoted, remark
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
+
+MAX_ROWS = 200
+"""How many models, and how many parameters of one, are shown; the last row tells of the others."""
 
 _CELL = 'style="text-align:left; vertical-align:top"'
 
@@ -49,7 +52,9 @@ def show_models(shell: InteractiveShell, model_id: str | None, *, refresh: bool)
     if model_id is not None:
         model = CURRENT.catalogs.current(settings).model(model_id)
         rows, text, note = _parameter_rows(model), _described(model), _headline(model)
-        after = f"<pre>{html.escape(_example(model))}</pre>"
+        cell, left_out = example_cell(model)
+        after = "".join(f"<p>{escape_html(line)}</p>" for line in left_out)
+        after += f"<pre>{escape_html(cell)}</pre>" if cell else ""
         heads = ("parameter", "type", "default", "what it does")
     else:
         rows, text, after = _model_rows(), models_text(), ""
@@ -60,7 +65,7 @@ def show_models(shell: InteractiveShell, model_id: str | None, *, refresh: bool)
     from IPython.display import display
 
     table = _table(heads, rows)
-    page = f'<div class="{TEXT_ONLY}"><p>{html.escape(note)}</p>{table}{after}</div>'
+    page = f'<div class="{TEXT_ONLY}"><p>{escape_html(note)}</p>{table}{after}</div>'
     display({"text/html": page, "text/plain": text}, raw=True)  # type: ignore[no-untyped-call]  # IPython's display bears no types
 
 
@@ -68,7 +73,8 @@ def models_text() -> str:
     """Write the table of models as text, a paragraph each."""
     lines = [_origin()]
     for model_id, name, vendor, mode, summary, parameters in _model_rows():
-        lines += [f"{model_id}  ({', '.join(filter(None, (name, vendor, mode)))})"]
+        names = ", ".join(filter(None, (name, vendor, mode)))
+        lines += [f"{model_id}  ({names})" if names else model_id]
         lines += [f"    {summary}"] if summary else []
         lines += [f"    {parameters}"]
     return "\n".join(lines)
@@ -92,7 +98,8 @@ def _described(model: Model) -> str:
         + (f"\n  {'':<{width}}  {text}" if text else "")
         for name, kind, default, text in rows
     ]
-    return "\n".join([_headline(model), *lines, "", _example(model)])
+    cell, left_out = example_cell(model)
+    return "\n".join([_headline(model), *lines, "", *left_out, cell])
 
 
 def _origin() -> str:
@@ -106,35 +113,43 @@ def _origin() -> str:
 def _model_rows() -> list[tuple[str, ...]]:
     """What the Hub does not list any more is said to be so."""
     settings = CURRENT.settings()
-    listed = CURRENT.catalogs.live(settings).listed
-    return [
+    known = frozenset(CURRENT.catalogs.live(settings).listed)
+    models = list(CURRENT.catalogs.current(settings))
+    rows: list[tuple[str, ...]] = [
         (
-            model.id,
-            model.name,
-            model.vendor,
-            model.mode,
-            model.summary
-            if not listed or model.id in listed
-            else f"{model.summary} (not listed by the Hub)",
-            plain(", ".join(model.parameters), limit=1000) or "any",
+            quoted(model.id),
+            plain(model.name, limit=100),
+            plain(model.vendor, limit=100),
+            plain(model.mode, limit=100),
+            plain(model.summary)
+            if not known or model.id in known
+            else f"{plain(model.summary)} (not listed by the Hub)",
+            listed(model.parameters) or "any",
         )
-        for model in CURRENT.catalogs.current(settings)
+        for model in models[:MAX_ROWS]
     ]
+    if len(models) > MAX_ROWS:
+        rows.append(("…", "", "", "", f"and {len(models) - MAX_ROWS:,} more models", ""))
+    return rows
 
 
 def _parameter_rows(model: Model) -> list[tuple[str, str, str, str]]:
     """Name as typed, type and range, default, description."""
     required = model.input_schema.get("required", [])
-    return [
+    parameters = model.parameters
+    rows = [
         (
-            spell_option(plain(name)),
+            spell_option(name) if is_pasteable(name) else quoted(name, limit=60),
             plain(_type_in_words(model, name), limit=1000)
             + (", required" if name in required else ""),
             "" if "default" not in schema else plain(json.dumps(schema["default"])),
-            plain(schema.get("description", "")),
+            remark(schema.get("description", "")),
         )
-        for name, schema in model.parameters.items()
+        for name, schema in islice(parameters.items(), MAX_ROWS)
     ]
+    if len(parameters) > MAX_ROWS:
+        rows.append(("…", f"and {len(parameters) - MAX_ROWS:,} more parameters", "", ""))
+    return rows
 
 
 def _type_in_words(model: Model, name: str) -> str:
@@ -144,7 +159,7 @@ def _type_in_words(model: Model, name: str) -> str:
     if isinstance(options, list):
         return plain(alternatives(options), limit=1000)
     if values and schema.get("type") != "boolean":
-        return plain(f"one of {', '.join(values)}", limit=1000)
+        return plain(f"one of {listed(values)}", limit=1000)
     kind = schema.get("type", "any")
     words = " or ".join(kind) if isinstance(kind, list) else str(kind)
     low, high = schema.get("minimum"), schema.get("maximum")
@@ -161,36 +176,17 @@ def _headline(model: Model) -> str:
     """The facts of a model in one line."""
     known = {"documented": "documented by the vendor", "live": "as this Hub says"}
     source = known.get(model.mark, "known of a neighbouring API")
-    facts = [model.id, model.name, model.vendor, model.mode, model.summary, f"({source})"]
+    facts = [quoted(model.id), model.name, model.vendor, model.mode, model.summary, f"({source})"]
     return " · ".join(filter(None, map(plain, facts)))
-
-
-def _example(model: Model) -> str:
-    """The example as a cell to paste."""
-    words = ["%%mountsea", "--model", shlex.quote(plain(model.id))]
-    for name, value in model.example.items():
-        if name == "prompt":
-            continue
-        option = spell_option(plain(name))
-        for item in value if isinstance(value, list) and option == "--image" else [value]:
-            text = plain(item if isinstance(item, str) else json.dumps(item), limit=2000)
-            if value is True and name in SWITCHES:
-                words.append(option)
-            elif option.startswith("--") and name not in SWITCHES:
-                words += [option, shlex.quote(text)]
-            else:
-                words += ["-p", shlex.quote(f"{plain(name)}={text}")]
-    prompt = plain(model.example.get("prompt") or "A black lab swimming in a pool.", limit=2000)
-    return f"{' '.join(words)}\n{prompt}"
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Everything in it is text, whatever the Hub says."""
-    head = "".join(f'<th scope="col" {_CELL}>{html.escape(word)}</th>' for word in heads)
+    head = "".join(f'<th scope="col" {_CELL}>{escape_html(word)}</th>' for word in heads)
     body = "".join(
         "<tr>"
-        + f'<th scope="row" {_CELL}><code>{html.escape(row[0])}</code></th>'
-        + "".join(f"<td {_CELL}>{html.escape(cell)}</td>" for cell in row[1:])
+        + f'<th scope="row" {_CELL}><code>{escape_html(row[0])}</code></th>'
+        + "".join(f"<td {_CELL}>{escape_html(cell)}</td>" for cell in row[1:])
         + "</tr>"
         for row in rows
     )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from .events import Event, Notice
 from .printing import echo
+from .text import printable
 
 
 def tell(notices: list[str], watch: Callable[[Event], None] | None) -> None:
@@ -21,12 +22,13 @@ def tell(notices: list[str], watch: Callable[[Event], None] | None) -> None:
         >>> tell(["the folder is full", "the journal is locked"], print)
         Notice(text='the folder is full; the journal is locked')
     """
+    said = printable("; ".join(notices))
     if notices and watch is not None:
-        watch(Notice("; ".join(notices)))
+        watch(Notice(said))
     elif notices:
         try:
-            warnings.warn("; ".join(notices), RuntimeWarning, stacklevel=2)
+            warnings.warn(said, RuntimeWarning, stacklevel=2)
         except Exception:
             # where warnings are errors, or are shown by code of the user's own, a notice must
             # still not lose an image that is paid for
-            echo("; ".join(notices), stream=sys.stderr)
+            echo(said, stream=sys.stderr)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +22,7 @@ from .decoding import (
 from .file_format import identify
 from .file_format import sniff as sniff
 from .files import user_path
+from .text import slug
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -180,9 +180,7 @@ def file_stem(prompt: str, token: str, when: datetime) -> str:
         >>> file_stem("A black lab!", "1f3a", datetime(2026, 11, 23, 10, 15, 30))
         '20261123-101530-a-black-lab-1f3a'
     """
-    words = re.findall(r"[a-z0-9]+", prompt.lower().encode("ascii", "ignore").decode())
-    slug = "-".join(words)[:32].strip("-")
-    return "-".join(filter(None, (when.strftime("%Y%m%d-%H%M%S"), slug, token)))
+    return "-".join(filter(None, (when.strftime("%Y%m%d-%H%M%S"), slug(prompt), token)))
 
 
 def settle(part: Path, folder: Path, stem: str, extension: str) -> Path:

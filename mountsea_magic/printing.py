@@ -6,9 +6,13 @@ import sys
 from typing import TextIO
 
 from .errors import encodable
+from .text import printable
+
+MAX_PRINTED = 4_000_000
+"""The longest text that is printed at once, in characters: a long list of a long journal."""
 
 
-def echo(text: str, *, stream: TextIO | None = None, end: str = "\n") -> None:
+def echo(text: str, *, stream: TextIO | None = None, end: str = "\n", control: str = "") -> None:
     """Print text at once, whatever the stream's encoding; a stream that is gone takes nothing.
 
     What is printed was paid for: a terminal that knows no “ is no reason to lose it.
@@ -17,20 +21,22 @@ def echo(text: str, *, stream: TextIO | None = None, end: str = "\n") -> None:
         text: The text.
         stream: Standard output if left out.
         end: What follows the text.
+        control: What moves the cursor of a terminal before the text, which itself can't.
 
     Example:
         >>> echo("a dog")
         a dog
     """
     target = sys.stdout if stream is None else stream
+    text = control + printable(text, limit=MAX_PRINTED) + end
     if target is None:  # `pythonw`, or a daemon that has closed its streams
         return
     try:
         try:
-            target.write(encodable(text + end, getattr(target, "encoding", None) or "utf-8"))
+            target.write(encodable(text, getattr(target, "encoding", None) or "utf-8"))
         except UnicodeError:
             # a stream that passes on what it is given may not know what comes behind it
-            target.write(encodable(text + end, "ascii"))
+            target.write(encodable(text, "ascii"))
         target.flush()
     except Exception:
         # a closed pipe, a full disk, or whatever a stream of the user's own making raises

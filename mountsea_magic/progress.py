@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol, TextIO
 
-from .errors import plain
 from .events import Completed, Downloading, Event, Notice, Postponed, Submitted, Waiting
 from .expecting import GUESS_S
 from .printing import echo, is_terminal
+from .text import plain, quoted
 
 TEXT_ONLY = "tex2jax_ignore mathjax_ignore"
 """The classes that keep notebooks from typesetting dollar signs in what others say."""
@@ -109,7 +109,7 @@ class Line:
             status = f"downloading {event.done}/{event.total}"
         elif isinstance(event, Completed):
             status = "completed"
-        facts = (self.label, plain(status), seconds, plain(self.task_id))
+        facts = (self.label, plain(status), seconds, self.task_id and quoted(self.task_id))
         return " · ".join(filter(None, facts))
 
     def _elapsed_s(self) -> float:
@@ -177,7 +177,7 @@ class TextBlock:
         """Print a final line: a terminal can't go back, so they come in their order."""
         final = self.lines[number].final or ("", "")
         self._settled = number + 1
-        self._write(self._cleared() + final[1] + "\n")
+        self._write(final[1] + "\n")
 
     def tick(self) -> None:
         """Rewrite the line of what runs, cut so that it is one."""
@@ -187,12 +187,12 @@ class TextBlock:
         blocks = round(line.fraction() * 20)
         count = f" · {self._settled + 1} of {len(self.lines)}" if len(self.lines) > 1 else ""
         text = f"[{'#' * blocks}{'.' * (20 - blocks)}] {line.words()}{count}"
-        self._write(self._cleared() + text[: shutil.get_terminal_size().columns - 1])
+        self._write(text[: shutil.get_terminal_size().columns - 1])
 
     def close(self) -> None:
         """Leave no line that is only half told."""
         if self._settled < len(self.lines):
-            self._write(self._cleared())
+            self._write("")
 
     def again(self) -> None:
         """What is printed stays."""
@@ -207,9 +207,9 @@ class TextBlock:
         return "\r\x1b[2K" if self._live else ""
 
     def _write(self, text: str) -> None:
-        """At once: the line does not end."""
-        if text:
-            echo(text, stream=self._stream, end="")
+        """At once, in place of the live line."""
+        if text or self._live:
+            echo(text, stream=self._stream, end="", control=self._cleared())
 
 
 class NoBlock:

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import HubUnavailable, plain
+from .errors import HubUnavailable
 from .inline import clean_url, is_base64_image
 from .redaction import without_queries
 from .refusals import ACCEPTED, Answer, reason, refusal, uncertain
+from .text import printable, remark
 from .wire_numbers import finite_number, read_milliseconds
 
 SUBMIT_PATH = "/hub/v1/image"
@@ -25,7 +26,7 @@ UNCHARGED = frozenset({"failed", "error", "timeout", "cancelled", "canceled"})
 MAX_SOURCES = 10_000
 """How many images of one response are counted: no Hub makes so many for one task."""
 
-MAX_TASK_ID = 2000
+MAX_TASK_ID = 8000
 """The longest task id, in characters: no URL that holds a longer one arrives."""
 
 _STATUSES = SUCCEEDED | UNCHARGED | {"pending", "processing", "queued"}
@@ -178,7 +179,7 @@ def read_task(answer: Answer) -> TaskState:
     word = body.get("status")
     if not isinstance(word, str) and body.get("ready") is not True and _is_error(envelope):
         raise HubUnavailable(f"The Hub answered with an error: {reason(envelope) or 'no reason'}.")
-    status = plain(word, limit=40).lower() if isinstance(word, str) and word else "unknown"
+    status = remark(word, limit=40).lower() if isinstance(word, str) and word else "unknown"
     outputs = [body.get("data"), body.get("output")]
     if body is not envelope:
         outputs.append({name: body.get(name) for name in ("images", "image")})
@@ -196,7 +197,7 @@ def read_task(answer: Answer) -> TaskState:
         ended=ended,
         succeeded=succeeded,
         sources=sources,
-        description=without_queries(description) if isinstance(description, str) else "",
+        description=without_queries(printable(description)) if isinstance(description, str) else "",
         elapsed_ms=read_milliseconds(body.get("elapsed_ms")),
         error=error,
         explanation=_explanation(body) if ended and not sources else "",
@@ -231,7 +232,7 @@ def _explanation(body: dict[str, Any]) -> str:
     """What is said in place of images: by the model, a filter, or the Hub, wherever it stands."""
     rest = {name: value for name, value in body.items() if name not in ("data", "output")}
     texts = [*_texts(body.get("data")), *_texts(body.get("output")), *_texts(rest)]
-    return plain("; ".join(dict.fromkeys(texts)))
+    return remark("; ".join(dict.fromkeys(texts)))
 
 
 def _texts(value: Any, name: str = "", depth: int = 6) -> Iterator[str]:
@@ -244,12 +245,12 @@ def _texts(value: Any, name: str = "", depth: int = 6) -> Iterator[str]:
         for item in value[:10]:
             yield from _texts(item, name, depth - 1)
     elif value is True:
-        yield f"{plain(name, limit=40)}: true"
+        yield f"{remark(name, limit=40)}: true"
     elif isinstance(value, str):
-        text = plain(without_queries(value))
+        text = remark(without_queries(printable(value)))
         is_image = _source(value) is not None or (len(text) > 80 and " " not in text)
         if text and not is_image:
-            yield text if not name or name in _PROSE else f"{plain(name, limit=40)}: {text}"
+            yield text if not name or name in _PROSE else f"{remark(name, limit=40)}: {text}"
 
 
 def _sources(data: Any, depth: int = 8) -> tuple[PictureSource, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .schema import validator
+from .text import listed
 
 TYPE_IN_WORDS = {
     "integer": "a whole number",
@@ -99,7 +100,7 @@ def alternatives(options: Any) -> str:
         'one of square, wide, or an object'
     """
     schemas = [option for option in options if isinstance(option, Mapping)]
-    names = [str(value) for schema in schemas for value in schema.get("enum", [])]
+    names = [value for schema in schemas for value in schema.get("enum", [])]
     kinds = [str(schema.get("type")) for schema in schemas if "enum" not in schema]
     words = [TYPE_IN_WORDS[kind] for kind in dict.fromkeys(kinds) if kind in TYPE_IN_WORDS]
-    return ", or ".join([*([f"one of {', '.join(names)}"] if names else []), *words]) or "any"
+    return ", or ".join([*([f"one of {listed(names)}"] if names else []), *words]) or "any"

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable
 from contextvars import ContextVar
 
+from .text import plain
+
 _HIDE: ContextVar[Callable[[str], str] | None] = ContextVar("mountsea_hide", default=None)
 _LOGGERS = (
     "httpx",
@@ -17,6 +19,9 @@ _LOGGERS = (
     "httpcore.socks",
 )
 """Every logger that a request passes: a filter does not act on the loggers below its own."""
+
+MAX_LOGGED = 8000
+"""The longest line of a log, in characters: httpcore logs all headers in one."""
 
 
 def without_queries(text: str) -> str:
@@ -50,7 +55,7 @@ def _redact(record: logging.LogRecord) -> bool:
     """A filter may change what it lets through."""
     hide = _HIDE.get()
     if hide is not None:
-        text = hide(without_queries(record.getMessage()))
+        text = hide(without_queries(plain(record.getMessage(), limit=MAX_LOGGED)))
         # httpcore logs the user and the password of a SOCKS proxy, as the last of its details
         record.msg, record.args = re.sub(r"(\bauth=)\(b['\"].*", r"\1…", text), ()
     return True

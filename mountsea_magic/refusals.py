@@ -20,11 +20,11 @@ from .errors import (
     MountseaError,
     RateLimited,
     SubmissionUncertain,
-    plain,
 )
 from .failures import describe_proxy_login
 from .network import Proxy
 from .redaction import without_queries
+from .text import printable, remark
 from .wire_numbers import parse_integer
 
 ACCEPTED = range(200, 300)
@@ -104,7 +104,7 @@ def refusal(
     if status == 429:
         return _rate_limited(answer, tail, submitting)
     if 300 <= status < 400:
-        target = plain(without_queries(answer.headers.get("location", "")), limit=120)
+        target = remark(without_queries(printable(answer.headers.get("location", ""))), limit=120)
         to = f" to {target}" if target else ""
         said = (
             f"The Hub's address answered with a redirect ({status}{to}): check MOUNTSEA_BASE_URL."
@@ -132,7 +132,7 @@ def _elsewhere(answer: Answer, submitting: bool, variable: str) -> str:
     if answer.status == 407 and answer.proxy is not None:
         return describe_proxy_login(answer.proxy)
     match = re.search(r"(?is)<title[^>]*>(.*?)</title>", answer.text)
-    title = plain(re.sub(r"[<>]", "", html.unescape(match[1])), limit=80) if match else ""
+    title = remark(re.sub(r"[<>]", "", html.unescape(match[1])), limit=80) if match else ""
     shown = f"{answer.status}, “{without_queries(title)}”" if title else f"{answer.status}"
     nothing = " Nothing was submitted." if submitting else ""
     if answer.status in (404, 405):
@@ -241,7 +241,7 @@ def _speaks_of_money(body: Any, depth: int = 4) -> bool:
 def _words(place: Any, depth: int = 4) -> str:
     """A reason may be text, a list of texts, or a list of {loc, msg} (never its `input`)."""
     if isinstance(place, str):
-        return plain(without_queries(place))
+        return remark(without_queries(printable(place)))
     if isinstance(place, dict):
         where = place.get("loc")
         message = place.get("msg") or place.get("message")
@@ -250,7 +250,7 @@ def _words(place: Any, depth: int = 4) -> str:
         steps = where[:8] if isinstance(where, list) else []
         at = ".".join(str(step) for step in steps if isinstance(step, str | int))
         at += ": " if at else ""
-        return plain(without_queries(at + message))
+        return remark(without_queries(printable(at + message)))
     if isinstance(place, list) and depth > 0:
-        return plain("; ".join(filter(None, (_words(item, depth - 1) for item in place[:5]))))
+        return remark("; ".join(filter(None, (_words(item, depth - 1) for item in place[:5]))))
     return ""

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .catalog import PICTURES, Catalog, Model, bundled_catalog, nearest
-from .errors import InvalidRequest, plain
+from .errors import InvalidRequest
 from .reading import TYPE_IN_WORDS, alternatives, read_value
 from .redaction import without_queries
 from .schema import find_errors
+from .text import is_pasteable, json_text, listed, plain, quoted
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -178,9 +179,10 @@ def _unknown_parameter(
         return f"{spell(name)}: the prompt is the cell's body."
     if name in PICTURES and model.picture_parameter is None:
         sibling = f"{model.id}-edit"
-        cure = f" Use --model {sibling}." if sibling in models.models else ""
-        return f"{spell(name)}: {model.id} takes no pictures.{cure}"
-    said = f"{spell(plain(name, limit=60))} is not a parameter of {model.id}"
+        known = sibling in models.models and is_pasteable(sibling)
+        cure = f" Use --model {sibling}." if known else ""
+        return f"{spell(name)}: {quoted(model.id)} takes no pictures.{cure}"
+    said = f"{spell(plain(name, limit=60))} is not a parameter of {quoted(model.id)}"
     kin = [other for other in model.parameters if name in _SHAPES and other in _SHAPES]
     if kin:
         return f"{said}; it has {'; '.join(_with_values(model, other) for other in kin)}."
@@ -190,7 +192,7 @@ def _unknown_parameter(
 def _with_values(model: Model, name: str) -> str:
     """A parameter with what it takes, where that is a closed list."""
     values = model.values(name)
-    return f"{name}: {', '.join(values)}" if values else name
+    return f"{quoted(name)}: {listed(values)}" if values else quoted(name)
 
 
 def _problems(model: Model, body: dict[str, Any], spell: Callable[[str], str]) -> list[str]:
@@ -203,7 +205,12 @@ def _problems(model: Model, body: dict[str, Any], spell: Callable[[str], str]) -
     except (ArithmeticError, ValueError, RecursionError) as error:
         # numbers such as 10**400 or NaN, which no JSON can bear, and values without an end
         reason = plain(error, limit=80)
-        return [f"A value is too large, too deep or no number for {model.id} ({reason})."]
+        return [f"A value is too large, too deep or no number for {quoted(model.id)} ({reason})."]
+
+
+def _spelled(name: Any, spell: Callable[[str], str]) -> str:
+    """A schema may name a parameter as nobody can type it."""
+    return spell(str(name)) if is_pasteable(name) else quoted(name, limit=60)
 
 
 def _in_words(error: ValidationError, model: Model, spell: Callable[[str], str]) -> str:
@@ -211,24 +218,27 @@ def _in_words(error: ValidationError, model: Model, spell: Callable[[str], str])
     rule: str = str(error.validator)
     limit: Any = error.validator_value
     given: Any = error.instance
+    model_id = quoted(model.id)
     if rule == "required":
-        missing = ", ".join(spell(name) for name in limit if name not in given)
-        return f"{model.id} needs {missing}: it is missing."
-    name = str(error.path[0]) if error.path else "input"
+        missing = listed((_spelled(name, spell) for name in limit if name not in given), limit=80)
+        return f"{model_id} needs {missing}: it is missing."
+    name = _spelled(error.path[0] if error.path else "input", spell)
     given = _head(given)
-    text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False, default=repr)
+    text = given if isinstance(given, str) else json_text(given)
     said = plain(text, limit=60)
     if rule == "enum":
         known = [str(value) for value in limit]
         close = nearest(said, known)
         hint = f" {close}" if close.startswith("Did") else ""
-        return f"{spell(name)} {said}: {model.id} takes one of {', '.join(known)}.{hint}"
+        return f"{name} {said}: {model_id} takes one of {listed(known)}.{hint}"
     if rule in ("anyOf", "oneOf"):
-        return f"{spell(name)} {said}: {model.id} takes {alternatives(limit)}."
-    reason = {"minimum": f"at least {limit}", "maximum": f"at most {limit}"}.get(rule)
+        return f"{name} {said}: {model_id} takes {alternatives(limit)}."
+    reason = {"minimum": "at least ", "maximum": "at most "}.get(rule)
+    if reason is not None:
+        reason += plain(limit, limit=40)
     if rule == "type":
-        reason = TYPE_IN_WORDS.get(str(limit), str(limit))
-    return f"{spell(name)} {said}: {reason or plain(error.message, limit=120)} for {model.id}."
+        reason = TYPE_IN_WORDS.get(str(limit), plain(limit, limit=120))
+    return f"{name} {said}: {reason or plain(error.message, limit=120)} for {model_id}."
 
 
 def _head(value: Any) -> Any:

@@ -13,6 +13,7 @@ from .handle import Generation
 from .progress import Block, NoBlock, TextBlock
 from .session import CURRENT
 from .settings import Settings
+from .text import quoted
 from .widgets import PlainBlock, StaticBlock, WidgetBlock
 from .worker import Job, run_nested
 
@@ -96,7 +97,7 @@ def _cancel_all(jobs: Sequence[Job[None]]) -> None:
 def _block(front: FrontEnd, generations: Sequence[Generation], options: RunOptions) -> Block:
     """Widgets are for those who look on: a terminal would print their reprs."""
     labels = [
-        (generation.request.model if generation.request is not None else "resumed")
+        (quoted(generation.request.model) if generation.request is not None else "resumed")
         + (" (demo Hub)" if generation.is_demo else "")
         for generation in generations
     ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .progress import TEXT_ONLY, Line
+from .text import escape_html
 
 if TYPE_CHECKING:
     from IPython.display import DisplayHandle
@@ -206,7 +206,7 @@ def _finals(lines: Sequence[Line]) -> dict[str, str]:
 
 def _plain(said: Sequence[str]) -> dict[str, str]:
     """The Hub's status and task id are text, whatever they hold."""
-    lines = "<br>".join(html.escape(line) for line in said)
+    lines = "<br>".join(escape_html(line) for line in said)
     return {
         "text/html": f'<small class="{TEXT_ONLY}">{lines}</small>',
         "text/plain": "\n".join(said),
@@ -243,4 +243,4 @@ class _Row:
 
     def _html(self) -> str:
         """The Hub's status and task id are text, whatever they hold."""
-        return f'<span class="{TEXT_ONLY}">{html.escape(self._line.words())}</span>'
+        return f'<span class="{TEXT_ONLY}">{escape_html(self._line.words())}</span>'

@@ -20,6 +20,7 @@ HOUSE = Path(mountsea_magic.__file__).parent
 MODULES = sorted(HOUSE.rglob("*.py"), key=str)
 
 FLOORS = [
+    {"text"},
     {"errors", "chance", "environment", "wire_numbers", "patterns"},
     {"caller", "child_processes", "hub_urls", "home", "schema_values"},
     {"settings", "catalog", "files", "printing", "live_schema"},
@@ -41,6 +42,7 @@ FLOORS = [
         "journal_file",
     },
     {"options", "catalog_file", "listing", "uploads", "image_counts"},
+    {"examples"},
     {"events", "entries", "delivery", "previews"},
     {"exchange"},
     {"client", "journal"},
@@ -55,7 +57,7 @@ FLOORS = [
     *({room} for room in ("matcher", "history", "commands", "magic")),
 ]
 BELOW = {room: set().union(*FLOORS[:n]) for n, floor in enumerate(FLOORS) for room in floor}
-BELOW["options"] = {"errors", "line_parser"}
+BELOW["options"] = {"errors", "line_parser", "text"}
 BELOW["demo"] = {"demo", "catalog", "chance", "errors", "request", "settings"}
 BELOW["pictures"] |= {"display"}  # lazily: an image shows itself
 BELOW["demo"] |= {"decoding", "file_format", "inline"}  # how images are written, by whomever

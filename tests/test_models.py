@@ -85,13 +85,13 @@ AWKWARD: dict[str, dict[str, Any]] = {
     "blanks": {"style": "oil painting"},
     "quotes": {"style": 'the painter\'s "blue"'},
     "empty": {"style": ""},
-    "brackets": {"style": "[sic] {x}"},
+    "brackets": {"style": "[sic] (x) <y>"},
     "a switch that is on": {"sync_mode": True},
     "a switch that is off": {"sync_mode": False},
     "an object": {"image_size": {"width": 1024, "height": 768}},
     "a list": {"tags": ["a b", "c"]},
     "a negative number": {"seed": -5},
-    "a path's signs": {"style": "a\\b$c#d"},
+    "a path's signs": {"style": "a/b~c#d"},
 }
 KINDS = {
     "style": TEXT,

@@ -22,7 +22,7 @@ from mountsea_magic.errors import (
 )
 from mountsea_magic.network import read_proxy
 from mountsea_magic.protocol import read_credits, read_task
-from mountsea_magic.refusals import Answer, refusal, retry_after, uncertain
+from mountsea_magic.refusals import Answer, reason, refusal, retry_after, uncertain
 from mountsea_magic.retrying import is_unknown_task, look_again, order_again
 
 NOW = datetime(2026, 5, 18, 9, 0, 0, tzinfo=UTC)
@@ -308,3 +308,10 @@ def test_permissions_are_not_credits() -> None:
     assert isinstance(
         refusal(answer({"message": "Insufficient credits"}, 403)), InsufficientCredits
     )
+
+
+def test_a_reason_is_cleaned_before_it_is_redacted() -> None:
+    """What can't be seen hides no signed URL from redaction, and megabytes are not searched."""
+    said = reason({"message": "see ht\u200btps://cdn.example/a.png?sig=s3\u200bcret"})
+    assert said == "see https://cdn.example/a.png?…"
+    assert reason({"message": " " * 4_000_000 + "https://cdn.example/a.png?sig=s3cret"}) == "…"
