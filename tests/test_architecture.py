@@ -21,14 +21,14 @@ MODULES = sorted(HOUSE.rglob("*.py"), key=str)
 
 FLOORS = [
     {"errors", "chance", "environment"},
-    {"caller", "child_processes", "hub_urls", "home"},
+    {"caller", "child_processes", "hub_urls", "home", "resolver"},
     {"settings", "catalog", "files", "printing"},
     {"keys", "addresses", "network", "redaction", "retrying", "stopwatch", "expecting", "schema"},
     {"file_format", "inline"},
     {"decoding", "arrays"},
     {"reading"},
     {"request"},
-    {"certificates", "failures"},
+    {"certificates", "failures", "connector"},
     {"refusals"},
     {
         "protocol",
