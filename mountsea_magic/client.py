@@ -80,6 +80,7 @@ class HubClient:
             base_url if transport is None else None,
             hide=self._exchange.hide,
             network=network,
+            peers=self._exchange.peers,
         )
 
     async def submit(self, request: ImageRequest) -> str:

@@ -6,11 +6,11 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from typing import BinaryIO
-from urllib.parse import urlsplit
 
 import httpx
 
-from .addresses import addresses_of, is_forbidden, is_near, real_address
+from .addresses import Address, addresses_of, allowed_addresses, is_near, places_of
+from .connector import PRIVATE_HOST, UnusableUrl
 from .errors import HubUnavailable, MountseaError, plain, without_frames
 from .failures import describe_failure
 from .inline import InlineError, InlineTooLarge, read_inline
@@ -18,7 +18,9 @@ from .network import Network
 from .pictures import MAX_BYTES, BadPicture, TooLarge
 from .protocol import PictureSource
 from .redaction import guard_logs, without_queries
+from .resolver import resolve
 from .stopwatch import Stopwatch
+from .transport import HUB_ADDRESSES, Peers, peer_of
 
 MAX_REDIRECTS = 3
 READ_S = 15.0
@@ -31,11 +33,7 @@ SLOWEST_BYTES_S = 4096
 GRACE_S = 10.0
 """After so many seconds, less than `SLOWEST_BYTES_S` bytes a second counts as a stall."""
 
-
-_PRIVATE = (
-    "The picture's address leads into a private network, which the Hub is not part of: "
-    "it is not fetched."
-)
+_PORTS = {"http": 80, "https": 443}
 
 
 class Delivery:
@@ -54,6 +52,7 @@ class Delivery:
         *,
         hide: Callable[[str], str] = str,
         network: Network | None = None,
+        peers: Peers | None = None,
     ) -> None:
         """Ask nothing yet.
 
@@ -63,12 +62,14 @@ class Delivery:
                 this process, whose network has no addresses.
             hide: Takes the key out of what is logged, should a host echo it.
             network: The proxies by which ``http`` asks, if any.
+            peers: Which IP addresses have answered, the Hub's among them.
         """
         self._network = network
         self._http = http
         self._base_url = base_url
         self._hide = hide
-        self._near_allowed: bool | None = None
+        self._peers = {} if peers is None else peers
+        self._resolved: tuple[Address, ...] | None = None
 
     async def fetch(self, source: PictureSource, file: BinaryIO) -> None:
         """Write a picture's bytes to a file as they come; the key is never sent along.
@@ -79,8 +80,8 @@ class Delivery:
 
         Raises:
             BadPicture: If it is larger than `MAX_BYTES`, or its inline form can't be read.
-            HubUnavailable: If its host can't be reached, may not be asked, or refuses; bears the
-                status code.
+            UnusableUrl: If its URL is malformed, or leads where no image may be fetched from.
+            HubUnavailable: If its host can't be reached, or refuses; bears the status code.
             OSError: If the file can't be written.
         """
         guard_logs(self._hide)
@@ -104,26 +105,33 @@ class Delivery:
         """Return a failure instead of raising it: raised here, it would drag signed URLs along."""
         url = httpx.URL()
         try:
+            url = _checked_url(source.url or "")
             request = self._http.build_request(
-                "GET", source.url or "", headers={"Accept-Encoding": "identity"}, timeout=READ_S
+                "GET", url, headers={"Accept-Encoding": "identity"}, timeout=READ_S
             )
             for _ in range(MAX_REDIRECTS + 1):
-                url = request.url
-                refused = await self._refused(url)
-                if refused is not None:
-                    return refused
+                # each hop is judged, since a redirect is what an attacker would use
+                url = _checked_url(request.url)
+                hub = await self._hub_addresses()
+                await self._check(url, hub)
+                # and once more where it is connected to
+                request.extensions[HUB_ADDRESSES] = hub
                 async with asyncio.timeout(HEADERS_S):
                     response = await self._http.send(request, stream=True, auth=None)
                 try:
-                    if self._is_elsewhere(response):
-                        return HubUnavailable(_PRIVATE)
+                    if self._is_elsewhere(response, hub):
+                        return UnusableUrl(PRIVATE_HOST)
                     if response.next_request is None:
                         return await _written(response, file)
                     request = response.next_request
                 finally:
                     await response.aclose()
+        except UnusableUrl as error:
+            return UnusableUrl(str(error))
         except MountseaError as error:
             return HubUnavailable(str(error))
+        except (httpx.InvalidURL, UnicodeError):
+            return UnusableUrl("The picture's host redirects to what is not a valid URL.")
         except OSError as error:
             if not isinstance(error, TimeoutError | ssl.SSLError):
                 raise  # the file can't be written
@@ -134,41 +142,49 @@ class Delivery:
             return HubUnavailable(message) if message else without_request(error)
         return HubUnavailable(f"The picture's host redirects more than {MAX_REDIRECTS} times.")
 
-    async def _refused(self, url: httpx.URL) -> MountseaError | None:
-        """Each hop is looked at, since a redirect is what an attacker would use."""
-        if url.scheme not in ("http", "https") or not url.host:
-            return HubUnavailable("The picture's address is not one of http or https.")
-        if self._base_url is None:
-            return None
-        port = url.port or (443 if url.scheme == "https" else 80)
+    async def _check(self, url: httpx.URL, hub: tuple[Address, ...] | None) -> None:
+        """Refuse a host that is forbidden, and one that is not found, before a connection is."""
+        if hub is None:
+            return
         try:
             async with asyncio.timeout(HEADERS_S):
-                found = await addresses_of(url.raw_host.decode("ascii"), port)
+                found = await resolve(url.raw_host.decode("ascii"), _port_of(url))
         except OSError as error:
             # behind a proxy a name may well be unknown here: the proxy resolves it
             if self._goes_by_proxy(url):
-                return None
-            reason = error.strerror or "no answer"
-            return HubUnavailable(f"The picture's host could not be found ({reason}).")
-        if self._near_allowed is None:
-            self._near_allowed = await _is_near_host(self._base_url)
-        near_allowed = self._near_allowed or False
-        if any(is_forbidden(address, near_allowed=near_allowed) for address in found):
-            return HubUnavailable(_PRIVATE)
-        return None
+                return
+            reason = plain(error.strerror or "no answer", limit=80)
+            raise HubUnavailable(f"The picture's host could not be found ({reason}).") from None
+        if not allowed_addresses(found, hub):
+            raise UnusableUrl(PRIVATE_HOST)
 
-    def _is_elsewhere(self, response: httpx.Response) -> bool:
-        """A name may lead to another address when it is connected to than when it was looked at."""
-        stream = response.extensions.get("network_stream")
-        peer = stream.get_extra_info("server_addr") if stream is not None else None
-        if (
-            self._base_url is None
-            or not isinstance(peer, tuple)
-            or self._goes_by_proxy(response.url)
-        ):
+    async def _hub_addresses(self) -> tuple[Address, ...] | None:
+        """Where the Hub is, whose network has images too; None for a Hub in this process.
+
+        It is where it has answered from: what its name resolves to now may be another's.
+        """
+        if self._base_url is None:
+            return None
+        base_url = httpx.URL(self._base_url)
+        peers = self._peers.get((base_url.host, base_url.port))
+        if peers:
+            return places_of(peers) if all(map(is_near, peers)) else ()
+        if self._resolved is None:
+            try:
+                async with asyncio.timeout(HEADERS_S):
+                    host, port = base_url.raw_host.decode("ascii"), _port_of(base_url)
+                    found = await addresses_of(host, port)
+            except OSError:
+                return ()
+            self._resolved = places_of(found)
+        return self._resolved
+
+    def _is_elsewhere(self, response: httpx.Response, hub: tuple[Address, ...] | None) -> bool:
+        """Whether a transport that does not judge what it connects to has been led astray."""
+        peer = peer_of(response)
+        if hub is None or peer is None or self._goes_by_proxy(response.url):
             return False
-        address = real_address(str(peer[0]))
-        return is_forbidden(address, near_allowed=self._near_allowed or False)
+        return not allowed_addresses([peer], hub)
 
     def _goes_by_proxy(self, url: httpx.URL) -> bool:
         """Whether there is a proxy for this very URL."""
@@ -211,14 +227,20 @@ def is_too_slow(received: int, elapsed_s: float) -> bool:
     return elapsed_s > GRACE_S and received < SLOWEST_BYTES_S * elapsed_s
 
 
-async def _is_near_host(base_url: str) -> bool | None:
-    """A Hub on this machine or in this network has its pictures there too; None if not found."""
-    parts = urlsplit(base_url)
+def _checked_url(url: str | httpx.URL) -> httpx.URL:
+    """A URL that can be asked for: httpx leaves some parts to whoever reads them to find bad."""
     try:
-        found = await addresses_of(parts.hostname or "", parts.port or 443)
-    except OSError:
-        return None
-    return any(is_near(address) for address in found)
+        url = httpx.URL(url)
+        if url.scheme in _PORTS and url.host and 0 < _port_of(url) < 65536:
+            url.raw_host.decode("ascii").encode("idna")
+            return url
+    except (httpx.InvalidURL, ValueError):
+        pass
+    raise UnusableUrl("The picture's address is not a valid http or https URL.")
+
+
+def _port_of(url: httpx.URL) -> int:
+    return _PORTS.get(url.scheme, 443) if url.port is None else url.port
 
 
 def without_request(error: Exception) -> httpx.RequestError:
@@ -235,7 +257,7 @@ def without_request(error: Exception) -> httpx.RequestError:
         return httpx.ReadTimeout("no answer came")
     if isinstance(error, ssl.SSLError):
         return httpx.ReadError("the encrypted connection broke")
-    message = plain(without_queries(str(error)))
+    message = plain(without_queries(str(error)), limit=200)
     if isinstance(error, httpx.RequestError):
         return type(error)(message or type(error).__name__)
     if isinstance(error, httpx.InvalidURL | UnicodeError):

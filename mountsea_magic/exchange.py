@@ -22,7 +22,7 @@ from .redaction import guard_logs
 from .refusals import Answer
 from .settings import Secret
 from .stopwatch import Stopwatch
-from .transport import Departure, EnvironmentTransport
+from .transport import Departure, EnvironmentTransport, Peers
 
 CONNECT_S = 10.0
 SUBMIT_READ_S = 60.0
@@ -75,6 +75,7 @@ class Exchange:
 
     Attributes:
         http: What carries the requests, without any key of its own.
+        peers: Which IP addresses have answered.
 
     Example:
         >>> async def status(exchange: Exchange) -> int | None:
@@ -100,6 +101,7 @@ class Exchange:
         """
         self._key = key
         self._network = network
+        self.peers: Peers = {}
         # beside httpx's own limit, which counts the wait for a connection as a time-out
         self._slots = asyncio.Semaphore(MAX_REQUESTS)
         self.http = self._make_client(
@@ -231,7 +233,7 @@ class Exchange:
     ) -> httpx.AsyncClient:
         """One that reads nothing of the environment by itself, and keeps no cookies."""
         if self._network is not None:
-            transport = EnvironmentTransport(self._network, limits=limits)
+            transport = EnvironmentTransport(self._network, limits=limits, peers=self.peers)
         return httpx.AsyncClient(
             transport=transport,
             timeout=httpx.Timeout(read_s, connect=CONNECT_S),

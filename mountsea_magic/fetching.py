@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .client import HubClient
+from .connector import UnusableUrl
 from .errors import DownloadFailed, HubUnavailable, MountseaError, plain, resume_hint
 from .events import Downloading, Notice
 from .image_counts import asked_for, count_left_out
@@ -37,6 +38,7 @@ class _Trouble:
 
     said: str
     final: bool = False
+    lasting: bool = False
     status: int | None = None
     cause: BaseException | None = None
 
@@ -85,6 +87,7 @@ class Fetching:
         self._age = 0
         self._refreshing = asyncio.Lock()
         self._notice: str | None = None
+        self._lasting = False
 
     async def all(self) -> AsyncGenerator[Downloading | Notice, None]:
         """Fetch all pictures at once.
@@ -102,13 +105,23 @@ class Fetching:
             for done, download in enumerate(asyncio.as_completed(downloads), start=1):
                 await download
                 yield Downloading(done, total)
-        except BaseException:
-            for unfinished in downloads:
+        except BaseException as error:
+            # what lasts fails each resume too, so that the others are kept now or never
+            failed = error if isinstance(error, DownloadFailed) and self._lasting else None
+            for unfinished in downloads if failed is None else ():
                 unfinished.cancel()
-            # the next try fetches all of them again, and would put copies beside these
-            for got in await asyncio.gather(*downloads, return_exceptions=True):
-                if isinstance(got, Picture):
-                    got.path.unlink(missing_ok=True)
+            ended = await asyncio.gather(*downloads, return_exceptions=True)
+            whole = [got.path for got in ended if isinstance(got, Picture)]
+            if failed is not None and whole:
+                raise DownloadFailed(
+                    f"{failed} {len(whole)} of its {total} images were downloaded to "
+                    f"{self.folder}.",
+                    task_id=self._task_id,
+                    gone=failed.gone,
+                ) from failed.__cause__
+            for path in whole:
+                # the next try fetches all of them again, and would put copies beside these
+                path.unlink(missing_ok=True)
             raise
         if self._notice is not None:
             yield Notice(self._notice)
@@ -133,6 +146,7 @@ class Fetching:
             if trouble.final:
                 break
         gone = fresh and trouble.status in GONE
+        self._lasting = self._lasting or gone or trouble.lasting
         said = "complete, but this picture seems gone" if gone else "complete and kept at the Hub"
         hint = f"The task is {said}: {resume_hint(self._task_id)}."
         raise DownloadFailed(
@@ -151,10 +165,13 @@ class Fetching:
             finally:
                 part.unlink(missing_ok=True)
         except HubUnavailable as error:
-            return _Trouble(str(error), status=error.status_code, cause=error.__cause__)
+            lasting = isinstance(error, UnusableUrl)
+            return _Trouble(
+                str(error), lasting=lasting, status=error.status_code, cause=error.__cause__
+            )
         except BadPicture as error:
             final = inline or isinstance(error, TooLarge)
-            return _Trouble(f"The picture is not usable: {error}.", final=final)
+            return _Trouble(f"The picture is not usable: {error}.", final=final, lasting=True)
         except OSError as error:
             reason = plain(error.strerror or error)
             if error.errno in (errno.EMFILE, errno.ENFILE):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
@@ -15,6 +16,9 @@ DEFAULT_CREDITS_URL = "https://dk.mountsea.ai/api-user/credits"
 
 DEMO_URL = "demo:"
 """The base URL that stands for the embedded demo Hub."""
+
+MAX_CHARACTERS = 2000
+"""The longest URL of a Hub, in characters."""
 
 _PORTS = {"http": 80, "https": 443}
 _ENDPOINT = re.compile(r"/hub/v1(/(image|models|tasks)(/.*)?)?$")
@@ -95,19 +99,57 @@ def is_same_hub(base_url: str, journaled: str) -> bool:
         return False
 
 
+def names_host(url: str) -> bool:
+    """Whether a URL names a host and a port that can exist; the rest is its host's to judge.
+
+    Args:
+        url: The URL, of any scheme that has hosts.
+
+    Example:
+        >>> names_host("https://münchen.example/a b"), names_host("http://xn--/a")
+        (True, False)
+    """
+    try:
+        url.encode()  # no lone surrogates
+        parts = urlsplit(url)
+        host = (parts.hostname or "").rstrip(".")
+        if ":" in host:
+            return ipaddress.ip_address(host).version == 6
+        labels = host.encode("idna").decode("ascii").split(".")
+        punycodes = [one[4:].encode() for one in labels if one.startswith("xn--")]
+        named = bool(host) and all(code.decode("punycode") for code in punycodes)
+        return named and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+
+
 def _split(text: str) -> SplitResult | None:
     """The parts of a URL that can be asked for, or None."""
     try:
         parts = urlsplit(text)
-        host = (parts.hostname or "").rstrip(".")
-        host.encode("idna")  # as the resolver will: no empty label, none over 63 characters
+        text.encode()  # no lone surrogates
         fits = (
             parts.scheme in _PORTS
-            and bool(host)
-            and parts.username is None
-            and not re.search(r"[\s?#\\\x00-\x1f]", text)
+            and len(text) <= MAX_CHARACTERS
+            and _is_host((parts.hostname or "").rstrip("."))
+            and re.fullmatch(r"(\[[^\[\]]*:[^\[\]]*\]|[^:@\[\]]+)(:\d*)?", parts.netloc) is not None
+            and not re.search(r"[\s?#\\\x00-\x1f\x7f]", text)
             and (parts.port is None or parts.port > 0)
         )
     except ValueError:
         return None
     return parts if fits else None
+
+
+def _is_host(host: str) -> bool:
+    """Whether httpx and the resolver can take it; a ValueError may say no, too."""
+    if ":" in host:  # httpx wants a URL's brackets around an address alone
+        return ipaddress.IPv6Address(host).version == 6
+    if not host.isascii() or host.startswith("xn--"):
+        import idna
+
+        (idna.encode if not host.isascii() else idna.decode)(host)
+    host.encode("idna")  # as the resolver will: no empty label, none over 63 characters
+    if re.fullmatch(r"[\d.]+", host) and host.count(".") == 3:
+        return ipaddress.IPv4Address(host).version == 4
+    return re.fullmatch(r"[\w.-]+", host) is not None

@@ -24,6 +24,7 @@ from .decoding import (
 )
 from .errors import InvalidRequest, plain
 from .file_format import RAW, essential, identify, sniff
+from .hub_urls import names_host
 from .inline import InlineError, InlineTooLarge, clean_url, read_inline
 from .pictures import MAX_PIXELS, Picture
 
@@ -179,6 +180,8 @@ def _read_open(file: Any, said: str) -> bytes:
 def _checked_url(url: str, shrink: bool, said: str) -> str:
     """A web URL is the Hub's to fetch; an image within a data URI must be whole like any other."""
     if url[:5].lower() != "data:":
+        if not names_host(url):
+            raise InvalidRequest(f"{said}: this URL names no valid host and port.")
         return url
     try:
         content = read_inline(url, max_bytes=20 * UPLOAD_BYTES)

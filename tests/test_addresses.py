@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from mountsea_magic.addresses import addresses_of, is_forbidden, is_near
+from mountsea_magic.addresses import (
+    addresses_of,
+    allowed_addresses,
+    is_forbidden,
+    is_near,
+    places_of,
+    real_address,
+)
 
 NEVER = ["169.254.169.254", "169.254.0.1", "fe80::1", "febf::1", "224.0.0.1", "ff02::1"]
 NEAR = [
@@ -66,6 +73,13 @@ def test_some_addresses_are_for_no_hub(text: str, near_allowed: bool) -> None:
         ("64:ff9b::8.8.8.8", "8.8.8.8"),
         ("2002:a9fe:a9fe::1", "169.254.169.254"),
         ("2002:7f00:1::", "127.0.0.1"),
+        ("2130706433", "127.0.0.1"),
+        ("0177.0.0.1", "127.0.0.1"),
+        ("::127.0.0.1", "127.0.0.1"),
+        ("::ffff:0:127.0.0.1", "127.0.0.1"),
+        ("2001:0:808:808::80ff:fffe", "127.0.0.1"),
+        ("2001:0:808:808::5601:5601", "169.254.169.254"),
+        ("::", "::"),
     ],
 )
 def test_every_spelling_is_one_address(host: str, address: str) -> None:
@@ -104,3 +118,58 @@ def test_what_can_be_no_name_is_a_unicode_error(host: str) -> None:
     """It never reaches a resolver."""
     with pytest.raises(UnicodeError):
         found(host)
+
+
+METADATA = ["100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"]
+
+
+@pytest.mark.parametrize("text", METADATA)
+def test_no_hub_leads_to_a_clouds_metadata(text: str) -> None:
+    """Some clouds keep theirs in private or public ranges, where a Hub may be, too."""
+    assert is_forbidden(ipaddress.ip_address(text), near_allowed=True)
+
+
+@pytest.mark.parametrize(
+    ("hub", "allowed", "refused"),
+    [
+        ("8.8.8.8", ["9.9.9.9"], ["10.0.0.1", "127.0.0.1", "::1", "0.0.0.0", "fd00::1"]),
+        ("10.0.0.1", ["10.9.9.9", "9.9.9.9"], ["127.0.0.1", "0.0.0.0", "::1", "192.168.1.1"]),
+        ("192.168.1.2", ["192.168.9.9"], ["10.0.0.1", "::ffff:127.0.0.1", "169.254.169.254"]),
+        ("172.17.0.2", ["172.31.0.1"], ["127.1.1.1", "::", "fe80::1"]),
+        ("100.64.0.1", ["100.99.0.1"], ["100.100.100.200", "127.0.0.1"]),
+        ("198.18.0.1", ["198.19.9.9"], ["127.0.0.1", "10.0.0.1"]),
+        ("192.0.2.2", ["192.0.2.2", "192.0.2.9"], ["192.168.0.1", "127.0.0.1", "::1"]),
+        ("fd00::1", ["fd12::1"], ["::1", "fd00:ec2::254", "fec0::1", "127.0.0.1", "fe80::1%eth0"]),
+        ("127.0.0.1", ["127.0.0.2", "::1", "10.0.0.1", "172.17.0.2"], ["169.254.169.254"]),
+        ("0.0.0.0", ["127.0.0.1", "::1"], ["169.254.169.254"]),
+        ("::1", ["127.0.0.1", "::1", "192.168.0.9"], ["fe80::1", "ff02::1"]),
+    ],
+)
+def test_a_hub_opens_its_own_network_alone(
+    hub: str, allowed: list[str], refused: list[str]
+) -> None:
+    """A private Hub opens no other private network and not this machine, if it is not there."""
+    places = places_of([real_address(hub)])
+    for text in allowed:
+        assert allowed_addresses([text], places) == [text]
+    for text in refused:
+        assert allowed_addresses([text], places) == []
+
+
+@pytest.mark.parametrize(
+    ("hub", "found", "allowed"),
+    [
+        (["10.0.0.1"], ["fd00::9", "10.0.0.9", "192.168.0.9"], ["10.0.0.9"]),
+        (["10.0.0.1", "fd00::1"], ["fd00::9", "10.0.0.9"], ["fd00::9", "10.0.0.9"]),
+        (["10.0.0.1"], ["10.0.0.9", "127.0.0.1"], []),
+        (["10.0.0.1"], ["10.0.0.9", "169.254.169.254"], []),
+        (["8.8.8.8"], ["9.9.9.9", "10.0.0.9"], []),
+        ([], ["9.9.9.9", "2606:4700::1111"], ["9.9.9.9", "2606:4700::1111"]),
+        ([], ["9.9.9.9", "::ffff:127.0.0.1"], []),
+    ],
+)
+def test_a_name_of_several_networks_is_judged_by_all_of_them(
+    hub: list[str], found: list[str], allowed: list[str]
+) -> None:
+    """In a private network hosts often are in others too; elsewhere that is an attack."""
+    assert allowed_addresses(found, places_of(map(real_address, hub))) == allowed

@@ -22,14 +22,14 @@ MODULES = sorted(HOUSE.rglob("*.py"), key=str)
 FLOORS = [
     {"text"},
     {"errors", "chance", "environment", "wire_numbers", "patterns"},
-    {"caller", "child_processes", "hub_urls", "home", "schema_values"},
+    {"caller", "child_processes", "hub_urls", "home", "schema_values", "resolver"},
     {"settings", "catalog", "files", "printing", "live_schema"},
     {"keys", "addresses", "network", "redaction", "retrying", "stopwatch", "expecting", "schema"},
     {"file_format", "inline"},
     {"decoding", "arrays"},
     {"reading"},
     {"request"},
-    {"certificates", "failures"},
+    {"certificates", "failures", "connector"},
     {"refusals"},
     {
         "protocol",

@@ -9,6 +9,7 @@ import textwrap
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,15 @@ from hub_server import KEY, RESET, Reply, StandInHub, data_uri, picture, told
 
 from mountsea_magic import delivery
 from mountsea_magic.client import HubClient
+from mountsea_magic.connector import UnusableUrl
 from mountsea_magic.delivery import MAX_REDIRECTS, Delivery
 from mountsea_magic.errors import HubUnavailable
 from mountsea_magic.network import read_network
 from mountsea_magic.pictures import BadPicture, TooLarge
 from mountsea_magic.protocol import PictureSource
+from mountsea_magic.request import build_request
 from mountsea_magic.settings import Secret
-from mountsea_magic.transport import EnvironmentTransport
+from mountsea_magic.transport import EnvironmentTransport, Peers
 
 BASE64 = base64.b64encode(picture("webp")).decode()
 
@@ -391,7 +394,7 @@ def test_a_proxy_resolves_what_is_unknown_here(
 def test_a_name_that_changes_its_mind_leads_to_nothing_near(
     reply: Reply, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Looked up as a public host, connected to as this machine: only a Hub that is here may."""
+    """First it is a public host, then this machine: not even a connection is made to it."""
     resolve, asked = socket.getaddrinfo, list[str]()
 
     def fickle(host: Any, *given: Any, **more: Any) -> Any:
@@ -405,7 +408,7 @@ def test_a_name_that_changes_its_mind_leads_to_nothing_near(
         url = f"http://pictures.example:{hub.picture_url.rpartition(':')[2]}/a.png?s3cret-query"
         with pytest.raises(HubUnavailable, match="private network") as caught:
             delivered(url, tmp_path)
-        assert (len(asked), len(hub.downloads_seen)) == (2, 1)
+        assert (len(asked), hub.most_open, hub.downloads_seen) == (2, (0, 0), [])
         assert (tmp_path / "part").read_bytes() == b""
         assert "s3cret-query" not in told(caught.value)
         assert delivered(url, tmp_path, base_url=hub.url) == picture()
@@ -435,7 +438,100 @@ def test_a_proxy_for_other_addresses_opens_none(
         url = f"http://pictures.example:{hub.picture_url.rpartition(':')[2]}/a.png"
         with pytest.raises(HubUnavailable, match="private network"):
             delivered(url, tmp_path)
+        assert hub.most_open == (0, 0)
     assert (tmp_path / "part").read_bytes() == b""
+
+
+def test_a_hub_is_where_it_has_answered_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That its name leads to this machine later opens nothing of it; a near one stays near."""
+
+    async def fetch(hub: StandInHub, peer: str) -> bytes:
+        peers: Peers = {("hub.example", None): {ip_address(peer)}}
+        async with httpx.AsyncClient(transport=EnvironmentTransport(read_network())) as http:
+            with (tmp_path / "part").open("wb") as file:
+                fetcher = Delivery(http, "https://hub.example", network=read_network(), peers=peers)
+                await fetcher.fetch(PictureSource(hub.image_url("a.png")), file)
+        return (tmp_path / "part").read_bytes()
+
+    resolved = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 443))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *given, **more: resolved)
+    with StandInHub(downloads=[Reply(200, picture())]) as hub:
+        for peer in ("8.8.8.8", "10.0.0.1", "192.0.2.2"):
+            with pytest.raises(UnusableUrl, match="private network"):
+                asyncio.run(fetch(hub, peer))
+        assert hub.most_open == (0, 0)
+        assert asyncio.run(fetch(hub, "127.0.0.1")) == picture()
+
+
+def test_a_client_knows_from_where_its_hub_has_answered(tmp_path: Path) -> None:
+    """So that its images are fetched, or not, by that and no second look at its name."""
+
+    async def work(hub: StandInHub, named: str) -> None:
+        client = HubClient(named, Secret(KEY))
+        task = await client.task(await client.submit(build_request("a dog")))
+        await client.download(task.sources[0], tmp_path / "part")
+        assert list(client._exchange.peers.values()) == [{ip_address("127.0.0.1")}]
+        await client.aclose()
+
+    with StandInHub() as hub:
+        asyncio.run(work(hub, hub.url.replace("127.0.0.1", "localhost")))
+    assert (tmp_path / "part").read_bytes() == picture()
+
+
+MALFORMED = [
+    *("http://xn--/a", "http://xn--zzzzzz99999/a", "http://[::1/a", "http://[v1.a]/", "http:///a"),
+    *("https://h.example:65536/a", "http://h.example:-1/", "http://h.example:abc/", "http://h:0/"),
+    *(f"http://h:{'9' * 5000}/", f"http://{'a' * 64}.example/", "http://a..example/", "http://u@/"),
+    *(
+        "http://\u200d/",
+        "http://a\u200db.example/",
+        "http://h/\ud800",
+        "http://\ud800/",
+        "http://./",
+    ),
+    *("http://999.1.1.1/", "http://0177.0.0.1/", f"http://{'[' * 2000}/", "", "/a", "//", "http:a"),
+    *("ftp://h/a", "file:///etc/passwd", "javascript:alert(1)", f"http://h/{'a' * 70000}"),
+    *("http://h/\x00", "http://h/\r\nX: y", "1http://h/", "://", "http:\\\\h\\a"),
+]
+
+
+def test_every_malformed_url_is_a_short_error_of_ours(tmp_path: Path) -> None:
+    """No kind of httpx's, of idna's or of Python's comes through, and nothing is asked."""
+
+    async def work() -> None:
+        async with httpx.AsyncClient(transport=EnvironmentTransport(read_network())) as http:
+            fetcher = Delivery(http, "http://127.0.0.1:9", network=read_network())
+            for url in MALFORMED:
+                with (tmp_path / "part").open("wb") as file, pytest.raises(UnusableUrl) as caught:
+                    await fetcher.fetch(PictureSource(url), file)
+                assert len(str(caught.value)) < 80
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize(
+    ("location", "asked"),
+    [
+        *((url, 1) for url in ("http://xn--/", "http://[::1", "http://h:65536/", "http://h:abc/")),
+        *((url, 1) for url in ("ftp://h/", "data:image/png;base64,AA", "file:///etc/passwd")),
+        *(
+            (url, 1)
+            for url in ("http://\u00e9\u00ff\u00fe/", "//:0/", "mailto:a@b", "http://u:p@/")
+        ),
+        *((url, MAX_REDIRECTS + 1) for url in ("", "?", "#", "a.png", "\\\\evil\\a", "%zz")),
+    ],
+)
+def test_every_malformed_redirect_is_a_short_error_of_ours(
+    location: str, asked: int, tmp_path: Path
+) -> None:
+    """What leads nowhere is refused, and what leads around in circles is given up."""
+    circle = Reply(302, headers={"Location": location.encode().decode("latin-1")}, lasting=True)
+    with StandInHub(downloads=[circle]) as hub, pytest.raises(HubUnavailable) as caught:
+        downloaded(hub, PictureSource(hub.image_url("a.png")), tmp_path)
+    assert len(hub.downloads_seen) == asked
+    assert len(str(caught.value)) < 300 and "s3cret-query" not in str(caught.value)
 
 
 def test_a_declared_size_over_the_cap_is_not_even_begun(

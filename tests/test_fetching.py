@@ -170,6 +170,27 @@ def test_one_bad_picture_of_several_leaves_no_part(folder: Path) -> None:
         assert path.read_bytes() in images[:3]
 
 
+@pytest.mark.parametrize(
+    "url", ["http://xn--/a", "https://h.example:65536/", "http://169.254.169.254/", "ftp://h/a"]
+)
+def test_one_unusable_url_of_four_loses_none_of_the_others(url: str, folder: Path) -> None:
+    """They are on disk, the error says where, and a resume has all once the Hub mends the URL."""
+    images = [picture("png", number) for number in range(4)]
+    with StandInHub(images=images) as hub:
+        mended = [hub.image_url(f"hub-0001/{number}") for number in range(4)]
+        broken = [mended[0], url, *mended[2:]]
+        hub.looks += [hub.done(hub.data(broken)), hub.done(hub.data(mended))]
+        with pytest.raises(DownloadFailed, match=r"3 of its 4 images") as caught:
+            ordered(hub, folder)
+        assert_helpful(caught.value)
+        assert len(str(caught.value)) < 450 and str(folder) in str(caught.value)
+        assert sorted(path.read_bytes() for path in folder.iterdir()) == sorted(
+            image for number, image in enumerate(images) if number != 1
+        )
+        got = completed(resumed(hub, folder, "hub-0001")).pictures
+        assert [one.bytes for one in got] == images
+
+
 def test_a_folder_that_cannot_be_written_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -543,3 +543,44 @@ def test_what_only_has_a_list_of_images_is_no_result() -> None:
     """A figure of matplotlib has one, which is empty."""
     with pytest.raises(InvalidRequest, match="SimpleNamespace"):
         to_urls(SimpleNamespace(images=[]))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://xn--/a", "http://www.xn--.com/", "http://[::1", "https:///a"),
+        *(
+            "http://h:65536/",
+            "http://h:0/",
+            "http://h:abc/",
+            f"http://h:{'9' * 5000}/",
+            "http://u@",
+        ),
+        *(f"http://{'a' * 64}.example/", "http://a..b/", "http://\ud800/", "http://h/\ud800"),
+    ],
+)
+def test_a_url_without_a_host_is_refused_before_anything_is_paid(url: str) -> None:
+    """On the line and as a value; no host could ever deliver it to the Hub."""
+    with pytest.raises(InvalidRequest, match="names no valid host") as caught:
+        read_source(url, {})
+    assert len(str(caught.value)) < 150
+    with pytest.raises(InvalidRequest, match="names no valid host"):
+        to_urls([url])
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://localhost:8000/a b.png", "https://user:pass@a.example/é.png?q=\\", "http://a_b/"),
+        *(
+            "https://münchen.example/",
+            "https://xn--n3h.net/",
+            "http://[::1]:80/a",
+            "http://[fd00::1]",
+        ),
+        *("http://127.1/", "https://a.example./", f"https://a.example/{'a' * 10_000}"),
+    ],
+)
+def test_an_odd_url_of_a_host_is_the_hubs_to_fetch(url: str) -> None:
+    """What is behind it is not known here."""
+    assert read_source(url, {}) == to_urls(url) == [url]
