@@ -22,11 +22,16 @@ import sys
 from collections.abc import Sequence
 from typing import Self, TypeVar
 
+from .key_gate import hide_key
+
 E = TypeVar("E", bound=BaseException)
 
 _CONTROL = re.compile(
     r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+
+_MOST_READ = 128 * 1024
+"""How much of a text from outside is looked at, in characters."""
 
 
 def plain(text: object, *, limit: int = 400) -> str:
@@ -43,8 +48,12 @@ def plain(text: object, *, limit: int = 400) -> str:
         >>> plain("no\x1b[31m dogs\nallowed")
         'no[31m dogs allowed'
     """
-    line = " ".join(_CONTROL.sub("", str(text)).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    given = str(text)
+    is_cut = len(given) > _MOST_READ
+    line = " ".join(_CONTROL.sub("", given[:_MOST_READ]).split())
+    # here and nowhere else: an echo in pieces is whole once the text is clean, and not yet cut
+    line = hide_key(line, is_cut=is_cut)
+    return line if len(line) <= limit and not is_cut else line[: limit - 1] + "…"
 
 
 _IN_ASCII = str.maketrans({"·": "-", "…": "...", "×": "x", "“": '"', "”": '"', "’": "'", "–": "-"})
@@ -121,7 +130,7 @@ class MountseaError(_ShortInNotebook, Exception):
         self, message: str, *, task_id: str | None = None, status_code: int | None = None
     ) -> None:
         """Keep the message, which names the cure, and the task it concerns."""
-        super().__init__(message)
+        super().__init__(hide_key(message))
         self.task_id = task_id
         self.status_code = status_code
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+import re
+from collections.abc import Callable, Generator
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -37,6 +38,11 @@ MAX_IDLE = 8
 
 MAX_ANSWER_BYTES = 6 * MAX_BYTES
 """The largest JSON answer: four images as data URIs, in bytes."""
+
+MAX_SEARCHED = 2**20
+"""How much of one JSON answer is searched for the key in every form, in characters."""
+
+_URL = re.compile(r"(?i)\s*(?:https?:|data:|//)")
 
 _HEADERS = ("retry-after", "location")
 """What is read of a response's headers."""
@@ -75,6 +81,7 @@ class Exchange:
 
     Attributes:
         http: What carries the requests, without any key of its own.
+        hide: Returns a text without the key, should a host echo it.
 
     Example:
         >>> async def status(exchange: Exchange) -> int | None:
@@ -99,6 +106,7 @@ class Exchange:
             ConfigurationError: If the environment names certificates that can't be used.
         """
         self._key = key
+        self.hide: Callable[[str], str] = str if key is None else key.hide_in
         self._network = network
         # beside httpx's own limit, which counts the wait for a connection as a time-out
         self._slots = asyncio.Semaphore(MAX_REQUESTS)
@@ -185,7 +193,7 @@ class Exchange:
         kept = {name: self.hide(response.headers.get(name, "")) for name in _HEADERS}
         answer = Answer.read(response.status_code, kept, bytes(content))
         try:
-            body, text = self._blotted(answer.body), self._blotted(answer.text)
+            body, text = self._blotted(answer.body, _Budget()), self.hide(answer.text)
         except RecursionError:
             body, text = None, ""
         return replace(answer, body=body, text=text, proxy=self._proxy_for(url))
@@ -206,21 +214,20 @@ class Exchange:
             return None
         return self._network.proxy_for(parts.scheme, parts.hostname or "", parts.port)
 
-    def _blotted(self, body: Any) -> Any:
+    def _blotted(self, body: Any, budget: _Budget) -> Any:
         """A Hub that echoes the key in a message must not bring it to the screen."""
         if self._key is None:
             return body
         if isinstance(body, str):
-            return self._key.hide_in(body)
+            return budget.spent_on(body, self._key)
         if isinstance(body, list):
-            return [self._blotted(item) for item in body]
+            return [self._blotted(item, budget) for item in body]
         if isinstance(body, dict):
-            return {self.hide(name): self._blotted(value) for name, value in body.items()}
+            return {
+                budget.spent_on(name, self._key): self._blotted(value, budget)
+                for name, value in body.items()
+            }
         return body
-
-    def hide(self, text: str) -> str:
-        """Return a text without the key, should a host echo it."""
-        return self._key.hide_in(text) if self._key is not None else text
 
     def _make_client(
         self,
@@ -239,6 +246,20 @@ class Exchange:
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             trust_env=False,
         )
+
+
+class _Budget:
+    """How much of one body is searched for the key in every form; `plain` searches what is told."""
+
+    def __init__(self) -> None:
+        self._left = MAX_SEARCHED
+
+    def spent_on(self, text: str, key: Secret) -> str:
+        """A URL of an image stays what opens it, but for the key as it is."""
+        self._left -= len(text) + 64
+        if self._left > 0 and not _URL.match(text):
+            return key.hide_in(text, pieces=False)
+        return key.hide_in(text, exactly=True)
 
 
 class _KeyAuth(httpx.Auth):

@@ -13,6 +13,7 @@ from typing import Any
 
 from .errors import HubUnavailable, plain
 from .inline import clean_url, is_base64_image
+from .key_gate import hide_key
 from .redaction import without_queries
 from .refusals import ACCEPTED, Answer, reason, refusal, uncertain
 
@@ -186,11 +187,16 @@ def read_task(answer: Answer) -> TaskState:
         ended=ended,
         succeeded=succeeded,
         sources=sources,
-        description=without_queries(description) if isinstance(description, str) else "",
+        description=_described(description),
         elapsed_ms=_milliseconds(body.get("elapsed_ms")),
         error=error,
         explanation=_explanation(body) if ended and not sources else "",
     )
+
+
+def _described(description: Any) -> str:
+    """What the model said beside the images, as it may be shown."""
+    return without_queries(hide_key(description)) if isinstance(description, str) else ""
 
 
 def read_credits(answer: Answer) -> float:

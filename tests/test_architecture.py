@@ -20,8 +20,10 @@ HOUSE = Path(mountsea_magic.__file__).parent
 MODULES = sorted(HOUSE.rglob("*.py"), key=str)
 
 FLOORS = [
+    {"key_gate"},
+    {"key_forms"},
     {"errors", "chance", "environment"},
-    {"caller", "child_processes", "hub_urls", "home"},
+    {"caller", "child_processes", "hub_urls", "home", "secret"},
     {"settings", "catalog", "files", "printing"},
     {"keys", "addresses", "network", "redaction", "retrying", "stopwatch", "expecting", "schema"},
     {"file_format", "inline"},
