@@ -17,6 +17,7 @@ from . import __version__
 from .delivery import is_too_slow, without_request
 from .errors import ConfigurationError, MountseaError, without_frames
 from .failures import describe_failure
+from .key_gate import LOOK
 from .network import Network, Proxy
 from .pictures import MAX_BYTES
 from .redaction import guard_logs
@@ -39,10 +40,13 @@ MAX_IDLE = 8
 MAX_ANSWER_BYTES = 6 * MAX_BYTES
 """The largest JSON answer: four images as data URIs, in bytes."""
 
-MAX_SEARCHED = 2**20
+MAX_SEARCHED = 2**18
 """How much of one JSON answer is searched for the key in every form, in characters."""
 
 _URL = re.compile(r"(?i)\s*(?:https?:|data:|//)")
+
+_IDS = ("task_id", "taskId", "id")
+"""What must stay as it is to be asked for again, even if it begins as the account's key does."""
 
 _HEADERS = ("retry-after", "location")
 """What is read of a response's headers."""
@@ -214,17 +218,19 @@ class Exchange:
             return None
         return self._network.proxy_for(parts.scheme, parts.hostname or "", parts.port)
 
-    def _blotted(self, body: Any, budget: _Budget) -> Any:
+    def _blotted(self, body: Any, budget: _Budget, *, pieces: bool = True) -> Any:
         """A Hub that echoes the key in a message must not bring it to the screen."""
         if self._key is None:
             return body
         if isinstance(body, str):
-            return budget.spent_on(body, self._key)
+            return budget.spent_on(body, self._key, pieces)
         if isinstance(body, list):
             return [self._blotted(item, budget) for item in body]
         if isinstance(body, dict):
             return {
-                budget.spent_on(name, self._key): self._blotted(value, budget)
+                budget.spent_on(name, self._key, True): self._blotted(
+                    value, budget, pieces=name not in _IDS
+                )
                 for name, value in body.items()
             }
         return body
@@ -254,12 +260,12 @@ class _Budget:
     def __init__(self) -> None:
         self._left = MAX_SEARCHED
 
-    def spent_on(self, text: str, key: Secret) -> str:
+    def spent_on(self, text: str, key: Secret, pieces: bool) -> str:
         """A URL of an image stays what opens it, but for the key as it is."""
-        self._left -= len(text) + 64
-        if self._left > 0 and not _URL.match(text):
-            return key.hide_in(text, pieces=False)
-        return key.hide_in(text, exactly=True)
+        if _URL.match(text) or self._left <= 0:
+            return key.hide_in(text, exactly=True)
+        self._left -= min(len(text), LOOK) + 64
+        return key.hide_in(text, pieces=pieces)
 
 
 class _KeyAuth(httpx.Auth):
