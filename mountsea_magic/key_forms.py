@@ -78,15 +78,6 @@ class KeyForms:
         """
         if len(self._key) < MIN_KEY or len(text) < MIN_KEY:
             return text
-        try:
-            return self._hidden(text, pieces)
-        except BaseException as error:
-            # an interrupt hits any line, and the frames below hold the key
-            del text
-            error.__traceback__ = error.__cause__ = error.__context__ = None
-            raise error from None
-
-    def _hidden(self, text: str, pieces: bool) -> str:
         for literal in self._literals:
             text = text.replace(literal, MASK)
         head = text[:LOOK]

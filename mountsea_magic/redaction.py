@@ -7,7 +7,7 @@ import re
 from collections import deque
 from collections.abc import Callable
 
-from .key_gate import hide_from_here, hider
+from .key_gate import LOOK, hide_from_here, hide_key, hider
 
 _LOGGERS = (
     "asyncio",
@@ -28,11 +28,15 @@ _RECENT: deque[Callable[[str], str]] = deque(maxlen=8)
 def without_queries(text: str) -> str:
     """Return a text with the query and the user of every address in it left out.
 
+    Of a very long text only the beginning is returned: nothing of ours shows more.
+
     Example:
         >>> without_queries("GET https://cdn.example/a.png?signature=s3cret failed")
         'GET https://cdn.example/a.png?… failed'
     """
-    text = re.sub(r"(?i)\b(data:[^,\s]{0,80}),\S{40,}", r"\1,…", text)
+    if len(text) <= LOOK or "data:" in text:
+        text = re.sub(r"(?i)\b(data:[^,\s]{0,80}),\S{40,}", r"\1,…", text)
+    text = hide_key(text)[:LOOK] if len(text) > LOOK else text
     text = re.sub(r"(?i)(https?://)[^/\s@]*@", r"\1…@", text)
     return re.sub(r"(/[^\s?/]*)\?[^\s\"<>]+", r"\1?…", text)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NoReturn
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, without_frames
 from .key_gate import MASK, MIN_KEY
 
 if TYPE_CHECKING:
@@ -105,7 +105,12 @@ characters.')
             from .key_forms import KeyForms
 
             self.__forms = KeyForms(self.__text)
-        return self.__forms.hide(text, pieces=pieces)
+        try:
+            return self.__forms.hide(text, pieces=pieces)
+        except BaseException as error:
+            # an interrupt hits any line, and the frames below hold the key
+            del text
+            raise without_frames(error) from None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and other.reveal() == self.__text

@@ -207,6 +207,26 @@ def test_an_entry_that_is_no_key_of_ours_stays(path: Path) -> None:
     assert json.loads(path.read_text()) == {OTHER: {"key": OTHER_KEY, "since": 1}}
 
 
+@pytest.mark.parametrize("name", ["json.loads", "json.dump", "os.replace", "os.fsync"])
+def test_an_interrupt_shows_no_key_and_loses_none(
+    path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """In whatever step: the frames that hold the keys are taken from the error."""
+    KeyStore(path).save(OTHER, Secret(OTHER_KEY))
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(name, interrupt)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        KeyStore(path).save(HUB, Secret(KEY))
+    shown = told(caught.value)
+    monkeypatch.undo()
+    assert KEY not in shown and OTHER_KEY not in shown
+    assert os.listdir(path.parent) == ["keys.json"]
+    assert {url: key.reveal() for url, key in KeyFile(path).read().items()} == {OTHER: OTHER_KEY}
+
+
 @posix
 def test_a_session_tells_of_a_wide_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a cell or a status line shows comes from the store of its folder."""
