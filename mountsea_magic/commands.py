@@ -97,8 +97,8 @@ def status(defaults: Defaults) -> str:
         f"files: {settings.originals}",
         *open_lines(),
     ]
-    notes = CURRENT.journal(settings).trouble()
-    return "\n".join([*lines, *(f"Note: {said}." for said in notes)])
+    notes = [*CURRENT.keys().notes(), *CURRENT.journal(settings).trouble()]
+    return "\n".join([*lines, *(f"Note: {said.rstrip('.')}." for said in notes)])
 
 
 def _key_line() -> str:
@@ -152,18 +152,21 @@ def _login(save: bool) -> str:
     if isinstance(key, str):
         raise ConfigurationError(key)
     CURRENT.login = key
-    where = "this kernel's memory"
+    where, notes = "this kernel's memory", list[str]()
     if save:
         hub = CURRENT.real_hub()
-        where = f"{CURRENT.keys().save(hub, CURRENT.login)}, for {hub}"
-    return f"Kept in {where}. {_hub_line()}"
+        store = CURRENT.keys()
+        where = f"{store.save(hub, CURRENT.login)}, for {hub}"
+        notes = store.notes()
+    return " ".join([f"Kept in {where}.", *notes, _hub_line()])
 
 
 def _logout() -> str:
     """The environment is not ours to change, so it is said if a key is still there."""
     CURRENT.login = None
-    trouble = CURRENT.keys().forget(CURRENT.real_hub())
-    return " ".join(filter(None, ["API key removed.", trouble, _key_line()]))
+    store = CURRENT.keys()
+    trouble = store.forget(CURRENT.real_hub())
+    return " ".join(filter(None, ["API key removed.", trouble, *store.notes(), _key_line()]))
 
 
 def _hub_line() -> str:

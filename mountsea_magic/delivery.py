@@ -14,6 +14,7 @@ from .connector import PRIVATE_HOST, UnusableUrl
 from .errors import HubUnavailable, MountseaError, plain, without_frames
 from .failures import describe_failure
 from .inline import InlineError, InlineTooLarge, read_inline
+from .key_gate import hide_key
 from .network import Network
 from .pictures import MAX_BYTES, BadPicture, TooLarge
 from .protocol import PictureSource
@@ -257,7 +258,7 @@ def without_request(error: Exception) -> httpx.RequestError:
         return httpx.ReadTimeout("no answer came")
     if isinstance(error, ssl.SSLError):
         return httpx.ReadError("the encrypted connection broke")
-    message = plain(without_queries(str(error)), limit=200)
+    message = plain(without_queries(hide_key(str(error))), limit=200)
     if isinstance(error, httpx.RequestError):
         return type(error)(message or type(error).__name__)
     if isinstance(error, httpx.InvalidURL | UnicodeError):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from .key_gate import hide_key
 from .pictures import Picture
 from .protocol import UNCHARGED
 from .redaction import without_queries
@@ -118,7 +119,9 @@ class Entry:
             if row[name] is not None:
                 # JSON from outside may hold half a character, which no UTF-8 file can
                 text = row[name].encode("utf-8", "replace").decode("utf-8")
-                row[name] = text if name == "task_id" else without_queries(text)[:LONGEST_TEXT]
+                if name != "task_id":  # which the Hub must know again
+                    text = without_queries(hide_key(text))[:LONGEST_TEXT]
+                row[name] = text
         return row
 
     @classmethod

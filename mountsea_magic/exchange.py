@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+import re
+from collections.abc import Callable, Generator
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -16,6 +17,7 @@ from . import __version__
 from .delivery import is_too_slow, without_request
 from .errors import ConfigurationError, MountseaError, without_frames
 from .failures import describe_failure
+from .key_gate import LOOK
 from .network import Network, Proxy
 from .pictures import MAX_BYTES
 from .redaction import guard_logs
@@ -37,6 +39,14 @@ MAX_IDLE = 8
 
 MAX_ANSWER_BYTES = 6 * MAX_BYTES
 """The largest JSON answer: four images as data URIs, in bytes."""
+
+MAX_SEARCHED = 2**18
+"""How much of one JSON answer is searched for the key in every form, in characters."""
+
+_URL = re.compile(r"(?i)\s*(?:https?:|data:|//)")
+
+_IDS = ("task_id", "taskId", "id")
+"""What must stay as it is to be asked for again, even if it begins as the account's key does."""
 
 _HEADERS = ("retry-after", "location")
 """What is read of a response's headers."""
@@ -76,6 +86,7 @@ class Exchange:
     Attributes:
         http: What carries the requests, without any key of its own.
         peers: Which IP addresses have answered.
+        hide: Returns a text without the key, should a host echo it.
 
     Example:
         >>> async def status(exchange: Exchange) -> int | None:
@@ -100,6 +111,7 @@ class Exchange:
             ConfigurationError: If the environment names certificates that can't be used.
         """
         self._key = key
+        self.hide: Callable[[str], str] = str if key is None else key.hide_in
         self._network = network
         self.peers: Peers = {}
         # beside httpx's own limit, which counts the wait for a connection as a time-out
@@ -187,7 +199,7 @@ class Exchange:
         kept = {name: self.hide(response.headers.get(name, "")) for name in _HEADERS}
         answer = Answer.read(response.status_code, kept, bytes(content))
         try:
-            body, text = self._blotted(answer.body), self._blotted(answer.text)
+            body, text = self._blotted(answer.body, _Budget()), self.hide(answer.text)
         except RecursionError:
             body, text = None, ""
         return replace(answer, body=body, text=text, proxy=self._proxy_for(url))
@@ -208,21 +220,22 @@ class Exchange:
             return None
         return self._network.proxy_for(parts.scheme, parts.hostname or "", parts.port)
 
-    def _blotted(self, body: Any) -> Any:
+    def _blotted(self, body: Any, budget: _Budget, *, pieces: bool = True) -> Any:
         """A Hub that echoes the key in a message must not bring it to the screen."""
         if self._key is None:
             return body
         if isinstance(body, str):
-            return self._key.hide_in(body)
+            return budget.spent_on(body, self._key, pieces)
         if isinstance(body, list):
-            return [self._blotted(item) for item in body]
+            return [self._blotted(item, budget) for item in body]
         if isinstance(body, dict):
-            return {self.hide(name): self._blotted(value) for name, value in body.items()}
+            return {
+                budget.spent_on(name, self._key, True): self._blotted(
+                    value, budget, pieces=name not in _IDS
+                )
+                for name, value in body.items()
+            }
         return body
-
-    def hide(self, text: str) -> str:
-        """Return a text without the key, should a host echo it."""
-        return self._key.hide_in(text) if self._key is not None else text
 
     def _make_client(
         self,
@@ -241,6 +254,20 @@ class Exchange:
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             trust_env=False,
         )
+
+
+class _Budget:
+    """How much of one body is searched for the key in every form; `plain` searches what is told."""
+
+    def __init__(self) -> None:
+        self._left = MAX_SEARCHED
+
+    def spent_on(self, text: str, key: Secret, pieces: bool) -> str:
+        """A URL of an image stays what opens it, but for the key as it is."""
+        if _URL.match(text) or self._left <= 0:
+            return key.hide_in(text, exactly=True)
+        self._left -= min(len(text), LOOK) + 64
+        return key.hide_in(text, pieces=pieces)
 
 
 class _KeyAuth(httpx.Auth):

@@ -15,6 +15,7 @@ from .connector import UnusableUrl
 from .errors import DownloadFailed, HubUnavailable, MountseaError, plain, resume_hint
 from .events import Downloading, Notice
 from .image_counts import asked_for, count_left_out
+from .key_gate import hide_key
 from .pictures import BadPicture, Picture, TooLarge, check, part_file, settle
 from .protocol import PictureSource
 from .stopwatch import Stopwatch
@@ -160,7 +161,8 @@ class Fetching:
             part = part_file(folder)
             try:
                 await self._client.download(source, part)
-                found = await asyncio.to_thread(check, part, url=None if inline else source.url)
+                url = None if inline else hide_key(source.url or "")
+                found = await asyncio.to_thread(check, part, url=url)
                 path = settle(part, part.parent, f"{self._stem}-{number + 1}", found.format)
             finally:
                 part.unlink(missing_ok=True)

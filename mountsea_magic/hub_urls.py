@@ -6,7 +6,7 @@ import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, plain
 
 DEFAULT_BASE_URL = "https://api.mountsea.ai"
 """The Hub's own address (documented by the vendor)."""
@@ -47,6 +47,7 @@ def read_base_url(text: str) -> str:
             "MOUNTSEA_BASE_URL must be an http(s) URL without user, query or fragment, such as "
             f"{DEFAULT_BASE_URL}, or demo:."
         )
+    _require_name(parts.hostname or "", "MOUNTSEA_BASE_URL")
     host, path = (parts.hostname or "").rstrip("."), _ENDPOINT.sub("", parts.path.rstrip("/"))
     if f"https://{host}" == DEFAULT_BASE_URL and parts.port in (None, *_PORTS.values()):
         # the vendor's Hub is known: no TLS would give the key away, and only paths that are added
@@ -70,11 +71,13 @@ def read_credits_url(text: str) -> str:
         >>> read_credits_url(" https://bank.example/credits ")
         'https://bank.example/credits'
     """
-    if _split(text.strip()) is None:
+    parts = _split(text.strip())
+    if parts is None:
         raise ConfigurationError(
             "MOUNTSEA_CREDITS_URL must be an http(s) URL without user, query or fragment, such as "
             f"{DEFAULT_CREDITS_URL}."
         )
+    _require_name(parts.hostname or "", "MOUNTSEA_CREDITS_URL")
     return text.strip()
 
 
@@ -141,15 +144,27 @@ def _split(text: str) -> SplitResult | None:
     return parts if fits else None
 
 
+def _require_name(host: str, variable: str) -> None:
+    """What the resolver takes, httpx may not: it goes by IDNA 2008, which knows no emoji."""
+    host = host.rstrip(".")
+    if host.isascii() and not host.startswith("xn--"):
+        return
+    import idna
+
+    try:
+        (idna.decode if host.isascii() else idna.encode)(host)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{variable} must be an http(s) URL whose host can be looked up "
+            f"({plain(error, limit=60)}): check {variable}."
+        ) from error
+
+
 def _is_host(host: str) -> bool:
-    """Whether httpx and the resolver can take it; a ValueError may say no, too."""
+    """Whether the resolver can take it; a ValueError may say no, too."""
     if ":" in host:  # httpx wants a URL's brackets around an address alone
         return ipaddress.IPv6Address(host).version == 6
-    if not host.isascii() or host.startswith("xn--"):
-        import idna
-
-        (idna.encode if not host.isascii() else idna.decode)(host)
     host.encode("idna")  # as the resolver will: no empty label, none over 63 characters
     if re.fullmatch(r"[\d.]+", host) and host.count(".") == 3:
         return ipaddress.IPv4Address(host).version == 4
-    return re.fullmatch(r"[\w.-]+", host) is not None
+    return re.fullmatch(r"[^\x00-,/:-@\[-^`{-\x7f]+", host) is not None

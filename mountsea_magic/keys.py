@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .errors import ConfigurationError, plain, without_frames
-from .settings import Secret
+from .errors import ConfigurationError, plain
+from .key_file import KeyFile
+from .secret import Secret
 
 SERVICE = "mountsea-magic"
 """What the system's keyring knows us by."""
@@ -37,16 +35,21 @@ class KeyStore:
             path: The file for machines without a keyring.
         """
         self._path = path
+        self._file = KeyFile(path)
         self._ring: dict[str, Secret | None] = {}
 
     def find(self, base_url: str) -> tuple[Secret, str] | None:
-        """Return the key for a Hub and where it is kept, or None."""
+        """Return the key for a Hub and where it is kept, or None.
+
+        Raises:
+            ConfigurationError: If another user may have put the key file there.
+        """
         if base_url not in self._ring:
             self._ring[base_url] = _found(base_url)
         kept = self._ring[base_url]
         if kept is not None:
             return kept, "the system keyring"
-        kept = self._read().get(base_url)
+        kept = self._file.read().get(base_url)
         return (kept, str(self._path)) if kept is not None else None
 
     def save(self, base_url: str, key: Secret) -> str:
@@ -62,7 +65,7 @@ class KeyStore:
         if trouble is None:
             self._ring[base_url] = key
             return "the system keyring"
-        failure = self._write(self._read() | {base_url: key})
+        failure = self._file.change(base_url, key)
         if failure is not None:
             raise ConfigurationError(
                 f"The key could not be kept in {self._path}: {plain(failure.strerror or failure)}. "
@@ -83,8 +86,7 @@ class KeyStore:
             ConfigurationError: If the file can't be changed, or if the keyring may still have it.
         """
         self._ring[base_url] = None
-        keys = self._read()
-        failure = self._write(keys) if keys.pop(base_url, None) is not None else None
+        failure = self._file.change(base_url, None)
         keyring = _loaded()
         usable = keyring is not None and not isinstance(keyring, _Trouble)
         erased = _attempt(lambda: _erase(keyring, base_url)) if usable else None
@@ -105,45 +107,9 @@ class KeyStore:
             )
         return ""
 
-    def _read(self) -> dict[str, Secret]:
-        """A file that makes no sense holds no key."""
-        try:
-            return _parsed(self._path)
-        except (OSError, ValueError, RecursionError):
-            return {}
-        except BaseException as error:
-            raise without_frames(error) from None
-
-    def _write(self, keys: dict[str, Secret]) -> OSError | None:
-        """The mode is given as the file is made: it never has wider rights for an instant.
-
-        A failure is returned without its frames, which hold the keys.
-        """
-        part = self._path.with_name(f".{secrets.token_hex(8)}.part")
-        try:
-            if not keys:
-                self._path.unlink()
-                return None
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump({url: key.reveal() for url, key in keys.items()}, file)
-            os.replace(part, self._path)
-        except BaseException as error:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
-            if isinstance(error, OSError):
-                return OSError(error.errno, error.strerror)
-            raise without_frames(error) from None
-        return None
-
-
-def _parsed(path: Path) -> dict[str, Secret]:
-    keys = json.loads(path.read_text("utf-8"))
-    if not isinstance(keys, dict):
-        return {}
-    read = {url: Secret.read(key) for url, key in keys.items() if isinstance(key, str)}
-    return {url: key for url, key in read.items() if isinstance(key, Secret)}
+    def notes(self) -> list[str]:
+        """Return what there is to say of the key file, a sentence each, each once in a process."""
+        return self._file.notes()
 
 
 class _Trouble:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import HubUnavailable
 from .inline import clean_url, is_base64_image
+from .key_gate import hide_key
 from .redaction import without_queries
 from .refusals import ACCEPTED, Answer, reason, refusal, uncertain
 from .text import printable, remark
@@ -61,6 +62,12 @@ class PictureSource:
 
     url: str | None
     b64: str | None = None
+    _shown: str = field(default="inline", init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """What a traceback may show is made where the key is known that the URL may hold."""
+        if not self.is_inline:
+            object.__setattr__(self, "_shown", without_queries(hide_key(self.url or "")))
 
     @property
     def is_inline(self) -> bool:
@@ -68,7 +75,7 @@ class PictureSource:
         return self.url is None or self.url[:5].lower() == "data:"
 
     def __repr__(self) -> str:
-        return f"PictureSource({'inline' if self.is_inline else without_queries(self.url or '')!r})"
+        return f"PictureSource({self._shown!r})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from .errors import (
     SubmissionUncertain,
 )
 from .failures import describe_proxy_login
+from .key_gate import hide_key
 from .network import Proxy
 from .redaction import without_queries
 from .text import printable, remark
@@ -32,6 +33,9 @@ ACCEPTED = range(200, 300)
 
 _NOT_FROM_THE_HUB = frozenset(range(400, 500)) - {408, 413, 429}
 """Statuses that mean nothing about key, credits or request if no JSON comes with them."""
+
+_MOST_READ = 8000
+"""How much of a body that is no JSON is read, in bytes."""
 
 _MONEY = re.compile(r"(credits?|balance|quotas?|payment|billing|funds?)(?![a-z])", re.IGNORECASE)
 
@@ -69,7 +73,9 @@ class Answer:
         try:
             return cls(status, lower, json.loads(content, parse_int=parse_integer))
         except (ValueError, RecursionError):
-            return cls(status, lower, None, content[:2000].decode("utf-8", "replace"))
+            text = content[:_MOST_READ].decode("utf-8", "replace")
+            text = hide_key(text, is_cut=len(content) > _MOST_READ)
+            return cls(status, lower, None, text[:2000])
 
 
 def refusal(

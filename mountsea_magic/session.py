@@ -210,7 +210,7 @@ class Session:
             ended = orderless or generation.status in ("completed", "failed", "uncertain")
             if ended and generation in self.open:
                 self.open.remove(generation)
-            tell([*journal.trouble(), *notices], watch)
+            tell([*self._store(settings.home).notes(), *journal.trouble(), *notices], watch)
         return generation
 
     def forget_parent(self) -> None:

@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
+from .key_gate import MARGIN, hide_key
+
 MAX_ID = 120
 """The longest id, name or value that is offered as input, in characters."""
 
@@ -58,8 +60,10 @@ def plain(text: object, *, limit: int = 400) -> str:
         'no[31m dogs allowed'
     """
     whole = _str(text)
-    head = whole[: 20 * limit + 2000]  # megabytes are not worth a look
+    head = whole[: 20 * limit + 2 * MARGIN]  # megabytes are not worth a look
     line = " ".join(_clean(_UNSAFE, head).split())
+    # here and nowhere else: an echo in pieces is whole once the text is clean, and not yet cut
+    line = hide_key(line, is_cut=len(head) < len(whole))
     if len(line) > limit or len(head) < len(whole):
         return line[: limit - 1] + "…"
     return line
@@ -94,9 +98,10 @@ def printable(text: object, *, limit: int = MAX_MESSAGE) -> str:
     """
     whole = _str(text)
     if whole.isascii() and whole.isprintable() and len(whole) <= limit:
-        return whole
-    lines = re.sub(r"\r\n?|[\v\f]", "\n", whole[: limit + 1])
-    lines = _clean(_UNSAFE_IN_LINES, lines)
+        return hide_key(whole)
+    head = whole[: limit + 2 * MARGIN]
+    lines = _clean(_UNSAFE_IN_LINES, re.sub(r"\r\n?|[\v\f]", "\n", head))
+    lines = hide_key(lines, is_cut=len(head) < len(whole))
     return lines if len(whole) <= limit else lines[: limit - 1] + "…"
 
 

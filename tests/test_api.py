@@ -340,12 +340,16 @@ def test_a_timeout_that_is_none_is_refused_before_anything_is_sent(
     assert hub.requests == []
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["http://😀.com", "https://xn--", "https://xn--zzzzzz99999/hub", "https://a\u200db.c"],
+)
 def test_an_address_that_nobody_can_have_is_a_setting(
-    here: Session, monkeypatch: pytest.MonkeyPatch
+    here: Session, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     """Some names are found out only when they are to be asked."""
     monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)
-    monkeypatch.setenv("MOUNTSEA_BASE_URL", "http://😀.com")
+    monkeypatch.setenv("MOUNTSEA_BASE_URL", address)
     with pytest.raises(ConfigurationError, match="check MOUNTSEA_BASE_URL"):
         generate("a dog")
     assert here.open == []

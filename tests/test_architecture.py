@@ -20,10 +20,14 @@ HOUSE = Path(mountsea_magic.__file__).parent
 MODULES = sorted(HOUSE.rglob("*.py"), key=str)
 
 FLOORS = [
-    {"text"},
+    {"key_gate"},
+    {"text", "key_forms"},
     {"errors", "chance", "environment", "wire_numbers", "patterns"},
-    {"caller", "child_processes", "hub_urls", "home", "schema_values", "resolver"},
-    {"settings", "catalog", "files", "printing", "live_schema"},
+    {
+        *("caller", "child_processes", "hub_urls", "home", "schema_values", "resolver"),
+        *("secret", "file_lock"),
+    },
+    {"settings", "catalog", "files", "printing", "live_schema", "key_file"},
     {"keys", "addresses", "network", "redaction", "retrying", "stopwatch", "expecting", "schema"},
     {"file_format", "inline"},
     {"decoding", "arrays"},

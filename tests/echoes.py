@@ -1,0 +1,140 @@
+"""A host that echoes the key in every way, and how a reader would find it in a text."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+import threading
+from collections.abc import Callable, Mapping
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote, unquote
+
+KEY = "sk-m0untsea/+0123456789abcdef~Z"
+"""One with letters that each encoding spells in another way."""
+
+
+def _escaped(key: str, spell: Callable[[str], str]) -> str:
+    return "".join(map(spell, key))
+
+
+FORMS: Mapping[str, str] = {
+    "as it is": KEY,
+    "in capitals": KEY.upper(),
+    "percent-encoded": quote(KEY, safe=""),
+    "percent-encoded in small letters": quote(KEY, safe="").lower(),
+    "percent-encoded twice": quote(quote(KEY, safe=""), safe=""),
+    "percent-encoded throughout": _escaped(KEY, lambda one: f"%{ord(one):02x}"),
+    "in base64": base64.b64encode(KEY.encode()).decode(),
+    "in base64 behind a letter": base64.b64encode(b"k" + KEY.encode()).decode(),
+    "in base64 as a password": base64.b64encode(f"ab:{KEY}".encode()).decode(),
+    "in urlsafe base64": base64.urlsafe_b64encode(f"Bearer {KEY}!".encode()).decode(),
+    "in base64 over two lines": base64.encodebytes(f"Bearer {KEY} {KEY}".encode()).decode(),
+    "in hexadecimal": KEY.encode().hex(),
+    "in HTML": _escaped(KEY, lambda one: f"&#{ord(one)};"),
+    "in HTML, hexadecimal": _escaped(KEY, lambda one: f"&#x{ord(one):X};"),
+    "in JSON's escapes": _escaped(KEY, lambda one: f"\\u{ord(one):04x}"),
+    "between tags": "</b><b>".join(KEY),
+    "between zero-width spaces": "\u200b".join(KEY),
+    "between control characters": "\x01".join(KEY),
+    "between colours": "\x1b[31m".join(KEY),
+    "over two lines": f"{KEY[:9]}\r\n  {KEY[9:]}",
+    "between spaces": " ".join(KEY),
+    "in two pieces": f"{KEY[:15]}; and {KEY[15:]}",
+}
+"""The key as a text may have it."""
+
+
+def leaks(text: str) -> list[str]:
+    """Return what a reader who knows encodings finds of the key in a text."""
+    wanted = {"key": KEY[:14], "its end": KEY[-14:], "hexadecimal": KEY[:9].encode().hex()}
+    for shift, blurred in enumerate((0, 2, 3)):
+        coded = base64.b64encode(bytes(shift) + KEY[:18].encode()).decode()
+        wanted[f"base64 behind {shift}"] = coded[blurred:-4]
+    readings = [text, unquote(text), unquote(unquote(text)), html.unescape(text)]
+    readings.append(re.sub(r"\\+(?:u00|x)([0-9a-f]{2})", lambda m: chr(int(m[1], 16)), text))
+    readings += [re.sub(r"<[^>]*>|\[\d+m", "", text)]
+    folded = [re.sub(r"[^0-9a-z]", "", reading.lower()) for reading in readings]
+    return [
+        f"{name}: {sought}"
+        for name, sought in wanted.items()
+        if any(re.sub(r"[^0-9a-z]", "", sought.lower()) in reading for reading in folded)
+    ]
+
+
+def response(body: bytes, first: str = "HTTP/1.1 200 OK", *headers: str) -> bytes:
+    """Write a response down as it goes over the wire."""
+    lines = [first, f"Content-Length: {len(body)}", "Connection: close", *headers, "", ""]
+    return "\r\n".join(lines).encode("utf-8") + body
+
+
+def in_json(**values: object) -> bytes:
+    """Write a response with a JSON body."""
+    return response(json.dumps(values, ensure_ascii=False).encode())
+
+
+class EchoHub:
+    """A Hub, and an image host, that answers with given bytes, whatever HTTP thinks of them.
+
+    Attributes:
+        url: Where it is.
+        lines: The first line of each request, in order.
+    """
+
+    def __init__(
+        self, *, submit: bytes = b"", poll: bytes = b"", image: bytes = b"", model: bytes = b""
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            submit: The response to a submission; a task `hub-1` if left out.
+            poll: The response to a poll; an image of this host's if left out.
+            image: The response to all else.
+            model: The response to what asks for models.
+        """
+        hub = self
+
+        class Handler(BaseRequestHandler):
+            def handle(self) -> None:
+                request = b""
+                while b"\r\n\r\n" not in request:
+                    request += self.request.recv(65536)
+                head, _, body = request.partition(b"\r\n\r\n")
+                length = re.search(rb"(?i)content-length: (\d+)", head)
+                while length and len(body) < int(length[1]):
+                    body += self.request.recv(65536)
+                hub.lines.append(head.partition(b"\r\n")[0].decode())
+                self.request.sendall(hub.answer(hub.lines[-1]))
+
+        self.lines: list[str] = []
+        self._server = ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._submit = submit or in_json(task_id="hub-1")
+        data = {"images": [{"url": f"{self.url}/a.png"}]}
+        self._poll = poll or in_json(status="completed", ready=True, data=data)
+        self._image, self._model = image or response(b"", "HTTP/1.1 404 Gone"), model
+
+    def answer(self, line: str) -> bytes:
+        """Return what a request is answered."""
+        if line.startswith("POST"):
+            return self._submit
+        if "/hub/v1/tasks/" in line:
+            return self._poll
+        return self._model if "/hub/v1/models" in line else self._image
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
