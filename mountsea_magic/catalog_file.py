@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import secrets
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from .catalog import Catalog, Model, bundled_catalog
+from .private_files import check_way, private_folder, read_plain, write_private
+
+_MAX_BYTES = 16 * 1024 * 1024
+"""The largest file that is read, in bytes; hundreds of models take about 1 MB."""
+
+_LAST_DATE = 1e11
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +51,17 @@ def load(folder: Path, hub: str) -> LiveModels:
         folder: Where the catalogues are kept.
         hub: The Hub's base URL.
     """
+    path = _path(folder, hub)
     try:
-        kept: dict[str, Any] = json.loads(_path(folder, hub).read_text("utf-8"))
+        check_way(path)
+        kept: dict[str, Any] = json.loads(read_plain(path, _MAX_BYTES))
         models = {str(entry["id"]): Model(**entry) for entry in kept["models"]}
         if not all(_is_whole(model) for model in models.values()):
             raise ValueError("a model is damaged")
-        return LiveModels(hub, float(kept["date"]), models, tuple(kept["listed"]))
+        date, listed = float(kept["date"]), tuple(kept["listed"])
+        if not (0 <= date < _LAST_DATE and all(isinstance(name, str) for name in listed)):
+            raise ValueError("the date or the list is damaged")
+        return LiveModels(hub, date, models, listed)
     except (OSError, ValueError, TypeError, LookupError, RecursionError):
         return LiveModels(hub, 0.0, {})
 
@@ -70,15 +79,9 @@ def save(folder: Path, live: LiveModels) -> None:
         "listed": live.listed,
         "models": [asdict(model) for model in live.models.values()],
     }
-    path = _path(folder, live.hub)
-    part = path.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(kept), "utf-8")
-        os.replace(part, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+    with suppress(OSError):
+        private_folder(folder, ours=True)
+        write_private(_path(folder, live.hub), json.dumps(kept).encode())
 
 
 def _is_whole(model: Model) -> bool:

@@ -15,6 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
+from .private_files import narrow, private_file, private_folder
+
 try:
     import sqlite3
 except ImportError:  # some Pythons are built without SQLite
@@ -71,6 +73,9 @@ _LOCAL = frozenset(
 """File systems of one machine, where SQLite's write-ahead log is safe."""
 
 _MOST_VERSIONS = 1000
+
+_TAILS = ("-wal", "-shm", "-journal")
+"""What SQLite's files beside the journal are called, after its own name."""
 
 
 class _Damaged(Exception):
@@ -138,7 +143,10 @@ class JournalFile:
 
     def _use(self, work: Callable[[sqlite3.Connection], T], patience_s: float) -> T:
         """The schema is looked at each time: another kernel may have begun the file anew."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(self.path.parent)
+        private_file(self.path)
+        for tail in _TAILS:  # SQLite gives them the file's mode, but older ones may be wider
+            narrow(self.path.with_name(self.path.name + tail))
         with closing(
             sqlite3.connect(self.path, timeout=patience_s, isolation_level=None)
         ) as connection:
@@ -179,7 +187,7 @@ class JournalFile:
                 raise
         stamp = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         kept = self.path.with_name(f"{self.path.stem}.damaged-{stamp}{self.path.suffix}")
-        for tail in ("-wal", "-shm", "-journal"):
+        for tail in _TAILS:
             beside = self.path.with_name(self.path.name + tail)
             if beside.exists():
                 os.replace(beside, kept.with_name(kept.name + tail))
@@ -194,7 +202,9 @@ def _alone(path: Path) -> Iterator[None]:
     if fcntl is None:
         yield
         return
-    with path.with_name(f"{path.name}.lock").open("wb") as lock:
+    beside = path.with_name(f"{path.name}.lock")
+    private_file(beside)
+    with beside.open("r+b") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -20,7 +20,7 @@ HOUSE = Path(mountsea_magic.__file__).parent
 MODULES = sorted(HOUSE.rglob("*.py"), key=str)
 
 FLOORS = [
-    {"errors", "chance", "environment"},
+    {"errors", "chance", "environment", "private_files"},
     {"caller", "child_processes", "hub_urls", "home"},
     {"settings", "catalog", "files", "printing"},
     {"keys", "addresses", "network", "redaction", "retrying", "stopwatch", "expecting", "schema"},
@@ -58,7 +58,12 @@ BELOW = {room: set().union(*FLOORS[:n]) for n, floor in enumerate(FLOORS) for ro
 BELOW["options"] = {"errors", "line_parser"}
 BELOW["demo"] = {"demo", "catalog", "chance", "errors", "request", "settings"}
 BELOW["pictures"] |= {"display"}  # lazily: an image shows itself
-BELOW["demo"] |= {"decoding", "file_format", "inline"}  # how images are written, by whomever
+BELOW["demo"] |= {
+    "decoding",
+    "file_format",
+    "inline",
+    "private_files",
+}  # how images are written, by whomever
 BELOW["connections"] |= {"demo"}  # lazily: see the next test
 
 
