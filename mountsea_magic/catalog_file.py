@@ -16,8 +16,6 @@ from .private_files import check_way, private_folder, read_plain, write_private
 _MAX_BYTES = 16 * 1024 * 1024
 """The largest file that is read, in bytes; hundreds of models take about 1 MB."""
 
-_LAST_DATE = 1e11
-
 
 @dataclass(frozen=True, slots=True)
 class LiveModels:
@@ -58,11 +56,8 @@ def load(folder: Path, hub: str) -> LiveModels:
         models = {str(entry["id"]): Model(**entry) for entry in kept["models"]}
         if not all(_is_whole(model) for model in models.values()):
             raise ValueError("a model is damaged")
-        date, listed = float(kept["date"]), tuple(kept["listed"])
-        if not (0 <= date < _LAST_DATE and all(isinstance(name, str) for name in listed)):
-            raise ValueError("the date or the list is damaged")
-        return LiveModels(hub, date, models, listed)
-    except (OSError, ValueError, TypeError, LookupError, RecursionError):
+        return LiveModels(hub, float(kept["date"]), models, tuple(kept["listed"]))
+    except (OSError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError):
         return LiveModels(hub, 0.0, {})
 
 
@@ -73,13 +68,13 @@ def save(folder: Path, live: LiveModels) -> None:
         folder: Where the catalogues are kept.
         live: What it said.
     """
-    kept = {
-        "hub": live.hub,
-        "date": live.date,
-        "listed": live.listed,
-        "models": [asdict(model) for model in live.models.values()],
-    }
-    with suppress(OSError):
+    with suppress(OSError, RecursionError):  # a schema may be nested very deeply
+        kept = {
+            "hub": live.hub,
+            "date": live.date,
+            "listed": live.listed,
+            "models": [asdict(model) for model in live.models.values()],
+        }
         private_folder(folder, ours=True)
         write_private(_path(folder, live.hub), json.dumps(kept).encode())
 

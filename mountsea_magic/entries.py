@@ -142,7 +142,7 @@ class Entry:
                 return None
             values["elapsed_s"] = _seconds(values["elapsed_s"])
             values["files"] = _pictures(json.loads(values["files"])[:MAX_FILES])
-        except (ValueError, TypeError, LookupError, RecursionError):
+        except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError):
             return None
         return cls(**values)
 
