@@ -72,6 +72,12 @@ _LOCAL = frozenset(
 )
 """File systems of one machine, where SQLite's write-ahead log is safe."""
 
+_FOREIGN_CODE = """
+    SELECT 1 FROM sqlite_master WHERE (type = 'trigger' AND tbl_name = 'orders')
+    OR (type = 'view' AND name = 'orders')
+"""
+"""Whether something that runs stands in the place of our table, or behind it."""
+
 _MOST_VERSIONS = 1000
 
 _TAILS = ("-wal", "-shm", "-journal")
@@ -150,6 +156,7 @@ class JournalFile:
         with closing(
             sqlite3.connect(self.path, timeout=patience_s, isolation_level=None)
         ) as connection:
+            connection.execute("PRAGMA trusted_schema = OFF")
             version = int(connection.execute("PRAGMA user_version").fetchone()[0])
             if not 0 <= version <= _MOST_VERSIONS:
                 raise _Damaged("its version makes no sense")
@@ -157,6 +164,8 @@ class JournalFile:
                 raise sqlite3.NotSupportedError("it was written by a newer mountsea-magic")
             if version < len(MIGRATIONS):
                 self._migrate(connection)
+            if connection.execute(_FOREIGN_CODE).fetchone() is not None:
+                raise sqlite3.NotSupportedError("it holds a view or a trigger that is not ours")
             return work(connection)
 
     def _migrate(self, connection: sqlite3.Connection) -> None:

@@ -53,8 +53,8 @@ def check_way(path: Path) -> None:
     """
     if not hasattr(os, "geteuid"):  # Windows
         return
-    here, links = Path(path.anchor), 0
-    names = list(reversed(path.absolute().parts[1:]))
+    path, links = path.absolute(), 0
+    here, names = Path(path.anchor), list(reversed(path.parts[1:]))
     while names:
         name = names.pop()
         entry = here.parent if name == ".." else here / name
@@ -151,6 +151,9 @@ def private_file(path: Path) -> None:
     """
     check_way(path)
     if narrow(path):
+        if not os.access(path, os.R_OK):
+            owner = path.stat().st_uid
+            raise PermissionError(errno.EACCES, f"it is another user's ({owner})", str(path))
         return
     real = Path(os.path.realpath(path))
     part = real.with_name(f".{secrets.token_hex(8)}.part")

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import io
+import json
 import os
+import sqlite3
 import stat
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hub_server import StandInHub, picture
+from IPython.core.interactiveshell import InteractiveShell
 
 from mountsea_magic import generate, private_files
 from mountsea_magic.catalog_file import LiveModels, load, save
@@ -347,8 +352,6 @@ def test_a_pipe_says_nothing_about_the_demo_hub(
 @pytest.mark.parametrize("kind", ["pipe", "device", "endless", "text", "sparse"])
 def test_a_journal_that_names_another_file_shows_nothing_of_it(tmp_path: Path, kind: str) -> None:
     """Whoever changed the row knows the digest of a public file, too."""
-    import hashlib
-
     path, content = tmp_path / "file", b"root:x:0:0:root:/root:/bin/bash\n"
     if kind == "pipe":
         os.mkfifo(path)
@@ -369,3 +372,27 @@ def test_the_demo_follows_no_journal_row_into_a_pipe(tmp_path: Path) -> None:
     for work in (lambda: image.bytes, lambda: image.pil, lambda: image.save(tmp_path / "copy.png")):
         assert isinstance(ends(work), OSError)
     assert asyncio.run(asyncio.to_thread(image.is_intact)) is False
+
+
+def test_a_changed_row_shows_no_other_file_and_costs_nothing(
+    hub: StandInHub, here: Session, home: Path, shell: InteractiveShell, tmp_path: Path
+) -> None:
+    """Neither does it open a pipe: the image is fetched from its task once more."""
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"root:x:0:0:root:/root:/bin/bash\n")
+    os.mkfifo(tmp_path / "pipe")
+    dog = generate("a dog", seed=7)
+    digest = hashlib.sha256(secret.read_bytes()).hexdigest()
+    other: dict[str, Any] = {"path": str(secret), "format": "png", "width": 6, "height": 4}
+    changes = (other, other | {"format": "svg+xml"}, other | {"path": str(tmp_path / "pipe")})
+    for changed in changes:
+        with closing(sqlite3.connect(home / "journal.sqlite", isolation_level=None)) as db:
+            files = json.dumps([changed | {"sha256": digest}])
+            db.execute("UPDATE orders SET files = ?", [files])
+        printed = io.StringIO()
+        with redirect_stdout(printed):
+            shell.run_line_magic("mountsea", f"show {dog.task_id}")
+        assert "root:x" not in printed.getvalue() and "resume" in printed.getvalue()
+        again = generate("a dog", seed=7)
+        assert again[0].bytes == picture() and again[0].is_intact()
+    assert len(hub.posts) == 1
