@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .decoding import decode, normalized, orientation
-from .pictures import MAX_PIXELS, Picture, sniff
+from .pictures import MAX_PIXELS, Picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -50,9 +50,7 @@ def preview(picture: Picture, longest_px: int, *, png: bool = False) -> Preview:
     original = picture.bytes
     small = longest_px == 0 or max(picture.width, picture.height) <= longest_px
     light = longest_px == 0 or (len(original) <= PREVIEW_BYTES and picture.format != "webp")
-    # a file that was changed meanwhile may be no image at all: only an image is passed on
-    as_received = small and sniff(original[:12]) == picture.format
-    if as_received and (picture.format == "png" if png else light):
+    if small and (picture.format == "png" if png else light):
         # every browser turns a JPEG upright, but not every one a PNG, Chromium no WebP, and no
         # terminal anything
         told = picture.format == "jpeg" or not (b"eXIf" in original or b"EXIF" in original)

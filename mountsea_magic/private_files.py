@@ -27,7 +27,7 @@ _MAX_LINKS = 40
 """How many symbolic links Linux follows on the way to one file."""
 
 _OUR_NAMES = re.compile(
-    r"journal\..+|keys\.json.*|originals|models|demo|processes|hub-.+|\..+\.part|\.nfs.+|\.DS_Store"
+    r"journal\..+|keys\..+|originals|models|demo|processes|hub-.+|\..+\.part|\.nfs.+|\.DS_Store"
 )
 """What stands in a data folder. One with other things in it is the user's, and keeps its mode."""
 
