@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import secrets
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .catalog import Catalog, Model, bundled_catalog
 from .live_schema import UnusableSchema, rebuild_schema
+from .private_files import check_way, private_folder, read_plain, write_private
 from .schema_values import UnfitValue, read_schema_value
 from .wire_numbers import finite_number
 
@@ -67,17 +66,16 @@ def load(folder: Path, hub: str) -> LiveModels:
     """
     path, nothing = _path(folder, hub), LiveModels(hub, 0.0, {})
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
+        check_way(path)
+        content = read_plain(path, MAX_FILE_BYTES)
     except OSError:
         return nothing
     live = nothing
     try:
-        if len(content) <= MAX_FILE_BYTES:
-            kept = json.loads(content)
-            live = _read(kept, hub)
-            if list(live.models.values()) == [Model(**entry) for entry in kept["models"]]:
-                return live
+        kept = json.loads(content)
+        live = _read(kept, hub)
+        if list(live.models.values()) == [Model(**entry) for entry in kept["models"]]:
+            return live
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         live = nothing
     save(folder, live)
@@ -133,18 +131,12 @@ def save(folder: Path, live: LiveModels) -> None:
         "listed": live.listed,
         "models": [asdict(model) for model in live.models.values()],
     }
-    text = json.dumps(kept)
-    if len(text) > MAX_FILE_BYTES:
+    content = json.dumps(kept).encode()
+    if len(content) > MAX_FILE_BYTES:
         return  # it would not be read again
-    path = _path(folder, live.hub)
-    part = path.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, "utf-8")
-        os.replace(part, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+    with suppress(OSError):
+        private_folder(folder, ours=True)
+        write_private(_path(folder, live.hub), content)
 
 
 def _path(folder: Path, hub: str) -> Path:

@@ -16,6 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from .environment import set_variable, variable
+from .private_files import private_folder, read_plain, write_private
+
+_MAX_BYTES = 1000
+"""The largest file that is read, in bytes; ours have about 50."""
 
 _SAME_START_S = 2.0
 """By how much two readings of one process's start may differ, in seconds: clocks are adjusted."""
@@ -69,11 +73,9 @@ def _write(home: Path, demo: str | None) -> None:
         return
     started_s = _start_of(os.getpid())
     if started_s is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent, ours=True)
         _remove_stale(home)
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps({"demo": demo, "started_s": started_s}), "utf-8")
-        part.replace(path)
+        write_private(path, json.dumps({"demo": demo, "started_s": started_s}).encode())
         atexit.register(_remove_own, path, os.getpid())
 
 
@@ -97,10 +99,10 @@ def _file(home: Path, pid: int) -> Path:
 def _read(path: Path, started_s: float) -> str | None:
     """A file of an earlier process with the same id says nothing."""
     try:
-        content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        content: dict[str, Any] = json.loads(read_plain(path, _MAX_BYTES))
         choice: str = content["demo"]
         same = abs(content["started_s"] - started_s) < _SAME_START_S
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
         return None
     return choice if same and choice in ("on", "if-no-key") else None
 

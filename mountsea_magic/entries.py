@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from .key_gate import hide_key
-from .pictures import Picture
+from .pictures import FORMATS, Picture
 from .protocol import UNCHARGED
 from .redaction import without_queries
 from .request import ImageRequest
@@ -24,6 +25,12 @@ CLOSED = (*sorted(UNCHARGED), "forgotten")
 
 LAST_S = 1e11
 """No time of ours lies so far ahead, in seconds since 1970."""
+
+MAX_FILES = 100
+"""How many images of one task are read from a row; no model makes more than a few."""
+
+MAX_SIDE_PX = 2**31 - 1
+"""The largest side of an image that a row may tell, in pixels."""
 
 LONGEST_TEXT = 4000
 """How much of a text from outside is kept, in characters."""
@@ -133,10 +140,42 @@ class Entry:
             values |= {name: float(values[name]) for name in ("created", "updated")}
             if not all(0 <= values[name] < LAST_S for name in ("created", "updated")):
                 return None
-            values["files"] = tuple(
-                Picture(**kept | {"path": Path(kept["path"])})
-                for kept in json.loads(values["files"])
-            )
-        except (ValueError, TypeError, LookupError, RecursionError):
+            texts = [values[name] for name in _TEXTS]
+            if not all(isinstance(text, str) for text in (*texts, values["task_id"] or "")):
+                return None
+            values["elapsed_s"] = _seconds(values["elapsed_s"])
+            values["files"] = _pictures(json.loads(values["files"])[:MAX_FILES])
+        except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError):
             return None
         return cls(**values)
+
+
+_TEXTS = ("id", "hub", "state", "model", "fingerprint", "error", "description")
+
+
+def _seconds(value: Any) -> float | None:
+    """What is no time that a task can take says nothing."""
+    return float(value) if isinstance(value, int | float) and 0 <= value < LAST_S else None
+
+
+def _pictures(files: Iterable[dict[str, Any]]) -> tuple[Picture, ...]:
+    """All of a row's images; none if one of them can't be ours, for then the task is asked again.
+
+    Raises:
+        TypeError: If they are not described as we do.
+    """
+    pictures = [Picture(**kept | {"path": Path(kept["path"]), "url": None}) for kept in files]
+    return tuple(pictures) if all(map(_may_be_ours, pictures)) else ()
+
+
+def _may_be_ours(picture: Picture) -> bool:
+    """The format becomes a media type and a part of file names, the path is opened."""
+    sides = (picture.width, picture.height)
+    return (
+        picture.format in FORMATS
+        and picture.path.is_absolute()
+        and "\0" not in str(picture.path)
+        and all(type(side) is int and 0 < side <= MAX_SIDE_PX for side in sides)
+        and isinstance(picture.sha256, str)
+        and re.fullmatch("[0-9a-f]{64}", picture.sha256) is not None
+    )

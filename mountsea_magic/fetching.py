@@ -191,6 +191,7 @@ class Fetching:
         """A full disk must not lose a picture that is paid for; whether there is room elsewhere."""
         try:
             kept = Path(tempfile.mkdtemp(prefix="mountsea-"))
+            kept.chmod(0o700)  # an umask may take the owner's rights, too
         except OSError:
             return False
         self._notice = (

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .environment import set_variable, variable
 from .errors import ConfigurationError, plain
+from .private_files import NotOurs, check_way
 
 
 def fix_home() -> None:
@@ -29,11 +30,12 @@ def data_folder(named: str) -> Path:
         named: What MOUNTSEA_HOME says; platformdirs knows what each platform wants without it.
 
     Raises:
-        ConfigurationError: If there is no such folder; names MOUNTSEA_HOME.
+        ConfigurationError: If there is no such folder, or if another user may have put it there;
+            names MOUNTSEA_HOME.
     """
     if _expanded(named):
         try:
-            return Path(_expanded(named)).expanduser().absolute()
+            return _trusted(Path(_expanded(named)).expanduser().absolute(), "MOUNTSEA_HOME")
         except (OSError, RuntimeError) as error:
             message = plain(error).rstrip(".")
             raise ConfigurationError(f"MOUNTSEA_HOME is {plain(named)}: {message}.") from error
@@ -50,6 +52,18 @@ def data_folder(named: str) -> Path:
             "No data folder is known, since this user has no home folder (is HOME set?): set "
             "MOUNTSEA_HOME to a folder for the journal and the images."
         ) from cause
+    return _trusted(folder, "The data folder")
+
+
+def _trusted(folder: Path, label: str) -> Path:
+    """What is kept there would be another user's to read or to change."""
+    try:
+        check_way(folder)
+    except NotOurs as error:
+        raise ConfigurationError(
+            f"{label} is {plain(folder)}: {plain(error.strerror)}. Set MOUNTSEA_HOME to a folder "
+            "of your own."
+        ) from error
     return folder
 
 

@@ -71,7 +71,7 @@ def read_inline(text: str, *, max_bytes: int) -> bytes:
     parameters = [part.strip().lower() for part in unquote(head).split(";")[1:]]
     if "base64" in parameters or is_base64_image(payload):
         return _from_base64(payload, max_bytes)
-    content = unquote_to_bytes(payload)
+    content = unquote_to_bytes(payload.encode("utf-8", "replace"))  # half a character is no byte
     if len(content) > max_bytes:
         raise InlineTooLarge(f"it is larger than {max_bytes} bytes")
     return content

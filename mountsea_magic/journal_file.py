@@ -15,6 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
+from .private_files import narrow, private_file, private_folder
+
 try:
     import sqlite3
 except ImportError:  # some Pythons are built without SQLite
@@ -70,7 +72,16 @@ _LOCAL = frozenset(
 )
 """File systems of one machine, where SQLite's write-ahead log is safe."""
 
+_FOREIGN_CODE = """
+    SELECT 1 FROM sqlite_master WHERE (type = 'trigger' AND tbl_name = 'orders')
+    OR (type = 'view' AND name = 'orders')
+"""
+"""Whether something that runs stands in the place of our table, or behind it."""
+
 _MOST_VERSIONS = 1000
+
+_TAILS = ("-wal", "-shm", "-journal")
+"""What SQLite's files beside the journal are called, after its own name."""
 
 
 class _Damaged(Exception):
@@ -138,10 +149,14 @@ class JournalFile:
 
     def _use(self, work: Callable[[sqlite3.Connection], T], patience_s: float) -> T:
         """The schema is looked at each time: another kernel may have begun the file anew."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(self.path.parent)
+        private_file(self.path)
+        for tail in _TAILS:  # SQLite gives them the file's mode, but older ones may be wider
+            narrow(self.path.with_name(self.path.name + tail))
         with closing(
             sqlite3.connect(self.path, timeout=patience_s, isolation_level=None)
         ) as connection:
+            connection.execute("PRAGMA trusted_schema = OFF")
             version = int(connection.execute("PRAGMA user_version").fetchone()[0])
             if not 0 <= version <= _MOST_VERSIONS:
                 raise _Damaged("its version makes no sense")
@@ -149,6 +164,8 @@ class JournalFile:
                 raise sqlite3.NotSupportedError("it was written by a newer mountsea-magic")
             if version < len(MIGRATIONS):
                 self._migrate(connection)
+            if connection.execute(_FOREIGN_CODE).fetchone() is not None:
+                raise sqlite3.NotSupportedError("it holds a view or a trigger that is not ours")
             return work(connection)
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
@@ -179,7 +196,7 @@ class JournalFile:
                 raise
         stamp = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         kept = self.path.with_name(f"{self.path.stem}.damaged-{stamp}{self.path.suffix}")
-        for tail in ("-wal", "-shm", "-journal"):
+        for tail in _TAILS:
             beside = self.path.with_name(self.path.name + tail)
             if beside.exists():
                 os.replace(beside, kept.with_name(kept.name + tail))
@@ -194,7 +211,9 @@ def _alone(path: Path) -> Iterator[None]:
     if fcntl is None:
         yield
         return
-    with path.with_name(f"{path.name}.lock").open("wb") as lock:
+    beside = path.with_name(f"{path.name}.lock")
+    private_file(beside)
+    with beside.open("r+b") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -22,6 +22,7 @@ from .decoding import (
 from .file_format import identify
 from .file_format import sniff as sniff
 from .files import user_path
+from .private_files import new_file, open_plain, private_folder, read_plain
 from .text import slug
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Picture:
     @property
     def bytes(self) -> bytes:
         """The file, byte for byte as received."""
-        return self.path.read_bytes()
+        return read_plain(self.path, MAX_BYTES)
 
     @property
     def pil(self) -> Image:
@@ -76,7 +77,7 @@ class Picture:
         from PIL import Image
 
         try:
-            with strictly(), Image.open(self.path) as image:
+            with strictly(), open_plain(self.path) as file, Image.open(file) as image:
                 image.load()
                 return upright(image).copy()
         except UNREADABLE:
@@ -89,10 +90,21 @@ class Picture:
         return f"image/{self.format}"
 
     def is_intact(self) -> bool:
-        """Whether the file is still there, byte for byte."""
+        """Whether the file is still there, byte for byte, and of the format that it is said to be.
+
+        What the journal says may have been changed: it must show no other file.
+        """
         try:
-            return _digest(self.path) == self.sha256
-        except OSError:
+            with open_plain(self.path) as file:
+                if os.fstat(file.fileno()).st_size > MAX_BYTES:
+                    return False
+                head = file.read(12)
+                file.seek(0)
+                return (
+                    sniff(head) == self.format
+                    and hashlib.file_digest(file, "sha256").hexdigest() == self.sha256
+                )
+        except (OSError, ValueError):
             return False
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -147,25 +159,26 @@ def check(path: Path, *, url: str | None = None) -> Picture:
         raise TooLarge(str(error)) from error
     except Undecodable as error:
         raise BadPicture(str(error)) from error
-    return Picture(path, found, *displayed_size(image), _digest(path), url)
-
-
-def _digest(path: Path) -> str:
-    """What tells whether a file is the one that was received."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256(content).hexdigest()
+    return Picture(path, found, *displayed_size(image), digest, url)
 
 
 def part_file(folder: Path) -> Path:
     """Make an empty hidden file to receive a picture, beside where it will stand.
 
+    File and folder are for their owner alone.
+
     Raises:
         OSError: If the folder can't be made or written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f".{secrets.token_hex(8)}.part"
-    part.open("xb").close()
+    private_folder(folder, ours=True)
+    part = folder / _part_name()
+    new_file(part).close()
     return part
+
+
+def _part_name() -> str:
+    return f".{secrets.token_hex(8)}.part"
 
 
 def file_stem(prompt: str, token: str, when: datetime) -> str:
@@ -205,7 +218,7 @@ def settle(part: Path, folder: Path, stem: str, extension: str) -> Path:
         except OSError:
             # no hard links here (some network and FAT folders): claim the name, then replace it
             try:
-                target.open("xb").close()
+                new_file(target).close()
             except FileExistsError:
                 continue
             os.replace(part, target)
@@ -218,12 +231,16 @@ def settle(part: Path, folder: Path, stem: str, extension: str) -> Path:
 def copy_into(picture: Picture, folder: Path) -> Path:
     """Put a copy of an original into a folder under its own name, overwriting nothing.
 
+    The folder is the user's own, where files have the rights that all of the user's have.
+
     Raises:
         OSError: If the folder can't be made or written to.
     """
-    part = part_file(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / _part_name()
     try:
-        part.write_bytes(picture.bytes)
+        with part.open("xb") as copy:
+            copy.write(picture.bytes)
         return settle(part, folder, picture.path.stem, picture.format)
     finally:
         part.unlink(missing_ok=True)

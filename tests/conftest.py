@@ -190,6 +190,12 @@ def page(tab: Page, url: str) -> Iterator[Page]:
     end_kernels(url)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `tests/test_fuzz.py` go on for longer, or repeat one case."""
+    parser.addoption("--fuzz-seconds", type=float, default=0.0, help="fuzz for longer, in seconds")
+    parser.addoption("--fuzz-seed", type=int, help="the one case to try, as a failure names it")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Run on all processors where pytest-xdist is installed and the command line says nothing."""

@@ -22,7 +22,7 @@ MODULES = sorted(HOUSE.rglob("*.py"), key=str)
 FLOORS = [
     {"key_gate"},
     {"text", "key_forms"},
-    {"errors", "chance", "environment", "wire_numbers", "patterns"},
+    {"errors", "chance", "environment", "wire_numbers", "patterns", "private_files"},
     {
         *("caller", "child_processes", "hub_urls", "home", "schema_values", "resolver"),
         *("secret", "file_lock"),
@@ -64,7 +64,12 @@ BELOW = {room: set().union(*FLOORS[:n]) for n, floor in enumerate(FLOORS) for ro
 BELOW["options"] = {"errors", "line_parser", "text"}
 BELOW["demo"] = {"demo", "catalog", "chance", "errors", "request", "settings"}
 BELOW["pictures"] |= {"display"}  # lazily: an image shows itself
-BELOW["demo"] |= {"decoding", "file_format", "inline"}  # how images are written, by whomever
+BELOW["demo"] |= {
+    "decoding",
+    "file_format",
+    "inline",
+    "private_files",
+}  # how images are written, by whomever
 BELOW["connections"] |= {"demo"}  # lazily: see the next test
 
 

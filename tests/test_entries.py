@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hub_server import data_uri, picture
 
-from mountsea_magic.entries import CLOSED, FORGOTTEN_S, LONGEST_TEXT, Entry
+from mountsea_magic.entries import CLOSED, FORGOTTEN_S, LONGEST_TEXT, MAX_FILES, Entry
 from mountsea_magic.pictures import Picture
 from mountsea_magic.request import ImageRequest, build_request
 
@@ -198,6 +198,12 @@ def test_the_request_is_there_to_be_shown() -> None:
         {"files": '[{"path": 7}]'},
         {"files": "null"},
         {"files": '[{"path": "a", "colour": "red"}]'},
+        {"files": '{"path": "a"}'},
+        {"files": "[[]]"},
+        {"task_id": 7},
+        {"state": b"completed"},
+        {"hub": None},
+        {"error": 7},
     ],
     ids=repr,
 )
@@ -211,3 +217,50 @@ def test_a_row_without_a_column_is_no_entry() -> None:
     row = Entry.begin(HUB, DOG).row()
     del row["state"]
     assert Entry.from_row(row) is None
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"format": "svg+xml"},
+        {"format": "png; charset=utf-8"},
+        {"format": "../../.bashrc"},
+        {"format": "gif"},
+        {"format": None},
+        {"format": ["png"]},
+        {"path": "originals/dog.png"},
+        {"path": "/originals/dog\0.png"},
+        {"width": 0},
+        {"width": "64"},
+        {"width": True},
+        {"height": 1e400},
+        {"height": 10**30},
+        {"sha256": ""},
+        {"sha256": None},
+        {"sha256": "g" * 64},
+    ],
+    ids=repr,
+)
+def test_an_image_that_can_not_be_ours_is_none(changed: dict[str, Any]) -> None:
+    """Its format would become a media type; the task is asked again, and nothing paid for twice."""
+    row = replace(Entry.begin(HUB, DOG, task_id="hub-1"), state="completed", files=FILES).row()
+    files = json.loads(row["files"])
+    files[1] |= changed
+    entry = Entry.from_row(row | {"files": json.dumps(files)})
+    assert entry is not None
+    assert (entry.files, entry.is_open) == ((), True)
+
+
+@pytest.mark.parametrize("told", [1e400, -1, "ages", float("nan"), b"7"], ids=repr)
+def test_a_duration_that_makes_no_sense_is_none(told: object) -> None:
+    """It would be shown, and taken for what such tasks take."""
+    entry = Entry.from_row(Entry.begin(HUB, DOG).row() | {"elapsed_s": told})
+    assert entry is not None and entry.elapsed_s is None
+
+
+def test_a_row_with_very_many_images_is_cut() -> None:
+    """Each is opened and shown; no model makes so many."""
+    row = Entry.begin(HUB, DOG, task_id="hub-1").row()
+    files = json.loads(replace(Entry.begin(HUB), files=FILES[:1]).row()["files"]) * 10_000
+    entry = Entry.from_row(row | {"files": json.dumps(files)})
+    assert entry is not None and len(entry.files) == MAX_FILES

@@ -245,6 +245,27 @@ def test_a_file_of_someone_else_is_trouble_and_stays(path: Path) -> None:
     assert kept(path) == []
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        "ALTER TABLE orders RENAME TO rows; CREATE VIEW orders AS WITH RECURSIVE endless(n) AS "
+        "(SELECT 1 UNION ALL SELECT n + 1 FROM endless) SELECT rows.* FROM endless, rows",
+        "CREATE TRIGGER copy AFTER INSERT ON orders BEGIN DELETE FROM orders; END",
+    ],
+    ids=["view", "trigger"],
+)
+def test_a_file_that_runs_something_of_its_own_is_trouble_and_stays(
+    path: Path, script: str
+) -> None:
+    """A table of ours runs nothing; an endless view would hang each cell."""
+    put(JournalFile(path), "dog")
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(script)
+    with pytest.raises(JournalTrouble, match="a view or a trigger that is not ours"):
+        put(JournalFile(path), "cat")
+    assert kept(path) == []
+
+
 @pytest.mark.parametrize("statement", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
 def test_another_writer_is_told_apart_from_damage(path: Path, statement: str) -> None:
     """Busy means that later it may go well: the file is left in its place."""

@@ -8,7 +8,6 @@ Nothing runs in the background, so a task outlives the kernel that ordered it, a
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 import uuid
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..chance import LOT
+from ..private_files import new_file, private_folder, read_plain, write_private
 from .inputs import Inputs
 from .sizes import picture_size
 
@@ -31,6 +31,9 @@ PRICE = 4
 
 PENDING_PART = 0.15
 """The part of a task's duration during which it is pending."""
+
+_MAX_BYTES = 64 * 1024 * 1024
+"""The largest file that is read, in bytes."""
 
 KEPT_S = 7 * 24 * 3600.0
 """How long a task is remembered, in seconds."""
@@ -152,13 +155,12 @@ class TaskStore:
             input_size=list(inputs.size or ()),
             masked=inputs.mask is not None,
         )
-        self._folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self._folder)
         contents = inputs.pictures if inputs.mask is None else (*inputs.pictures, inputs.mask)
         for path, content in zip(self._files(task), contents, strict=True):
-            path.write_bytes(content)
-        part = self._folder / f".{task.task_id}.part"
-        part.write_text(json.dumps(asdict(task)), encoding="utf-8")
-        os.replace(part, self._folder / f"{task.task_id}.json")
+            with new_file(path) as file:
+                file.write(content)
+        write_private(self._folder / f"{task.task_id}.json", json.dumps(asdict(task)).encode())
         return task
 
     def get(self, task_id: str) -> DemoTask | None:
@@ -176,7 +178,7 @@ class TaskStore:
         Raises:
             FileNotFoundError: If they were removed meanwhile.
         """
-        contents = [path.read_bytes() for path in self._files(task)]
+        contents = [read_plain(path, _MAX_BYTES) for path in self._files(task)]
         mask = contents.pop() if task.masked else None
         size = (task.input_size[0], task.input_size[1]) if task.input_size else None
         return Inputs(tuple(contents), mask, size)
@@ -217,7 +219,7 @@ class TaskStore:
 def _read(path: Path) -> DemoTask | None:
     """A damaged or missing file is a task that the demo Hub does not know."""
     try:
-        task = DemoTask(**json.loads(path.read_text(encoding="utf-8")))
+        task = DemoTask(**json.loads(read_plain(path, _MAX_BYTES)))
     except (OSError, ValueError, TypeError, RecursionError):
         return None
     numbers = (task.seed, task.created_at, task.duration_s, task.input_count, *task.input_size)
