@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import tempfile
+import threading
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from .client import HubClient
+from .daemon_threads import DaemonThreads
 from .errors import DownloadFailed, HubUnavailable, MountseaError, plain, resume_hint
 from .events import Downloading, Notice
 from .pictures import BadPicture, Picture, TooLarge, check, part_file, settle
@@ -138,7 +141,7 @@ class Fetching:
             part = part_file(folder)
             try:
                 await self._client.download(source, part)
-                found = await asyncio.to_thread(check, part, url=None if inline else source.url)
+                found = await _checked(part, None if inline else source.url)
                 path = settle(part, part.parent, f"{self._stem}-{number + 1}", found.format)
             finally:
                 part.unlink(missing_ok=True)
@@ -189,3 +192,13 @@ class Fetching:
                 return False
             self._sources, self._age = state.sources, self._age + 1
             return True
+
+
+async def _checked(part: Path, url: str | None) -> Picture:
+    """Whoever is cancelled goes on at once; the decoder is left behind, or killed."""
+    abandoned = threading.Event()
+    examine = partial(check, part, url=url, abandoned=abandoned)
+    try:
+        return await asyncio.get_running_loop().run_in_executor(DaemonThreads(), examine)
+    finally:
+        abandoned.set()
