@@ -25,10 +25,10 @@ from .environment import minimal_environment
 MAX_MEMORY_BYTES = 1536 * 1024 * 1024
 """The most address space that the process gets; a WebP of 64 million pixels needs 1.3 GB."""
 
-MAX_CPU_S = 30
-"""The most processor time that it gets, in seconds; the largest whole images need about 5."""
+MAX_CPU_S = 60
+"""The most processor time that it gets, in seconds; the largest whole images need about 10."""
 
-MAX_WALL_S = 120.0
+MAX_WALL_S = 180.0
 """After so many seconds it is killed: for systems that limit no processor time."""
 
 Result: TypeAlias = tuple[list[Any], bytes]
@@ -36,7 +36,8 @@ Result: TypeAlias = tuple[list[Any], bytes]
 
 _READY = b"ready\n"
 
-_RUNNING: set[subprocess.Popen[bytes]] = set()
+_RUNNING: set[tuple[int, subprocess.Popen[bytes]]] = set()
+"""The processes that run, each with the id of the one that started it: a fork has the same set."""
 
 
 class NoProcess(Exception):
@@ -77,16 +78,17 @@ def run_limited(
         ProcessFailed: If the function came to no result.
         Abandoned: If `abandoned` was set.
     """
-    process = _started(
-        json.dumps([[entry for entry in sys.path if entry], module, function, *arguments])
-    )
-    _RUNNING.add(process)
+    process = _started()
+    own = (os.getpid(), process)
+    _RUNNING.add(own)
     try:
-        output = _output(process, abandoned)
+        path = [entry for entry in sys.path if entry]
+        call = json.dumps([path, module, function, *arguments])
+        output = _output(process, call.encode() + b"\n", abandoned)
     finally:
         process.kill()
-        process.wait()
-        _RUNNING.discard(process)
+        process.__exit__(None, None, None)  # closes its pipes, and waits for it
+        _RUNNING.discard(own)
     if not output.startswith(_READY):
         raise NoProcess
     head, newline, content = output[len(_READY) :].partition(b"\n")
@@ -98,13 +100,13 @@ def run_limited(
     return values, content
 
 
-def _started(call: str) -> subprocess.Popen[bytes]:
+def _started() -> subprocess.Popen[bytes]:
     """The interpreter is this one, and finds its modules where this one does."""
     executable = sys.executable or ""
-    if getattr(sys, "frozen", False) or not os.path.basename(executable).startswith("python"):
+    if getattr(sys, "frozen", False) or not _is_python(executable):
         raise NoProcess
     code = (
-        "import json, sys; call = json.load(sys.stdin); sys.path[:] = call[0]\n"
+        "import json, sys; call = json.loads(sys.stdin.readline()); sys.path[:] = call[0]\n"
         f"from {__name__} import main; main(*call[1:])"
     )
     options: dict[str, Any] = {}
@@ -113,7 +115,7 @@ def _started(call: str) -> subprocess.Popen[bytes]:
     else:
         options["start_new_session"] = True  # the terminal's Ctrl-C is for the parent
     try:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [executable, "-I", "-c", code],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -123,15 +125,25 @@ def _started(call: str) -> subprocess.Popen[bytes]:
         )
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise NoProcess from error
-    assert process.stdin is not None
-    with contextlib.suppress(OSError), process.stdin as pipe:
-        pipe.write(call.encode())
-    process.stdin = None
-    return process
 
 
-def _output(process: subprocess.Popen[bytes], abandoned: threading.Event) -> bytes:
-    """Return what the process wrote until it ended."""
+def _is_python(executable: str) -> bool:
+    """An application that has Python within it would start once more."""
+    return os.path.basename(executable).lower().startswith("python")
+
+
+def _output(process: subprocess.Popen[bytes], call: bytes, abandoned: threading.Event) -> bytes:
+    """Return what the process wrote until it ended; its standard input stays open for as long."""
+    pipe, process.stdin = process.stdin, None
+    assert pipe is not None
+    with contextlib.suppress(OSError), pipe:
+        pipe.write(call)
+        pipe.flush()
+        return _awaited(process, abandoned)
+    raise NoProcess
+
+
+def _awaited(process: subprocess.Popen[bytes], abandoned: threading.Event) -> bytes:
     deadline = time.monotonic() + MAX_WALL_S
     while True:
         try:
@@ -161,6 +173,7 @@ def main(module: str, function: str, *arguments: Any) -> None:
         function: See there.
         arguments: See there.
     """
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     run = getattr(importlib.import_module(f"{__package__}.{module}"), function)
     _limit()
     pipe = sys.stdout.buffer
@@ -174,6 +187,12 @@ def main(module: str, function: str, *arguments: Any) -> None:
     pipe.write(head.encode() + b"\n" + content)
     pipe.flush()
     os._exit(0)
+
+
+def _end_with_parent() -> None:
+    """A kernel that is killed can't kill what it started; but its end of the pipe is closed."""
+    sys.stdin.buffer.read()
+    os._exit(1)
 
 
 def _limit() -> None:
@@ -194,9 +213,11 @@ def _limit() -> None:
 
 def _kill_all() -> None:
     """A process that ends waits for no decoder."""
-    for process in tuple(_RUNNING):
-        process.kill()
+    for starter, process in tuple(_RUNNING):
+        if starter == os.getpid():
+            process.kill()
 
 
 # before the thread pools are joined, whose threads may wait for such a process
-getattr(threading, "_register_atexit", atexit.register)(_kill_all)
+with contextlib.suppress(RuntimeError):  # it is imported while the process ends
+    getattr(threading, "_register_atexit", atexit.register)(_kill_all)

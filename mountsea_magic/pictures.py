@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .bounded import run_bounded
+from .daemon_threads import run_apart
 from .decoding import (
     TooManyPixels,
     Undecodable,
@@ -79,7 +80,7 @@ class Picture:
     def pil(self) -> Image:
         """The image as a decoded Pillow image, upright, in the mode that Pillow gives it."""
         content = self.bytes
-        image = decode(content, max_pixels=MAX_PIXELS)
+        image = run_apart(lambda _: decode(content, max_pixels=MAX_PIXELS))
         image.info = modest_info(content) | image.info
         return upright(image).copy()
 
@@ -147,7 +148,8 @@ def check(
         known = identify(content)
         name = f"{known[0]}, " if known is not None else ""
         raise BadPicture(f"it is {name}no PNG, JPEG or WebP file")
-    work = work_of(content, found)
+    work, digest = work_of(content, found), hashlib.sha256(content).hexdigest()
+    del content  # while it waits for its turn
     try:
         refuse_excess(work, MAX_PIXELS)
         (width, height), _ = run_bounded(
@@ -163,7 +165,7 @@ def check(
     except ProcessFailed as error:
         too_large = error.kind in ("TooManyPixels", "MemoryError", "TimeoutError")
         raise (TooLarge if too_large else BadPicture)(str(error)) from error
-    return Picture(path, found, width, height, _digest(path), url)
+    return Picture(path, found, width, height, digest, url)
 
 
 def _measure(path: str, kind: str, max_pixels: int) -> Result:
