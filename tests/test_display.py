@@ -156,7 +156,7 @@ def test_an_image_without_a_preview_is_shown_by_its_path(hub: StandInHub, kernel
         "    if '-2.' in path: raise MemoryError\n    return render(path, *more)\n"
         "previews._render = fail"
     )
-    cell = "%%mountsea -n 2 -o dogs\na dog"
+    cell = "%%mountsea -n 2 -s 7 -o dogs\na dog"
     codes = (cell, cell, "dogs", "%mountsea resume hub-0001", "%mountsea show hub-0001")
     for code in codes:
         run = kernel.run(code)
