@@ -47,4 +47,5 @@ def minimal_environment() -> dict[str, str]:
         >>> "MOUNTSEA_API_KEY" in minimal_environment()
         False
     """
-    return {name: os.environ[name] for name in _NEEDED_TO_START if name in os.environ}
+    values = {name: variable(name) for name in _NEEDED_TO_START}
+    return {name: value for name, value in values.items() if value is not None}
