@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import io
-import struct
-import threading
-import warnings
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+from .color_profiles import COLOR_SPACES, exponent_of, in_srgb, is_see_through, profile_of
 from .errors import plain
-from .file_format import essential, sniff, without_exif
+from .exif import orientation_of
+from .file_format import essential, sniff, split_exif
+from .image_work import MAX_WORK, Work, work_of
+from .strictness import UNREADABLE as UNREADABLE
+from .strictness import strictly
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-UNREADABLE = (
-    *(OSError, SyntaxError, ValueError, TypeError, AttributeError, struct.error),
-    *(EOFError, LookupError, ArithmeticError, RuntimeError, MemoryError, AssertionError),
-)
-"""What Pillow's plug-ins raise for damaged files; those of its oldest formats check little."""
-
 MAX_PROFILE_BYTES = 1_000_000
 
-_ORIENTATION = 0x0112
+_MODEST_BYTES = 100_000
+"""So many bytes of metadata are read for their own sake."""
+
 _DNG_VERSION, _SUB_IMAGES, _KIND = 50706, 330, 254
 """A TIFF's tags by which a raw photo's thumbnail is known."""
 
@@ -45,13 +42,6 @@ _TURNS = {
 _FULL_RANGE = frozenset({"PNG", "PPM", "JPEG2000", "TIFF"})
 """The formats whose greys of 16 bits go from black to white by definition."""
 
-_COLOR_SPACES = {"RGB": "RGB ", "RGBA": "RGB ", "P": "RGB ", "L": "GRAY", "LA": "GRAY"}
-_COLOR_SPACES |= {"PA": "RGB ", "RGBa": "RGB ", "RGBX": "RGB ", "YCbCr": "RGB ", "CMYK": "CMYK"}
-"""The color space that a profile must be for, by the image's mode."""
-
-_STRICTLY = threading.RLock()
-"""Pillow's leniency is one switch for the whole process: one check at a time may turn it."""
-
 
 class Undecodable(ValueError):
     """The bytes are not a whole image that Pillow can read."""
@@ -69,30 +59,38 @@ class NoBlackAndWhite(ValueError):
     """The image's numbers have no range of their own, so that any grey would be a guess."""
 
 
-def decode(content: bytes, *, max_pixels: int, formats: tuple[str, ...] | None = None) -> Image:
+def decode(
+    content: bytes,
+    *,
+    max_pixels: int,
+    formats: tuple[str, ...] | None = None,
+    draft_px: int | None = None,
+) -> Image:
     """Decode the first frame of an image file, if it is whole.
 
     Args:
         content: The file.
         max_pixels: The most pixels that are decoded.
         formats: Pillow's names of the formats to try; all that it has if left out.
+        draft_px: A JPEG may come smaller, if its shorter side keeps so many pixels: this takes a
+            fraction of the memory, and half of the time.
 
     Raises:
-        TooManyPixels: If it has more; it is not decoded then.
+        TooManyPixels: If it has more, or takes more work or memory; it is not decoded then.
         Undecodable: If it is damaged, or of another format.
     """
     kind = sniff(content[:12])
     whole = content if kind is None else essential(content, kind)
     if whole is None:
         raise Undecodable("its end is missing")
-    try:
-        image = _loaded(whole, max_pixels, formats)
-    except Undecodable as error:
-        bare = without_exif(whole) if kind == "jpeg" else None
-        if bare is None or isinstance(error, TooManyPixels):
-            raise
-        # Pillow reads EXIF as it opens a JPEG, and fails for some that are damaged
-        image = _loaded(bare, max_pixels, formats)
+    work, exif = work_of(whole, kind), b""
+    refuse_excess(work, max_pixels)
+    if kind == "jpeg":
+        # Pillow reads EXIF as it opens a JPEG: it fails for some, and others take it all memory
+        whole, exif = split_exif(whole)
+    image = _loaded(whole, max_pixels, formats, draft_px)
+    if exif:
+        image.info["exif"] = exif
     see_through = image.info.get("transparency")
     if isinstance(see_through, tuple) and kind == "png" and whole[24] == 16:
         # Pillow keeps the high byte of each color, but all 16 bits of the transparent one
@@ -100,15 +98,36 @@ def decode(content: bytes, *, max_pixels: int, formats: tuple[str, ...] | None =
     return image
 
 
-def _loaded(content: bytes, max_pixels: int, formats: tuple[str, ...] | None) -> Image:
+def refuse_excess(work: Work, max_pixels: int) -> None:
+    """Raise if an image is too much to decode by what its headers say.
+
+    Args:
+        work: From `work_of`.
+        max_pixels: The most pixels that are decoded.
+
+    Raises:
+        TooManyPixels: If it is.
+    """
+    size = f"{work.width}×{work.height}"
+    if work.pixels > max_pixels:
+        raise TooManyPixels(f"{size} is more than {max_pixels} pixels")
+    if work.amount > MAX_WORK:
+        raise TooManyPixels(f"{work.scans} scans of {size} pixels are too much to decode")
+
+
+def _loaded(
+    content: bytes, max_pixels: int, formats: tuple[str, ...] | None, draft_px: int | None
+) -> Image:
     """Open and decode, and raise nothing but our own errors."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with strictly(), Image.open(io.BytesIO(content), formats=formats) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise TooManyPixels(f"{width}×{height} is more than {max_pixels} pixels")
+            refuse_excess(Work(*image.size), max_pixels)
+            if 0 in image.size:
+                raise Undecodable("it has no pixels")
+            if draft_px is not None:
+                image.draft(None, (draft_px, draft_px))
             image.load()
             tags = getattr(image, "tag_v2", {})
             if _DNG_VERSION in tags or (_SUB_IMAGES in tags and tags.get(_KIND, 0) & 1):
@@ -118,41 +137,42 @@ def _loaded(content: bytes, max_pixels: int, formats: tuple[str, ...] | None) ->
         raise Undecodable("it does not decode: Pillow finds no image in it") from error
     except Image.DecompressionBombError as error:
         raise TooManyPixels("it has more pixels than Pillow allows") from error
-    except UNREADABLE as error:
-        if isinstance(error, Undecodable):
-            raise
+    except MemoryError as error:
+        raise TooManyPixels("it takes more memory than there is") from error
+    except Undecodable:
+        raise
+    except Exception as error:  # Pillow's plug-ins raise whatever comes of damaged bytes
         raise Undecodable(f"it does not decode: {plain(error, limit=80)}") from error
 
 
-@contextmanager
-def strictly() -> Iterator[None]:
-    """Let Pillow refuse half a file, and warn of nothing: our own limits are our own errors.
+def modest_info(content: bytes) -> dict[Any, Any]:
+    """Return what Pillow says of an image beside its pixels, such as a PNG's texts.
 
-    A notebook may have set `LOAD_TRUNCATED_IMAGES` for its own images; then half a JPEG would pass.
+    Args:
+        content: A file that `decode` takes.
+
+    Returns:
+        Pillow's `info`; an empty one where reading it could take long, or Pillow can't.
     """
-    from PIL import ImageFile
+    from PIL import Image
 
-    with _STRICTLY, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
-        try:
-            yield
-        finally:
-            ImageFile.LOAD_TRUNCATED_IMAGES = lenient
+    kind = sniff(content[:12])
+    bare = None if kind is None else essential(content, kind)
+    if bare is None or len(content) - len(bare) > _MODEST_BYTES:
+        return {}
+    if kind == "jpeg" and b"Exif\0" in content:
+        return {}
+    try:
+        with strictly(), Image.open(io.BytesIO(content)) as image:
+            return dict(image.info)
+    except UNREADABLE:
+        return {}
 
 
 def orientation(image: Image) -> int:
     """Return EXIF's orientation from 1 to 8, as browsers read it; 1, upright, if it is damaged."""
-    from PIL import Image
-
-    exif = Image.Exif()
-    try:
-        with strictly():
-            exif.load(image.info.get("exif", b""))
-            turn = exif.get(_ORIENTATION, 1)
-        return int(turn) if turn in _TURNS else 1
-    except UNREADABLE:
-        return 1
+    exif = image.info.get("exif")
+    return orientation_of(exif) if isinstance(exif, bytes) else 1
 
 
 def displayed_size(image: Image) -> tuple[int, int]:
@@ -196,15 +216,15 @@ def normalized(
     """
     info = image.info
     image = upright(_eight_bits(image)).copy()
-    profile = _profile(info, image.mode)
-    exponent = 1.0 if profile or "srgb" in info else _exponent(info.get("gamma"))
+    profile = profile_of(info, image.mode)
+    exponent = 1.0 if profile or "srgb" in info else exponent_of(info.get("gamma"))
     image.info = {name: image.info[name] for name in ("transparency",) if name in image.info}
     target = image.mode
     if target not in modes or exponent != 1:
-        target = "RGBA" if _is_see_through(image) else "RGB"
-    same_space = _COLOR_SPACES.get(target) == _COLOR_SPACES.get(image.mode)
+        target = "RGBA" if is_see_through(image) else "RGB"
+    same_space = COLOR_SPACES.get(target) == COLOR_SPACES.get(image.mode)
     if profile and not (same_space and len(profile) <= max_profile_bytes):
-        image, profile = _in_srgb(image, profile), b""
+        image, profile = in_srgb(image, profile), b""
     elif image.mode != target:
         image = (image.convert("LA") if image.mode == "La" else image).convert(target)
         image.info.pop("transparency", None)
@@ -243,42 +263,3 @@ def _range(image: Image) -> str:
     if isinstance(low, tuple) or isinstance(high, tuple):
         return f"of mode {image.mode} with signed numbers"
     return f"of mode {image.mode} (here {low:g} to {high:g})"
-
-
-def _is_see_through(image: Image) -> bool:
-    return bool({"A", "a"} & set(image.getbands())) or "transparency" in image.info
-
-
-def _profile(info: Mapping[Any, Any], mode: str) -> bytes:
-    """A profile for another color space than the image's says nothing about it."""
-    profile = info.get("icc_profile")
-    if not isinstance(profile, bytes) or profile[36:40] != b"acsp":
-        return b""
-    return profile if profile[16:20].decode("latin-1") == _COLOR_SPACES.get(mode) else b""
-
-
-def _exponent(gamma: Any) -> float:
-    """What a PNG's gamma makes of its levels on an sRGB screen; about 1 changes nothing."""
-    if not isinstance(gamma, float) or not 0.05 < gamma < 5:
-        return 1.0
-    exponent = 1 / (2.2 * gamma)
-    return exponent if abs(exponent - 1) > 0.05 else 1.0
-
-
-def _in_srgb(image: Image, profile: bytes) -> Image:
-    """Apply a profile; where it is broken, or Pillow can't, the numbers stay as they are."""
-    from PIL import ImageCms
-
-    mode = {"L": "L", "LA": "L", "CMYK": "CMYK"}.get(image.mode, "RGB")
-    colors = image.convert(mode)
-    try:
-        screen = ImageCms.createProfile("sRGB")
-        given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        result = ImageCms.profileToProfile(colors, given, screen, outputMode="RGB")
-    except (ImageCms.PyCMSError, ImportError, *UNREADABLE):
-        result = None
-    result = colors.convert("RGB") if result is None else result
-    if _is_see_through(image):
-        result.putalpha(image.convert("RGBA").getchannel("A"))
-    result.info = {}
-    return result

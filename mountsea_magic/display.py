@@ -11,11 +11,12 @@ from .errors import encodable, resume_hint, stdout_encoding
 from .front_end import front_end
 from .image_counts import describe_left_out
 from .pictures import Picture
-from .previews import preview
+from .previews import NoPreview, preview
 from .printing import echo
 from .progress import TEXT_ONLY
 from .request import ImageRequest
 from .settings import DEFAULT_PREVIEW_PX
+from .side_by_side import SIDE_BY_SIDE as SIDE_BY_SIDE
 from .text import escape_html, plain, printable, quoted
 
 if TYPE_CHECKING:
@@ -24,23 +25,6 @@ if TYPE_CHECKING:
 
 Output = tuple[dict[str, str], dict[str, dict[str, Any]]]
 """A mimebundle and its metadata, as `IPython.display.display` takes them."""
-
-_SIDE_BY_SIDE_CSS = (
-    ".jp-OutputArea-output .mountsea-row{display:none}"
-    ".jp-OutputArea:has(> .jp-OutputArea-child .mountsea-row){display:flex;flex-wrap:wrap}"
-    ".jp-OutputArea:has(> .jp-OutputArea-child .mountsea-row) > .jp-OutputArea-child"
-    "{flex:1 1 100%;width:auto}"
-    ".jp-OutputArea:has(> .jp-OutputArea-child .mountsea-row) > .jp-OutputArea-child:has(img)"
-    "{flex:0 1 auto;max-width:49%}"
-)
-
-# a link and no style element: nbconvert keeps HTML in Markdown, and GitHub shows a style as text
-SIDE_BY_SIDE = (
-    '<link rel="stylesheet" href="data:text/css;base64,'
-    f'{base64.b64encode(_SIDE_BY_SIDE_CSS.encode()).decode()}"><span class="mountsea-row"></span>'
-)
-"""Puts the images of a cell side by side in JupyterLab, Notebook and nbconvert's pages; elsewhere
-each stays an output of its own below the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,18 +197,24 @@ class Frames:
         self._filled: list[Output] = []
 
     def fill(self) -> None:
-        """Put the pictures there."""
+        """Put the pictures there, and a path where one has no preview.
+
+        Raises:
+            OSError: If a file can't be read; the others are there then.
+        """
         from IPython.display import display
 
-        outputs = self._outputs()
+        outputs, unreadable = self._outputs()
         if self._held:
             # no more than there are places, since an output of now would be in another cell
             missing = len(self._held) - len(outputs)
             self._filled = [*outputs, *[({"text/plain": "no picture"}, {})] * missing]
             self.again()
-            return
-        for bundle, metadata in outputs:
-            display(bundle, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]  # IPython's display bears no types
+        else:
+            for bundle, metadata in outputs:
+                display(bundle, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]  # IPython's display bears no types
+        if unreadable is not None:
+            raise unreadable
 
     def again(self) -> None:
         """Fill the held places once more, from another cell.
@@ -235,8 +225,8 @@ class Frames:
         for handle, (bundle, metadata) in zip(self._held, self._filled, strict=False):
             handle.update(bundle, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]  # as above
 
-    def _outputs(self) -> list[Output]:
-        """The pictures, and what stands above them."""
+    def _outputs(self) -> tuple[list[Output], OSError | None]:
+        """The pictures, what stands above them, and why the last of those missing is missing."""
         pictures = self._shown.images
         above: list[Output] = []
         if self._captioned and pictures:
@@ -244,9 +234,14 @@ class Frames:
             above.append(({"text/html": f'<small class="{TEXT_ONLY}">{words}</small>'}, {}))
         elif self._beside and len(pictures) > 1:
             above.append(({"text/html": SIDE_BY_SIDE, "text/plain": ""}, {}))
-        numbered = enumerate(pictures, start=1)
-        shown, png = self._shown, self._png
-        return above + [image_bundle(shown, picture, n, png=png) for n, picture in numbered]
+        outputs, unreadable = above, None
+        for number, picture in enumerate(pictures, start=1):
+            try:
+                outputs.append(image_bundle(self._shown, picture, number, png=self._png))
+            except OSError as error:
+                unreadable = error
+                outputs.append(({"text/plain": _path(picture)}, {}))
+        return outputs, unreadable
 
     def _place(self) -> DisplayHandle:
         """An empty output that is updated later."""
@@ -272,7 +267,10 @@ def image_bundle(shown: Shown, picture: Picture, number: int, *, png: bool = Fal
 
 
 def _output(image: Picture, longest_px: int, alt: str, *, png: bool) -> Output:
-    seen = preview(image, longest_px, png=png)
+    try:
+        seen = preview(image, longest_px, png=png)
+    except NoPreview as error:
+        return {"text/plain": f"{_path(image)}\nNo preview: {plain(error)}."}, {}
     bundle = {
         seen.mimetype: base64.b64encode(seen.data).decode("ascii"),
         "text/plain": _path(image),

@@ -8,6 +8,11 @@ from __future__ import annotations
 
 import os
 
+_NEEDED_TO_START = (
+    *("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "LANG", "LC_ALL"),
+    *("SYSTEMROOT", "SYSTEMDRIVE", "TEMP", "TMP", "TMPDIR"),
+)
+
 
 def variable(name: str) -> str | None:
     """Return a variable's value, or None.
@@ -33,3 +38,14 @@ def set_variable(name: str, value: str | None) -> None:
         os.environ.pop(name, None)
     else:
         os.environ[name] = value
+
+
+def minimal_environment() -> dict[str, str]:
+    """Return what an interpreter needs to start, and none of the secrets beside it.
+
+    Example:
+        >>> "MOUNTSEA_API_KEY" in minimal_environment()
+        False
+    """
+    values = {name: variable(name) for name in _NEEDED_TO_START}
+    return {name: value for name, value in values.items() if value is not None}

@@ -6,12 +6,15 @@ import asyncio
 import errno
 import sys
 import tempfile
+import threading
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from .client import HubClient
 from .connector import UnusableUrl
+from .daemon_threads import DaemonThreads
 from .errors import DownloadFailed, HubUnavailable, MountseaError, plain, resume_hint
 from .events import Downloading, Notice
 from .image_counts import asked_for, count_left_out
@@ -162,7 +165,7 @@ class Fetching:
             try:
                 await self._client.download(source, part)
                 url = None if inline else hide_key(source.url or "")
-                found = await asyncio.to_thread(check, part, url=url)
+                found = await _checked(part, url)
                 path = settle(part, part.parent, f"{self._stem}-{number + 1}", found.format)
             finally:
                 part.unlink(missing_ok=True)
@@ -218,3 +221,13 @@ class Fetching:
                 return False
             self._sources, self._age = fresh, self._age + 1
             return True
+
+
+async def _checked(part: Path, url: str | None) -> Picture:
+    """Whoever is cancelled goes on at once; the decoder is left behind, or killed."""
+    abandoned = threading.Event()
+    examine = partial(check, part, url=url, abandoned=abandoned)
+    try:
+        return await asyncio.get_running_loop().run_in_executor(DaemonThreads(), examine)
+    finally:
+        abandoned.set()

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 _PNG_KEPT = frozenset({b"tRNS", b"gAMA", b"sRGB", b"iCCP", b"eXIf"})
 """The ancillary chunks that change what is displayed; texts and animations are not among them."""
+
+_PNG_CRITICAL = frozenset({b"IHDR", b"PLTE"})
+"""Beside the pixels and the end; Pillow ignores what else is written in capitals."""
 
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 _MAX_PARTS = 500_000
 """How many chunks or segments are read: more of them would only be there to keep us busy."""
+
+_MAX_SEGMENTS = 50_000
+"""The same of a JPEG, of which Pillow reads each in Python; scans and tables are some hundred."""
+
+_MAX_WEBP_PARTS = 20_000
+"""The same of a WebP, whose decoder keeps a record of each frame."""
 
 _MAX_PROFILE_BYTES = 1024 * 1024
 """The largest color profile that Pillow unpacks from a PNG, in bytes."""
@@ -114,20 +123,38 @@ def essential(content: bytes, kind: str) -> bytes | None:
 
 
 def _essential_png(content: bytes) -> bytes | None:
-    """A critical chunk is kept whatever it is; an ancillary one only if its checksum is right."""
-    kept, start = [content[:8]], 8
+    """Of each kind the first is kept, an ancillary one only if its checksum is right.
+
+    All pixel data become one chunk: Pillow takes its time for each, and some have a million.
+    """
+    before: dict[bytes, bytes] = {}
+    after: dict[bytes, bytes] = {}
+    pixels: list[bytes] = []
+    start = 8
     for _ in range(_MAX_PARTS):
         name = content[start + 4 : start + 8]
         end = start + 12 + int.from_bytes(content[start : start + 4])
-        chunk = content[start:end]
-        if end > len(content) or (name == b"IEND" and chunk != _PNG_END):
+        if end > len(content):
             return None
-        if name[:1].isupper() or (name in _PNG_KEPT and _is_sound(name, chunk)):
-            kept.append(chunk)
         if name == b"IEND":
-            return b"".join(kept)
+            if content[start:end] != _PNG_END:
+                return None
+            data = b"".join(pixels)
+            idat = _png_chunk(b"IDAT", data) if pixels else b""
+            return b"".join([content[:8], *before.values(), idat, *after.values(), _PNG_END])
+        if name == b"IDAT":
+            pixels.append(content[start + 8 : end - 4])
+        elif name not in before and name not in after:
+            chunk = content[start:end]
+            if name in _PNG_CRITICAL or (name in _PNG_KEPT and _is_sound(name, chunk)):
+                (after if pixels else before)[name] = chunk
         start = end
     return None
+
+
+def _png_chunk(name: bytes, body: bytes) -> bytes:
+    checksum = zlib.crc32(body, zlib.crc32(name))
+    return len(body).to_bytes(4) + name + body + checksum.to_bytes(4)
 
 
 def _is_sound(name: bytes, chunk: bytes) -> bool:
@@ -144,36 +171,82 @@ def _is_sound(name: bytes, chunk: bytes) -> bool:
     return unpacker.eof
 
 
-def without_exif(jpeg: bytes) -> bytes | None:
-    """Return a JPEG's essential part without its EXIF, or None if the image's end is missing."""
-    return _essential_jpeg(jpeg, {0xE2: _JPEG_KEPT[0xE2]})
+def split_exif(jpeg: bytes) -> tuple[bytes, bytes]:
+    """Return a JPEG's essential part without its EXIF, and the EXIF; one that has no end as it is.
+
+    Args:
+        jpeg: What `essential` returns.
+    """
+    bare = _essential_jpeg(jpeg, {0xE2: _JPEG_KEPT[0xE2]})
+    if bare is None:
+        return jpeg, b""
+    pieces = (
+        jpeg[start + 4 : end]
+        for code, start, end in jpeg_segments(jpeg)
+        if code == 0xE1 and jpeg.startswith(_JPEG_KEPT[0xE1], start + 4)
+    )
+    # a longer one goes on in further segments, each with its own beginning
+    exif = b"".join(piece[6 * (n > 0) :] for n, piece in enumerate(pieces))
+    return bare, exif
+
+
+def jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
+    r"""Yield a JPEG's segments, up to its end's or to what is no segment.
+
+    Markers are followed by length, so that the end of a thumbnail is not taken for the end.
+
+    Args:
+        content: The file.
+
+    Yields:
+        The marker's second byte, where the marker begins, and where the segment ends. What
+        follows a start of scan (0xDA) up to the next segment are its pixels.
+
+    Example:
+        >>> list(jpeg_segments(b"\xff\xd8\xff\xfe\0\4hi\xff\xd9"))
+        [(254, 2, 8), (217, 8, 10)]
+    """
+    at = 2
+    for _ in range(_MAX_SEGMENTS):
+        marker = _JPEG_MARKER.search(content, at)
+        if marker is None:
+            return
+        at, code = marker.end(), marker[1][0]
+        if code == 0xD9:
+            yield code, marker.start(), at
+            return
+        end = at + int.from_bytes(content[at : at + 2])
+        if not at + 2 <= end <= len(content):
+            return
+        yield code, marker.start(), end
+        at = end
 
 
 def _essential_jpeg(content: bytes, wanted: Mapping[int, bytes] = _JPEG_KEPT) -> bytes | None:
-    """Markers are followed by length, so that the end of a thumbnail is not taken for the end."""
+    """What is between segments is kept, since the pixels are."""
     kept: list[bytes] = []
-    copied, at = 0, 2
-    for _ in range(_MAX_PARTS):
-        marker = _JPEG_MARKER.search(content, at)
-        if marker is None:
-            return None
-        at, code = marker.end(), marker[1][0]
+    copied = 0
+    for code, start, end in jpeg_segments(content):
         if code == 0xD9:
-            return b"".join([*kept, content[copied:at]])
-        end = at + int.from_bytes(content[at : at + 2])
-        if not at + 2 <= end <= len(content):
-            return None
+            return b"".join([*kept, content[copied:end]])
         beginning = wanted.get(code)
         if code in _JPEG_DROPPED and not (
-            beginning is not None and content.startswith(beginning, at + 2)
+            beginning is not None and content.startswith(beginning, start + 4)
         ):
-            kept.append(content[copied : marker.start()])
+            kept.append(content[copied:start])
             copied = end
-        at = end
     return None
 
 
 def _essential_webp(content: bytes) -> bytes | None:
     """The header says how long the image is; a missing last padding byte does no harm."""
     size = 8 + int.from_bytes(content[4:8], "little")
-    return content[: size + size % 2] if size <= len(content) else None
+    if size > len(content):
+        return None
+    at = 12
+    for _ in range(_MAX_WEBP_PARTS):
+        if at >= size:
+            return content[: size + size % 2]
+        length = int.from_bytes(content[at + 4 : at + 8], "little")
+        at += 8 + length + length % 2
+    return None

@@ -5,23 +5,29 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import threading
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .bounded import run_bounded
+from .daemon_threads import run_apart
 from .decoding import (
-    UNREADABLE,
     TooManyPixels,
     Undecodable,
     decode,
     displayed_size,
-    strictly,
+    modest_info,
+    orientation,
+    refuse_excess,
     upright,
 )
 from .file_format import identify
 from .file_format import sniff as sniff
 from .files import user_path
+from .image_work import work_of
+from .limited_process import ProcessFailed, Result
 from .private_files import new_file, open_plain, private_folder, read_plain
 from .text import slug
 
@@ -74,15 +80,10 @@ class Picture:
     @property
     def pil(self) -> Image:
         """The image as a decoded Pillow image, upright, in the mode that Pillow gives it."""
-        from PIL import Image
-
-        try:
-            with strictly(), open_plain(self.path) as file, Image.open(file) as image:
-                image.load()
-                return upright(image).copy()
-        except UNREADABLE:
-            # Pillow refuses whole images for some metadata, which are left out here
-            return upright(decode(self.bytes, max_pixels=MAX_PIXELS))
+        content = self.bytes
+        image = run_apart(lambda _: decode(content, max_pixels=MAX_PIXELS))
+        image.info = modest_info(content) | image.info
+        return upright(image).copy()
 
     @property
     def mimetype(self) -> str:
@@ -137,12 +138,18 @@ class Picture:
         return f"Picture({str(self.path)!r}, {self.width}×{self.height})"
 
 
-def check(path: Path, *, url: str | None = None) -> Picture:
-    """Decode a file fully, under a pixel cap, and describe it.
+def check(
+    path: Path, *, url: str | None = None, abandoned: threading.Event | None = None
+) -> Picture:
+    """Decode a file fully, within limits of pixels, work, memory and time, and describe it.
+
+    What is large or unusual is decoded in a process of its own. Call it from a thread that can be
+    left behind, such as one of `DaemonThreads`.
 
     Args:
         path: The file as it was received.
         url: Where it came from.
+        abandoned: Set once nobody waits for the result any more.
 
     Raises:
         BadPicture: If it is not a whole image of a known format within the limits.
@@ -153,14 +160,37 @@ def check(path: Path, *, url: str | None = None) -> Picture:
         known = identify(content)
         name = f"{known[0]}, " if known is not None else ""
         raise BadPicture(f"it is {name}no PNG, JPEG or WebP file")
+    work, digest = work_of(content, found), hashlib.sha256(content).hexdigest()
+    del content  # while it waits for its turn
     try:
-        image = decode(content, max_pixels=MAX_PIXELS, formats=(found,))
+        refuse_excess(work, MAX_PIXELS)
+        (width, height), _ = run_bounded(
+            _measure,
+            *(str(path), found, MAX_PIXELS),
+            work=work,
+            abandoned=abandoned or threading.Event(),
+        )
     except TooManyPixels as error:
         raise TooLarge(str(error)) from error
     except Undecodable as error:
         raise BadPicture(str(error)) from error
-    digest = hashlib.sha256(content).hexdigest()
-    return Picture(path, found, *displayed_size(image), digest, url)
+    except ProcessFailed as error:
+        too_large = error.kind in ("TooManyPixels", "MemoryError", "TimeoutError")
+        raise (TooLarge if too_large else BadPicture)(str(error)) from error
+    return Picture(path, found, width, height, digest, url)
+
+
+def _measure(path: str, kind: str, max_pixels: int) -> Result:
+    """The displayed width and height of an image that decodes whole."""
+    content = Path(path).read_bytes()
+    # of a JPEG all is read, but an eighth of its sides is enough to say that it is whole
+    image = decode(content, max_pixels=max_pixels, formats=(kind,), draft_px=1)
+    sides = displayed_size(image)
+    if kind == "jpeg":
+        work = work_of(content, kind)
+        sides = (work.width, work.height)
+        sides = sides[::-1] if orientation(image) >= 5 else sides
+    return [*sides], b""
 
 
 def part_file(folder: Path) -> Path:

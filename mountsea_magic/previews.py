@@ -5,10 +5,16 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .bounded import run_bounded
+from .daemon_threads import run_apart
 from .decoding import decode, normalized, orientation
-from .pictures import MAX_PIXELS, Picture
+from .errors import plain
+from .image_work import IN_PROCESS_WORK, work_of
+from .limited_process import Result
+from .pictures import MAX_PIXELS, Picture, sniff
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -18,6 +24,14 @@ PREVIEW_BYTES = 140_000
 
 MAX_PROFILE_BYTES = 8_000
 """The largest color profile that a preview keeps, in bytes; a larger one is applied instead."""
+
+
+_REDUCIBLE = frozenset({"L", "LA", "RGB", "RGBA", "CMYK"})
+"""The modes whose pixels can be averaged as they are."""
+
+
+class NoPreview(Exception):
+    """A preview of an image can't be made, for whatever reason; its file is as it was received."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +60,54 @@ def preview(picture: Picture, longest_px: int, *, png: bool = False) -> Preview:
         picture: The original.
         longest_px: The preview's longest side is at most this, in pixels; 0 means the original.
         png: Make a PNG of any number of bytes, for a terminal, which keeps nothing.
+
+    Raises:
+        NoPreview: If it can't be made.
+        OSError: If the original can't be read.
+        KeyboardInterrupt: If interrupted; nothing waits for the decoder then.
     """
     original = picture.bytes
+    kind = sniff(original[:12])
+    if kind is None:
+        raise NoPreview("the file is not an image any more")
+    work = work_of(original, kind)
     small = longest_px == 0 or max(picture.width, picture.height) <= longest_px
-    light = longest_px == 0 or (len(original) <= PREVIEW_BYTES and picture.format != "webp")
-    if small and (picture.format == "png" if png else light):
-        # every browser turns a JPEG upright, but not every one a PNG, Chromium no WebP, and no
-        # terminal anything
-        told = picture.format == "jpeg" or not (b"eXIf" in original or b"EXIF" in original)
-        if told or orientation(decode(original, max_pixels=MAX_PIXELS)) == 1:
-            return Preview(picture.mimetype, original, picture.width, picture.height)
-        png = png or longest_px == 0  # all of the original's pixels
-    image = normalized(
-        decode(original, max_pixels=MAX_PIXELS),
-        ("RGB", "RGBA"),
-        max_profile_bytes=MAX_PROFILE_BYTES,
+    light = longest_px == 0 or (
+        len(original) <= PREVIEW_BYTES and kind != "webp" and work.amount <= IN_PROCESS_WORK
     )
+    as_it_is = small and (kind == "png" if png else light)
+    # every browser turns a JPEG upright, but not every one a PNG, Chromium no WebP, and no
+    # terminal anything
+    if as_it_is and (kind == "jpeg" or not (b"eXIf" in original or b"EXIF" in original)):
+        return Preview(f"image/{kind}", original, picture.width, picture.height)
+    arguments = (str(picture.path), kind, longest_px, png, as_it_is, MAX_PIXELS)
+    try:
+        (mimetype, width, height), data = run_apart(
+            lambda abandoned: run_bounded(_render, *arguments, work=work, abandoned=abandoned)
+        )
+    except OSError:
+        raise
+    except Exception as error:  # decoders, encoders and color engines are the code of others
+        raise NoPreview(plain(error, limit=120) or type(error).__name__) from error
+    return Preview(mimetype, data, width, height)
+
+
+def _render(
+    path: str, kind: str, longest_px: int, png: bool, as_it_is: bool, max_pixels: int
+) -> Result:
+    """What `preview` makes, as JSON and bytes: the work of it may be done in another process."""
+    original = Path(path).read_bytes()
+    image = decode(
+        original, max_pixels=max_pixels, draft_px=None if as_it_is else 2 * longest_px or None
+    )
+    if as_it_is:
+        if orientation(image) == 1:
+            return [f"image/{kind}", *image.size], original
+        png = png or longest_px == 0  # all of the original's pixels
+    factor = max(image.size) // (2 * longest_px) if longest_px else 1
+    if factor > 1 and image.mode in _REDUCIBLE and "transparency" not in image.info:
+        image = image.reduce(factor)  # in time for all that follows to take little memory
+    image = normalized(image, ("RGB", "RGBA"), max_profile_bytes=MAX_PROFILE_BYTES)
     as_png = png or image.mode == "RGBA"
     if longest_px:
         image.thumbnail((longest_px, longest_px))
@@ -69,7 +115,7 @@ def preview(picture: Picture, longest_px: int, *, png: bool = False) -> Preview:
         for data in _encodings(image, as_png):
             if png or len(data) <= PREVIEW_BYTES or max(image.size) <= 64:
                 mimetype = "image/png" if as_png else "image/jpeg"
-                return Preview(mimetype, data, image.width, image.height)
+                return [mimetype, *image.size], data
         image.thumbnail((int(image.width * 0.85), int(image.height * 0.85)))
 
 

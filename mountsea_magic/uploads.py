@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .arrays import as_image
+from .daemon_threads import run_apart
 from .decoding import (
     UNREADABLE,
     NoBlackAndWhite,
@@ -225,7 +226,7 @@ def _reduced(content: bytes, image: Image, kind: str, shrink: bool, said: str) -
 def _opened(content: bytes, said: str) -> Image:
     """Half a file would be paid for."""
     try:
-        return decode(content, max_pixels=MAX_PIXELS)
+        return run_apart(lambda _: decode(content, max_pixels=MAX_PIXELS))
     except TooManyPixels as error:
         raise InvalidRequest(f"{said}: {error}.") from error
     except Undecodable as error:

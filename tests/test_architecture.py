@@ -29,8 +29,9 @@ FLOORS = [
     },
     {"settings", "catalog", "files", "printing", "live_schema", "key_file"},
     {"keys", "addresses", "network", "redaction", "retrying", "stopwatch", "expecting", "schema"},
-    {"file_format", "inline"},
-    {"decoding", "arrays"},
+    {"file_format", "inline", "side_by_side", "exif", "strictness", "daemon_threads"},
+    {"image_work", "color_profiles", "limited_process"},
+    {"decoding", "arrays", "bounded"},
     {"reading"},
     {"request"},
     {"certificates", "failures", "connector"},
@@ -62,14 +63,9 @@ FLOORS = [
 ]
 BELOW = {room: set().union(*FLOORS[:n]) for n, floor in enumerate(FLOORS) for room in floor}
 BELOW["options"] = {"errors", "line_parser", "text"}
-BELOW["demo"] = {"demo", "catalog", "chance", "errors", "request", "settings"}
+BELOW["demo"] = {"demo", "catalog", "chance", "errors", "private_files", "request", "settings"}
 BELOW["pictures"] |= {"display"}  # lazily: an image shows itself
-BELOW["demo"] |= {
-    "decoding",
-    "file_format",
-    "inline",
-    "private_files",
-}  # how images are written, by whomever
+BELOW["demo"] |= {"decoding", "file_format", "inline"}  # how images are written, by whomever
 BELOW["connections"] |= {"demo"}  # lazily: see the next test
 
 

@@ -147,6 +147,36 @@ def test_an_image_that_is_gone_says_so(hub: StandInHub, kernel: Kernel) -> None:
     assert "`%mountsea resume hub-0001` fetches it again" in run.text and not run.images()
 
 
+@pytest.mark.kernel
+def test_an_image_without_a_preview_is_shown_by_its_path(hub: StandInHub, kernel: Kernel) -> None:
+    """In its cell, by resume, in the history and from the journal, beside those that have one."""
+    kernel.run(
+        "%config MountseaMagics.preview = 32\nfrom mountsea_magic import previews\n"
+        "render = previews._render\ndef fail(path, *more):\n"
+        "    if '-2.' in path: raise MemoryError\n    return render(path, *more)\n"
+        "previews._render = fail"
+    )
+    cell = "%%mountsea -n 2 -s 7 -o dogs\na dog"
+    codes = (cell, cell, "dogs", "%mountsea resume hub-0001", "%mountsea show hub-0001")
+    for code in codes:
+        run = kernel.run(code)
+        texts = [output["data"]["text/plain"] for output in run.outputs if "data" in output]
+        (said,) = [text for text in texts if "No preview: MemoryError." in text]
+        assert "-a-dog-" in said and run.status == "ok" and len(run.images()) == 1, code
+    run = kernel.run("dogs[1]")
+    assert "No preview" in run.outputs[0]["data"]["text/plain"]
+    assert len(hub.posts) == 1
+
+
+@pytest.mark.kernel
+def test_of_several_images_one_may_be_gone(hub: StandInHub, kernel: Kernel) -> None:
+    """The others are shown."""
+    kernel.run("%%mountsea -n 2 -o dogs\na dog")
+    kernel.run("dogs[0].path.unlink()")
+    run = kernel.run("dogs")
+    assert "fetches it again" in run.text and len(run.images()) == 1
+
+
 def test_a_terminal_prints_where_an_image_is(
     hub: StandInHub, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
 ) -> None:
