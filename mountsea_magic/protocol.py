@@ -14,7 +14,7 @@ from typing import Any
 from .errors import HubUnavailable, plain
 from .inline import clean_url, is_base64_image
 from .redaction import without_queries
-from .refusals import ACCEPTED, Answer, reason, refusal, uncertain
+from .refusals import ACCEPTED, MAX_WORDS, Answer, reason, refusal, uncertain
 
 SUBMIT_PATH = "/hub/v1/image"
 TASK_PATH = "/hub/v1/tasks/"
@@ -236,7 +236,7 @@ def _texts(value: Any, name: str = "", depth: int = 6) -> Iterator[str]:
     elif value is True:
         yield f"{plain(name, limit=40)}: true"
     elif isinstance(value, str):
-        text = plain(without_queries(value))
+        text = plain(without_queries(value[:MAX_WORDS]))  # an image is large
         is_image = _source(value) is not None or (len(text) > 80 and " " not in text)
         if text and not is_image:
             yield text if not name or name in _PROSE else f"{plain(name, limit=40)}: {text}"
@@ -272,11 +272,11 @@ def _sources(data: Any, depth: int = 8) -> tuple[PictureSource, ...]:
 
 def _source(text: str) -> PictureSource | None:
     """Tell a URL, a data URI and bare base64 by how they begin, whatever field they are in."""
+    if is_base64_image(text):
+        return PictureSource(None, text)
     url = clean_url(text)
     if re.match(r"(?i)(https?|data):", url):
         return PictureSource(url)
-    if is_base64_image(text):
-        return PictureSource(None, text)
     return PictureSource(f"https:{url}") if re.match(r"//[^/]", url) else None
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import email.utils
 import html
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from .bounded_json import JsonBody
 from .errors import (
     AuthenticationError,
     ConfigurationError,
@@ -33,6 +33,10 @@ _NOT_FROM_THE_HUB = frozenset(range(400, 500)) - {408, 413, 429}
 """Statuses that mean nothing about key, credits or request if no JSON comes with them."""
 
 _MONEY = re.compile(r"(credits?|balance|quotas?|payment|billing|funds?)(?![a-z])", re.IGNORECASE)
+
+
+MAX_WORDS = 4000
+"""How much of a text is looked at, in characters, where a line of it is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +66,17 @@ class Answer:
         return f"Answer({self.status})"  # a traceback may show it, and bodies hold signed addresses
 
     @classmethod
-    def read(cls, status: int, headers: Mapping[str, str], content: bytes) -> Answer:
-        """Decode an answer; a body that is no JSON is a body of None."""
+    def read(cls, status: int, headers: Mapping[str, str], content: bytes | JsonBody) -> Answer:
+        """Decode an answer; a body that is no JSON, or one over a limit, is a body of None."""
         lower = {name.lower(): value for name, value in headers.items()}
-        try:
-            return cls(status, lower, json.loads(content))
-        except (ValueError, RecursionError):
-            return cls(status, lower, None, content[:2000].decode("utf-8", "replace"))
+        if isinstance(content, bytes):
+            body = JsonBody()
+            body.feed(content)
+            body.finish()
+        else:
+            body = content
+        text = "" if body.is_json else body.beginning or body.problem
+        return cls(status, lower, body.value, text)
 
 
 def refusal(
@@ -239,14 +247,14 @@ def _speaks_of_money(body: Any, depth: int = 4) -> bool:
 def _words(place: Any, depth: int = 4) -> str:
     """A reason may be text, a list of texts, or a list of {loc, msg} (never its `input`)."""
     if isinstance(place, str):
-        return plain(without_queries(place))
+        return plain(without_queries(place[:MAX_WORDS]))
     if isinstance(place, dict):
         where = place.get("loc")
         message = place.get("msg") or place.get("message")
         if not isinstance(message, str):
             return ""
         at = ".".join(map(str, where)) + ": " if isinstance(where, list) and where else ""
-        return plain(without_queries(at + message))
+        return plain(without_queries(at + message[:MAX_WORDS]))
     if isinstance(place, list) and depth > 0:
         return plain("; ".join(filter(None, (_words(item, depth - 1) for item in place[:5]))))
     return ""
