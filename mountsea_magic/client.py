@@ -10,10 +10,11 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
+from .answer_body import Failure
 from .catalog import Model
 from .delivery import Delivery
 from .errors import ConfigurationError, HubUnavailable
-from .exchange import Exchange, Failure
+from .exchange import Exchange
 from .listing import MODELS_PATH, read_model, read_model_ids
 from .network import Network, read_network
 from .protocol import (
@@ -99,7 +100,10 @@ class HubClient:
             return read_submission(answer)
         if not answer.maybe_sent:
             raise _unreachable(answer) from answer.cause
-        raise uncertain(f"no answer came back ({type(answer.cause).__name__})") from answer.cause
+        why = f"no answer came back ({type(answer.cause).__name__})"
+        if isinstance(answer.cause, httpx.DecodingError):
+            why = f"its answer can't be read ({answer.cause})"
+        raise uncertain(why) from answer.cause
 
     async def task(self, task_id: str) -> TaskState:
         """Ask for the state of a task.
@@ -108,7 +112,7 @@ class HubClient:
             HubUnavailable: If no answer of the Hub's came back; asking again is free.
             MountseaError: If the Hub refused to say.
         """
-        answer = await self._ask("GET", TASK_PATH + _segment(task_id))
+        answer = await self._ask("GET", TASK_PATH + _segment(task_id), with_images=True)
         if isinstance(answer, Answer):
             return read_task(answer)
         raise _unreachable(answer) from answer.cause
@@ -188,12 +192,9 @@ class HubClient:
         """Close the connections."""
         await self._exchange.aclose()
 
-    async def _ask(
-        self, method: str, path: str, *, json: Any = None, submitting: bool = False
-    ) -> Answer | Failure:
+    async def _ask(self, method: str, path: str, **more: Any) -> Answer | Failure:
         """Send a request to the Hub's own endpoints."""
-        url = self._base_url + path
-        return await self._exchange.request(method, url, json=json, submitting=submitting)
+        return await self._exchange.request(method, self._base_url + path, **more)
 
 
 def _segment(name: str) -> str:

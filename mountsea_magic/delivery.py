@@ -11,9 +11,10 @@ import httpx
 
 from .addresses import Address, addresses_of, allowed_addresses, is_near, places_of
 from .connector import PRIVATE_HOST, UnusableUrl
+from .content_coding import UndecodableBody, open_body
 from .errors import HubUnavailable, MountseaError, plain, without_frames
 from .failures import describe_failure
-from .inline import InlineError, InlineTooLarge, read_inline
+from .inline import InlineError, InlineTooLarge, inline_pieces
 from .key_gate import hide_key
 from .network import Network
 from .pictures import MAX_BYTES, BadPicture, TooLarge
@@ -29,6 +30,9 @@ READ_S = 15.0
 
 HEADERS_S = 25.0
 """How long it may take until it answers at all, in seconds, also if it trickles."""
+
+DOWNLOAD_S = 900.0
+"""How long all of it may take, redirects too, in seconds: a slow line needs minutes for 4K."""
 
 SLOWEST_BYTES_S = 4096
 GRACE_S = 10.0
@@ -87,10 +91,13 @@ class Delivery:
         """
         guard_logs(self._hide)
         if source.is_inline:
-            file.write(await asyncio.to_thread(_inline_bytes, source))
+            await _write_inline(source, file)
             return
         try:
-            outcome = await self._received(source, file)
+            async with asyncio.timeout(DOWNLOAD_S):
+                outcome = await self._received(source, file)
+        except TimeoutError:
+            outcome = httpx.ReadTimeout(f"it took more than {DOWNLOAD_S:g} s")
         except BaseException as error:
             # httpx's frames hold signed URLs, and the password of a proxy
             raise without_frames(error) from None
@@ -204,13 +211,20 @@ async def _written(response: httpx.Response, file: BinaryIO) -> MountseaError | 
     if declared.isdecimal() and int(declared) > MAX_BYTES:
         return TooLarge(f"its host declares {declared} bytes, more than {MAX_BYTES}")
     received, watch = 0, Stopwatch()
-    async for chunk in response.aiter_bytes():
-        received += len(chunk)
-        if received > MAX_BYTES:
-            return TooLarge(f"it is larger than {MAX_BYTES} bytes")
-        if is_too_slow(received, watch.elapsed_s):
-            return HubUnavailable("The picture trickles in too slowly.")
-        file.write(chunk)
+    try:
+        decoder, chunks = open_body(response, max_bytes=MAX_BYTES)
+        async for chunk in chunks:
+            for piece in decoder.feed(chunk):
+                received += len(piece)
+                if received > MAX_BYTES:
+                    return TooLarge(f"it is larger than {MAX_BYTES} bytes")
+                file.write(piece)
+                await asyncio.sleep(0)  # little on the wire can be much work
+            if is_too_slow(received, watch.elapsed_s):
+                return HubUnavailable("The picture trickles in too slowly.")
+        decoder.finish()
+    except UndecodableBody as error:
+        return HubUnavailable(f"What the picture's host sent can't be read: {error}.")
     return None
 
 
@@ -266,10 +280,12 @@ def without_request(error: Exception) -> httpx.RequestError:
     return httpx.TransportError(f"{type(error).__name__}: {message}")
 
 
-def _inline_bytes(source: PictureSource) -> bytes:
+async def _write_inline(source: PictureSource, file: BinaryIO) -> None:
     """With `sync_mode` the image is in the response, as a data URI or bare base64."""
+    pieces = inline_pieces(source.url or source.b64 or "", max_bytes=MAX_BYTES)
     try:
-        return read_inline(source.url or source.b64 or "", max_bytes=MAX_BYTES)
+        while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+            file.write(piece)
     except InlineTooLarge as error:
         raise TooLarge(str(error)) from error
     except InlineError as error:

@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Callable, Generator
 from contextlib import aclosing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,16 +14,17 @@ from urllib.parse import urlsplit
 import httpx
 
 from . import __version__
-from .delivery import is_too_slow, without_request
+from .answer_body import Failure, receive, unreadable
+from .bounded_json import MAX_TEXT_BYTES, JsonBody
+from .delivery import without_request
 from .errors import ConfigurationError, MountseaError, without_frames
 from .failures import describe_failure
 from .key_gate import LOOK
 from .network import Network, Proxy
 from .pictures import MAX_BYTES
 from .redaction import guard_logs
-from .refusals import Answer
+from .refusals import ACCEPTED, Answer
 from .settings import Secret
-from .stopwatch import Stopwatch
 from .transport import Departure, EnvironmentTransport, Peers
 
 CONNECT_S = 10.0
@@ -38,7 +39,10 @@ MAX_IDLE = 8
 """How many connections are kept open for the next request."""
 
 MAX_ANSWER_BYTES = 6 * MAX_BYTES
-"""The largest JSON answer: four images as data URIs, in bytes."""
+"""The largest response about a task: four images as data URIs, in bytes."""
+
+MAX_OTHER_BYTES = 2 * MAX_BYTES
+"""The largest of any other: it may echo the images that were sent, in bytes."""
 
 MAX_SEARCHED = 2**18
 """How much of one JSON answer is searched for the key in every form, in characters."""
@@ -59,25 +63,6 @@ _NEVER_ARRIVED = (
     httpx.UnsupportedProtocol,
 )
 """What a Hub in this process never sees; for one on the network `Departure` tells it exactly."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why no response came.
-
-    Attributes:
-        cause: httpx's error, without its frames.
-        message: What to tell the user, or None if httpx's words must do.
-        maybe_sent: Whether the request may have reached the host.
-
-    Example:
-        >>> Failure(httpx.ReadTimeout("no answer came")).maybe_sent
-        True
-    """
-
-    cause: httpx.RequestError
-    message: str | None = None
-    maybe_sent: bool = True
 
 
 class Exchange:
@@ -137,6 +122,7 @@ class Exchange:
         *,
         json: Any = None,
         submitting: bool = False,
+        with_images: bool = False,
         key_header: str = "Authorization",
     ) -> Answer | Failure:
         """Send a request once.
@@ -146,6 +132,7 @@ class Exchange:
             url: The whole URL.
             json: The body.
             submitting: Whether this may cost something: then nothing of its response is given up.
+            with_images: Whether the response may hold images, as data URIs.
             key_header: The header that bears the key.
 
         Returns:
@@ -159,13 +146,19 @@ class Exchange:
         slot = nullcontext() if submitting else self._slots
         try:
             async with slot:
-                return await self._sent(method, url, json, key_header, submitting)
+                return await self._sent(method, url, json, key_header, submitting, with_images)
         except BaseException as error:
             # also a cancellation and an interrupt, which hit any line of httpx
             raise without_frames(error) from None
 
     async def _sent(
-        self, method: str, url: str, json: Any, key_header: str, submitting: bool
+        self,
+        method: str,
+        url: str,
+        json: Any,
+        key_header: str,
+        submitting: bool,
+        with_images: bool,
     ) -> Answer | Failure:
         """Send a request once, and read its response within limits."""
         departure = Departure()
@@ -175,17 +168,20 @@ class Exchange:
             client = self._submitting if submitting else self.http
             request = client.build_request(method, url, json=json, extensions={"trace": departure})
             patience_s = CONNECT_S + 1.1 * (client.timeout.read or 0)
-            async with asyncio.timeout(patience_s):
-                response = await client.send(request, auth=auth, stream=True)
-            async with aclosing(response), asyncio.timeout(patience_s if submitting else None):
-                content, watch = bytearray(), Stopwatch()
-                async for chunk in response.aiter_bytes():
-                    content += chunk
-                    if len(content) > MAX_ANSWER_BYTES:
-                        return Failure(httpx.DecodingError("the answer is too large"))
-                    # the answer to an order is awaited to the last: the task's id is in it
-                    if not submitting and is_too_slow(len(content), watch.elapsed_s):
-                        return Failure(httpx.ReadTimeout("the answer trickles in too slowly"))
+            # one deadline for all of it, whatever trickles in or is decoded to nothing
+            async with asyncio.timeout(2 * patience_s) as deadline:
+                async with asyncio.timeout(patience_s):
+                    response = await client.send(request, auth=auth, stream=True)
+                async with aclosing(response):
+                    body = self._body_of(response, len(request.content), with_images=with_images)
+                    await receive(
+                        response,
+                        body,
+                        deadline,
+                        max_bytes=MAX_ANSWER_BYTES if with_images else MAX_OTHER_BYTES,
+                        # the task's id is in the response to a submission
+                        to_the_end=submitting,
+                    )
         except httpx.InvalidURL as error:
             said = without_request(error)
             raise ConfigurationError(
@@ -197,12 +193,23 @@ class Exchange:
             # httpx, httpcore, the TLS library and the resolver raise more kinds than httpx's own
             return self._failure(error, url, departure)
         kept = {name: self.hide(response.headers.get(name, "")) for name in _HEADERS}
-        answer = Answer.read(response.status_code, kept, bytes(content))
+        status = response.status_code
+        told = unreadable(status, kept, body, submitting=submitting) if body.problem else None
+        if isinstance(told, Failure):
+            return told
+        answer = told or Answer.read(status, kept, body)
         try:
-            body, text = self._blotted(answer.body, _Budget()), self.hide(answer.text)
+            value, text = self._blotted(answer.body, _Budget()), self.hide(answer.text)
         except RecursionError:
-            body, text = None, ""
-        return replace(answer, body=body, text=text, proxy=self._proxy_for(url))
+            value, text = None, ""
+        value = body.restored(value)
+        return replace(answer, body=value, text=text, proxy=self._proxy_for(url))
+
+    def _body_of(self, response: httpx.Response, sent: int, *, with_images: bool) -> JsonBody:
+        """Only a task has images of its own; any other response may echo those that were sent."""
+        own = MAX_ANSWER_BYTES if with_images and response.status_code in ACCEPTED else 0
+        echo = 2 * sent + MAX_TEXT_BYTES if sent else 0
+        return JsonBody(max_inline_bytes=own or echo, key=self._key)
 
     def _failure(self, error: Exception, url: str, departure: Departure) -> Failure:
         """What happened, without the request and its frames."""
@@ -250,7 +257,10 @@ class Exchange:
         return httpx.AsyncClient(
             transport=transport,
             timeout=httpx.Timeout(read_s, connect=CONNECT_S),
-            headers={"User-Agent": f"mountsea-magic/{__version__}"},
+            headers={
+                "User-Agent": f"mountsea-magic/{__version__}",
+                "Accept-Encoding": "identity",
+            },
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             trust_env=False,
         )

@@ -17,6 +17,9 @@ _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _MAX_PARTS = 500_000
 """How many chunks or segments are read: more of them would only be there to keep us busy."""
 
+_MAX_PIXEL_CHUNKS = 10_000
+"""With more chunks of pixels a PNG is rewritten; libpng writes 8,192 for 64 MiB."""
+
 _MAX_SEGMENTS = 50_000
 """The same of a JPEG, of which Pillow reads each in Python; scans and tables are some hundred."""
 
@@ -125,7 +128,7 @@ def essential(content: bytes, kind: str) -> bytes | None:
 def _essential_png(content: bytes) -> bytes | None:
     """Of each kind the first is kept, an ancillary one only if its checksum is right.
 
-    All pixel data become one chunk: Pillow takes its time for each, and some have a million.
+    Very many chunks of pixels become one: Pillow takes its time for each, and some have a million.
     """
     before: dict[bytes, bytes] = {}
     after: dict[bytes, bytes] = {}
@@ -139,11 +142,11 @@ def _essential_png(content: bytes) -> bytes | None:
         if name == b"IEND":
             if content[start:end] != _PNG_END:
                 return None
-            data = b"".join(pixels)
-            idat = _png_chunk(b"IDAT", data) if pixels else b""
-            return b"".join([content[:8], *before.values(), idat, *after.values(), _PNG_END])
+            if len(pixels) > _MAX_PIXEL_CHUNKS:
+                pixels = [_png_chunk(b"IDAT", b"".join(chunk[8:-4] for chunk in pixels))]
+            return b"".join([content[:8], *before.values(), *pixels, *after.values(), _PNG_END])
         if name == b"IDAT":
-            pixels.append(content[start + 8 : end - 4])
+            pixels.append(content[start:end])
         elif name not in before and name not in after:
             chunk = content[start:end]
             if name in _PNG_CRITICAL or (name in _PNG_KEPT and _is_sound(name, chunk)):

@@ -16,7 +16,7 @@ from .errors import HubUnavailable
 from .inline import clean_url, is_base64_image
 from .key_gate import hide_key
 from .redaction import without_queries
-from .refusals import ACCEPTED, Answer, reason, refusal, uncertain
+from .refusals import ACCEPTED, MAX_WORDS, Answer, reason, refusal, uncertain
 from .text import printable, remark
 from .wire_numbers import finite_number, read_milliseconds
 
@@ -254,7 +254,7 @@ def _texts(value: Any, name: str = "", depth: int = 6) -> Iterator[str]:
     elif value is True:
         yield f"{remark(name, limit=40)}: true"
     elif isinstance(value, str):
-        text = remark(without_queries(printable(value)))
+        text = remark(without_queries(printable(value[:MAX_WORDS])))  # an image is large
         is_image = _source(value) is not None or (len(text) > 80 and " " not in text)
         if text and not is_image:
             yield text if not name or name in _PROSE else f"{remark(name, limit=40)}: {text}"
@@ -282,11 +282,11 @@ def _sources(data: Any, depth: int = 8) -> tuple[PictureSource, ...]:
 
 def _source(text: str) -> PictureSource | None:
     """Tell a URL, a data URI and bare base64 by how they begin, whatever field they are in."""
+    if is_base64_image(text):
+        return PictureSource(None, text)
     url = clean_url(text)
     if re.match(r"(?i)(https?|data):", url):
         return PictureSource(url)
-    if is_base64_image(text):
-        return PictureSource(None, text)
     return PictureSource(f"https:{url}") if re.match(r"//[^/]", url) else None
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import email.utils
 import html
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from .bounded_json import BEGINNING_BYTES, JsonBody
 from .errors import (
     AuthenticationError,
     ConfigurationError,
@@ -26,7 +26,6 @@ from .key_gate import hide_key
 from .network import Proxy
 from .redaction import without_queries
 from .text import printable, remark
-from .wire_numbers import parse_integer
 
 ACCEPTED = range(200, 300)
 """The statuses of an answer that is no refusal (documented: 200; neighbours: 201 and 202)."""
@@ -34,10 +33,10 @@ ACCEPTED = range(200, 300)
 _NOT_FROM_THE_HUB = frozenset(range(400, 500)) - {408, 413, 429}
 """Statuses that mean nothing about key, credits or request if no JSON comes with them."""
 
-_MOST_READ = 8000
-"""How much of a body that is no JSON is read, in bytes."""
-
 _MONEY = re.compile(r"(credits?|balance|quotas?|payment|billing|funds?)(?![a-z])", re.IGNORECASE)
+
+MAX_WORDS = 4000
+"""How much of a text is looked at, in characters, where a line of it is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +66,19 @@ class Answer:
         return f"Answer({self.status})"  # a traceback may show it, and bodies hold signed addresses
 
     @classmethod
-    def read(cls, status: int, headers: Mapping[str, str], content: bytes) -> Answer:
-        """Decode an answer; a body that is no JSON is a body of None."""
+    def read(cls, status: int, headers: Mapping[str, str], content: bytes | JsonBody) -> Answer:
+        """Decode an answer; a body that is no JSON, or one over a limit, is a body of None."""
         lower = {name.lower(): value for name, value in headers.items()}
-        try:
-            return cls(status, lower, json.loads(content, parse_int=parse_integer))
-        except (ValueError, RecursionError):
-            text = content[:_MOST_READ].decode("utf-8", "replace")
-            text = hide_key(text, is_cut=len(content) > _MOST_READ)
-            return cls(status, lower, None, text[:2000])
+        if isinstance(content, bytes):
+            body = JsonBody()
+            body.feed(content)
+            body.finish()
+        else:
+            body = content
+        if body.is_json:
+            return cls(status, lower, body.value)
+        text = hide_key(body.beginning, is_cut=body.text_bytes > BEGINNING_BYTES)[:2000]
+        return cls(status, lower, None, text or body.problem)
 
 
 def refusal(
@@ -247,7 +250,7 @@ def _speaks_of_money(body: Any, depth: int = 4) -> bool:
 def _words(place: Any, depth: int = 4) -> str:
     """A reason may be text, a list of texts, or a list of {loc, msg} (never its `input`)."""
     if isinstance(place, str):
-        return remark(without_queries(printable(place)))
+        return remark(without_queries(printable(place[:MAX_WORDS])))
     if isinstance(place, dict):
         where = place.get("loc")
         message = place.get("msg") or place.get("message")
@@ -256,7 +259,7 @@ def _words(place: Any, depth: int = 4) -> str:
         steps = where[:8] if isinstance(where, list) else []
         at = ".".join(str(step) for step in steps if isinstance(step, str | int))
         at += ": " if at else ""
-        return remark(without_queries(printable(at + message)))
+        return remark(without_queries(printable(at + message[:MAX_WORDS])))
     if isinstance(place, list) and depth > 0:
         return remark("; ".join(filter(None, (_words(item, depth - 1) for item in place[:5]))))
     return ""

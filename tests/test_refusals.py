@@ -314,4 +314,4 @@ def test_a_reason_is_cleaned_before_it_is_redacted() -> None:
     """What can't be seen hides no signed URL from redaction, and megabytes are not searched."""
     said = reason({"message": "see ht\u200btps://cdn.example/a.png?sig=s3\u200bcret"})
     assert said == "see https://cdn.example/a.png?…"
-    assert reason({"message": " " * 4_000_000 + "https://cdn.example/a.png?sig=s3cret"}) == "…"
+    assert reason({"message": " " * 4_000_000 + "https://cdn.example/a.png?sig=s3cret"}) == ""

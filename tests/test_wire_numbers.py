@@ -71,7 +71,7 @@ def test_a_status_that_is_no_text_means_still_running(word: Any) -> None:
 def test_a_reason_with_a_place_that_is_none_is_still_told() -> None:
     """Steps that are no names are left out."""
     deep: Any = []
-    for _ in range(900):
+    for _ in range(150):
         deep = [deep]
     detail = [{"loc": ["body", deep, None, 0, 1], "msg": "no dogs"}]
     assert reason({"detail": detail}) == "body.0.1: no dogs"
