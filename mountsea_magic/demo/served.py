@@ -121,7 +121,6 @@ class ServedHub(DemoHub):
         content = await request.body()
         self._open.forget_done(self.tasks.clock(), self._workshop.is_drawing)
         with self._open.admitted(_client(request)) as admit:
-            self._limits.check_json(content)
             model, given = await asyncio.to_thread(self._read, content)
             inputs = None
             if "image_urls" in given or "mask_url" in given:
@@ -135,6 +134,8 @@ class ServedHub(DemoHub):
             return task
 
     def _read(self, content: bytes) -> tuple[str, dict[str, Any]]:
+        """In a thread: a body of 56 MB takes a while, and polls go on."""
+        self._limits.check_json(content)
         model, given = read_order(content, self._limits.check_input)
         self.require_credits()
         return model, given
