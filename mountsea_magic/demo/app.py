@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import io
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -17,12 +16,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ..catalog import Model, bundled_catalog
-from ..decoding import decode
-from .editor import edit
-from .inputs import INPUT_PIXELS, BadInput, Inputs, take_inputs
+from ..catalog import bundled_catalog
+from .drawing import Painter, format_of
+from .drawing import draw as draw  # it has always been found here
+from .inputs import BadInput, take_inputs
 from .orders import Refusal, read_order
-from .painter import paint
+from .responses import broken, listed, refused
 from .tasks import DemoTask, TaskStore
 
 URL_LIFE_S = 600.0
@@ -30,9 +29,6 @@ URL_LIFE_S = 600.0
 
 MOST_PICTURES = 999
 """A number that no picture of a task has."""
-
-Painter = Callable[[DemoTask, int], bytes]
-"""Encodes one picture of a task, counted from 0."""
 
 _REASONS = {
     "failed": ("content_policy", "The prompt asked the demo Hub to fail."),
@@ -66,7 +62,18 @@ def create_app(
     """
     tasks = TaskStore(folder, seconds=seconds, clock=clock)
     drawn = painter or (lambda task, number: draw(task, number, tasks.inputs(task)))
-    hub = _DemoHub(tasks, key, drawn)
+    return app_of(DemoHub(tasks, key, drawn))
+
+
+def app_of(hub: DemoHub) -> Starlette:
+    """Route requests to the endpoints of a demo Hub.
+
+    Args:
+        hub: The endpoints.
+
+    Returns:
+        The app; its ``state.tasks`` is the `TaskStore`.
+    """
     app = Starlette(
         routes=[
             Route("/hub/v1/image", hub.guarded(hub.submit), methods=["POST"]),
@@ -76,39 +83,27 @@ def create_app(
             Route("/api-user/credits", hub.guarded(hub.credits, "x-api-key", "")),
             Route("/pictures/{task_id}/{number}", hub.picture),
         ],
-        exception_handlers={Exception: _broken},
+        exception_handlers={Exception: broken},
     )
-    app.state.tasks = tasks
+    app.state.tasks = hub.tasks
     return app
 
 
-def draw(task: DemoTask, number: int, inputs: Inputs | None = None) -> bytes:
-    """Draw and encode one picture of a task.
+class DemoHub:
+    """The endpoints; what they share is the store, the key and the painter.
 
-    Args:
-        task: The task.
-        number: Which of its pictures, from 0; each has a seed of its own.
-        inputs: The pictures that are edited; None for a task that draws from text.
-
-    Returns:
-        A file of the format that the task asks for, PNG if it asks for none.
+    Attributes:
+        tasks: The store.
     """
-    prompt, seed = str(task.input["prompt"]), task.seed_of(number)
-    if inputs is not None and inputs.pictures:
-        images = [decode(content, max_pixels=INPUT_PIXELS) for content in inputs.pictures]
-        mask = None if inputs.mask is None else decode(inputs.mask, max_pixels=INPUT_PIXELS)
-        picture = edit(prompt, seed, images, *task.size, model=task.model, mask=mask)
-    else:
-        picture = paint(prompt, seed, *task.size, model=task.model)
-    buffer = io.BytesIO()
-    picture.save(buffer, _format(task).upper(), quality=90)
-    return buffer.getvalue()
-
-
-class _DemoHub:
-    """The endpoints; what they share is the store, the key and the painter."""
 
     def __init__(self, tasks: TaskStore, key: str | None, painter: Painter) -> None:
+        """Touch nothing yet.
+
+        Args:
+            tasks: The store.
+            key: The only key that is accepted; None accepts any and none.
+            painter: Draws the pictures.
+        """
         self.tasks, self._key, self._painter = tasks, key, painter
 
     def guarded(
@@ -122,7 +117,7 @@ class _DemoHub:
         async def check_key(request: Request) -> Response:
             given = request.headers.get(header)
             if self._key is not None and given != prefix + self._key:
-                return _refused(401, "Unauthorized")
+                return refused(Refusal(401, "Unauthorized"))
             return await endpoint(request)
 
         return check_key
@@ -130,10 +125,9 @@ class _DemoHub:
     async def submit(self, request: Request) -> Response:
         """Documented: 200 with the task's id; 400 and 422 as at a neighbour."""
         try:
-            # input pictures are decoded, and may have to be drawn: not on the loop
-            task = await asyncio.to_thread(self._take, await request.body())
+            task = await self.accept(request)
         except Refusal as refusal:
-            return _refused(refusal.status, str(refusal))
+            return refused(refusal)
         known = bundled_catalog().model(task.model)
         return JSONResponse(
             {
@@ -149,16 +143,36 @@ class _DemoHub:
             }
         )
 
+    async def accept(self, request: Request) -> DemoTask:
+        """Make a task of a submission.
+
+        Args:
+            request: The submission.
+
+        Raises:
+            Refusal: If it is bad; it makes no task then.
+        """
+        # input pictures are decoded, and may have to be drawn: not on the loop
+        return await asyncio.to_thread(self._take, await request.body())
+
     def _take(self, content: bytes) -> DemoTask:
         """A bad order makes no task."""
         model, given = read_order(content)
-        if self.tasks.credits() <= 0:
-            raise Refusal(402, "Insufficient credits")
+        self.require_credits()
         try:
             inputs = take_inputs(given, self._own_picture, model=model)
         except BadInput as error:
             raise Refusal(422, str(error)) from error
         return self.tasks.add(model, given, inputs)
+
+    def require_credits(self) -> None:
+        """Refuse a submission that can't be paid for.
+
+        Raises:
+            Refusal: If no credits are left.
+        """
+        if self.tasks.credits() <= 0:
+            raise Refusal(402, "Insufficient credits")
 
     def _own_picture(self, task_id: str, number: int) -> bytes | None:
         """A picture of this Hub as an input of another: no network is needed for it."""
@@ -176,13 +190,14 @@ class _DemoHub:
         """Documented: status, ready, data when completed, error_code and error_message if not."""
         task = self.tasks.get(request.path_params["task_id"])
         if task is None:
-            return _refused(404, "There is no such task.")
+            return refused(Refusal(404, "There is no such task."))
         now = self.tasks.clock()
-        status = task.status(now)
+        status = self.status_of(task, request)
         ended = status not in ("pending", "processing")
         elapsed_s = min(now - task.created_at, task.duration_s)
         code, message = _REASONS.get(status, (None, None))
-        return JSONResponse(
+        return await self.task_response(
+            task,
             {
                 "task_id": task.task_id,
                 "status": status,
@@ -191,22 +206,33 @@ class _DemoHub:
                 "elapsed_ms": round(elapsed_s * 1000),
                 "error_code": code,
                 "error_message": message,
-            }
+            },
+            request,
         )
+
+    def status_of(self, task: DemoTask, request: Request) -> str:
+        """Return the status that a poll is told: here the clock's."""
+        return task.status(self.tasks.clock())
+
+    async def task_response(
+        self, task: DemoTask, body: dict[str, Any], request: Request
+    ) -> Response:
+        """Return the response to a poll: the body that tells of the task."""
+        return JSONResponse(body)
 
     async def models(self, request: Request) -> Response:
         """Documented: a list of the models of a capability, here always images."""
         wanted = request.query_params.get("capability", "image")
         known = bundled_catalog() if wanted == "image" else ()
-        return JSONResponse({"data": [_listed(model) for model in known]})
+        return JSONResponse({"data": [listed(model) for model in known]})
 
     async def model(self, request: Request) -> Response:
         """Documented: a model with its input_schema and a ready example."""
         for model in bundled_catalog():
             if model.id == request.path_params["model"]:
                 detail = {"input_schema": model.input_schema, "example": model.example}
-                return JSONResponse(_listed(model) | detail)
-        return _refused(404, "There is no such model.")
+                return JSONResponse(listed(model) | detail)
+        return refused(Refusal(404, "There is no such model."))
 
     async def credits(self, request: Request) -> Response:
         """Documented: the number of credits that are left."""
@@ -218,12 +244,21 @@ class _DemoHub:
         number = int(place) if re.fullmatch("[0-9]{1,3}", place) else MOST_PICTURES
         task = self._with_picture(request.path_params["task_id"], number)
         if task is None:
-            return _refused(404, "There is no such picture.")
+            return refused(Refusal(404, "There is no such picture."))
         expires = request.query_params.get("expires", "")
         if not re.fullmatch("[0-9]{1,12}", expires) or int(expires) < self.tasks.clock():
-            return _refused(403, "This URL has expired: ask the task for a fresh one.")
+            return refused(Refusal(403, "This URL has expired: ask the task for a fresh one."))
+        return await self.image_response(task, number, request)
+
+    async def image_response(self, task: DemoTask, number: int, request: Request) -> Response:
+        """Return the response to a download."""
         content = await asyncio.to_thread(self._painter, task, number)
-        return Response(content, media_type=f"image/{_format(task)}")
+        return Response(content, media_type=f"image/{format_of(task)}")
+
+    async def data_uri(self, task: DemoTask, number: int) -> str:
+        """Return a picture as the URL that ``sync_mode`` asks for."""
+        content = await asyncio.to_thread(self._painter, task, number)
+        return f"data:image/{format_of(task)};base64,{base64.b64encode(content).decode()}"
 
     async def _data(self, task: DemoTask, request: Request) -> dict[str, Any]:
         """The provider's shape; with sync_mode the pictures themselves, as data URIs."""
@@ -233,42 +268,15 @@ class _DemoHub:
         for number in range(task.picture_count):
             url = f"{request.base_url}pictures/{task.task_id}/{number}?expires={expires}"
             if task.input.get("sync_mode"):
-                content = await asyncio.to_thread(self._painter, task, number)
-                url = f"data:image/{_format(task)};base64,{base64.b64encode(content).decode()}"
+                url = await self.data_uri(task, number)
             images.append(
                 {
                     "url": url,
-                    "content_type": f"image/{_format(task)}",
-                    "file_name": f"demo-{number + 1}.{_format(task)}",
+                    "content_type": f"image/{format_of(task)}",
+                    "file_name": f"demo-{number + 1}.{format_of(task)}",
                     "file_size": None,
                     "width": width,
                     "height": height,
                 }
             )
         return {"images": images, "description": "A demo drawing: no model has seen this prompt."}
-
-
-def _format(task: DemoTask) -> str:
-    """PNG is what the Hub documents as its default."""
-    return str(task.input.get("output_format") or "png")
-
-
-def _listed(model: Model) -> dict[str, Any]:
-    """How a model stands in the list."""
-    return {
-        "model": model.id,
-        "name": model.name,
-        "vendor": model.vendor,
-        "mode": model.mode,
-        "capability": "image",
-    }
-
-
-async def _broken(request: Request, error: Exception) -> Response:
-    """Whatever goes wrong here is an answer of the Hub's, and no traceback in a student's cell."""
-    return _refused(500, f"The demo Hub failed ({type(error).__name__}).")
-
-
-def _refused(status: int, message: str) -> JSONResponse:
-    """The body that a neighbouring API gives to a refusal."""
-    return JSONResponse({"statusCode": status, "message": message}, status_code=status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from ..catalog import bundled_catalog
@@ -15,19 +16,23 @@ class Refusal(Exception):
 
     Attributes:
         status: The HTTP status of the answer; the message is its text.
+        retry_after_s: When to come back, in seconds, or None.
     """
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, *, retry_after_s: int | None = None) -> None:
         """Keep the status beside the message."""
         super().__init__(message)
-        self.status = status
+        self.status, self.retry_after_s = status, retry_after_s
 
 
-def read_order(content: bytes) -> tuple[str, dict[str, Any]]:
+def read_order(
+    content: bytes, check: Callable[[dict[str, Any]], None] = lambda given: None
+) -> tuple[str, dict[str, Any]]:
     """Read the body of a submission, as strictly as a real Hub would: types are not bent.
 
     Args:
         content: The body, as it came.
+        check: Raises for an input that is too large to be read closely.
 
     Returns:
         The model's id, and its input.
@@ -46,6 +51,7 @@ def read_order(content: bytes) -> tuple[str, dict[str, Any]]:
     if not isinstance(body, dict) or not isinstance(body.get("input"), dict):
         raise Refusal(400, "The body must be an object with model and input.")
     given = dict(body["input"])
+    check(given)
     prompt, model = given.pop("prompt", None), body.get("model")
     if not isinstance(model, str) or model not in bundled_catalog().models:
         raise Refusal(422, f"There is no model {str(model)[:60]!r}.")

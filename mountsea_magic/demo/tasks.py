@@ -120,6 +120,8 @@ class TaskStore:
         *,
         seconds: float | Callable[[], float] = 6.0,
         clock: Callable[[], float] = time.time,
+        max_tasks: int | None = None,
+        max_input_bytes: int | None = None,
     ) -> None:
         """Touch nothing yet.
 
@@ -127,7 +129,10 @@ class TaskStore:
             folder: Where the files go; made when the first task comes.
             seconds: How long a task takes, give or take a quarter, in seconds, or what tells it.
             clock: Tells the seconds since 1970.
+            max_tasks: How many are kept: the oldest that have ended make room; None keeps all.
+            max_input_bytes: How much the files of their input pictures hold together.
         """
+        self._limits = (max_tasks, max_input_bytes)
         self._seconds = seconds
         self.clock = clock
         self._folder = folder
@@ -201,13 +206,36 @@ class TaskStore:
             if task is not None:
                 yield task
 
+    def _forget(self, task: DemoTask) -> None:
+        """Remove its files, first the one by which it is known."""
+        for path in (self._folder / f"{task.task_id}.json", *self._files(task)):
+            path.unlink(missing_ok=True)
+
+    def _make_room(self, kept: list[DemoTask]) -> None:
+        """A task that has not ended is never forgotten."""
+        max_tasks, max_bytes = self._limits
+        sizes = {path.name: path.stat().st_size for path in self._folder.glob("hub-*.input")}
+        count, used = len(kept), sum(sizes.values())
+        for task in sorted(kept, key=lambda task: task.created_at):
+            many = max_tasks is not None and count >= max_tasks
+            large = max_bytes is not None and used > max_bytes
+            if not many and not (large and task.input_count):
+                continue
+            if task.status(self.clock()) in ("pending", "processing"):
+                continue
+            self._forget(task)
+            count, used = count - 1, used - sum(sizes.get(p.name, 0) for p in self._files(task))
+
     def _forget_old(self) -> None:
         """A classroom machine must not gather files for ever; pictures go with their task."""
-        for path in self._folder.glob("hub-*.json"):
-            task = _read(path)
-            if task is not None and self.clock() - task.created_at > KEPT_S:
-                for gone in (path, *self._files(task)):
-                    gone.unlink(missing_ok=True)
+        kept = []
+        for task in self._all():
+            if self.clock() - task.created_at > KEPT_S:
+                self._forget(task)
+            else:
+                kept.append(task)
+        if self._limits != (None, None):
+            self._make_room(kept)
         for path in (*self._folder.glob("hub-*.input"), *self._folder.glob(".hub-*.part")):
             # what a kernel that was killed has left behind
             with suppress(FileNotFoundError):
