@@ -118,6 +118,7 @@ class JournalFile:
         """Open nothing yet."""
         self.path = path
         self.set_aside: Path | None = None
+        self._prepared: tuple[int, int, int] | None = None
 
     def use(self, work: Callable[[sqlite3.Connection], T], *, patience_s: float = 0.0) -> T:
         """Do something with the file, and again with a new one if it turns out to be damaged.
@@ -149,10 +150,7 @@ class JournalFile:
 
     def _use(self, work: Callable[[sqlite3.Connection], T], patience_s: float) -> T:
         """The schema is looked at each time: another kernel may have begun the file anew."""
-        private_folder(self.path.parent)
-        private_file(self.path)
-        for tail in _TAILS:  # SQLite gives them the file's mode, but older ones may be wider
-            narrow(self.path.with_name(self.path.name + tail))
+        self._prepare()
         with closing(
             sqlite3.connect(self.path, timeout=patience_s, isolation_level=None)
         ) as connection:
@@ -167,6 +165,16 @@ class JournalFile:
             if connection.execute(_FOREIGN_CODE).fetchone() is not None:
                 raise sqlite3.NotSupportedError("it holds a view or a trigger that is not ours")
             return work(connection)
+
+    def _prepare(self) -> None:
+        """Once for each file, and again once its mode is another: it takes longer than a query."""
+        if self._prepared is not None and self._prepared == _identity(self.path):
+            return
+        private_folder(self.path.parent)
+        private_file(self.path)
+        for tail in _TAILS:  # SQLite gives them the file's mode, but older ones may be wider
+            narrow(self.path.with_name(self.path.name + tail))
+        self._prepared = _identity(self.path)
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         """Under a lock, since two kernels may find the same old file at once."""
@@ -203,6 +211,15 @@ class JournalFile:
         os.replace(self.path, kept)  # whoever can read damaged files may save what is in it
         self.set_aside = kept
         return self._use(work, patience_s)
+
+
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    """What is another once a file is replaced, or others may read it."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mode
 
 
 @contextmanager
