@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import signal
@@ -112,6 +113,8 @@ def shell(here: Session) -> Iterator[InteractiveShell]:
     mountsea_magic.load_ipython_extension(made)
     yield made
     mountsea_magic.unload_ipython_extension(made)
+    # at exit IPython would tidy up each shell of the run, which takes ten seconds
+    atexit.unregister(made.atexit_operations)
 
 
 @pytest.fixture(scope="module")
