@@ -35,13 +35,13 @@ _LONG = 4096
 """From so many bytes on a string may be an inline image."""
 
 _INLINE = re.compile(
-    rb'"(?:\s|\\[nrt])*+(?:data:|(?:[A-Za-z0-9+_%-]|\\?/|\\u00[0-7].|\\[rn]){64})', re.IGNORECASE
+    rb'"(?:\s|\\[nrt])*+(?:data:(?!\s)|(?:[A-Za-z0-9+_%-]|\\?/|\\u00[0-7].|\\[rn]){64})',
+    re.IGNORECASE,
 )
 """How a string begins that is a data URI or base64; programs escape its / and +."""
 
-_NAME = re.compile(rb'"([^"\\]{0,20})"\s*:')
-_NAMES_BYTES = 4096
-"""How far back the name is looked for under which a string stands."""
+_SHOWN = re.compile(rb'"[\x20\x21\x23-\x5b\x5d-\x7e]{0,120}')
+"""What is kept of a string that is no image of the task's, though it begins as one does."""
 
 _WIDE = re.compile(rb"\\u(?!00[0-7])")
 """An escape of a character that is not one of ASCII: it would make all others wider."""
@@ -92,6 +92,9 @@ class JsonBody:
         self._is_inline: bool | None = None
         self._is_kept, self._counted = False, 0
         self._escape = b""
+        # the name under which a value stands, the last short string, and the containers around
+        self._name, self._last_string = b"", b""
+        self._containers: list[tuple[int, bytes]] = []
         self._mark = f"data:,{secrets.token_hex(16)}"
         self._images: list[bytearray] = []
         self._inline: dict[str, str] = {}
@@ -183,7 +186,9 @@ class JsonBody:
             if self._string is None:
                 between = piece[at:end]
                 self._text += between
-                self._signs += between.translate(None, _NO_SIGNS)
+                signs = between.translate(None, _NO_SIGNS)
+                self._signs += signs
+                self._follow(signs)
                 if quote >= 0:
                     self._string = bytearray(b'"')
                     self._signs += b'"'
@@ -199,13 +204,30 @@ class JsonBody:
                 self._escape = piece[end:]  # a backslash, whose character comes with the next piece
             at = end + 1
 
+    def _follow(self, signs: bytes) -> None:
+        """Know the name under which the next value stands; items of a list have the list's."""
+        for sign in signs:
+            if sign == 0x3A:  # a colon
+                self._name = self._last_string
+            elif sign in b"[{":
+                if len(self._containers) <= MAX_DEPTH:
+                    self._containers.append((sign, self._name))
+                self._name = self._name if sign == 0x5B else b""
+            elif sign in b"]}" and self._containers:
+                self._name = self._containers.pop()[1]
+            elif sign == 0x2C and self._containers:
+                kind, name = self._containers[-1]
+                self._name = name if kind == 0x5B else b""
+
     def _close(self, string: bytearray) -> None:
-        """Take a whole string: to the text, to the images, or nowhere."""
+        """Take a whole string: to the text, to the images, or its beginning alone."""
         string += b'"'
         inline = self._look_at(string)
+        self._last_string = bytes(string[1:-1]) if len(string) < 40 else b""
         self._string, self._is_inline = None, None
         if inline and not self._is_kept:
-            self._text += f'"{self._mark}"'.encode()
+            shown = _SHOWN.match(string)
+            self._text += (shown[0] if shown else b'"') + '…"'.encode()
         elif inline and self._is_plain(string):
             self._text += f'"{self._mark}-{len(self._images)}"'.encode()
             self._images.append(string)
@@ -219,8 +241,7 @@ class JsonBody:
             return False
         if self._is_inline is None:
             self._is_inline = _INLINE.match(string[:_LONG]) is not None
-            names = _NAME.findall(self._text[-_NAMES_BYTES:])
-            self._is_kept = bool(names) and names[-1].decode("utf-8", "replace") in _IMAGE_NAMES
+            self._is_kept = self._name.decode("utf-8", "replace") in _IMAGE_NAMES
             self._counted = 0
         if self._is_inline:
             self.inline_bytes += len(string) - self._counted

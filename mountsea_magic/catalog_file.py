@@ -13,6 +13,7 @@ from typing import Any
 from .catalog import Catalog, Model, bundled_catalog
 from .live_schema import UnusableSchema, rebuild_schema
 from .private_files import check_way, private_folder, read_plain, write_private
+from .schema import takes_prompt
 from .schema_values import UnfitValue, read_schema_value
 from .wire_numbers import finite_number
 
@@ -109,7 +110,7 @@ def _read_model(entry: dict[str, Any]) -> Model | None:
     table = isinstance(properties, dict) and all(
         isinstance(parameter, dict) for parameter in properties.values()
     )
-    if not table or not isinstance(example, dict):
+    if not table or not isinstance(example, dict) or not takes_prompt(schema):
         return None
     return replace(model, input_schema=schema, example=example)
 

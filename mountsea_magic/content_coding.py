@@ -24,10 +24,9 @@ MIN_CHUNK_BYTES = 64
 """After `FREE_CHUNKS` chunks, the size of a chunk on average: each costs time, however small."""
 
 _GZIP, _ZLIB, _RAW = 31, 15, -15
-_NAMES = frozenset({"gzip", "deflate", "br", "zstd", "compress"})
-"""What is shown of a header that could hold anything."""
-
 _CODINGS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
+_OTHERS = frozenset({"br", "zstd", "compress", "x-compress"})
+"""All other names say nothing of the body: S3 keeps an ``aws-chunked`` of whoever uploaded it."""
 
 
 class UndecodableBody(ValueError):
@@ -53,12 +52,12 @@ class BodyDecoder:
             max_bytes: The most bytes that are taken from the wire.
 
         Raises:
-            UndecodableBody: If a coding is unknown, or there are several.
+            UndecodableBody: If it is coded otherwise than by gzip or deflate, or more than once.
         """
         names = [name.strip().lower() for name in codings.split(",")]
-        names = [name for name in names if name not in ("", "identity")]
+        names = [name for name in names if name in _CODINGS or name in _OTHERS]
         if len(names) > 1 or not _CODINGS.keys() >= set(names):
-            shown = " and ".join(name if name in _NAMES else "…" for name in names[:3])
+            shown = " and ".join(names[:3])
             raise UndecodableBody(f"it is coded as {shown}, which was not asked for")
         self.received = 0
         self._max_bytes = max_bytes

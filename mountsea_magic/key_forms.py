@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import re
+import unicodedata
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -19,7 +20,8 @@ _MAX_LAYERS = 4
 
 _ESCAPE = re.compile(
     r"%(?:25){0,4}(?P<percent>[0-9a-f]{2})"
-    r"|(?<!\\)\\++(?:u(?P<u>[0-9a-f]{4})|x(?P<x>[0-9a-f]{2})|(?P<blank>[abfnrtv0])|(?P<self>[\"'/]))"
+    r"|(?<!\\)\\++(?:u(?P<u>[0-9a-f]{4})|x(?P<x>[0-9a-f]{2})|(?P<octal>[01][0-7]{2})"
+    r"|(?P<blank>[abfnrtv0])|(?P<self>[\"'/]))"
     r"|(?P<entity>&(?:amp;){0,4}(?:#[0-9]{1,8}|#x[0-9a-f]{1,8}|[a-z][a-z0-9]{1,30}(?=;));?)"
     r"|</?[a-z][^<>]{0,80}>"
     r"|\x1b?\[[0-9;]{0,16}[a-z]",
@@ -112,7 +114,12 @@ class KeyForms:
         for _ in range(layers):
             text, starts, ends = _unescaped_with_places(text, starts, ends)
         letters = self._letters
-        kept = [place for place, letter in enumerate(text) if letter in letters]
+        kept = [
+            place
+            for place, letter in enumerate(text)
+            for one in _plain_letters(letter)
+            if one in letters
+        ]
         folded = self._folded(text)
         for first, last in self._matches(folded, pieces):
             yield starts[kept[first]], ends[kept[last - 1]]
@@ -144,8 +151,15 @@ class KeyForms:
 
     def _folded(self, text: str) -> str:
         """What is compared: a key that could be a word must be there letter by letter."""
-        letters = text.encode("ascii", "ignore").translate(None, self._dropped)
+        letters = _plain_letters(text).encode("ascii", "ignore").translate(None, self._dropped)
         return (letters.lower() if self._strong else letters).decode("ascii")
+
+
+def _plain_letters(text: str) -> str:
+    """What full-width and other variants of letters stand for."""
+    if text.isascii():
+        return text
+    return re.sub(r"[^\x00-\x7f]", lambda found: unicodedata.normalize("NFKC", found[0]), text)
 
 
 def _encodings(key: str) -> Iterator[str]:
@@ -156,6 +170,7 @@ def _encodings(key: str) -> Iterator[str]:
     ):
         yield text.hex()
         yield text.hex().upper()
+        yield from _in_base32(text)
         for once in _in_base64(text):
             yield from (once, once.replace("+", "-").replace("/", "_"))
             for twice in _in_base64(once.encode()):
@@ -169,11 +184,21 @@ def _in_base64(text: bytes) -> Iterator[str]:
         yield encoded[blurred : (shift + len(text)) * 8 // 6]
 
 
+def _in_base32(text: bytes) -> Iterator[str]:
+    """The same for base32."""
+    for shift in range(5):
+        encoded = base64.b32encode(bytes(shift) + text).decode()
+        part = encoded[-(-shift * 8 // 5) : (shift + len(text)) * 8 // 5]
+        yield from (part, part.lower())
+
+
 def _unescaped(match: re.Match[str]) -> str:
     """The character that an escape stands for; a tag stands for none."""
     kind, text = match.lastgroup, match[match.lastgroup or 0]
     if kind in ("percent", "u", "x"):
         return chr(int(text, 16))
+    if kind == "octal":
+        return chr(int(text, 8))
     if kind == "entity":
         return html.unescape(re.sub(r"(?i)&(?:amp;)*", "&", text.rstrip(";")) + ";")
     return text if kind == "self" else ""

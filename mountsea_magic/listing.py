@@ -15,6 +15,7 @@ from typing import Any
 from .catalog import Model
 from .live_schema import MAX_PARAMETERS, UnusableSchema, rebuild_schema
 from .refusals import ACCEPTED, Answer, refusal
+from .schema import takes_prompt
 from .schema_values import UnfitValue, read_schema_value
 from .text import plain, remark
 from .wire_numbers import parse_integer
@@ -169,7 +170,10 @@ def _schema(said: Any, depth: int = 3) -> dict[str, Any] | None:
     schema["required"] = [name for name in required if isinstance(name, str) and name in table]
     # a slip of the user's shall be named here, and not be paid for
     schema["additionalProperties"] = False
-    return rebuild_schema(schema)
+    built = rebuild_schema(schema)
+    if not takes_prompt(built):
+        raise UnusableSchema("it takes no ordinary prompt")
+    return built
 
 
 def _text(item: Any, *names: str) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _SLOW = "rfc3987_syntax"
 _SHOWN = 500
 _MOST = 1000
+_ORDINARY = {"prompt": "An action shot of a black lab swimming in an inground suburban pool."}
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -102,6 +103,21 @@ def find_errors(schema: Mapping[str, Any], value: Any) -> list[ValidationError]:
     errors = islice(validator(schema).iter_errors(_with_short_reprs(value)), _MOST)
     # numbers and names can't be compared
     return sorted(errors, key=lambda error: [str(step) for step in error.path])
+
+
+def takes_prompt(schema: Mapping[str, Any]) -> bool:
+    """Return whether a model's schema takes an ordinary prompt: one that does not is of no use.
+
+    Args:
+        schema: The JSON Schema of a model's input.
+
+    Example:
+        >>> takes_prompt({"properties": {"prompt": {"type": "string"}}})
+        True
+    """
+    properties = schema.get("properties")
+    rule = properties.get("prompt") if isinstance(properties, dict) else None
+    return rule is not None and not find_errors({"properties": {"prompt": rule}}, _ORDINARY)
 
 
 class _LongText(str):

@@ -7,6 +7,7 @@ import html
 import json
 import re
 import threading
+import unicodedata
 from collections.abc import Callable, Mapping
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 from types import TracebackType
@@ -33,6 +34,9 @@ FORMS: Mapping[str, str] = {
     "in base64 as a password": base64.b64encode(f"ab:{KEY}".encode()).decode(),
     "in urlsafe base64": base64.urlsafe_b64encode(f"Bearer {KEY}!".encode()).decode(),
     "in base64 over two lines": base64.encodebytes(f"Bearer {KEY} {KEY}".encode()).decode(),
+    "in base32": base64.b32encode(f"ab:{KEY}".encode()).decode(),
+    "in full-width letters": "".join(chr(ord(one) + 0xFEE0) for one in KEY),
+    "in octal": _escaped(KEY, lambda one: f"\\{ord(one):03o}"),
     "in hexadecimal": KEY.encode().hex(),
     "in HTML": _escaped(KEY, lambda one: f"&#{ord(one)};"),
     "in HTML, hexadecimal": _escaped(KEY, lambda one: f"&#x{ord(one):X};"),
@@ -54,9 +58,13 @@ def leaks(text: str) -> list[str]:
     for shift, blurred in enumerate((0, 2, 3)):
         coded = base64.b64encode(bytes(shift) + KEY[:18].encode()).decode()
         wanted[f"base64 behind {shift}"] = coded[blurred:-4]
+    for shift in range(5):
+        coded = base64.b32encode(bytes(shift) + KEY[:18].encode()).decode()
+        wanted[f"base32 behind {shift}"] = coded[-(-shift * 8 // 5) : (shift + 18) * 8 // 5]
     readings = [text, unquote(text), unquote(unquote(text)), html.unescape(text)]
     readings.append(re.sub(r"\\+(?:u00|x)([0-9a-f]{2})", lambda m: chr(int(m[1], 16)), text))
-    readings += [re.sub(r"<[^>]*>|\[\d+m", "", text)]
+    readings.append(re.sub(r"\\([01][0-7]{2})", lambda m: chr(int(m[1], 8)), text))
+    readings += [re.sub(r"<[^>]*>|\[\d+m", "", text), unicodedata.normalize("NFKC", text)]
     folded = [re.sub(r"[^0-9a-z]", "", reading.lower()) for reading in readings]
     return [
         f"{name}: {sought}"

@@ -67,6 +67,29 @@ def test_inline_images_come_back_in_every_shape(data: Any, step: int) -> None:
         assert value_of(written.encode(), step) == {"status": "completed", "data": data}
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"images": [IMAGE[:4000], IMAGE[:3900], {"width": 1}, IMAGE * 9]},
+        {"images": [{"url": "https://cdn.example/" + "a" * 5000}, {"url": IMAGE}, IMAGE]},
+        {"url": IMAGE, "input": {"prompt": [IMAGE[:99]]}, "images": [[IMAGE]]},
+    ],
+)
+def test_an_image_stands_under_the_name_of_its_list(data: Any) -> None:
+    """However much stands between the name and the image."""
+    body = read(json.dumps({"data": data}).encode())
+    assert body.restored(body.value) == {"data": data}
+
+
+@pytest.mark.parametrize(
+    ("text", "begins"), [("A" * 5000, "AAAA"), ("data: none " * 999, "data: ")]
+)
+def test_words_that_look_like_an_image_are_shown_as_they_begin(text: str, begins: str) -> None:
+    """A reason may be anything."""
+    body = read(json.dumps({"error_message": text}).encode())
+    assert body.restored(body.value)["error_message"].startswith(begins)
+
+
 def test_images_are_in_memory_once_and_an_emoji_makes_them_no_wider() -> None:
     """Text with one emoji is four bytes a letter, as long as it is one text."""
     image = "data:image/png;base64," + "A" * (1 << 20)

@@ -51,7 +51,17 @@ def test_an_empty_body_is_whole_whatever_its_headers_say() -> None:
     assert decoded("gzip", b"") == b""
 
 
-@pytest.mark.parametrize("codings", ["gzip, gzip", "gzip, deflate", "br", "zstd", "sk-secret-1234"])
+@pytest.mark.parametrize(
+    "codings", ["aws-chunked", "none", "utf-8", "sk-secret", "aws-chunked, gzip"]
+)
+def test_a_name_that_is_no_coding_says_nothing(codings: str) -> None:
+    """S3 keeps names of its own in the header; the body is what it is without them."""
+    body = GZIP if "gzip" in codings else TEXT
+    decoder = BodyDecoder(codings, max_bytes=10**6)
+    assert b"".join(decoder.feed(body)) == TEXT
+
+
+@pytest.mark.parametrize("codings", ["gzip, gzip", "gzip, deflate", "br", "zstd", "gzip, br"])
 def test_other_codings_are_refused_unread(codings: str) -> None:
     """Codings within codings multiply; and a header that may hold anything is not repeated."""
     with pytest.raises(UndecodableBody, match="not asked for") as caught:

@@ -223,3 +223,16 @@ def test_what_the_hub_says_is_safe_to_print() -> None:
     model = read_model(answer(said), "m")
     assert model is not None and model.name == "a[31mb c"
     assert read_model_ids(answer(["a\x1b[31m"])) == ("a[31m",)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [None, False, {"type": "integer"}, {"enum": ["x"]}, {"maxLength": 0}, {"pattern": "^z$"}],
+)
+def test_a_schema_that_refuses_every_prompt_is_not_used(rule: Any) -> None:
+    """Else the model would be lost for as long as the schema is kept."""
+    properties = {"mood": {"type": "string"}} | ({} if rule is None else {"prompt": rule})
+    reasons: list[str] = []
+    said = {"input_schema": {"type": "object", "properties": properties}}
+    assert read_model(answer(said), "m", on_unusable=reasons.append) is None
+    assert reasons == ["it takes no ordinary prompt"]
