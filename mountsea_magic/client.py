@@ -140,7 +140,7 @@ class HubClient:
         Args:
             model_id: The model.
             bundled: What is known of it already, for what the Hub leaves out.
-            on_unusable: Told why, if its schema can't be used.
+            on_unusable: Called with the reason, if its schema can't be used.
 
         Returns:
             The model, or None if the Hub does not know it or says nothing that can be used.

@@ -197,7 +197,7 @@ class Frames:
         self._filled: list[Output] = []
 
     def fill(self) -> None:
-        """Put the pictures there, and a path where one has no preview.
+        """Put the images there, and a path where one has no preview.
 
         Raises:
             OSError: If a file can't be read; the others are there then.
@@ -226,7 +226,7 @@ class Frames:
             handle.update(bundle, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]  # as above
 
     def _outputs(self) -> tuple[list[Output], OSError | None]:
-        """The pictures, what stands above them, and why the last of those missing is missing."""
+        """The images, what stands above them, and why the last of those missing is missing."""
         pictures = self._shown.images
         above: list[Output] = []
         if self._captioned and pictures:

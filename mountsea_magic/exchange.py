@@ -194,10 +194,10 @@ class Exchange:
             return self._failure(error, url, departure)
         kept = {name: self.hide(response.headers.get(name, "")) for name in _HEADERS}
         status = response.status_code
-        told = unreadable(status, kept, body, submitting=submitting) if body.problem else None
-        if isinstance(told, Failure):
-            return told
-        answer = told or Answer.read(status, kept, body)
+        fallback = unreadable(status, kept, body, submitting=submitting) if body.problem else None
+        if isinstance(fallback, Failure):
+            return fallback
+        answer = fallback or Answer.read(status, kept, body)
         try:
             value, text = self._blotted(answer.body, _Budget()), self.hide(answer.text)
         except RecursionError:
@@ -267,7 +267,7 @@ class Exchange:
 
 
 class _Budget:
-    """How much of one body is searched for the key in every form; `plain` searches what is told."""
+    """How much of one body is searched for the key in every form; `plain` sees what is shown."""
 
     def __init__(self) -> None:
         self._left = MAX_SEARCHED

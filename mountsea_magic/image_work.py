@@ -1,4 +1,4 @@
-"""How much work an image is to decode, told by its headers before anything is decoded."""
+"""How much work an image is to decode, read from its headers before anything is decoded."""
 
 from __future__ import annotations
 

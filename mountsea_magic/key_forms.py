@@ -91,7 +91,7 @@ class KeyForms:
         return "".join([*parts, text[end:]]) if parts else text
 
     def _spans(self, text: str, pieces: bool) -> Iterator[tuple[int, int]]:
-        """Where the echoes are, escaped or not; positions are told only where there is one."""
+        """Where the echoes are, escaped or not; places are worked out only if there is one."""
         layer, layers = text, 0
         while True:
             folded = self._folded(layer)

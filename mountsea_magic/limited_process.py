@@ -182,7 +182,7 @@ def main(module: str, function: str, *arguments: Any) -> None:
     try:
         values, content = run(*arguments)
         head = json.dumps(["", *values])
-    except Exception as error:  # told to the parent, which knows what it means
+    except Exception as error:  # the parent gets it, and knows what it means
         head, content = json.dumps([type(error).__name__, str(error)[:400]]), b""
     pipe.write(head.encode() + b"\n" + content)
     pipe.flush()

@@ -65,7 +65,7 @@ def read_model(
         answer: The Hub's answer.
         model_id: The model that was asked for.
         bundled: What is known of it already, for what the Hub leaves out.
-        on_unusable: Told why, if there is a schema that can't be used.
+        on_unusable: Called with the reason, if there is a schema that can't be used.
 
     Returns:
         The model, or None if the answer holds no schema that can be used.

@@ -62,7 +62,7 @@ def check_way(path: Path) -> None:
             above, found = os.stat(here), os.lstat(entry)
             target = Path(os.readlink(entry)) if stat.S_ISLNK(found.st_mode) else None
         except (OSError, ValueError):
-            return  # not there, or not to be seen: who uses it is told so
+            return  # not there, or not to be seen: using it fails
         if name != ".." and _is_foreign(here, above, found):
             what = "a link" if target is not None else f"made by another user ({found.st_uid})"
             raise NotOurs(

@@ -65,8 +65,8 @@ class Catalogs:
 
     def notices(self) -> list[str]:
         """Return what was wrong with the schemas of a Hub since the last call."""
-        told, self._notices = self._notices, []
-        return told
+        notices, self._notices = self._notices, []
+        return notices
 
     async def learn(self, settings: Settings, client: HubClient, model_id: str) -> None:
         """Ask for one model, quietly: without an answer, what is known must do.

@@ -1,4 +1,4 @@
-"""What an image may cost: told by its headers, decoded within limits, and never waited for."""
+"""What an image may cost: read from its headers, decoded within limits, and never waited for."""
 
 from __future__ import annotations
 
@@ -264,7 +264,7 @@ def test_what_runs_into_a_limit_is_not_fetched_again(
     ("number", "kind"), [(signal.SIGSEGV, ""), (signal.SIGKILL, "TimeoutError")]
 )
 def test_a_crash_of_the_decoder_is_no_crash_of_ours(number: int, kind: str, tmp_path: Path) -> None:
-    """It is told as what it is: a fault, or the system's end of a process that takes too much."""
+    """It is reported as it is: a fault, or the system's end of a process that takes too much."""
     with held_process(tmp_path, NEVER) as job:
         (child,) = psutil.Process().children()
         child.send_signal(number)
@@ -333,13 +333,13 @@ def test_the_process_has_little_memory_and_writes_no_file(tmp_path: Path) -> Non
 def test_a_cancelled_download_leaves_its_check_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing waits for a decoder that runs on, and the decoder is told."""
-    begun, told = threading.Event(), threading.Event()
+    """Nothing waits for a decoder that runs on, and the decoder is notified."""
+    begun, notified = threading.Event(), threading.Event()
 
     def stubborn(path: Path, *, url: str | None, abandoned: threading.Event) -> None:
         begun.set()
         if abandoned.wait(30):
-            told.set()
+            notified.set()
 
     monkeypatch.setattr(fetching, "check", stubborn)
 
@@ -351,7 +351,7 @@ def test_a_cancelled_download_leaves_its_check_behind(
             await running
 
     asyncio.run(work())
-    assert told.wait(30)
+    assert notified.wait(30)
 
 
 def test_whoever_is_abandoned_takes_no_turn() -> None:

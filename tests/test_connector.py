@@ -29,7 +29,7 @@ def leads_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
 
 
 class Wires(httpcore.AnyIOBackend):
-    """A network whose addresses answer, refuse or hang as they are told."""
+    """A network whose addresses answer, refuse or hang as the test says."""
 
     def __init__(self, *answering: str, refusing: Sequence[str] = ()) -> None:
         """Let all other addresses hang."""

@@ -9,7 +9,7 @@ import pytest
 from mountsea_magic.demo.hosts import AllowedHosts, allowed_hosts, is_own_origin, read_host_name
 
 LOOPBACK = allowed_hosts("127.0.0.1", "127.0.0.1", ["Hub.Example", "192.0.2.7"])
-ROOM = allowed_hosts("0.0.0.0", "0.0.0.0")
+EVERY_ADDRESS = allowed_hosts("0.0.0.0", "0.0.0.0")
 
 
 @pytest.mark.parametrize(
@@ -44,9 +44,9 @@ def test_a_room_reaches_the_teachers_machine_by_name_and_address() -> None:
     """The machine's name, also with .local, and any IP address, which none can rebind."""
     name = socket.gethostname().partition(".")[0]
     for host in (f"{name}:8787", f"{name}.local", name.upper(), "192.168.1.20:8787", "[fe80::1]"):
-        assert ROOM.allows(host), host
-    assert not ROOM.allows("evil.example")
-    assert not ROOM.allows(f"{name}.evil.example")
+        assert EVERY_ADDRESS.allows(host), host
+    assert not EVERY_ADDRESS.allows("evil.example")
+    assert not EVERY_ADDRESS.allows(f"{name}.evil.example")
 
 
 def test_one_address_is_asked_by_that_address() -> None:
@@ -90,4 +90,4 @@ def test_the_hosts_say_what_they_are() -> None:
     """For the startup line."""
     assert AllowedHosts().describe() == "localhost, 127.0.0.1"
     assert LOOPBACK.describe() == "localhost, hub.example, 127.0.0.1, 192.0.2.7"
-    assert ROOM.describe().endswith("any IP address")
+    assert EVERY_ADDRESS.describe().endswith("any IP address")

@@ -251,10 +251,10 @@ def test_an_image_that_can_not_be_ours_is_none(changed: dict[str, Any]) -> None:
     assert (entry.files, entry.is_open) == ((), True)
 
 
-@pytest.mark.parametrize("told", [1e400, -1, "ages", float("nan"), b"7"], ids=repr)
-def test_a_duration_that_makes_no_sense_is_none(told: object) -> None:
+@pytest.mark.parametrize("value", [1e400, -1, "ages", float("nan"), b"7"], ids=repr)
+def test_a_duration_that_makes_no_sense_is_none(value: object) -> None:
     """It would be shown, and taken for what such tasks take."""
-    entry = Entry.from_row(Entry.begin(HUB, DOG).row() | {"elapsed_s": told})
+    entry = Entry.from_row(Entry.begin(HUB, DOG).row() | {"elapsed_s": value})
     assert entry is not None and entry.elapsed_s is None
 
 

@@ -207,7 +207,7 @@ def test_tab_offers_nothing_that_runs(
 
 
 def test_errors_lists_and_tab_are_bounded(evil_hub: StandInHub, shell: InteractiveShell) -> None:
-    """A value of 1 MB, 500 values and 192 parameters are told in a few lines."""
+    """A value of 1 MB, 500 values and 192 parameters take a few lines."""
     evil_hub.models = {"big": BIG}
     shell.run_line_magic("mountsea", "models --refresh")
     assert len(model_text("big")) < 60_000 and len(models_text()) < 20_000

@@ -263,7 +263,7 @@ def test_nothing_that_a_schema_names_is_fetched(here: Session, home: Path, keywo
 
 
 def test_a_schema_that_can_not_be_used_leaves_the_bundled_one(here: Session, home: Path) -> None:
-    """It is told of by name, and the other models are learned."""
+    """A notice names it, and the other models are learned."""
     circle = said(mood={"$ref": "#/properties/mood"})
     models: dict[str, Script] = {"nano-banana": circle, "new": said(mood={"type": "string"})}
     with StandInHub(models=models) as hub:

@@ -102,7 +102,7 @@ class DemoHub:
         Args:
             tasks: The store.
             key: The only key that is accepted; None accepts any and none.
-            painter: Draws the pictures.
+            painter: Draws the images.
         """
         self.tasks, self._key, self._painter = tasks, key, painter
 
@@ -152,7 +152,7 @@ class DemoHub:
         Raises:
             Refusal: If it is bad; it makes no task then.
         """
-        # input pictures are decoded, and may have to be drawn: not on the loop
+        # input images are decoded, and may have to be drawn: not on the loop
         return await asyncio.to_thread(self._take, await request.body())
 
     def _take(self, content: bytes) -> DemoTask:
@@ -211,7 +211,7 @@ class DemoHub:
         )
 
     def status_of(self, task: DemoTask, request: Request) -> str:
-        """Return the status that a poll is told: here the clock's."""
+        """Return the status that a poll gets: here the clock's."""
         return task.status(self.tasks.clock())
 
     async def task_response(
@@ -256,7 +256,7 @@ class DemoHub:
         return Response(content, media_type=f"image/{format_of(task)}")
 
     async def data_uri(self, task: DemoTask, number: int) -> str:
-        """Return a picture as the URL that ``sync_mode`` asks for."""
+        """Return an image as the URL that ``sync_mode`` asks for."""
         content = await asyncio.to_thread(self._painter, task, number)
         return f"data:image/{format_of(task)};base64,{base64.b64encode(content).decode()}"
 

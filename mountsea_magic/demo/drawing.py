@@ -15,16 +15,16 @@ from .painter import paint
 from .tasks import DemoTask, TaskStore
 
 Painter = Callable[[DemoTask, int], bytes]
-"""Encodes one picture of a task, counted from 0."""
+"""Encodes one image of a task, counted from 0."""
 
 
 def draw(task: DemoTask, number: int, inputs: Inputs | None = None) -> bytes:
-    """Draw and encode one picture of a task.
+    """Draw and encode one image of a task.
 
     Args:
         task: The task.
-        number: Which of its pictures, from 0; each has a seed of its own.
-        inputs: The pictures that are edited; None for a task that draws from text.
+        number: Which of its images, from 0; each has a seed of its own.
+        inputs: The images that are edited; None for a task that draws from text.
 
     Returns:
         A file of the format that the task asks for, PNG if it asks for none.
@@ -43,7 +43,7 @@ def draw(task: DemoTask, number: int, inputs: Inputs | None = None) -> bytes:
 
 
 def format_of(task: DemoTask) -> str:
-    """Return the format of a task's pictures: PNG is what the Hub documents as its default."""
+    """Return the format of a task's images: PNG is what the Hub documents as its default."""
     return str(task.input.get("output_format") or "png")
 
 

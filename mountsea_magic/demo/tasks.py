@@ -130,7 +130,7 @@ class TaskStore:
             seconds: How long a task takes, give or take a quarter, in seconds, or what tells it.
             clock: Tells the seconds since 1970.
             max_tasks: How many are kept: the oldest that have ended make room; None keeps all.
-            max_input_bytes: How much the files of their input pictures hold together.
+            max_input_bytes: How much the files of their input images hold together.
         """
         self._limits = (max_tasks, max_input_bytes)
         self._seconds = seconds
