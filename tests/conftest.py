@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import signal
@@ -42,9 +43,9 @@ validator({})
 
 _LONGEST = ("browser", "kernel")
 
-_LONG_FILES = ("test_faults.py", "test_demo_editor.py", "test_demo_painter.py")
+_LONG_FILES = ("test_faults.py",)
 
-_SELECTED_ONLY = ("binder", "release")
+_SELECTED_ONLY = ("binder", "drawing", "release")
 
 _NAMES = (
     *("MOUNTSEA_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
@@ -229,10 +230,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if any(map(item.get_closest_marker, skipped))]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+        left_out_ids = set(map(id, left_out))
+        items[:] = [item for item in items if id(item) not in left_out_ids]
     long: dict[Path, int] = {}
     for item in items:
         known = (n for n, mark in enumerate(_LONGEST) if item.get_closest_marker(mark))
         weight = next(known, 2 if item.path.name in _LONG_FILES else 9)
         long[item.path] = min(weight, long.get(item.path, 9))
     items.sort(key=lambda item: long[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """Let no garbage collection go through thousands of tests that stay until the end."""
+    gc.collect()
+    gc.freeze()

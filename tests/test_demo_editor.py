@@ -21,6 +21,8 @@ from mountsea_magic.demo.effects.unmark import lift_mark
 from mountsea_magic.demo.painter import paint
 from mountsea_magic.demo.painter.mark import draw_mark
 
+pytestmark = pytest.mark.drawing
+
 SIZE = 256
 MODEL = "nano-banana-edit"
 NOTE = (253, 243, 196)

@@ -14,6 +14,8 @@ from PIL import Image, ImageChops, ImageStat
 from mountsea_magic.demo.painter import paint
 from mountsea_magic.demo.painter.subject import read_subject
 
+pytestmark = pytest.mark.drawing
+
 PROMPTS = (
     "An action shot of a black lab swimming in a pool, the camera on the water line.",
     "a lighthouse at sunset",

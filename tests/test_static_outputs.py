@@ -10,6 +10,7 @@ import pexpect
 import pytest
 from hub_server import StandInHub
 from kernel_driver import CellRun, Kernel
+from terminals import end_terminal
 
 SETUP = """
 import ipywidgets as widgets
@@ -132,5 +133,5 @@ def test_jupyter_console_prints_the_line(hub: StandInHub, tmp_path: Path) -> Non
         for word in ("VBox", "HBox", "FloatProgress", "waiting for", "submitt"):
             assert word not in console.before
     finally:
-        console.close(force=True)
+        end_terminal(console)
     assert len(hub.posts) == 1

@@ -16,6 +16,7 @@ import pytest
 from hub_server import KEY, StandInHub, picture
 from kernel_driver import reset_code
 from PIL import Image
+from terminals import end_terminal
 
 PLAIN = ["-m", "IPython", "--no-banner", "--colors=NoColor", "--simple-prompt", "--no-confirm-exit"]
 
@@ -41,7 +42,7 @@ def ipython(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pexpect.spawn]
     )
     child.expect(r"In \[1\]: ")
     yield child
-    child.close(force=True)
+    end_terminal(child)
 
 
 @pytest.fixture
