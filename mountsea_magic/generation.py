@@ -70,7 +70,8 @@ async def order(
         MountseaError: See `place` and `follow`.
     """
     expectation = expectation or Expectation()
-    async with aclosing(place(client, request, record, flights, told)) as steps:
+    submission = place(client, request, record, flights, told, timeout_s=timeout_s)
+    async with aclosing(submission) as steps:
         async for step in steps:
             if isinstance(step, Submitted):
                 step = Submitted(step.task_id, expectation.median_s)

@@ -15,7 +15,7 @@ from .errors import HubUnavailable, MountseaError, SubmissionUncertain
 from .events import Postponed, Submitted, Submitting
 from .journal import Record
 from .request import ImageRequest
-from .retrying import order_again
+from .retrying import ORDER_BUDGET_S, order_again
 
 MAX_SUBMISSIONS = 24
 """How many submissions wait for a response at once: each has a socket open, and macOS lets a
@@ -76,6 +76,8 @@ async def place(
     record: Record,
     flights: Flights,
     told: Callable[[str], None],
+    *,
+    timeout_s: float = ORDER_BUDGET_S,
 ) -> AsyncGenerator[Submitting | Postponed | Submitted, None]:
     """Send an order, again only as `order_again` allows.
 
@@ -85,6 +87,7 @@ async def place(
         record: Its entry in the journal.
         flights: What keeps the POST alive.
         told: Called with the task's id as soon as it is known, also after an interrupt.
+        timeout_s: How long all pauses between retries may take together, in seconds.
 
     Yields:
         `Submitting` before each try, `Postponed` before each pause, last `Submitted`.
@@ -110,7 +113,7 @@ async def place(
             task_id = await asyncio.shield(post)
         except MountseaError as error:
             pause_s = order_again(error, tries=tries, paused_s=paused_s, chance=LOT.random())
-            if pause_s is None:
+            if pause_s is None or paused_s + pause_s > timeout_s:
                 raise
             cause = "is busy" if error.status_code == 429 else "can't be reached"
         else:

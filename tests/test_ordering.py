@@ -76,10 +76,13 @@ class Order:
     events: list[Event] = field(default_factory=list)
     error: MountseaError | None = None
 
-    async def place(self, hub: HubClient) -> None:
+    async def place(self, hub: HubClient, *, timeout_s: float = 600.0) -> None:
         """Place it, and keep what comes of it."""
         try:
-            async for event in place(hub, DOG, self.record, self.flights, self.told.append):
+            steps = place(
+                hub, DOG, self.record, self.flights, self.told.append, timeout_s=timeout_s
+            )
+            async for event in steps:
                 self.events.append(event)
         except MountseaError as error:
             self.error = error
@@ -115,12 +118,12 @@ async def desk(url: str, path: Path) -> AsyncIterator[tuple[Order, HubClient]]:
         await made.aclose()
 
 
-def placed(url: str, path: Path) -> Order:
+def placed(url: str, path: Path, *, timeout_s: float = 600.0) -> Order:
     """Place one order and return what came of it."""
 
     async def work() -> Order:
         async with desk(url, path) as (order, hub):
-            await order.place(hub)
+            await order.place(hub, timeout_s=timeout_s)
             await order.flights.landed()
             return order
 
@@ -248,6 +251,16 @@ def test_a_busy_hub_is_asked_again_after_the_pause_it_wants(
     assert state(path) == ("submitted", "hub-0001")
     for pause_s, least_s in zip(pauses, expected, strict=True):
         assert least_s <= pause_s <= least_s * 1.25
+
+
+def test_no_retry_is_begun_past_the_timeout(path: Path, pauses: list[float]) -> None:
+    """With a timeout of 4 s a busy Hub is asked again after 1 and 2 s, and not after 4 s more."""
+    with StandInHub(submits=[busy()] * 9) as hub:
+        order = placed(hub.url, path, timeout_s=4.0)
+        assert len(hub.posts) == 3
+    assert isinstance(order.error, RateLimited)
+    assert len(pauses) == 2
+    assert state(path) == ("refused", None)
 
 
 def test_a_hub_that_stays_busy_is_given_up(path: Path, pauses: list[float]) -> None:
