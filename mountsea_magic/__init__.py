@@ -28,9 +28,9 @@ if TYPE_CHECKING:
         TaskFailed,
         WaitTimeout,
     )
-    from .handle import Generation
-    from .pictures import Picture
-    from .request import ImageRequest
+    from .generation.handle import Generation
+    from .images.files import Picture
+    from .request.request import ImageRequest
 
 __version__ = "0.1.0"
 
@@ -54,34 +54,35 @@ __all__ = [
     "generate",
 ]
 
-_ROOMS = {
-    "Generation": "handle",
-    "ImageRequest": "request",
-    "Picture": "pictures",
+_MODULES = {
+    "Generation": "generation.handle",
+    "ImageRequest": "request.request",
+    "Picture": "images.files",
     "agenerate": "api",
     "generate": "api",
 }
+"""Where a public name is defined, where that is not `errors`."""
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Register ``%%mountsea`` and ``%mountsea``; called by ``%load_ext mountsea_magic``."""
-    from .magic import load
+    from .notebook.magics import load
 
     load(shell)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """Take the magics out again; called by ``%unload_ext mountsea_magic``."""
-    from .magic import unload
+    from .notebook.magics import unload
 
     unload(shell)
 
 
 def __getattr__(name: str) -> Any:
-    """Bring a public name from its room when it is first asked for: loading stays light."""
+    """Import a public name when it is first used, so that `%load_ext` stays light."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_ROOMS.get(name, 'errors')}", __name__), name)
+    return getattr(import_module(f".{_MODULES.get(name, 'errors')}", __name__), name)
 
 
 def __dir__() -> list[str]:

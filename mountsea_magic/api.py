@@ -6,11 +6,11 @@ import asyncio
 import math
 from typing import Any
 
-from .composing import prepare
 from .errors import InvalidRequest, MountseaError
-from .handle import Generation
-from .request import DEFAULT_MODEL, build_request
-from .session import CURRENT
+from .generation.handle import Generation
+from .request.prepare import prepare
+from .request.request import DEFAULT_MODEL, build_request
+from .session import current_session
 from .settings import DEFAULT_TIMEOUT_S, Settings
 
 
@@ -49,9 +49,11 @@ def generate(
         (1024, 1024)
     """
     generation, settings = _prepared(prompt, model, timeout, parameters)
-    work = CURRENT.generate(generation, settings, timeout_s=timeout, fresh=fresh, cache=cache)
+    work = current_session().generate(
+        generation, settings, timeout_s=timeout, fresh=fresh, cache=cache
+    )
     try:
-        return CURRENT.worker.run(work)
+        return current_session().worker.run(work)
     except KeyboardInterrupt:
         raise generation.interrupted() from None
 
@@ -86,19 +88,22 @@ async def agenerate(
     """
     # pictures are read and models looked up on a thread: the caller's loop goes on
     generation, settings = await asyncio.to_thread(_prepared, prompt, model, timeout, parameters)
-    work = CURRENT.generate(generation, settings, timeout_s=timeout, fresh=fresh, cache=cache)
-    return await CURRENT.worker.wait(work)
+    work = current_session().generate(
+        generation, settings, timeout_s=timeout, fresh=fresh, cache=cache
+    )
+    return await current_session().worker.wait(work)
 
 
 def _prepared(
     prompt: str, model: str, timeout: float, parameters: dict[str, Any]
 ) -> tuple[Generation, Settings]:
     """Everything that can be refused is refused before anything is sent."""
-    settings = CURRENT.settings()
+    settings = current_session().settings()
     try:
         if not (isinstance(timeout, int | float) and timeout > 0 and math.isfinite(timeout)):
             raise InvalidRequest(f"timeout {timeout!r}: more than 0 seconds.")
-        catalog, given = prepare(model=model, parameters=parameters, settings=settings)
+        catalog = current_session().catalog_for(settings, model, parameters)
+        given = prepare(catalog.model(model), parameters)
         request = build_request(prompt, model=model, parameters=given, catalog=catalog)
         settings.require_key()
         settings.refuse_key_in(request.canonical())

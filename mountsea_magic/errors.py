@@ -18,44 +18,14 @@ from __future__ import annotations
 
 import copy
 import re
-import sys
 from collections.abc import Sequence
 from typing import Self, TypeVar
 
-from .text import is_pasteable, printable, quoted
-from .text import plain as plain
+from .runtime.printing import encodable, stdout_encoding
+from .runtime.text import is_pasteable, printable, quoted
+from .runtime.text import plain as plain
 
 E = TypeVar("E", bound=BaseException)
-
-_IN_ASCII = str.maketrans({"·": "-", "…": "...", "×": "x", "“": '"', "”": '"', "’": "'", "–": "-"})
-"""What our own messages hold beside ASCII, for streams that can't take it."""
-
-
-def encodable(text: str, encoding: str) -> str:
-    r"""Return text as an encoding can take it; what it lacks is spelled in ASCII.
-
-    Args:
-        text: The text.
-        encoding: Such as ``cp932``; one that Python does not know counts as ASCII.
-
-    Example:
-        >>> print(encodable("3 × “dog 犬”", "latin-1"))
-        3 x "dog \u72ac"
-    """
-    try:
-        text.encode(encoding)
-    except LookupError:
-        encoding = "ascii"
-    except UnicodeError:
-        pass
-    else:
-        return text
-    return text.translate(_IN_ASCII).encode(encoding, "backslashreplace").decode(encoding)
-
-
-def stdout_encoding() -> str:
-    """Return what standard output can take, for what IPython prints of ours."""
-    return getattr(sys.stdout, "encoding", None) or "utf-8"
 
 
 def resume_hint(task_id: str) -> str:

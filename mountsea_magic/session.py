@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .child_processes import ChildProcesses, inherited_demo
-from .connections import Connections
-from .environment import variable
+from .clients import Connections
+from .credentials.key_store import KeyStore
 from .errors import ConfigurationError, MountseaError, plain
-from .events import Event, Notice
-from .handle import Generation
-from .hub_urls import is_same_hub
-from .keys import KeyStore
-from .leaving import before_leaving, wait_for_orders
-from .notices import tell
-from .refreshing import Catalogs
+from .generation.events import Event, Notice
+from .generation.handle import Generation
+from .generation.notices import tell
+from .hub.model_registry import Catalogs
+from .runtime.child_processes import ChildProcesses, inherited_demo
+from .runtime.environment import variable
+from .runtime.exit_hook import before_leaving, wait_for_orders
+from .runtime.loop_thread import Worker
 from .settings import DEFAULT_TIMEOUT_S, DEMO_URL, Secret, Settings, read_settings
-from .worker import Worker
+from .settings.hub_urls import is_same_hub
 
 if TYPE_CHECKING:
-    from .entries import Entry
-    from .journal import Journal
-    from .ordering import Flights
+    from .generation.submit import Flights
+    from .journal.entry import Entry
+    from .journal.journal import Journal
+    from .request.catalog import Catalog
 
 
 class Session:
@@ -111,9 +112,29 @@ class Session:
 
     def journal(self, settings: Settings) -> Journal:
         """Return the journal of the folder that the settings name."""
-        from .journal import Journal
+        from .journal.journal import Journal
 
         return self._journals.setdefault(settings.journal, Journal(settings.journal))
+
+    def catalog_for(self, settings: Settings, model: str, parameters: Mapping[str, Any]) -> Catalog:
+        """Return the catalog that a request is checked by.
+
+        The Hub is asked about its models only where a name is unknown here.
+
+        Args:
+            settings: Which Hub.
+            model: The model's id.
+            parameters: The model's parameters.
+        """
+        settings.refuse_key_in(model)  # the URL that asks for an unknown model holds its name
+        if self.catalogs.lacks(settings, model, parameters):
+
+            async def learn() -> None:
+                await self.catalogs.learn(settings, self.connections.client(settings), model)
+
+            self.worker.run(learn())
+            tell(self.catalogs.notices(), None)
+        return self.catalogs.current(settings)
 
     def keys(self) -> KeyStore:
         """Return what ``%mountsea login --save`` keeps keys in."""
@@ -152,7 +173,7 @@ class Session:
 
     def open_tasks(self) -> list[Entry]:
         """Return what may still bring pictures: by the journal, and by this process's memory."""
-        from .entries import Entry
+        from .journal.entry import Entry
 
         settings = self.settings()
         entries = self.journal(settings).open_entries()
@@ -236,7 +257,7 @@ class Session:
         cache: bool,
     ) -> AsyncGenerator[Event, None]:
         """A handle with a task is resumed: nothing is ordered a second time."""
-        from .answering import Desk, answer, resume
+        from .generation.run import Desk, answer, resume
 
         desk = Desk(
             settings.base_url,
@@ -260,7 +281,7 @@ class Session:
     def _in_flight(self) -> Flights:
         """A process that ends gives orders on their way a moment to tell their ids."""
         if self._flights is None:
-            from .ordering import Flights
+            from .generation.submit import Flights
 
             self._flights = Flights()
             self.see_orders_off()
@@ -291,8 +312,13 @@ class Session:
         return self._stores.setdefault(home, KeyStore(home / "keys.json"))
 
 
-CURRENT = Session()
-"""The session of this process."""
+_current = Session()
+
+
+def current_session() -> Session:
+    """Return the session of this process."""
+    return _current
+
 
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=CURRENT.forget_parent)
+    os.register_at_fork(after_in_child=lambda: current_session().forget_parent())

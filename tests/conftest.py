@@ -20,9 +20,9 @@ from lab_server import close_notebooks, end_kernels, has_chromium, lab, page_in_
 from own_session import begin_session, end_sessions, reach
 
 import mountsea_magic
-from mountsea_magic import fetching, generation
-from mountsea_magic.polling import LearnedSchedule
-from mountsea_magic.schema import validator
+from mountsea_magic.generation import download, poll
+from mountsea_magic.generation.schedule import LearnedSchedule
+from mountsea_magic.request.schema import validator
 from mountsea_magic.session import Session
 
 if TYPE_CHECKING:
@@ -82,9 +82,9 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     """Begin a session, as in a new kernel, in which nothing waits long; close its clients."""
     fresh = begin_session(monkeypatch)
     monkeypatch.setitem(sys.modules, "keyring", None)
-    monkeypatch.setattr(fetching, "PAUSES_S", (0.0,) * len(fetching.PAUSES_S))
+    monkeypatch.setattr(download, "PAUSES_S", (0.0,) * len(download.PAUSES_S))
     often = partial(LearnedSchedule, shortest_s=0.02, longest_s=0.05)
-    monkeypatch.setattr(generation, "LearnedSchedule", often)
+    monkeypatch.setattr(poll, "LearnedSchedule", often)
     yield fresh
     end_sessions()
 
@@ -195,7 +195,7 @@ def page(tab: Page, url: str) -> Iterator[Page]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let `tests/test_fuzz.py` go on for longer, or repeat one case."""
+    """Let `tests/end_to_end/test_fuzz.py` go on for longer, or repeat one case."""
     parser.addoption("--fuzz-seconds", type=float, default=0.0, help="fuzz for longer, in seconds")
     parser.addoption("--fuzz-seed", type=int, help="the one case to try, as a failure names it")
 

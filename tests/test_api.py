@@ -28,7 +28,7 @@ from mountsea_magic.errors import (
     TaskFailed,
     WaitTimeout,
 )
-from mountsea_magic.handle import Generation
+from mountsea_magic.generation.handle import Generation
 from mountsea_magic.session import Session
 
 

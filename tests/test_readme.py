@@ -16,8 +16,8 @@ from fault_sequences import OVER_SOCKETS, SEQUENCES
 from kernel_driver import Kernel, started_kernel
 
 import mountsea_magic
-from mountsea_magic.line_parser import split_line
-from mountsea_magic.options import cell_parser, command_parsers
+from mountsea_magic.notebook.line_parser import split_line
+from mountsea_magic.notebook.options import cell_parser, command_parsers
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -137,9 +137,10 @@ def test_what_it_names_is_there(text: str) -> None:
         assert (ROOT / target).is_file(), target
     for path in re.findall(r"(?<![\w./-])(?:tests|notebooks|mountsea_magic|\.ci)/[\w./-]*\w", text):
         assert (ROOT / path).exists(), path
-    tests = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").glob("test_*.py"))
+    tests = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     for name in re.findall(r"\btest_\w+(?!\.py|\w)", text):
-        assert (ROOT / f"tests/{name}.py").is_file() or f"def {name}(" in tests, name
+        found = any((ROOT / "tests").rglob(f"{name}.py")) or f"def {name}(" in tests
+        assert found, name
     for block in blocks(text):
         if block.language == "bash":
             subprocess.run(["bash", "-n", "-c", block.code], check=True)

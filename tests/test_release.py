@@ -25,15 +25,15 @@ SHIPPED = (".ci/", "binder/", "mountsea_magic/", "notebooks/", "tests/")
 # hatchling adds .gitignore, and nothing keeps it from it
 BESIDE = {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "pyproject.toml", ".gitignore"}
 FAST = [
-    "architecture",
-    "client",
-    "demo_app",
-    "options",
-    "ordering",
-    "protocol",
-    "readme",
-    "request",
-    "settings",
+    "demo/test_demo_app.py",
+    "generation/test_submit.py",
+    "hub/test_client.py",
+    "hub/test_responses.py",
+    "notebook/test_options.py",
+    "request/test_request.py",
+    "test_architecture.py",
+    "test_readme.py",
+    "test_settings.py",
 ]
 
 
@@ -113,7 +113,7 @@ def test_the_sdist_passes_its_own_tests(unpacked: Path) -> None:
         unpacked.parent, environ,
     )  # fmt: skip
     assert Path(where.strip()).is_relative_to(unpacked)
-    tests = [f"tests/test_{name}.py" for name in FAST]
+    tests = [f"tests/{name}" for name in FAST]
     options = ["-q", "-n", "0", f"--basetemp={unpacked.parent / 'inner'}"]
     said = _run([sys.executable, "-m", "pytest", *options, *tests], unpacked, environ)
     assert re.search(r"\d{3} passed", said)

@@ -11,7 +11,7 @@ import pytest
 from hub_server import KEY, Reply, StandInHub, json_reply, picture
 from own_session import SMALL, reach, taken
 
-from mountsea_magic import agenerate, generate, retrying
+from mountsea_magic import agenerate, generate
 from mountsea_magic.errors import (
     ConfigurationError,
     InvalidRequest,
@@ -19,8 +19,9 @@ from mountsea_magic.errors import (
     TaskFailed,
     WaitTimeout,
 )
-from mountsea_magic.events import Completed, Event, Submitted
-from mountsea_magic.handle import Generation
+from mountsea_magic.generation.events import Completed, Event, Submitted
+from mountsea_magic.generation.handle import Generation
+from mountsea_magic.hub import retry
 from mountsea_magic.session import Session
 from mountsea_magic.settings import Secret
 
@@ -154,7 +155,7 @@ def test_an_unknown_fault_is_refused_and_a_known_one_works(
     demo: None, here: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`break_demo` names the nearest fault, and `none` mends the network again."""
-    monkeypatch.setattr(retrying, "CONNECT_TRIES", 1)
+    monkeypatch.setattr(retry, "CONNECT_TRIES", 1)
     with pytest.raises(InvalidRequest, match="Did you mean offline"):
         here.connections.break_demo("ofline")
     assert here.connections.demo_fault == "none"

@@ -38,13 +38,14 @@ def test_the_command_line_says_how_many_processes_run(
     options: list[str], workers: str | None, tmp_path: Path
 ) -> None:
     """Without pytest-xdist everything runs in one process; what is asked for is what runs."""
-    printed = passed(tmp_path, *options, "tests/test_notices.py")
+    printed = passed(tmp_path, *options, "tests/generation/test_notices.py")
     created = re.search(r"(\d+) workers? ", printed)
     assert (created and created[1]) == workers
 
 
 def test_it_can_stop_processes_where_it_was_started_in_the_background(tmp_path: Path) -> None:
     """A shell starts `pytest &` with SIGINT ignored, which every process below would inherit."""
-    chosen = "tests/test_ordering.py::test_a_process_that_ends_in_mid_flight_still_learns_its_task"
+    test = "test_a_process_that_ends_in_mid_flight_still_learns_its_task"
+    chosen = f"tests/generation/test_submit.py::{test}"
     ignore = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
     passed(tmp_path, "-n", "1", chosen, preexec_fn=ignore)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..settings import read_settings
-from .hosts import read_host_name
+from .server.hosts import read_host_name
 
 LONGEST_S = 24 * 3600.0
 """How long a task may take at most, in seconds."""
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
         import uvicorn  # noqa: F401  # only to say what is missing
     except ImportError:
         parser.exit(1, "Serving over HTTP needs uvicorn: pip install 'mountsea-magic[lab]'\n")
-    from .server import serve
+    from .server.serve import serve
 
     folder = options.folder or read_settings(demo="on").home / "demo"
     if folder.exists() and not folder.is_dir():

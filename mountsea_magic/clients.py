@@ -1,0 +1,105 @@
+"""Connections: which client talks to which Hub, and the network of the demo Hub in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from .errors import InvalidRequest, plain
+from .hub.proxies import Network, read_network
+from .request.catalog import nearest
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from .demo.server.network import DemoNetwork
+    from .hub.client import HubClient
+
+Loop = asyncio.AbstractEventLoop
+_Route = tuple[Settings, Network | None]
+
+
+class Connections:
+    """The clients of one process: one for each event loop and each set of settings.
+
+    Attributes:
+        demo_seconds: How long a task of the demo Hub takes, in seconds.
+        demo_fault: Which of the demo network's faults is on.
+
+    Example:
+        >>> Connections().demo_fault
+        'none'
+    """
+
+    def __init__(self) -> None:
+        """Connect to nothing yet."""
+        self.demo_seconds = 6.0
+        self.demo_fault = "none"
+        self._clients: WeakKeyDictionary[Loop, dict[_Route, HubClient]] = WeakKeyDictionary()
+
+    def client(self, settings: Settings) -> HubClient:
+        """Return the client for a Hub and a key on the loop that runs.
+
+        The environment's proxies and certificates belong to it: changed in a cell, they hold from
+        then on.
+
+        Raises:
+            ConfigurationError: If the Hub needs a key and there is none, or if the environment
+                names a proxy or certificates that can't be used.
+        """
+        from .hub.client import HubClient
+
+        network = None if settings.is_demo else read_network()
+        clients = self._clients.setdefault(asyncio.get_running_loop(), {})
+        if (settings, network) not in clients:
+            if settings.is_demo:
+                from .demo.server.network import DEMO_ORIGIN
+
+                credits_url = f"{DEMO_ORIGIN}/api-user/credits"
+                demo = self._demo_network(settings)
+                made = HubClient(DEMO_ORIGIN, None, credits_url=credits_url, transport=demo)
+            else:
+                key = settings.require_key()
+                made = HubClient(
+                    settings.base_url, key, credits_url=settings.credits_url, network=network
+                )
+            clients[settings, network] = made
+        return clients[settings, network]
+
+    @staticmethod
+    def demo_faults() -> tuple[str, ...]:
+        """Return the names of the demo network's faults."""
+        from .demo.server.network import FAULTS
+
+        return tuple(FAULTS)
+
+    def break_demo(self, fault: str) -> str:
+        """Switch a fault of the demo's network on, or all off with ``none``.
+
+        Returns:
+            What the fault does, in words.
+
+        Raises:
+            InvalidRequest: If there is no such fault.
+        """
+        from .demo.server.network import FAULTS
+
+        if fault not in FAULTS:
+            raise InvalidRequest(
+                f"--fail {plain(fault, limit=60)}: there is no such fault. {nearest(fault, FAULTS)}"
+            )
+        self.demo_fault = fault
+        return FAULTS[fault]
+
+    async def aclose(self) -> None:
+        """Close the clients of the loop that runs."""
+        for client in self._clients.pop(asyncio.get_running_loop(), {}).values():
+            await client.aclose()
+
+    def _demo_network(self, settings: Settings) -> DemoNetwork:
+        """The fault and the speed are asked for anew at each request: a lesson changes them."""
+        from .demo.server.app import create_app
+        from .demo.server.network import DemoNetwork
+
+        app = create_app(settings.home / "demo", seconds=lambda: self.demo_seconds)
+        return DemoNetwork(app, fault=lambda: self.demo_fault)

@@ -1,0 +1,165 @@
+"""What a prompt asks for: which scene, which animals, which colours and which weather."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from .palettes import MOOD_WORDS, Color
+from .words import COLORED_THINGS, COLORS, HABITATS, KINDS, KNOWN, NUMBERS, SCENE_VOTES
+
+_LONGEST = 12_000
+"""Characters read: more than any service accepts, and it bounds the time spent reading."""
+
+
+@dataclass(frozen=True)
+class Creature:
+    """An animal to put in the scene.
+
+    Attributes:
+        kind: Which animal, e.g. "dog".
+        coat: The colour the prompt gives it, if it does.
+        count: How many of them, 1 to 7.
+    """
+
+    kind: str
+    coat: Color | None = None
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What to draw, read from a prompt.
+
+    Attributes:
+        scene: A key of the table of scenes, or "" when no word chose one.
+        words: Every word of the prompt, in lower case and without a plural s.
+        creatures: At most three kinds of animals.
+        tints: The colours the prompt gives to the whole picture, in order.
+        mood: A key of the table of moods, or "" when no word chose one.
+        owned: Things that have a colour of their own, and that colour.
+    """
+
+    scene: str
+    words: frozenset[str]
+    creatures: tuple[Creature, ...]
+    tints: tuple[Color, ...]
+    mood: str
+    owned: tuple[tuple[str, Color], ...] = ()
+
+    def color_of(self, *things: str) -> Color | None:
+        """Look up the colour the prompt gives to a thing, as in "a red boat".
+
+        Args:
+            things: Words for the thing in lower case, singular.
+
+        Returns:
+            The colour, or None where the prompt leaves it open.
+
+        Example:
+            >>> read_subject("a white boat").color_of("boat", "ship")
+            (244, 244, 241)
+        """
+        return next((tint for thing, tint in self.owned if thing in things), None)
+
+    def has(self, *words: str) -> bool:
+        """Say whether the prompt has any of these words.
+
+        Args:
+            words: Words in lower case, singular.
+
+        Returns:
+            Whether one of them is in the prompt.
+
+        Example:
+            >>> read_subject("Two Boats").has("boat")
+            True
+        """
+        return not self.words.isdisjoint(words)
+
+
+def read_subject(prompt: str) -> Subject:
+    """Read what a prompt asks for.
+
+    Words match whole, whatever their case, and with a plural s or not. A prompt of which no word
+    is known is a valid prompt: its scene is "".
+
+    Args:
+        prompt: Any text, also an empty one.
+
+    Returns:
+        The subject.
+
+    Example:
+        >>> read_subject("A red fox in a snowy forest").scene
+        'forest'
+    """
+    written = re.findall(r"[^\W_]+", prompt[:_LONGEST].casefold())
+    words = [_singular(word) for word in written]
+    creatures = _creatures(words, written)
+    votes: dict[str, float] = {}
+    for word in dict.fromkeys(words):
+        for scene, weight in SCENE_VOTES.get(word, ()):
+            votes[scene] = votes.get(scene, 0.0) + weight
+    mood = next((MOOD_WORDS[word] for word in words if word in MOOD_WORDS), "")
+    if "night" in words and mood not in ("night", "neon"):
+        mood = "night"
+    if "neon" in words:
+        mood = "neon"
+    if not votes and creatures:
+        votes[HABITATS.get(creatures[0].kind, "field")] = 1.0
+    if not mood and any(creature.kind == "penguin" for creature in creatures):
+        mood = "winter"
+    return Subject(
+        scene=max(votes, key=lambda scene: votes[scene]) if votes else "",
+        words=frozenset(words),
+        creatures=creatures,
+        tints=_tints(words),
+        mood=mood,
+        owned=_owned(words),
+    )
+
+
+def _singular(word: str) -> str:
+    """Drop a plural ending, but only when that gives a word we know: "glass" is no "glas"."""
+    if word in KNOWN:
+        return word
+    for ending, stem in (("ies", "y"), ("ves", "f"), ("es", ""), ("s", "")):
+        if word.endswith(ending) and word[: -len(ending)] + stem in KNOWN:
+            return word[: -len(ending)] + stem
+    return word.removesuffix("s") if len(word) > 3 and not word.endswith("ss") else word
+
+
+def _creatures(words: Sequence[str], written: Sequence[str]) -> tuple[Creature, ...]:
+    """Find the animals, each with the number and the colour that stand right before it."""
+    found: dict[str, Creature] = {}
+    for place, word in enumerate(words):
+        kind = KINDS.get(word)
+        if kind is None or kind in found:
+            continue
+        before = words[max(0, place - 3) : place]
+        coat = next((COLORS[near] for near in reversed(before) if near in COLORS), None)
+        many = 3 if written[place] != word else 1
+        count = next((NUMBERS[near] for near in reversed(before) if near in NUMBERS), many)
+        found[kind] = Creature(kind, coat, count)
+    return tuple(found.values())[:3]
+
+
+def _owned(words: Sequence[str]) -> tuple[tuple[str, Color], ...]:
+    """Find the things that a colour stands right before."""
+    return tuple(
+        (thing, COLORS[word])
+        for word, thing in pairwise(words)
+        if word in COLORS and thing in COLORED_THINGS
+    )[:6]
+
+
+def _tints(words: Sequence[str]) -> tuple[Color, ...]:
+    """Find the colours of the whole picture: those that belong to no animal or thing."""
+    tints: dict[str, Color] = {}
+    for place, word in enumerate(words):
+        after = words[place + 1 : place + 3]
+        owned = any(near in KINDS for near in after) or not COLORED_THINGS.isdisjoint(after[:1])
+        if word in COLORS and not owned:
+            tints[word] = COLORS[word]
+    return tuple(tints.values())[:3]

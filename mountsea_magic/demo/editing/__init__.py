@@ -1,0 +1,1 @@
+"""What the demo Hub makes of an input image and a prompt in place of a model."""

@@ -1,0 +1,78 @@
+"""Colours that the prompt names: the whole picture, or its sky, takes them on."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+
+from PIL import Image, ImageChops, ImageOps
+
+from ..drawing.palettes import Color, color, lit
+from ..drawing.words import COLORS
+from .edit_canvas import Sheet, Step, graded, on, ramp, soft
+
+_WHOLE = (
+    " and or but in on at with as like all now please instead everywhere everything tone tint hue"
+    " color colour filter light version style sky background picture image photo "
+)
+"""What may follow the colour of a whole picture; a red hat makes no red picture."""
+
+_BOW = tuple(
+    color(code)
+    for code in ("#dd3b3b", "#f08a35", "#f5d34a", "#4fbf5f", "#31b5c4", "#3f6fd8", "#5b3fa8")
+)
+
+
+def named_colors(wishes: str) -> list[Color]:
+    """List the colours that a prompt wants for the picture.
+
+    Args:
+        wishes: The prompt, as `normal` gives it.
+
+    Returns:
+        At most two colours, in the order in which they are named.
+
+    Example:
+        >>> named_colors(" make it red with a golden frame ")
+        [(215, 38, 61)]
+    """
+    words = wishes.replace(" black and white ", " ").replace(" black white ", " ").split()
+    found = [
+        COLORS[word]
+        for word, after in zip_longest(words, words[1:], fillvalue="")
+        if word in COLORS and word not in ("gray", "grey")
+        if not after or after in COLORS or f" {after} " in _WHOLE
+    ]
+    return list(dict.fromkeys(found))[:2]
+
+
+def _tint(sheet: Sheet) -> None:
+    """Light and dark stay, the colours become one; or two, from dark to light."""
+    colors = named_colors(sheet.wishes)
+    low, high = colors[0], colors[-1]
+    light = ImageOps.autocontrast(sheet.image.convert("L"), cutoff=0.5)
+    if len(colors) == 1:
+        tinted = ImageOps.colorize(light, lit(low, -0.82), lit(low, 0.86), mid=low)
+    else:
+        dark = ImageOps.colorize(light, lit(low, -0.45), lit(high, 0.5), mid=low)
+        tinted = Image.blend(dark, ImageOps.colorize(light, low, high, mid=low), 0.5)
+    where = sheet.sky if sheet.asks("sky") else None
+    sheet.put(tinted, ramp(where or Image.new("L", light.size, 255), 0, 255, 0.74))
+
+
+def _rainbow(sheet: Sheet) -> None:
+    """A rainbow, behind what stands before the sky."""
+    bow = Sheet(Image.new("RGB", (sheet.width // 2 + 1, sheet.height // 2 + 1)), "", sheet.rng)
+    x, radius = bow.width * bow.rng.uniform(0.3, 0.7), bow.unit * bow.rng.uniform(0.5, 0.6)
+    ground = sheet.sky.getbbox() if sheet.sky else None
+    y = ground[3] / 2 if ground else bow.height * 0.7
+    for n, tone in enumerate((*_BOW, (0, 0, 0))):
+        bow.dot(x, y, radius - n * bow.unit * 0.014, tone)
+    hazy = soft(bow.image, bow.unit * 0.006).resize(sheet.image.size)
+    sheet.put(ImageChops.screen(sheet.image, graded(hazy, "#000000 #9e9e9e")), sheet.sky)
+
+
+COLORING = (
+    Step(lambda sheet: bool(named_colors(sheet.wishes)), _tint),
+    Step(on("rainbow"), _rainbow),
+)
+"""What named colours do."""

@@ -1,0 +1,161 @@
+"""Around a picture and upon it: frames, further pictures laid on it like prints, notes."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageOps
+
+from ..drawing.palettes import Color, lit
+from ..drawing.words import COLORS
+from .edit_canvas import Sheet, Step, graded, gray, on, ramp, soft
+
+_PLACES = ((0.8, 0.24), (0.2, 0.76), (0.2, 0.25), (0.8, 0.7), (0.5, 0.2), (0.5, 0.8))
+"""Where prints lie, as shares of width and height; the middle is for the first picture."""
+
+_NOTE_LENGTH = 96
+"""How many characters of a prompt are written on a note."""
+
+_MOODS = (
+    "#00122b #8f8078 #fff2c7",
+    "#1f0824 #99708a #ffebf0",
+    "#1a1a29 #918775 #faf2cc",
+    "#080f30 #63809e #e6fcff",
+    "#0d120d #808f5c #f7ffcc",
+)
+"""What black, gray and white become where no word tells what to do."""
+
+_WOOD = (112, 72, 40)
+_MAT = (246, 242, 233)
+_SIDES = ((0, 1, 0.14), (0, 3, 0.05), (3, 2, -0.16), (1, 2, -0.06))
+"""A frame's sides by the corners that they join, clockwise, and how light each is."""
+
+
+def lay_prints(sheet: Sheet, prints: Sequence[Image.Image]) -> None:
+    """Lay pictures upon another, as prints with a white border.
+
+    Args:
+        sheet: What they are laid on.
+        prints: The pictures, RGB.
+
+    Example:
+        >>> lay_prints(sheet, [dog, cat])
+    """
+    rng = sheet.rng
+    longest = sheet.unit * (0.4 if len(prints) < 3 else 0.32)
+    for place, one in enumerate(prints):
+        small = ImageOps.contain(one, (round(longest), round(longest)), Image.Resampling.LANCZOS)
+        card = ImageOps.expand(small, max(2, round(longest * 0.035)), (252, 250, 245))
+        across, down = _PLACES[place % len(_PLACES)]
+        loose = 0.02 + 0.05 * (place // len(_PLACES))
+        x = sheet.width * (across + rng.uniform(-loose, loose))
+        y = sheet.height * (down + rng.uniform(-loose, loose))
+        _lay(sheet, card, x, y, rng.uniform(2.5, 7))
+
+
+def add_note(sheet: Sheet, prompt: str) -> None:
+    """Change a picture of whose prompt no word is known: its mood, and a note upon it.
+
+    Args:
+        sheet: The picture.
+        prompt: What the note says; letters that the font lacks are left out.
+
+    Example:
+        >>> add_note(sheet, "Put a hat on the dog")
+    """
+    rng, unit = sheet.rng, sheet.unit
+    sheet.put(graded(sheet.image, rng.choice(_MOODS)))
+    x, y = rng.choice((0, sheet.width)), sheet.height * rng.uniform(0.1, 0.6)
+    sheet.glow(x, y, unit * 0.75, (255, 176, 96), 0.5)
+    sheet.corners(0.35)
+    said = "".join(c for c in prompt if c.isspace() or 32 < ord(c) < 384)
+    said = textwrap.shorten(said, _NOTE_LENGTH, placeholder=" …") or "edited"
+    size = max(11.0, unit * 0.031)
+    font = ImageFont.load_default(size=size)
+    lines = textwrap.wrap(said, 30)
+    wide = max(font.getlength(line) for line in lines) + size * 2.2
+    note = Image.new("RGB", (round(wide), round(size * (1.5 + 1.35 * len(lines)))), (253, 243, 196))
+    pen = ImageDraw.Draw(note)
+    for row, line in enumerate(lines):
+        pen.text((note.width / 2, size * (1.4 + 1.35 * row)), line, (58, 50, 64), font, "mm")
+    edge = unit * 0.05
+    _lay(sheet, note, edge + note.width / 2, edge + note.height / 2, rng.uniform(1.5, 4))
+
+
+def _lay(sheet: Sheet, card: Image.Image, x: float, y: float, askew: float) -> None:
+    """Lay a card down, askew by some degrees, within the picture, with its shadow."""
+    turn = askew * sheet.rng.choice((-1, 1))
+    ring = round(sheet.unit * 0.03)
+    shape, turned = (
+        ImageOps.expand(part, ring).rotate(turn, Image.Resampling.BICUBIC, expand=True)
+        for part in (Image.new("L", card.size, 255), card)
+    )
+    left = round(max(-ring, min(sheet.width - turned.width + ring, x - turned.width / 2)))
+    top = round(max(-ring, min(sheet.height - turned.height + ring, y - turned.height / 2)))
+    shadow = shape.filter(ImageFilter.GaussianBlur(sheet.unit * 0.008))
+    drop = round(sheet.unit * 0.008)
+    sheet.image.paste((10, 12, 22), (left + drop, top + drop * 2), ramp(shadow, 0, 255, 0.5))
+    sheet.image.paste(turned, (left, top), shape)
+
+
+def _polaroid(sheet: Sheet) -> None:
+    """An instant picture on a table: faded, with a white border that is broad below."""
+    unit = sheet.unit
+    faded = graded(sheet.image, "#1a1721 #8f8a80 #fcf5db")
+    sheet.put(graded(soft(sheet.image, unit * 0.05), "#332820 #7d6b5e"))
+    planks = sheet.texture(4, 5, 7).point([round(92 + v * 0.28) for v in range(256)])
+    sheet.put(ImageChops.overlay(sheet.image, gray(planks)))
+    sheet.corners(0.4)
+    border, below = round(unit * 0.035), round(unit * 0.13)
+    size = (round(sheet.width * 0.84 - 2 * border), round(sheet.height * 0.88 - border - below))
+    if 0.6 < size[0] / size[1] < 1.7:
+        size = (min(size), min(size))
+    small = ImageOps.fit(faded, size, Image.Resampling.LANCZOS)
+    card = ImageOps.expand(small, (border, border, border, below), (250, 248, 242))
+    _lay(sheet, card, sheet.width / 2, sheet.height * 0.49, sheet.rng.uniform(2, 4.5))
+
+
+def _frame(sheet: Sheet) -> None:
+    """A frame of wood, or of the colour that stands before the word, and a white mat."""
+    inner = sheet.image.copy()
+    bar, bevel = round(sheet.unit * 0.045), round(sheet.unit * 0.095)
+    _draw_bars(sheet, _frame_color(sheet.wishes), bar)
+    opening = (bar, bar, sheet.width - bar, sheet.height - bar)
+    shadow = Image.new("L", sheet.image.size, 255)
+    shadow.paste(0, opening)
+    mat = Image.new("RGB", sheet.image.size, _MAT)
+    size = (max(1, sheet.width - 2 * bevel), max(1, sheet.height - 2 * bevel))
+    mat.paste(ImageOps.fit(inner, size, Image.Resampling.LANCZOS), (bevel, bevel))
+    edge = max(1, round(sheet.unit * 0.003))
+    outline = (bevel - edge, bevel - edge, sheet.width - bevel, sheet.height - bevel)
+    ImageDraw.Draw(mat).rectangle(outline, outline=lit(_MAT, -0.14), width=edge)
+    mat.paste((20, 16, 20), (0, 0), ramp(soft(shadow, sheet.unit * 0.008), 0, 255, 0.5))
+    sheet.image.paste(mat.crop(opening), opening[:2])
+
+
+def _frame_color(wishes: str) -> Color:
+    """The colour that stands right before the frame, if any does."""
+    words = wishes.split()
+    at = next(n for n, word in enumerate(words) if word in ("frame", "framed", "border"))
+    return COLORS.get(words[at - 1], _WOOD) if at else _WOOD
+
+
+def _draw_bars(sheet: Sheet, base: Color, thick: int) -> None:
+    """The bars, round and lit from above, with a grain."""
+    for n in range(thick):
+        right, bottom = sheet.width - 1 - n, sheet.height - 1 - n
+        corners = ((n, n), (right, n), (right, bottom), (n, bottom))
+        bulge = 0.35 - abs(n / thick - 0.4) * 0.9
+        for start, end, light in _SIDES:
+            tone = lit(base, max(-0.8, min(0.8, bulge + light)))
+            sheet.draw.line((corners[start], corners[end]), tone)
+    grain = sheet.texture(9, 4, 6).point([round(104 + v * 0.19) for v in range(256)])
+    sheet.put(ImageChops.overlay(sheet.image, gray(grain)))
+
+
+FRAMES = (
+    Step(on("polaroid snapshot", "instant photo", "instant picture"), _polaroid),
+    Step(on("frame framed border"), _frame),
+)
+"""What the words for each frame do."""

@@ -1,0 +1,192 @@
+"""Pictures made of pieces: pixels, mosaic stones, stained glass, printed dots."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from PIL import Image, ImageChops, ImageEnhance, ImageFilter, ImageOps
+
+from ..drawing.canvas import Point
+from ..drawing.palettes import Color, lit
+from .edit_canvas import Sheet, Step, graded, on, soft, toned
+
+_INKS = (
+    "#2b1055 #e0218a #ffd23f #fff7e0",
+    "#0b2545 #13a89e #f9c80e #fdf0d5",
+    "#3a0ca3 #f72585 #4cc9f0 #f1faee",
+    "#1b1b3a #e84855 #f9dc5c #fffdf5",
+    "#003049 #d62828 #f77f00 #eae2b7",
+    "#22223b #06a77d #d5c67a #ffffff",
+)
+"""Four inks a poster, from dark to light."""
+
+_GROUT = (206, 198, 184)
+_LEAD = (22, 20, 26)
+_FINE = 2
+"""How many times larger pieces are drawn than they will be, for smooth edges."""
+
+
+def _pixels(sheet: Sheet) -> None:
+    """Large square pixels of few colours."""
+    side = max(2, round(sheet.unit / 100))
+    size = (math.ceil(sheet.width / side), math.ceil(sheet.height / side))
+    coarse = ImageEnhance.Color(sheet.image).enhance(1.3).resize(size, Image.Resampling.BOX)
+    coarse = ImageEnhance.Contrast(coarse).enhance(1.1)
+    few = coarse.quantize(28, dither=Image.Dither.NONE).convert("RGB")
+    large = few.resize((size[0] * side, size[1] * side), Image.Resampling.NEAREST)
+    sheet.put(large.crop((0, 0, sheet.width, sheet.height)))
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Cells that cover a sheet, none quite square: their corners, row by row."""
+
+    across: int
+    down: int
+    side: float
+    corners: list[Point]
+
+    def cells(self) -> Iterator[tuple[Point, Point, Point, Point]]:
+        """Each cell's corners, clockwise from the upper left."""
+        for y, x in product(range(self.down), range(self.across)):
+            at = y * (self.across + 1) + x
+            below = at + self.across + 1
+            yield (
+                self.corners[at],
+                self.corners[at + 1],
+                self.corners[below + 1],
+                self.corners[below],
+            )
+
+
+def _grid(sheet: Sheet, side: float, loose: float) -> _Grid:
+    """Make cells of about that side, in pixels; corners are off by that share of it at most."""
+    across, down = math.ceil(sheet.width / side), math.ceil(sheet.height / side)
+    corners = [
+        tuple((place + sheet.rng.uniform(-loose, loose)) * side for place in (x, y))
+        for y, x in product(range(down + 1), range(across + 1))
+    ]
+    return _Grid(across, down, side, [(x, y) for x, y in corners])
+
+
+def _color_at(sheet: Sheet, small: Image.Image, outline: tuple[Point, ...]) -> Color:
+    """The colour in the middle of a piece, on a small copy of the picture."""
+    x = sum(x for x, _ in outline) / len(outline) / sheet.width * small.width
+    y = sum(y for _, y in outline) / len(outline) / sheet.height * small.height
+    place = (max(0, min(small.width - 1, int(x))), max(0, min(small.height - 1, int(y))))
+    found = small.getpixel(place)
+    assert isinstance(found, tuple)
+    return found[0], found[1], found[2]
+
+
+def _mosaic(sheet: Sheet) -> None:
+    """Small stones in grout, each of one colour, lit from the upper left."""
+    grid = _grid(sheet, sheet.unit / 56, 0.13)
+    vivid = ImageEnhance.Color(sheet.image).enhance(1.25)
+    small = vivid.resize((grid.across, grid.down), Image.Resampling.BOX)
+    size = (sheet.width * _FINE, sheet.height * _FINE)
+    large = Sheet(Image.new("RGB", size, _GROUT), "", sheet.rng)
+    for cell in grid.cells():
+        tone = lit(_color_at(sheet, small, cell), sheet.rng.uniform(-0.14, 0.14))
+        x, y = (sum(corner[axis] for corner in cell) / 4 for axis in (0, 1))
+        for part, shift, shade in ((0.95, 0.02, lit(tone, -0.3)), (0.84, -0.04, tone)):
+            off = shift * grid.side
+            stone = [
+                ((x + (a - x) * part + off) * _FINE, (y + (b - y) * part + off) * _FINE)
+                for a, b in cell
+            ]
+            large.draw.polygon(stone, fill=shade)
+    sheet.put(large.image.reduce(_FINE))
+    sheet.grain(7)
+
+
+def _glass(sheet: Sheet) -> None:
+    """Panes of glowing glass in lead, which follows the contours."""
+    grid = _snapped(sheet, _grid(sheet, sheet.unit / 25, 0.3))
+    vivid = ImageEnhance.Color(sheet.image).enhance(1.6)
+    small = vivid.resize((grid.across * 3, grid.down * 3), Image.Resampling.BOX)
+    small = ImageEnhance.Contrast(small).enhance(1.15)
+    size = (sheet.width * _FINE, sheet.height * _FINE)
+    large = Sheet(Image.new("RGB", size), "", sheet.rng)
+    wide = max(2, round(sheet.unit * 0.0075))
+    for n, (a, b, c, d) in enumerate(grid.cells()):
+        odd = (n % grid.across + n // grid.across) % 2
+        for pane in ((a, b, c), (a, c, d)) if odd else ((a, b, d), (b, c, d)):
+            tone = lit(_color_at(sheet, small, pane), sheet.rng.uniform(-0.06, 0.2))
+            outline = [(x * _FINE, y * _FINE) for x, y in (*pane, pane[0])]
+            large.draw.polygon(outline, fill=tone)
+            large.draw.line(outline, _LEAD, wide, "curve")
+    panes = large.image.reduce(_FINE)
+    glow = graded(soft(panes, sheet.unit * 0.012), "#000000 #4d4d4d")
+    sheet.put(ImageChops.screen(panes, glow))
+    sheet.corners(0.35)
+
+
+def _snapped(sheet: Sheet, grid: _Grid) -> _Grid:
+    """Move the corners onto the strongest contour nearby; those at the edge out of sight."""
+    fine = 4
+    size = (grid.across * fine, grid.down * fine)
+    edges = sheet.image.convert("L").reduce(2).filter(ImageFilter.FIND_EDGES)
+    strength = edges.resize(size, Image.Resampling.BOX).tobytes()
+    out = sheet.unit * 0.05
+    corners = []
+    for n, (px, py) in enumerate(grid.corners):
+        x, y = n % (grid.across + 1), n // (grid.across + 1)
+        if 0 < x < grid.across and 0 < y < grid.down:
+            around = product(range(y * fine - 2, y * fine + 2), range(x * fine - 2, x * fine + 2))
+            most, row, column = max((strength[b * size[0] + a], b, a) for b, a in around)
+            if most > 14:
+                px = (column + 0.5) * sheet.width / size[0]
+                py = (row + 0.5) * sheet.height / size[1]
+        else:
+            px = -out if x == 0 else sheet.width + out if x == grid.across else px
+            py = -out if y == 0 else sheet.height + out if y == grid.down else py
+        corners.append((px, py))
+    return _Grid(grid.across, grid.down, grid.side, corners)
+
+
+def _poster(sheet: Sheet) -> None:
+    """A screen print in four inks."""
+    sheet.put(_printed(sheet.image, sheet.rng.choice(_INKS), sheet.unit * 0.008))
+
+
+def _pop(sheet: Sheet) -> None:
+    """The same picture four times, each in other inks."""
+    half = (math.ceil(sheet.width / 2), math.ceil(sheet.height / 2))
+    small = sheet.image.resize(half, Image.Resampling.LANCZOS)
+    for place, inks in enumerate(sheet.rng.sample(_INKS, 4)):
+        left, top = place % 2 * (sheet.width - half[0]), place // 2 * (sheet.height - half[1])
+        sheet.image.paste(_printed(small, inks, sheet.unit * 0.0065), (left, top))
+
+
+def _printed(picture: Image.Image, inks: str, dot: float) -> Image.Image:
+    """Print a picture's light in inks; where one passes into the next, in dots."""
+    light = ImageOps.equalize(soft(picture.convert("L"), 4))
+    light = Image.blend(light, ImageOps.autocontrast(picture.convert("L"), cutoff=1), 0.6)
+    side = max(4, round(dot))
+    cell = Image.radial_gradient("L").resize((side, side), Image.Resampling.BOX)
+    row = Image.new("L", (picture.width + side, side))
+    for left in range(0, row.width, side):
+        row.paste(cell, (left, 0))
+    screen = Image.new("L", picture.size)
+    for n, top in enumerate(range(0, picture.height, side)):
+        screen.paste(row, (-(n % 2) * (side // 2), top))
+    dotted = ImageChops.add(light, screen.point([v * 2 // 5 for v in range(256)]), 1, -46)
+    steps = [0 if v < 62 else 85 if v < 124 else 170 if v < 190 else 255 for v in range(256)]
+    return toned(dotted.point(steps), inks)
+
+
+TILED = (
+    Step(
+        on("pixel pixelated pixelate 8bit voxel minecraft lego", "8 bit", "16 bit", "retro game"),
+        _pixels,
+    ),
+    Step(on("mosaic tile tiled"), _mosaic),
+    Step(on("", "stained glass", "church window", "low poly"), _glass),
+    Step(on("warhol", "pop art"), _pop),
+    Step(on("poster halftone lichtenstein risograph", "screen print"), _poster),
+)
+"""What the words for each kind of pieces do."""

@@ -1,0 +1,1 @@
+"""One generation, from a request to images on disk: submit, poll, download."""

@@ -1,0 +1,102 @@
+"""Certificates: which ones a TLS connection trusts, as the environment or the system says."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import ssl
+import sys
+from functools import lru_cache
+
+from ..errors import ConfigurationError, plain
+from .proxies import Network
+
+
+def ssl_context(network: Network) -> ssl.SSLContext:
+    """Return the context for a network; the same one until its variables or their file change.
+
+    Args:
+        network: What the environment says.
+
+    Raises:
+        ConfigurationError: If a variable names certificates that can't be used.
+    """
+    return _ssl_context(
+        network.certificates,
+        network.certificates_path,
+        network.certificates_changed_at,
+        network.keylog_path,
+    )
+
+
+@lru_cache(maxsize=8)
+def _ssl_context(variable: str, path: str, changed_at: int, keylog_path: str) -> ssl.SSLContext:
+    """Check certificates as `ssl.create_default_context` does, but with a choice of what to trust.
+
+    That function raises if SSLKEYLOGFILE can't be written, as some virus scanners leave it; a log
+    for debugging is no reason to stop.
+    """
+    if variable:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        _trust(context, variable, path)
+    else:
+        context = _default_context()
+    if sys.version_info >= (3, 13):
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
+    if keylog_path:
+        with contextlib.suppress(OSError, ValueError):
+            context.keylog_filename = keylog_path
+    return context
+
+
+def _default_context() -> ssl.SSLContext:
+    """Trust what the system trusts, as its administrator wants, and certifi's, as httpx does.
+
+    Together, as pip does it: a container may have no certificates of its own, and an old system
+    outdated ones.
+    """
+    if sys.platform in ("darwin", "win32"):
+        import truststore
+
+        context: ssl.SSLContext = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    else:
+        # truststore would do the same here, but anew for each connection: 35 ms
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.set_default_verify_paths()
+    import certifi
+
+    context.load_verify_locations(certifi.where())
+    return context
+
+
+def _trust(context: ssl.SSLContext, variable: str, path: str) -> None:
+    """Trust what a variable names and nothing else, as OpenSSL understands it."""
+    folders = [path] if variable != "SSL_CERT_DIR" else path.split(os.pathsep)
+    reason = ""
+    try:
+        if variable == "SSL_CERT_DIR" or (os.path.isdir(path) and variable != "SSL_CERT_FILE"):
+            names = [name for folder in folders for name in _listed(folder)]
+            if not any(re.fullmatch(r"[0-9a-f]{8}\.[0-9]+", name) for name in names):
+                reason = "it holds no certificates under hashed names, as `openssl rehash` makes"
+            for folder in folders:
+                context.load_verify_locations(capath=folder)
+        else:
+            context.load_verify_locations(cafile=path)
+    except ssl.SSLError:
+        reason = "it holds no certificate in PEM form"
+    except (OSError, ValueError) as error:
+        reason = plain(getattr(error, "strerror", None) or error)
+    if reason:
+        raise ConfigurationError(
+            f"{variable}={plain(path, limit=200)} can't be used: {reason}. Correct the variable, "
+            "or unset it to trust the certificates of this system."
+        )
+
+
+def _listed(folder: str) -> list[str]:
+    """OpenSSL skips folders that are missing."""
+    try:
+        return os.listdir(folder)
+    except (OSError, ValueError):
+        return []

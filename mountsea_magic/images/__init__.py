@@ -1,0 +1,1 @@
+"""From bytes to checked image files, previews and input images."""

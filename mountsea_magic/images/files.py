@@ -1,0 +1,276 @@
+"""Pictures: bytes become a checked file of ours, whole and within limits."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import threading
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..runtime.daemon_threads import run_apart
+from ..runtime.limited_process import ProcessFailed, Result
+from ..runtime.private_files import new_file, open_plain, private_folder, read_plain
+from ..runtime.text import slug
+from .decoding import (
+    TooManyPixels,
+    Undecodable,
+    decode,
+    displayed_size,
+    modest_info,
+    orientation,
+    refuse_excess,
+    upright,
+)
+from .decoding_cost import work_of
+from .formats import identify
+from .formats import sniff as sniff
+from .isolation import run_bounded
+from .user_paths import user_path
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MAX_BYTES = 64 * 1024 * 1024
+"""The largest picture file that is accepted, in bytes; a 4K PNG has about half of that."""
+
+MAX_PIXELS = 64 * 1024 * 1024
+"""The largest picture that is decoded, in pixels; the largest documented one has 17 million."""
+
+FORMATS = ("png", "jpeg", "webp")
+"""The formats that the Hub documents; nothing else is decoded."""
+
+
+class BadPicture(ValueError):
+    """The bytes are not a whole picture of a known format within the limits."""
+
+
+class TooLarge(BadPicture):
+    """The picture is over a limit: fetching it again would not make it smaller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One original, on disk as it was received.
+
+    Attributes:
+        path: Where the file is.
+        format: ``png``, ``jpeg`` or ``webp``.
+        width: In pixels, as it is displayed: a photo's EXIF orientation is taken into account.
+        height: In pixels, as it is displayed.
+        sha256: The digest of the file, in hexadecimal digits.
+        url: Where it came from, or None if it came within the answer. Such URLs expire.
+    """
+
+    path: Path
+    format: str
+    width: int
+    height: int
+    sha256: str
+    url: str | None = None
+
+    @property
+    def bytes(self) -> bytes:
+        """The file, byte for byte as received."""
+        return read_plain(self.path, MAX_BYTES)
+
+    @property
+    def pil(self) -> Image:
+        """The image as a decoded Pillow image, upright, in the mode that Pillow gives it."""
+        content = self.bytes
+        image = run_apart(lambda _: decode(content, max_pixels=MAX_PIXELS))
+        image.info = modest_info(content) | image.info
+        return upright(image).copy()
+
+    @property
+    def mimetype(self) -> str:
+        """The picture's media type."""
+        return f"image/{self.format}"
+
+    def is_intact(self) -> bool:
+        """Whether the file is still there, byte for byte, and of the format that it is said to be.
+
+        What the journal says may have been changed: it must show no other file.
+        """
+        try:
+            with open_plain(self.path) as file:
+                if os.fstat(file.fileno()).st_size > MAX_BYTES:
+                    return False
+                head = file.read(12)
+                file.seek(0)
+                return (
+                    sniff(head) == self.format
+                    and hashlib.file_digest(file, "sha256").hexdigest() == self.sha256
+                )
+        except (OSError, ValueError):
+            return False
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Copy the original to a path, or into a folder that exists; overwrites nothing.
+
+        Args:
+            path: Where to; `~` and `$VAR` are expanded.
+
+        Returns:
+            The path of the copy.
+
+        Raises:
+            InvalidRequest: If it names an unknown user or an unset variable.
+            FileExistsError: If there is a file of that name.
+        """
+        target = user_path(path)
+        if target.is_dir():
+            target = target / self.path.name
+        with target.open("xb") as copy:
+            copy.write(self.bytes)
+        return target
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Any:
+        """An image shows itself: imported only where IPython asks for it."""
+        from ..notebook.outputs import image_output
+
+        return image_output(self)
+
+    def __repr__(self) -> str:
+        return f"Picture({str(self.path)!r}, {self.width}×{self.height})"
+
+
+def check(
+    path: Path, *, url: str | None = None, abandoned: threading.Event | None = None
+) -> Picture:
+    """Decode a file fully, within limits of pixels, work, memory and time, and describe it.
+
+    What is large or unusual is decoded in a process of its own. Call it from a thread that can be
+    left behind, such as one of `DaemonThreads`.
+
+    Args:
+        path: The file as it was received.
+        url: Where it came from.
+        abandoned: Set once nobody waits for the result any more.
+
+    Raises:
+        BadPicture: If it is not a whole image of a known format within the limits.
+    """
+    content = path.read_bytes()
+    found = sniff(content[:12])
+    if found is None:
+        known = identify(content)
+        name = f"{known[0]}, " if known is not None else ""
+        raise BadPicture(f"it is {name}no PNG, JPEG or WebP file")
+    work, digest = work_of(content, found), hashlib.sha256(content).hexdigest()
+    del content  # while it waits for its turn
+    try:
+        refuse_excess(work, MAX_PIXELS)
+        (width, height), _ = run_bounded(
+            _measure,
+            *(str(path), found, MAX_PIXELS),
+            work=work,
+            abandoned=abandoned or threading.Event(),
+        )
+    except TooManyPixels as error:
+        raise TooLarge(str(error)) from error
+    except Undecodable as error:
+        raise BadPicture(str(error)) from error
+    except ProcessFailed as error:
+        too_large = error.kind in ("TooManyPixels", "MemoryError", "TimeoutError")
+        raise (TooLarge if too_large else BadPicture)(str(error)) from error
+    return Picture(path, found, width, height, digest, url)
+
+
+def _measure(path: str, kind: str, max_pixels: int) -> Result:
+    """The displayed width and height of an image that decodes whole."""
+    content = Path(path).read_bytes()
+    # of a JPEG all is read, but an eighth of its sides is enough to say that it is whole
+    image = decode(content, max_pixels=max_pixels, formats=(kind,), draft_px=1)
+    sides = displayed_size(image)
+    if kind == "jpeg":
+        work = work_of(content, kind)
+        sides = (work.width, work.height)
+        sides = sides[::-1] if orientation(image) >= 5 else sides
+    return [*sides], b""
+
+
+def part_file(folder: Path) -> Path:
+    """Make an empty hidden file to receive a picture, beside where it will stand.
+
+    File and folder are for their owner alone.
+
+    Raises:
+        OSError: If the folder can't be made or written to.
+    """
+    private_folder(folder, ours=True)
+    part = folder / _part_name()
+    new_file(part).close()
+    return part
+
+
+def _part_name() -> str:
+    return f".{secrets.token_hex(8)}.part"
+
+
+def file_stem(prompt: str, token: str, when: datetime) -> str:
+    """Name a generation's files: by time, then the prompt's first words, then a token of ours.
+
+    Args:
+        prompt: The prompt; only its ASCII letters and digits are used.
+        token: What tells two generations of the same second apart: letters and digits.
+        when: The local time.
+
+    Example:
+        >>> file_stem("A black lab!", "1f3a", datetime(2026, 11, 23, 10, 15, 30))
+        '20261123-101530-a-black-lab-1f3a'
+    """
+    return "-".join(filter(None, (when.strftime("%Y%m%d-%H%M%S"), slug(prompt), token)))
+
+
+def settle(part: Path, folder: Path, stem: str, extension: str) -> Path:
+    """Give a received file its final name in one step, overwriting nothing.
+
+    Args:
+        part: The file from `part_file`, in the same folder.
+        folder: Where it goes.
+        stem: The name without its extension.
+        extension: ``png``, ``jpeg`` or ``webp``.
+
+    Returns:
+        The final path; a number is added where the name is taken.
+    """
+    for attempt in range(1, 10_000):
+        again = f"-{attempt}" if attempt > 1 else ""
+        target = folder / f"{stem}{again}.{'jpg' if extension == 'jpeg' else extension}"
+        try:
+            os.link(part, target)
+        except FileExistsError:
+            continue
+        except OSError:
+            # no hard links here (some network and FAT folders): claim the name, then replace it
+            try:
+                new_file(target).close()
+            except FileExistsError:
+                continue
+            os.replace(part, target)
+            return target
+        part.unlink()
+        return target
+    raise FileExistsError(f"{folder} holds 10,000 pictures named {stem}")
+
+
+def copy_into(picture: Picture, folder: Path) -> Path:
+    """Put a copy of an original into a folder under its own name, overwriting nothing.
+
+    The folder is the user's own, where files have the rights that all of the user's have.
+
+    Raises:
+        OSError: If the folder can't be made or written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / _part_name()
+    try:
+        with part.open("xb") as copy:
+            copy.write(picture.bytes)
+        return settle(part, folder, picture.path.stem, picture.format)
+    finally:
+        part.unlink(missing_ok=True)

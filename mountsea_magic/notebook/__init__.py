@@ -1,0 +1,1 @@
+"""IPython and ipywidgets: the magics, their options, progress and outputs."""

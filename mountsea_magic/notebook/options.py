@@ -1,0 +1,221 @@
+"""The options: a magic line becomes a record; what is wrong with it is said in one line."""
+
+from __future__ import annotations
+
+import argparse
+import keyword
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import InvalidRequest, plain
+from .line_parser import LineParser, number, whole_number
+
+DIRECT = {
+    "num_images": ("-n", "--num-images", "N", "how many pictures, 1 to 4"),
+    "aspect_ratio": ("-a", "--aspect-ratio", "R", "the picture's shape, such as 16:9"),
+    "output_format": ("-f", "--output-format", "F", "the file format: png, jpeg or webp"),
+    "seed": ("-s", "--seed", "N", "the same seed and prompt lead to the same picture"),
+    "safety_tolerance": ("--safety-tolerance", "1..6", "how much is let through; 1 is strictest"),
+}
+"""The Hub's parameters that have an option of their own, and take a value."""
+
+SWITCHES = {
+    "sync_mode": ("--sync-mode", "get the pictures within the answer"),
+    "limit_generations": ("--limit-generations", "make one picture a round of prompting"),
+}
+"""The Hub's parameters that are on or not sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellOptions:
+    """What stands on the line of a ``%%mountsea`` cell.
+
+    Attributes:
+        model: The model's id, or None for the default.
+        parameters: The model's parameters that were set, as typed.
+        images: The input pictures, as typed.
+        shrink: Scale input pictures that are too large.
+        out: The name to bind the result to, or None.
+        save: The folder to put copies of the originals in, or None.
+        preview: The longest side of the previews in pixels, or None for the default.
+        timeout: How long to wait in seconds, or None for the default.
+        background: Return at once.
+        fresh: Never answer from the journal.
+        cache: Answer from the journal also without a seed.
+        quiet: Show nothing on success.
+        dry_run: Show the request, send nothing.
+        raw: Take the body as it is, as one prompt.
+        help: Show the help.
+    """
+
+    model: str | None
+    parameters: Mapping[str, Any]
+    images: tuple[str, ...]
+    shrink: bool
+    out: str | None
+    save: str | None
+    preview: int | None
+    timeout: float | None
+    background: bool
+    fresh: bool
+    cache: bool
+    quiet: bool
+    dry_run: bool
+    raw: bool
+    help: bool
+
+
+def cell_parser() -> LineParser:
+    """Make the parser of the cell magic's line."""
+    parser = LineParser(
+        prog="%%mountsea",
+        description="Order pictures from the Mountsea Hub; the cell's body is the prompt. "
+        "{{ expr }} in it is filled in from your variables; a line of only --- separates "
+        "several prompts.",
+        add_help=False,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("-m", "--model", metavar="ID", help="the model (default: nano-banana, a %%config trait)")
+    for name, (*flags, metavar, text) in DIRECT.items():
+        add(*flags, dest=name, metavar=metavar, help=text)
+    for name, (flag, text) in SWITCHES.items():
+        add(flag, dest=name, action="store_true", help=text)
+    add(
+        "-p",
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="any other parameter of the model; repeatable",
+    )
+    add(
+        "-i",
+        "--image",
+        action="append",
+        default=[],
+        metavar="SRC",
+        help="an input picture for edit models: a path, a URL or a variable; repeatable",
+    )
+    add("--shrink", action="store_true", help="scale input pictures over 10 MB to fit")
+    add("-o", "--out", metavar="NAME", help="bind the result to NAME, before waiting for it")
+    add("--save", metavar="DIR", help="also put the originals in DIR")
+    add(
+        "--preview",
+        type=whole_number,
+        metavar="PX",
+        help="the preview's longest side (default: 768; 0 shows the original)",
+    )
+    add("--timeout", type=number, metavar="S", help="stop waiting after S seconds (default: 600)")
+    add("-b", "--background", action="store_true", help="return at once; pictures come later")
+    journal = parser.add_mutually_exclusive_group()
+    journal.add_argument("--fresh", action="store_true", help="never answer from the journal")
+    journal.add_argument(
+        "--cache", action="store_true", help="answer from the journal also without a seed"
+    )
+    add("-q", "--quiet", action="store_true", help="show nothing on success")
+    add("--dry-run", action="store_true", help="show the exact request, send nothing")
+    add("--raw", action="store_true", help="take the body as it is: no {{ }}, no ---")
+    add("-h", "--help", action="store_true", help="show this help")
+    return parser
+
+
+def parse_cell_line(line: str) -> CellOptions:
+    """Read the line of a ``%%mountsea`` cell.
+
+    Raises:
+        InvalidRequest: If it makes no sense; nothing has been sent then.
+
+    Example:
+        >>> parse_cell_line("-n 2 -o dog").parameters
+        {'num_images': '2'}
+    """
+    given = cell_parser().parse_line(line)
+    parameters: dict[str, Any] = {
+        name: getattr(given, name) for name in DIRECT if getattr(given, name) is not None
+    }
+    parameters |= {name: True for name in SWITCHES if getattr(given, name)}
+    for text in given.param:
+        name, equals, value = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals or not name:
+            raise InvalidRequest(f"--param {plain(text, limit=60)}: write it as NAME=VALUE.")
+        if name in parameters:
+            raise InvalidRequest(f"{spell_option(name)} is given twice.")
+        parameters[name] = value
+    if given.out is not None and (not given.out.isidentifier() or keyword.iskeyword(given.out)):
+        raise InvalidRequest(f"--out {plain(given.out, limit=60)}: it is no name for a variable.")
+    if given.preview is not None and given.preview < 0:
+        raise InvalidRequest(f"--preview {given.preview}: at least 0 pixels.")
+    if given.timeout is not None and not (given.timeout > 0 and math.isfinite(given.timeout)):
+        raise InvalidRequest(f"--timeout {given.timeout:g}: more than 0 seconds.")
+    return CellOptions(
+        model=given.model,
+        parameters=parameters,
+        images=tuple(given.image),
+        shrink=given.shrink,
+        out=given.out,
+        save=given.save,
+        preview=given.preview,
+        timeout=given.timeout,
+        background=given.background,
+        fresh=given.fresh,
+        cache=given.cache,
+        quiet=given.quiet,
+        dry_run=given.dry_run,
+        raw=given.raw,
+        help=given.help,
+    )
+
+
+def spell_option(name: str) -> str:
+    """Return how the user writes a parameter on the line.
+
+    Example:
+        >>> spell_option("num_images"), spell_option("resolution"), spell_option("image_urls")
+        ('--num-images', '-p resolution', '--image')
+    """
+    if name in ("image_urls", "image_url"):
+        return "--image"
+    return f"--{name.replace('_', '-')}" if name in DIRECT or name in SWITCHES else f"-p {name}"
+
+
+def command_parsers() -> Mapping[str, LineParser]:
+    """Make the parser of each ``%mountsea`` command, by its name."""
+
+    def parser(name: str, description: str) -> LineParser:
+        return LineParser(
+            prog=f"%mountsea {name}", description=description, add_help=False, allow_abbrev=False
+        )
+
+    models = parser("models", "list the models, or one model's parameters")
+    models.add_argument("model", nargs="?", metavar="ID", help="the model")
+    models.add_argument("--refresh", action="store_true", help="ask the Hub for its models anew")
+    demo = parser("demo", "use the embedded demo Hub: no key, no network, no credits")
+    demo.add_argument("state", nargs="?", choices=["on", "off"], help="on if left out")
+    demo.add_argument("--if-no-key", action="store_true", help="only until there is a key")
+    demo.add_argument("--fail", metavar="MODE", help="break the demo's network; none mends it")
+    login = parser("login", "ask for a key, and keep it in this kernel's memory")
+    login.add_argument("--save", action="store_true", help="in the system keyring or a 0600 file")
+    history = parser("history", "list the newest orders of all kernels")
+    history.add_argument(
+        "-n", dest="count", type=whole_number, default=20, metavar="N", help="how many"
+    )
+    history.add_argument("text", nargs="*", metavar="TEXT", help="what prompt, id or state holds")
+    show = parser("show", "show what is known of a task, and its pictures")
+    show.add_argument("task_id", metavar="TASK_ID")
+    resume = parser("resume", "fetch the pictures of tasks that were ordered before")
+    resume.add_argument("task_ids", nargs="*", metavar="TASK_ID", help="none: all that are open")
+    return {
+        "models": models,
+        "demo": demo,
+        "login": login,
+        "logout": parser("logout", "forget the key of login, wherever it is kept"),
+        "credits": parser("credits", "show how many credits are left"),
+        "history": history,
+        "show": show,
+        "resume": resume,
+    }

@@ -1,0 +1,1 @@
+"""What may be asked of a model: the catalog, its JSON Schemas, and the checked request."""

@@ -1,0 +1,1 @@
+"""What needs to know neither images nor Hubs: threads, files, processes, text, redaction."""

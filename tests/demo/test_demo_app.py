@@ -1,0 +1,573 @@
+"""The demo Hub's endpoints, in-process: the contract as far as it is documented."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import re
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+from hub_server import data_uri, picture
+from PIL import Image
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from mountsea_magic.demo.server.app import URL_LIFE_S, create_app, draw
+from mountsea_magic.demo.server.inputs import Inputs
+from mountsea_magic.demo.server.network import DEMO_ORIGIN, DemoNetwork
+from mountsea_magic.demo.server.tasks import FIRST_CREDITS, PRICE, DemoTask, TaskStore
+from mountsea_magic.hub.error_mapping import Answer
+from mountsea_magic.hub.responses import read_credits, read_submission, read_task
+from mountsea_magic.request.catalog import bundled_catalog
+
+T = TypeVar("T")
+ORIGIN = "http://demo-hub.test"
+
+
+class Hub:
+    """A demo Hub with a clock that goes only when it is told to, and quick pictures."""
+
+    def __init__(self, folder: Path, *, key: str | None = None) -> None:
+        """Make the app; a task takes 7.5 to 12.5 seconds."""
+        self.now = time.time()
+        self.drawn: list[tuple[str, int]] = []
+        self.threads: set[int] = set()
+        self.app: Starlette = create_app(
+            folder, seconds=10, key=key, clock=lambda: self.now, painter=self._paint
+        )
+
+    def _paint(self, task: DemoTask, number: int) -> bytes:
+        self.drawn.append((task.task_id, number))
+        self.threads.add(threading.get_ident())
+        return picture(str(task.input.get("output_format") or "png"), number)
+
+    def run(self, work: Callable[[httpx.AsyncClient], Awaitable[T]]) -> T:
+        """Run a coroutine with a client of the app."""
+
+        async def inner() -> T:
+            transport = httpx.ASGITransport(app=self.app)
+            async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:
+                return await work(client)
+
+        return asyncio.run(inner())
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        """Ask for a path."""
+        return self.run(lambda client: client.get(path, headers=headers))
+
+    def post(self, body: Any, **headers: str) -> httpx.Response:
+        """Submit a body."""
+        return self.run(lambda client: client.post("/hub/v1/image", json=body, headers=headers))
+
+    def send(self, content: bytes) -> httpx.Response:
+        """Submit bytes as they are."""
+        return self.run(lambda client: client.post("/hub/v1/image", content=content))
+
+    def ordered(self, **given: Any) -> str:
+        """Order a picture, and return the task's id."""
+        response = self.post({"model": "nano-banana", "input": {"prompt": "a dog"} | given})
+        assert response.status_code == 200, response.text
+        return str(response.json()["task_id"])
+
+    def edited(self, *addresses: str, model: str = "nano-banana-edit", **given: Any) -> str:
+        """Order an edit, and return the task's id."""
+        body = {"prompt": "Make it winter", "image_urls": list(addresses)} | given
+        response = self.post({"model": model, "input": body})
+        assert response.status_code == 200, response.text
+        return str(response.json()["task_id"])
+
+    def task(self, task_id: str) -> Any:
+        """Ask for a task."""
+        response = self.get(f"/hub/v1/tasks/{task_id}")
+        assert response.status_code == 200, response.text
+        return response.json()
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Hub:
+    """Make a demo Hub in a folder of its own."""
+    return Hub(tmp_path / "demo")
+
+
+def test_an_order_is_answered_as_documented(hub: Hub) -> None:
+    """Exactly the members of the vendor's page, with the id under `task_id`."""
+    response = hub.post({"model": "nano-banana-pro", "input": {"prompt": "a dog", "seed": 7}})
+    body = response.json()
+    assert response.status_code == 200
+    assert set(body) == {
+        *("task_id", "status", "capability", "model", "vendor", "mode", "created_at"),
+    }
+    assert body["task_id"].startswith("hub-")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", body["created_at"])
+    assert (body["status"], body["capability"]) == ("pending", "image")
+    assert (body["model"], body["mode"]) == ("nano-banana-pro", "text-to-image")
+    assert read_submission(Answer(200, {}, body)) == body["task_id"]
+
+
+def test_a_task_goes_its_way(hub: Hub) -> None:
+    """Pending, processing, completed; data only then; elapsed time by the Hub's clock."""
+    task_id = hub.ordered()
+    first = hub.task(task_id)
+    assert set(first) == {
+        *("task_id", "status", "ready", "data", "elapsed_ms", "error_code", "error_message"),
+    }
+    assert (first["status"], first["ready"], first["elapsed_ms"]) == ("pending", False, 0)
+    hub.now += 5
+    second = hub.task(task_id)
+    assert (second["status"], second["ready"], second["data"]) == ("processing", False, None)
+    assert second["elapsed_ms"] == 5000
+    hub.now += 20
+    third = hub.task(task_id)
+    assert (third["status"], third["ready"]) == ("completed", True)
+    assert 7500 <= third["elapsed_ms"] <= 12500
+    (image,) = third["data"]["images"]
+    assert set(image) == {"url", "content_type", "file_name", "file_size", "width", "height"}
+    assert (image["width"], image["height"]) == (1024, 1024)
+    assert third["data"]["description"]
+    assert hub.drawn == []
+
+
+@pytest.mark.parametrize(
+    ("word", "status"), [("fail", "failed"), ("timeout", "timeout"), ("cancel", "cancelled")]
+)
+def test_a_bad_ending_has_a_code_and_a_message(hub: Hub, word: str, status: str) -> None:
+    """Ready, without data, and with the documented error members; free of charge."""
+    task_id = hub.ordered(prompt=f"a dog [{word}]")
+    hub.now += 20
+    body = hub.task(task_id)
+    assert (body["status"], body["ready"], body["data"]) == (status, True, None)
+    assert body["error_code"]
+    assert body["error_message"]
+    state = read_task(Answer(200, {}, body))
+    assert (state.ended, state.succeeded) == (True, False)
+    assert hub.get("/api-user/credits").json() == {"credits": FIRST_CREDITS}
+
+
+def test_pictures_are_served_with_the_format_that_was_asked_for(hub: Hub) -> None:
+    """Each address serves its own picture, without a key."""
+    task_id = hub.ordered(num_images=3, output_format="webp")
+    hub.now += 20
+    images = hub.task(task_id)["data"]["images"]
+    responses = [hub.get(image["url"]) for image in images]
+    assert [response.content for response in responses] == [picture("webp", n) for n in range(3)]
+    assert {response.headers["content-type"] for response in responses} == {"image/webp"}
+    assert {image["content_type"] for image in images} == {"image/webp"}
+    assert hub.drawn == [(task_id, number) for number in range(3)]
+
+
+def test_sync_mode_gives_the_pictures_themselves(hub: Hub) -> None:
+    """Each URL is then a data URI, of the format that was asked for."""
+    task_id = hub.ordered(sync_mode=True, num_images=2, output_format="jpeg")
+    hub.now += 20
+    for number, image in enumerate(hub.task(task_id)["data"]["images"]):
+        head, _, text = image["url"].partition(",")
+        assert head == "data:image/jpeg;base64"
+        assert base64.b64decode(text) == picture("jpeg", number)
+
+
+def test_addresses_of_pictures_expire_and_come_fresh(hub: Hub) -> None:
+    """403 after a while, as signed addresses do; the task then gives another."""
+    task_id = hub.ordered()
+    hub.now += 20
+    url = hub.task(task_id)["data"]["images"][0]["url"]
+    hub.now += URL_LIFE_S - 5
+    assert hub.get(url).status_code == 200
+    hub.now += 10
+    assert hub.get(url).status_code == 403
+    assert hub.get(hub.task(task_id)["data"]["images"][0]["url"]).status_code == 200
+
+
+@pytest.mark.parametrize("query", ["", "?expires=", "?expires=soon", "?expires=-1", "?expires=1.5"])
+def test_a_picture_without_a_good_signature_is_refused(hub: Hub, query: str) -> None:
+    """One that does not say until when it is good is an expired one."""
+    task_id = hub.ordered()
+    hub.now += 20
+    assert hub.get(f"/pictures/{task_id}/0{query}").status_code == 403
+
+
+def test_pictures_that_are_not_there_are_not_drawn(hub: Hub) -> None:
+    """404 for an unknown task, for one too many, and before the task is completed."""
+    task_id, failed = hub.ordered(), hub.ordered(prompt="[fail]")
+    good = f"?expires={int(hub.now) + 500}"
+    assert hub.get(f"/pictures/{task_id}/0{good}").status_code == 404
+    hub.now += 20
+    assert hub.get(f"/pictures/{task_id}/1{good}").status_code == 404
+    assert hub.get(f"/pictures/{failed}/0{good}").status_code == 404
+    assert hub.get(f"/pictures/hub-nobody/0{good}").status_code == 404
+    assert hub.drawn == []
+
+
+@pytest.mark.parametrize("path", ["/hub/v1/tasks/hub-1", "/hub/v1/models/veo", "/hub/v2"])
+def test_what_is_not_there_is_404(hub: Hub, path: str) -> None:
+    """An unknown task, model or route."""
+    assert hub.get(path).status_code == 404
+
+
+def test_an_order_is_no_get(hub: Hub) -> None:
+    """The submit address takes orders only."""
+    assert hub.get("/hub/v1/image").status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ([], 400, "object"),
+        ({"model": "nano-banana"}, 400, "input"),
+        ({"model": "nano-banana", "input": "a dog"}, 400, "input"),
+        ({"model": "veo-3.1-fast", "input": {"prompt": "x"}}, 422, "veo"),
+        ({"input": {"prompt": "x"}}, 422, "None"),
+        ({"model": "nano-banana", "input": {}}, 422, "prompt"),
+        ({"model": "nano-banana", "input": {"prompt": " \n"}}, 422, "prompt"),
+        ({"model": "nano-banana", "input": {"prompt": 5}}, 422, "text"),
+        ({"model": "nano-banana", "input": {"prompt": "x", "num_images": 5}}, 422, "4"),
+        ({"model": "nano-banana", "input": {"prompt": "x", "num_images": "2"}}, 422, "type"),
+        ({"model": "nano-banana", "input": {"prompt": "x", "safety_tolerance": 4}}, 422, "type"),
+        ({"model": "nano-banana", "input": {"prompt": "x", "colour": 1}}, 422, "colour"),
+        ({"model": "gpt-image-2", "input": {"prompt": "x", "aspect_ratio": "1:1"}}, 422, "aspect"),
+        ({"model": "nano-banana-edit", "input": {"prompt": "x"}}, 422, "image_urls"),
+        (
+            {"model": "nano-banana", "input": {"prompt": "x", "image_urls": ["https://x/y"]}},
+            422,
+            "image_urls",
+        ),
+        (
+            {"model": "nano-banana-edit", "input": {"prompt": "x", "image_urls": ["data:,x"]}},
+            422,
+            "image_urls[0]",
+        ),
+    ],
+)
+def test_a_wrong_order_is_refused_with_a_reason(
+    hub: Hub, body: Any, status: int, said: str, tmp_path: Path
+) -> None:
+    """As strict as a real Hub would be: types are not bent, and no task is made."""
+    response = hub.post(body)
+    assert response.status_code == status
+    assert response.json()["statusCode"] == status
+    assert said in response.json()["message"]
+    assert not (tmp_path / "demo").exists()
+
+
+def test_a_body_that_is_no_json_is_refused(hub: Hub) -> None:
+    """400, not a crash."""
+    response = hub.run(lambda client: client.post("/hub/v1/image", content=b"\xff{"))
+    assert response.status_code == 400
+
+
+def test_an_account_without_credits_is_refused(hub: Hub) -> None:
+    """402 once all demo credits are spent; they are told as documented."""
+    hub.app.state.tasks.add("nano-banana", {"prompt": "x", "num_images": FIRST_CREDITS // PRICE})
+    assert hub.get("/api-user/credits").json() == {"credits": FIRST_CREDITS}
+    hub.now += 20
+    credits = hub.get("/api-user/credits")
+    assert read_credits(Answer(200, {}, credits.json())) == 0
+    response = hub.post({"model": "nano-banana", "input": {"prompt": "x"}})
+    assert response.status_code == 402
+    assert "credits" in response.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "api", "credits"),
+    [
+        ({}, 401, 401),
+        ({"authorization": "Bearer wrong"}, 401, 401),
+        ({"authorization": "right"}, 401, 401),
+        ({"x-api-key": "wrong"}, 401, 401),
+        ({"authorization": "Bearer right"}, 200, 401),
+        ({"x-api-key": "right"}, 401, 200),
+    ],
+)
+def test_a_demo_with_a_key_takes_no_other(
+    headers: dict[str, str], api: int, credits: int, tmp_path: Path
+) -> None:
+    """Every endpoint but the pictures' is guarded, by the header that is documented for it."""
+    hub = Hub(tmp_path / "demo", key="right")
+    task_id = hub.app.state.tasks.add("nano-banana", {"prompt": "x"}).task_id
+    paths = {
+        route.path.format(task_id=task_id, model="nano-banana", number=0)
+        for route in hub.app.routes
+        if isinstance(route, Route) and "GET" in (route.methods or ())
+    }
+    paths -= {f"/pictures/{task_id}/0", "/api-user/credits"}
+    assert len(paths) == 3
+    assert {hub.get(path, **headers).status_code for path in paths} == {api}
+    assert hub.get("/api-user/credits", **headers).status_code == credits
+    body = {"model": "nano-banana", "input": {"prompt": "x"}}
+    assert hub.post(body, **headers).status_code == api
+    assert len(list((tmp_path / "demo").glob("*.json"))) == 1 + (api == 200)
+
+
+def test_pictures_need_no_key_even_where_the_api_does(tmp_path: Path) -> None:
+    """At a real Hub they are on another host, which is never sent the key."""
+    hub = Hub(tmp_path, key="right")
+    given = {"model": "nano-banana", "input": {"prompt": "x"}}
+    task_id = hub.post(given, authorization="Bearer right").json()["task_id"]
+    hub.now += 20
+    body = hub.get(f"/hub/v1/tasks/{task_id}", authorization="Bearer right").json()
+    assert hub.get(body["data"]["images"][0]["url"]).content == picture()
+
+
+def test_models_are_listed_and_described(hub: Hub) -> None:
+    """The list holds all eight; each has its schema, and an example that is accepted."""
+    listed = hub.get("/hub/v1/models?capability=image").json()["data"]
+    assert [model["model"] for model in listed] == [model.id for model in bundled_catalog()]
+    assert len(listed) == 8
+    assert hub.get("/hub/v1/models?capability=video").json() == {"data": []}
+    for model in listed:
+        detail = hub.get(f"/hub/v1/models/{model['model']}").json()
+        assert detail.items() >= model.items()
+        assert detail["input_schema"]["type"] == "object"
+        order = {"model": model["model"], "input": detail["example"]}
+        assert hub.post(order).status_code == 200
+
+
+def test_tasks_outlive_the_app(hub: Hub, tmp_path: Path) -> None:
+    """Another app with the same folder, as after a restart of the kernel, knows the task."""
+    task_id = hub.ordered()
+    other = Hub(tmp_path / "demo")
+    other.now = hub.now + 20
+    assert other.task(task_id)["status"] == "completed"
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp", None])
+def test_the_real_painter_draws_the_size_and_format(kind: str | None) -> None:
+    """What the Hub serves decodes to the size that it has told; PNG is the default."""
+    given = {"prompt": "a dog", "image_size": {"width": 96, "height": 64}, "output_format": kind}
+    content = draw(DemoTask("hub-1", "gpt-image-2", given, 1, 0.0, 1.0), 0)
+    with Image.open(io.BytesIO(content)) as image:
+        image.load()
+        assert (image.size, image.format) == ((96, 64), (kind or "png").upper())
+
+
+def test_seed_and_number_decide_the_drawing() -> None:
+    """The same seed draws the same; the pictures of one task differ from one another."""
+    given = {"prompt": "a dog", "image_size": {"width": 96, "height": 64}}
+    task = DemoTask("hub-1", "gpt-image-2", given, 7, 0.0, 1.0)
+    again = DemoTask("hub-2", "gpt-image-2", given, 7, 5.0, 2.0)
+    assert draw(task, 0) == draw(again, 0)
+    assert draw(task, 0) != draw(task, 1)
+
+
+def test_an_edit_is_answered_and_ends_as_any_task(hub: Hub) -> None:
+    """With the mode of its model, and data of the size that the input picture has."""
+    body = {"prompt": "winter", "image_urls": [data_uri(picture("png", 0, (400, 100)))]}
+    answer = hub.post({"model": "nano-banana-pro-edit", "input": body}).json()
+    assert (answer["model"], answer["mode"]) == ("nano-banana-pro-edit", "image-to-image")
+    hub.now += 20
+    (image,) = hub.task(answer["task_id"])["data"]["images"]
+    assert (image["width"], image["height"]) == (2048, 512)
+    assert hub.get(image["url"]).content == picture()
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "size"),
+    [
+        ("nano-banana-edit", {}, (1448, 724)),
+        ("nano-banana-edit", {"aspect_ratio": "auto"}, (1448, 724)),
+        ("nano-banana-edit", {"aspect_ratio": "9:16"}, (768, 1344)),
+        ("nano-banana-2-edit", {"resolution": "0.5K"}, (724, 362)),
+        ("gpt-image-2-edit", {}, (1448, 724)),
+        ("gpt-image-2-edit", {"image_size": "square"}, (512, 512)),
+    ],
+)
+def test_an_edit_has_the_shape_of_its_input_or_the_one_asked_for(
+    model: str, given: dict[str, Any], size: tuple[int, int], hub: Hub
+) -> None:
+    """What the task tells is what is served."""
+    task_id = hub.edited(data_uri(picture("png", 0, (80, 40))), model=model, **given)
+    hub.now += 20
+    (image,) = hub.task(task_id)["data"]["images"]
+    assert (image["width"], image["height"]) == size
+
+
+def test_input_pictures_are_kept_beside_the_task(hub: Hub, tmp_path: Path) -> None:
+    """Byte for byte; the task's own file, which is read often, stays small."""
+    noise = io.BytesIO()
+    Image.effect_noise((900, 900), 100).save(noise, "PNG")
+    first, mask = noise.getvalue(), picture("webp")
+    assert len(first) > 500_000
+    task_id = hub.edited(data_uri(first), model="gpt-image-2-edit", mask_url=data_uri(mask))
+    task = hub.app.state.tasks.get(task_id)
+    assert hub.app.state.tasks.inputs(task) == Inputs((first,), mask, (900, 900))
+    assert (tmp_path / "demo" / f"{task_id}.json").stat().st_size < 1000
+    written = json.loads((tmp_path / "demo" / f"{task_id}.json").read_text())
+    assert written["input"] == {"prompt": "Make it winter"}
+
+
+def test_a_picture_of_this_hub_is_an_input_by_its_address(hub: Hub) -> None:
+    """No network is needed for it, and it may be made from an edit in turn."""
+    first = hub.ordered(num_images=2)
+    hub.now += 20
+    url = hub.task(first)["data"]["images"][1]["url"]
+    second = hub.edited(url)
+    tasks = hub.app.state.tasks
+    assert tasks.inputs(tasks.get(second)).pictures == (picture("png", 1),)
+    hub.now += 20
+    third = hub.edited(hub.task(second)["data"]["images"][0]["url"])
+    assert tasks.inputs(tasks.get(third)).pictures == (picture("png", 0),)
+    assert hub.drawn == [(first, 1), (second, 0)]
+
+
+def test_a_picture_that_is_not_made_yet_is_no_input(hub: Hub, tmp_path: Path) -> None:
+    """422, and no task: neither before the task is completed nor after a bad ending."""
+    first, failed = hub.ordered(), hub.ordered(prompt="[fail]")
+    given = {"prompt": "x", "image_urls": [f"{ORIGIN}/pictures/{first}/0?expires=9"]}
+    assert hub.post({"model": "nano-banana-edit", "input": given}).status_code == 422
+    hub.now += 20
+    given["image_urls"] = [f"{ORIGIN}/pictures/{failed}/0?expires=9"]
+    assert hub.post({"model": "nano-banana-edit", "input": given}).status_code == 422
+    assert len(list((tmp_path / "demo").iterdir())) == 2
+
+
+@pytest.mark.parametrize("name", ["image_urls", "mask_url"])
+def test_a_bad_input_picture_is_refused_with_a_reason(name: str, hub: Hub, tmp_path: Path) -> None:
+    """422 in the shape of the other refusals; nothing is kept, and nothing echoed."""
+    bad, good = data_uri(picture()[:-60]), data_uri(picture())
+    given = {
+        "prompt": "x",
+        "image_urls": [good, bad if name == "image_urls" else good],
+        "mask_url": bad if name == "mask_url" else good,
+    }
+    response = hub.post({"model": "gpt-image-2-edit", "input": given})
+    assert response.status_code == 422
+    message = response.json()["message"]
+    assert message.startswith("image_urls[1]: " if name == "image_urls" else "mask_url: ")
+    assert len(message) < 100
+    assert not (tmp_path / "demo").exists()
+
+
+def test_drawing_and_decoding_leave_the_loop_free(hub: Hub) -> None:
+    """Pictures are drawn in other threads, also those that an order asks for."""
+    first = hub.ordered(sync_mode=True)
+    hub.now += 20
+    hub.task(first)
+    hub.edited(f"{ORIGIN}/pictures/{first}/0")
+    hub.get(f"/pictures/{first}/0?expires={int(hub.now) + 500}")
+    assert len(hub.drawn) == 3
+    assert threading.get_ident() not in hub.threads
+
+
+def test_edits_outlive_the_app(hub: Hub, tmp_path: Path) -> None:
+    """Another app with the same folder has the pictures, too."""
+    task_id = hub.edited(data_uri(picture()))
+    other = Hub(tmp_path / "demo")
+    other.now = hub.now + 20
+    assert other.task(task_id)["status"] == "completed"
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
+def test_the_real_editor_edits_what_was_sent(kind: str, tmp_path: Path) -> None:
+    """A chain through the app itself: draw, edit by address, edit that within a mask."""
+    hub = Hub(tmp_path)
+    hub.app = create_app(tmp_path, seconds=10, clock=lambda: hub.now)
+    size = {"image_size": {"width": 96, "height": 64}, "output_format": kind}
+
+    def finished(task_id: str) -> tuple[str, Image.Image]:
+        hub.now += 20
+        url = hub.task(task_id)["data"]["images"][0]["url"]
+        with Image.open(io.BytesIO(hub.get(url).content)) as image:
+            assert (image.size, image.format) == ((96, 64), kind.upper())
+            return url, image.convert("RGB")
+
+    body = {"model": "gpt-image-2", "input": {"prompt": "a dog"} | size}
+    url, dog = finished(hub.post(body).json()["task_id"])
+    url, winter = finished(hub.edited(url, model="gpt-image-2-edit", **size))
+    black = io.BytesIO()
+    Image.new("L", (96, 64)).save(black, "PNG")
+    mask = data_uri(black.getvalue())
+    _, kept = finished(hub.edited(url, model="gpt-image-2-edit", mask_url=mask, **size))
+    top = (0, 0, 96, 28)
+    light = [sum(image.crop(top).convert("L").tobytes()) / 2688 for image in (dog, winter, kept)]
+    assert abs(light[0] - light[1]) > 5
+    assert abs(light[1] - light[2]) < 2
+
+
+def test_each_picture_of_an_edit_is_another() -> None:
+    """The pictures of one task have seeds of their own, as those drawn from text."""
+    task = DemoTask("hub-1", "nano-banana-edit", {"prompt": "winter"}, 7, 0.0, 1.0, 1, [64, 48])
+    inputs = Inputs((picture(),), None, (64, 48))
+    assert draw(task, 0, inputs) == draw(task, 0, inputs)
+    assert draw(task, 0, inputs) != draw(task, 1, inputs)
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"model":' * 100_000, b"\xff", b""])
+def test_a_body_that_is_none_is_refused(hub: Hub, content: bytes) -> None:
+    """However deep it is nested."""
+    response = hub.send(content)
+    assert (response.status_code, response.json()["statusCode"]) == (400, 400)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"model": 5, "input": {"prompt": "x"}}, "There is no model '5'"),
+        ({"model": ["m"], "input": {"prompt": "x"}}, "There is no model"),
+        ({"model": "nano-banana", "input": {"prompt": " \n"}}, "input.prompt"),
+        ({"model": "nano-banana", "input": {"prompt": 7}}, "input.prompt"),
+        ({"model": "nano-banana", "input": {}}, "input.prompt"),
+    ],
+)
+def test_a_refusal_speaks_of_the_body(hub: Hub, given: Any, says: str) -> None:
+    """Not of magics: other programs may ask."""
+    response = hub.post(given)
+    assert response.status_code == 422 and says in response.json()["message"]
+
+
+def test_blank_lines_around_a_prompt_are_no_fault(hub: Hub) -> None:
+    """A prompt is taken as it was meant."""
+    assert hub.post({"model": "nano-banana", "input": {"prompt": "a dog\n"}}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["{number}?expires=9", "0?expires={number}", "x?expires=9", "-1"])
+def test_an_odd_address_is_a_refusal(hub: Hub, path: str) -> None:
+    """Of any length; it is no fault of the Hub's."""
+    task_id = hub.app.state.tasks.add("nano-banana", {"prompt": "x"}).task_id
+    hub.now += 20
+    response = hub.get(f"/pictures/{task_id}/{path.format(number='9' * 5_000)}")
+    assert response.status_code in (403, 404)
+
+
+def test_a_size_beyond_reason_is_bounded(hub: Hub) -> None:
+    """What was taken can be looked at."""
+    huge = {"prompt": "x", "image_size": {"width": 10**400, "height": 5}}
+    task_id = hub.post({"model": "gpt-image-2", "input": huge}).json()["task_id"]
+    hub.now += 20
+    (picture,) = hub.task(task_id)["data"]["images"]
+    assert (picture["width"], picture["height"]) == (4096, 64)
+
+
+def test_a_fault_of_the_demo_is_an_answer(tmp_path: Path) -> None:
+    """A student gets the Hub's 500 and no traceback of ours, and the task is kept."""
+
+    def broken(task: DemoTask, number: int) -> bytes:
+        raise OverflowError("no such brush")
+
+    app = create_app(tmp_path, seconds=0, painter=broken)
+
+    async def ask() -> httpx.Response:
+        network = DemoNetwork(app)
+        async with httpx.AsyncClient(transport=network, base_url=DEMO_ORIGIN) as client:
+            body = {"model": "nano-banana", "input": {"prompt": "x"}}
+            task_id = (await client.post("/hub/v1/image", json=body)).json()["task_id"]
+            task = (await client.get(f"/hub/v1/tasks/{task_id}")).json()
+            return await client.get(task["data"]["images"][0]["url"])
+
+    response = asyncio.run(ask())
+    assert response.status_code == 500
+    assert response.json()["message"] == "The demo Hub failed (OverflowError)."
+
+
+def test_the_next_seeds_pictures_are_others(tmp_path: Path) -> None:
+    """Thirty students with thirty seeds get thirty different sets of four."""
+    store = TaskStore(tmp_path)
+    tasks = [store.add("m", {"prompt": "x", "seed": seed}) for seed in range(30)]
+    seeds = [task.seed_of(number) for task in tasks for number in range(4)]
+    assert len(set(seeds)) == 120 and seeds[::4] == list(range(30))

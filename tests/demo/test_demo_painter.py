@@ -1,0 +1,211 @@
+"""The demo painter: pictures that answer to a prompt, whatever the prompt and the size."""
+
+import hashlib
+import random
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
+
+import pytest
+from PIL import Image, ImageChops, ImageStat
+
+from mountsea_magic.demo.drawing import paint
+from mountsea_magic.demo.drawing.subject import read_subject
+
+pytestmark = pytest.mark.drawing
+
+PROMPTS = (
+    "An action shot of a black lab swimming in a pool, the camera on the water line.",
+    "a lighthouse at sunset",
+    "A red fox in a snowy forest",
+    "Tokyo at night in the rain, neon",
+    "a cat on the moon",
+    "mountains and a lake at dawn",
+    "a field of tulips",
+    "abstract composition in blue and gold",
+    "a watercolour of a village in autumn",
+    "two birds over a misty valley",
+    "a robot teacher in a classroom",
+)
+
+STRANGE = {
+    "empty": "",
+    "blank": " \t\n ",
+    "emoji": "🐕🏊‍♀️🌊 👩🏽‍🚀",
+    "right to left": "كلب يسبح في المسبح — חתול על הירח",
+    "chinese": "雪山下的狐狸",
+    "control characters": "a\x00b\x1b[31m\x7f\u202e\ufeff sea",
+    "lone surrogate": "a boat \ud83d on the sea",
+    "very long": "a dog and a boat in the city at night, " * 257,
+    "no letters": "!!! ??? 12345 ---",
+}
+
+
+def small(prompt: str, seed: int = 1, model: str = "gpt-image-1") -> Image.Image:
+    """Paint at the smallest size the demo is asked for, which is also the fastest."""
+    return paint(prompt, seed, 256, 256, model=model)
+
+
+def difference(first: Image.Image, second: Image.Image) -> float:
+    """Measure how far two pictures are apart at a glance: per channel, 0 to 255."""
+    size = (32, 32)
+    apart = ImageChops.difference(first.resize(size), second.resize(size))
+    return sum(ImageStat.Stat(apart).mean) / 3
+
+
+@pytest.fixture(scope="module")
+def gallery() -> dict[str, Image.Image]:
+    """Paint every prompt once for the tests that compare them."""
+    return {prompt: small(prompt) for prompt in PROMPTS}
+
+
+def test_same_arguments_give_the_same_picture(gallery: dict[str, Image.Image]) -> None:
+    """The picture depends on the arguments alone, whatever is painted or drawn by lot between."""
+    random.seed(99)
+    for prompt in PROMPTS[:4]:
+        assert small(prompt).tobytes() == gallery[prompt].tobytes()
+
+
+def test_another_process_paints_the_same_picture(gallery: dict[str, Image.Image]) -> None:
+    """Nothing depends on the process, such as Python's randomized string hashes."""
+    code = (
+        "import hashlib; from mountsea_magic.demo.drawing import paint;"
+        f"image = paint({PROMPTS[1]!r}, 1, 256, 256, model='gpt-image-1');"
+        "print(hashlib.sha256(image.tobytes()).hexdigest())"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == hashlib.sha256(gallery[PROMPTS[1]].tobytes()).hexdigest()
+
+
+def test_painting_leaves_the_global_random_alone() -> None:
+    """A student's own seeded numbers are not disturbed by a picture."""
+    random.seed(5)
+    expected = random.random()
+    random.seed(5)
+    small("a dog")
+    assert random.random() == expected
+
+
+def test_threads_do_not_disturb_each_other(gallery: dict[str, Image.Image]) -> None:
+    """Pictures painted at the same time are those painted one by one."""
+    with ThreadPoolExecutor(4) as pool:
+        for prompt, picture in zip(PROMPTS, pool.map(small, PROMPTS[:6]), strict=False):
+            assert picture.tobytes() == gallery[prompt].tobytes()
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_another_seed_gives_a_clear_variation(prompt: str, gallery: dict[str, Image.Image]) -> None:
+    """Thirty students with thirty seeds see thirty pictures, of the same prompt."""
+    assert difference(gallery[prompt], small(prompt, seed=2)) > 2.5
+
+
+def test_prompts_differ_clearly_from_one_another(gallery: dict[str, Image.Image]) -> None:
+    """No two prompts of different subjects are alike at a glance."""
+    distances = {
+        pair: difference(gallery[pair[0]], gallery[pair[1]]) for pair in combinations(PROMPTS, 2)
+    }
+    assert {pair: apart for pair, apart in distances.items() if apart < 16} == {}
+
+
+def test_a_prompt_is_closer_to_itself_than_to_others(gallery: dict[str, Image.Image]) -> None:
+    """A seed varies the subject; only another prompt changes it."""
+    for prompt in PROMPTS[:4]:
+        own = difference(gallery[prompt], small(prompt, seed=2))
+        others = [
+            difference(gallery[prompt], gallery[other]) for other in PROMPTS if other != prompt
+        ]
+        assert own < sum(others) / len(others)
+
+
+@pytest.mark.parametrize(
+    "size",
+    [(256, 256), (1024, 128), (256, 2048), (1536, 672), (301, 777), (640, 257)],
+    ids=lambda size: f"{size[0]}x{size[1]}",
+)
+def test_size_is_exact(size: tuple[int, int]) -> None:
+    """The picture has exactly the pixels asked for, and fills a banner as it fills a square."""
+    picture = paint("a sail boat on the open sea", 3, *size, model="m")
+    assert (picture.size, picture.mode) == (size, "RGB")
+    assert min(ImageStat.Stat(picture).stddev) > 12
+
+
+@pytest.mark.parametrize("prompt", [*PROMPTS, "", "xyzzy qwrt"])
+def test_picture_is_never_flat(prompt: str, gallery: dict[str, Image.Image]) -> None:
+    """Every picture has thousands of colours, and light and dark in it."""
+    picture = gallery.get(prompt) or small(prompt)
+    assert len(picture.getcolors(256 * 256) or []) > 3000
+    assert ImageStat.Stat(picture.convert("L")).stddev[0] > 14
+
+
+def test_mark_names_the_model_and_stays_in_its_corner() -> None:
+    """Two models' pictures differ where the mark is, along the bottom, and nowhere else."""
+    first, second = (
+        paint("a lighthouse", 1, 512, 512, model=model) for model in ("gpt-image-1", "flux-pro")
+    )
+    box = ImageChops.difference(first, second).getbbox()
+    assert box is not None
+    assert box[1] > 512 * 0.9
+
+
+@pytest.mark.parametrize("prompt", ["white snow, winter, pastel", "black night, dark space"])
+@pytest.mark.parametrize("size", [(256, 256), (1024, 256), (256, 1024)])
+def test_mark_is_legible_on_light_and_dark(prompt: str, size: tuple[int, int]) -> None:
+    """The mark is pale ink on a dark pane: both are in the band that holds it."""
+    picture = paint(prompt, 1, *size, model="gpt-image-1")
+    other = paint(prompt, 1, *size, model="another-name-x9")
+    box = ImageChops.difference(picture, other).getbbox()
+    assert box is not None
+    pane = picture.crop(box).convert("L")
+    histogram = pane.histogram()
+    count = pane.width * pane.height
+    assert sum(histogram[205:]) > 0.02 * count, "ink"
+    assert sum(histogram[:150]) > 0.5 * count, "pane"
+
+
+def test_a_model_name_too_long_for_the_picture_is_cut() -> None:
+    """A long or broken name never widens the picture nor fails."""
+    assert paint("sea", 1, 256, 256, model="m" * 500 + "\n\n é🎨").size == (256, 256)
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_strange_prompts_still_give_a_picture(name: str) -> None:
+    """Any Unicode text is a prompt, also none and 10,000 characters."""
+    picture = small(STRANGE[name])
+    assert ImageStat.Stat(picture.convert("L")).stddev[0] > 14
+
+
+def test_words_match_whole_and_in_any_case() -> None:
+    """Boats in capitals are a boat; a seat has no sea in it."""
+    assert read_subject("BOATS!").scene == "sea"
+    assert read_subject("foxes").creatures[0].kind == "fox"
+    assert read_subject("seat, category, scatter").scene == ""
+
+
+def test_a_colour_belongs_to_the_animal_it_stands_before() -> None:
+    """A black cat is black; the picture around it is not."""
+    subject = read_subject("a black cat in a red garden")
+    assert subject.creatures[0].coat == (38, 38, 43)
+    assert subject.tints == ((215, 38, 61),)
+
+
+def test_colour_words_steer_the_palette() -> None:
+    """An abstract picture in blue is bluer than the same in red."""
+    blue, red = (
+        ImageStat.Stat(small(f"abstract composition in {word}")).mean for word in ("blue", "red")
+    )
+    assert blue[2] - blue[0] > red[2] - red[0] + 30
+
+
+def test_night_is_darker_than_day() -> None:
+    """Words of the hour set the light."""
+    night, day = (small(f"a village at {hour}").convert("L") for hour in ("night", "noon"))
+    assert ImageStat.Stat(night).mean[0] < ImageStat.Stat(day).mean[0] - 40
+
+
+def test_a_large_picture_is_painted_in_time() -> None:
+    """The largest size costs less than five seconds of processor time."""
+    start = time.thread_time()
+    assert paint("a cat on the moon", 1, 4096, 4096, model="m").size == (4096, 4096)
+    assert time.thread_time() - start < 5

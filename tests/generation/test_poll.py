@@ -1,0 +1,485 @@
+"""A generation from order to files against real HTTP servers: what is asked, kept, and said."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hub_server import (
+    BAD_GATEWAY,
+    KEY,
+    RESET,
+    Reply,
+    Script,
+    StandInHub,
+    data_uri,
+    json_reply,
+    picture,
+)
+from runs import (
+    DOG,
+    HUB,
+    Often,
+    assert_discreet,
+    assert_helpful,
+    assert_named,
+    begun,
+    collect,
+    completed,
+    followed,
+    in_virtual_time,
+    journal_of,
+    names,
+    newest,
+    ordered,
+    processing,
+    resumed,
+    with_client,
+)
+
+from mountsea_magic.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    InsufficientCredits,
+    InvalidRequest,
+    MountseaError,
+    RateLimited,
+    SubmissionUncertain,
+    TaskFailed,
+    WaitTimeout,
+)
+from mountsea_magic.generation.duration import GUESS_S
+from mountsea_magic.generation.events import (
+    Completed,
+    Downloading,
+    Event,
+    Submitted,
+    Submitting,
+    Waiting,
+)
+from mountsea_magic.generation.submit import Flights
+from mountsea_magic.hub import retry
+from mountsea_magic.hub.client import HubClient
+from mountsea_magic.request.request import build_request
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Name a folder for the originals, which is not there yet; the journal is beside it."""
+    return tmp_path / "originals"
+
+
+def test_an_order_becomes_files(folder: Path) -> None:
+    """One POST, the events in their order, and originals that are byte for byte the host's."""
+    images = [picture("png"), picture("jpeg"), picture("webp")]
+    with StandInHub(images=images, ready_after_looks=2, key=KEY) as hub:
+        events = ordered(hub, folder / "new" / "folder")
+        assert [seen.json for seen in hub.posts] == [
+            {"model": "nano-banana", "input": {"prompt": "A dog!"}}
+        ]
+        assert (len(hub.looks_seen), len(hub.downloads_seen)) == (3, 3)
+        assert {seen.headers["authorization"] for seen in hub.requests} == {f"Bearer {KEY}"}
+        for download in hub.downloads_seen:
+            assert KEY not in repr(download)
+        urls = [hub.image_url(f"hub-0001/{number}") for number in range(3)]
+    assert events[:2] == [Submitting(), Submitted("hub-0001", GUESS_S)]
+    assert [type(event) for event in events] == [
+        Submitting,
+        Submitted,
+        *[Waiting] * 2,
+        *[Downloading] * 4,
+        Completed,
+    ]
+    assert [event for event in events if isinstance(event, Downloading)] == [
+        Downloading(done, 3) for done in range(4)
+    ]
+    done = completed(events)
+    assert [got.bytes for got in done.pictures] == images
+    assert [got.format for got in done.pictures] == ["png", "jpeg", "webp"]
+    assert [got.url for got in done.pictures] == urls
+    assert {(got.width, got.height) for got in done.pictures} == {(64, 48)}
+    assert (done.description, done.task_id) == ("A stand-in's drawing.", "hub-0001")
+    assert done.from_journal is False
+    assert names(folder / "new" / "folder") == [got.path.name for got in done.pictures]
+    for number, (got, end) in enumerate(zip(done.pictures, ("png", "jpg", "webp"), strict=True)):
+        assert re.fullmatch(
+            rf"\d{{8}}-\d{{6}}-a-dog-[0-9a-f]{{8}}-{number + 1}\.{end}", got.path.name
+        )
+
+
+def test_the_journal_knows_a_completed_order(folder: Path) -> None:
+    """Task, state, time, words and files are written down; addresses of pictures are not."""
+    with StandInHub() as hub:
+        done = completed(ordered(hub, folder))
+    entry = newest(folder)
+    assert (entry.hub, entry.task_id, entry.state) == (HUB, "hub-0001", "completed")
+    assert (entry.prompt, entry.model) == ("A dog!", "nano-banana")
+    assert (entry.elapsed_s, entry.description) == (done.elapsed_s, done.description)
+    assert [kept.path for kept in entry.files] == [got.path for got in done.pictures]
+    assert all(kept.is_intact() and kept.url is None for kept in entry.files)
+    assert b"s3cret-query" not in (folder.parent / "journal.sqlite").read_bytes()
+
+
+def test_half_a_character_in_a_task_id_loses_no_picture(folder: Path) -> None:
+    """JSON may hold what no address and no file can: it is replaced there, and the task goes on."""
+    with StandInHub(submits=[json_reply({"task_id": "hub-\ud800"})]) as hub:
+        hub.looks.append(hub.done({"url": data_uri(picture())}))
+        done = completed(ordered(hub, folder))
+        assert [seen.path for seen in hub.looks_seen] == ["/hub/v1/tasks/hub-%3F"]
+    assert (done.task_id, done.pictures[0].bytes) == ("hub-\ud800", picture())
+    assert (newest(folder).task_id, newest(folder).state) == ("hub-?", "completed")
+
+
+def test_the_hubs_words_for_a_running_task_are_passed_on(folder: Path) -> None:
+    """Known words, a neighbour's words, new words and no word at all: the task still runs."""
+    looks: list[Script] = ["pending", "queued", "PROCESSING", "ready", "dreaming", {}]
+    looks += [{"status": None, "ready": None, "data": None, "elapsed_ms": None, "news": [1]}]
+    with StandInHub(looks=looks) as hub:
+        events = ordered(hub, folder)
+    said = [event.status for event in events if isinstance(event, Waiting)]
+    assert said == ["pending", "queued", "processing", "ready", "dreaming", "unknown", "unknown"]
+    assert isinstance(events[-1], Completed)
+
+
+def test_looks_follow_the_schedule(folder: Path) -> None:
+    """Before each look the schedule is asked once, with the time waited, from 0 upwards."""
+    often = Often()
+    with StandInHub(ready_after_looks=9) as hub:
+        events = ordered(hub, folder, schedule=often)
+        assert len(hub.looks_seen) == len(often.asked) == 10
+    assert often.asked[0] == 0.0
+    assert often.asked == sorted(often.asked)
+    waited = [event.elapsed_s for event in events if isinstance(event, Waiting)]
+    assert waited == sorted(waited)
+
+
+def test_the_built_in_schedule_looks_seldom(folder: Path) -> None:
+    """A task that is ready at once costs one look, without a schedule of our own."""
+    with StandInHub() as hub:
+        with_client(hub, lambda client: collect(begun(client, DOG, folder)))
+        assert len(hub.looks_seen) == 1
+
+
+def test_a_resumed_task_is_looked_at_at_once(folder: Path) -> None:
+    """There is no pause before the first look, no POST, and the time is told by the Hub's clock."""
+    often = Often()
+    with StandInHub() as hub:
+        hub.looks.append(hub.done({"url": data_uri(picture())}))
+        events = with_client(
+            hub, lambda client: collect(followed(client, "hub-x", folder, schedule=often))
+        )
+        assert [seen.path for seen in hub.requests] == ["/hub/v1/tasks/hub-x"]
+    assert often.asked == []
+    assert completed(events).elapsed_s == 1.5
+
+
+def test_how_long_a_resumed_task_took_is_not_guessed(folder: Path) -> None:
+    """Where the Hub does not say, the length of the resume is no lesson for the next bar."""
+    with StandInHub() as hub:
+        hub.looks.append(hub.done({"url": data_uri(picture())}, elapsed_ms=None))
+        assert completed(resumed(hub, folder)).elapsed_s is None
+    assert newest(folder).elapsed_s is None
+    assert journal_of(folder).durations(HUB, DOG) == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": "failed", "ready": True, "error_code": "E1", "error_message": "no dogs"},
+        {"status": "error", "errorMessage": "no dogs"},
+        {"status": "timeout", "error": {"code": "E1", "message": "no dogs"}},
+        {"status": "cancelled", "ready": True, "error_message": None, "error": "no dogs"},
+        {"status": "canceled", "error_code": "no dogs"},
+        {"ready": True, "status": None, "error_message": "no dogs."},
+        {"status": "failed", "error_message": f"no dogs for {KEY}"},
+        {"status": "failed", "error_message": "\x1b[2Jno dogs\u202e"},
+    ],
+)
+def test_a_failed_task_says_why_and_that_it_is_free(answer: dict[str, Any], folder: Path) -> None:
+    """All bad endings end the wait at once, with the Hub's reason made plain."""
+    with StandInHub(looks=["processing", answer]) as hub:
+        with pytest.raises(TaskFailed, match="Nothing was charged") as caught:
+            ordered(hub, folder)
+        assert (len(hub.posts), len(hub.looks_seen), len(hub.downloads_seen)) == (1, 2, 0)
+    assert_named(caught.value)
+    assert "no dogs" in str(caught.value)
+    assert not re.search("[\x1b\u202e]", str(caught.value))
+    assert (newest(folder).is_open, newest(folder).error) == (False, str(caught.value))
+
+
+def test_trouble_while_waiting_is_waited_out(folder: Path) -> None:
+    """A proxy's page, resets, 5xx, 408, 429 and rubbish between looks end nothing."""
+    looks: list[Script] = [
+        BAD_GATEWAY,
+        "processing",
+        RESET,
+        json_reply({"message": "oops"}, 500),
+        json_reply({}, 408),
+        json_reply({}, 429),
+        json_reply({}, 429, headers={"Retry-After": "0"}),
+        Reply(200, b"<html>"),
+        Reply(200, b'{"status":', length=99),
+        json_reply([]),
+    ]
+    often = Often()
+    with StandInHub(looks=looks, key=KEY) as hub:
+        events = ordered(hub, folder, schedule=often)
+        assert (len(hub.posts), len(hub.looks_seen)) == (1, len(looks) + 1)
+    assert len(often.asked) == len(looks) + 1
+    assert [event.status for event in events if isinstance(event, Waiting)] == ["processing"]
+    assert isinstance(events[-1], Completed)
+
+
+def test_a_newborn_task_may_be_unknown_at_first(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Just after the order a 404 means that not all of the Hub knows the task yet."""
+    monkeypatch.setattr(retry, "NEWBORN_S", 60.0)
+    unknown = json_reply({"message": "no such task"}, 404)
+    with StandInHub(looks=[unknown, unknown]) as hub:
+        assert isinstance(ordered(hub, folder)[-1], Completed)
+        assert (len(hub.posts), len(hub.looks_seen)) == (1, 3)
+
+
+def test_a_task_that_stays_unknown_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it is no newborn any more, a 404 is the Hub's last word."""
+    monkeypatch.setattr(retry, "NEWBORN_S", 0.0)
+    with StandInHub(looks=[json_reply({}, 404)]) as hub:
+        with pytest.raises(InvalidRequest, match="404") as caught:
+            ordered(hub, folder)
+        assert len(hub.looks_seen) == 1
+    assert_named(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (401, AuthenticationError),
+        (403, AuthenticationError),
+        (402, InsufficientCredits),
+        (400, InvalidRequest),
+        (422, InvalidRequest),
+        (302, ConfigurationError),
+    ],
+)
+def test_a_refusal_in_mid_wait_ends_it_and_keeps_the_task(
+    status: int, kind: type[MountseaError], folder: Path
+) -> None:
+    """What another look cannot mend is said at once, and the error names the task."""
+    refusal = json_reply({"message": f"not with {KEY}"}, status)
+    with StandInHub(looks=["processing", refusal]) as hub:
+        with pytest.raises(kind) as caught:
+            ordered(hub, folder)
+        assert (len(hub.posts), len(hub.looks_seen)) == (1, 2)
+    assert caught.value.status_code == status
+    if kind is InvalidRequest:
+        assert_named(caught.value)
+    else:
+        assert_helpful(caught.value)
+    entry = newest(folder)
+    assert (entry.state, entry.is_open, entry.error) == ("processing", True, str(caught.value))
+
+
+def test_an_unknown_task_is_refused_at_once_when_resumed(folder: Path) -> None:
+    """A mistyped id gets no grace."""
+    with StandInHub() as hub:
+        with pytest.raises(InvalidRequest, match="404") as caught:
+            resumed(hub, folder, "hub-typo")
+        assert len(hub.requests) == 1
+    assert_named(caught.value, "hub-typo")
+    assert journal_of(folder).search() == []
+
+
+def test_a_task_that_was_ordered_just_now_may_be_unknown_to_a_resume_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run right after an interrupt, a resume waits until all of the Hub knows the task."""
+    monkeypatch.setattr(retry, "NEWBORN_S", 60.0)
+    unknown = json_reply({"message": "no such task"}, 404)
+    with StandInHub(looks=[unknown, unknown]) as hub:
+        with pytest.raises(WaitTimeout):
+            ordered(hub, folder, timeout_s=0.0)
+        assert completed(resumed(hub, folder, "hub-0001")).pictures[0].bytes == picture()
+        assert (len(hub.posts), len(hub.looks_seen)) == (1, 3)
+    assert (newest(folder).state, newest(folder).is_open) == ("completed", False)
+
+
+def test_a_task_that_was_ordered_long_ago_is_forgotten_at_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it is no newborn any more, a 404 closes it, and no later resume asks for it again."""
+    monkeypatch.setattr(retry, "NEWBORN_S", 0.0)
+    with StandInHub(looks=[json_reply({"message": "no such task"}, 404)]) as hub:
+        with pytest.raises(WaitTimeout):
+            ordered(hub, folder, timeout_s=0.0)
+        with pytest.raises(InvalidRequest, match="knows no task hub-0001") as caught:
+            resumed(hub, folder, "hub-0001")
+        assert (len(hub.posts), len(hub.looks_seen)) == (1, 1)
+    assert_named(caught.value)
+    assert (newest(folder).state, newest(folder).is_open) == ("forgotten", False)
+
+
+def test_a_refused_order_is_never_followed(folder: Path) -> None:
+    """Neither a refusal nor an uncertain order leads to a look or a second POST."""
+    broke = json_reply({"message": "your quota is used up"}, 429, headers={"Retry-After": "0"})
+    kinds = (InvalidRequest, RateLimited, SubmissionUncertain, SubmissionUncertain)
+    refusals = [json_reply({"message": "no"}, 422), broke, RESET, BAD_GATEWAY]
+    with StandInHub(submits=refusals) as hub:
+        for kind in kinds:
+            with pytest.raises(kind) as caught:
+                ordered(hub, folder)
+            assert_discreet(caught.value)
+            assert (newest(folder).task_id, newest(folder).error) == (None, str(caught.value))
+        assert [seen.method for seen in hub.requests] == ["POST"] * 4
+    states = [entry.state for entry in journal_of(folder).search()]
+    assert states == ["uncertain", "uncertain", "refused", "refused"]
+    assert names(folder) == []
+
+
+def test_the_wait_has_an_end(folder: Path) -> None:
+    """After the deadline nothing is asked any more, and the error tells how to fetch it later."""
+
+    async def work(client: HubClient) -> None:
+        with pytest.raises(WaitTimeout, match=r"60 s") as caught:
+            await collect(begun(client, DOG, folder, timeout_s=60.0, schedule=Often(7.0)))
+        assert_helpful(caught.value)
+        assert asyncio.get_running_loop().time() == pytest.approx(60.0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        await asyncio.sleep(600)
+
+    assert in_virtual_time(work, processing) == ["POST"] + ["GET"] * 8
+
+
+def test_the_pause_that_the_hub_asks_for_is_kept(folder: Path) -> None:
+    """A `Retry-After` that reaches past the deadline leaves no second look."""
+
+    async def slow_down(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(429, json={"message": "slow down"}, headers={"Retry-After": "60"})
+
+    async def work(client: HubClient) -> None:
+        with pytest.raises(WaitTimeout, match="slow down") as caught:
+            await collect(begun(client, DOG, folder, timeout_s=30.0, schedule=Often(1.0)))
+        assert_helpful(caught.value)
+
+    assert in_virtual_time(work, slow_down) == ["POST", "GET"]
+
+
+def test_a_look_without_an_answer_ends_with_the_wait(folder: Path) -> None:
+    """A Hub that hangs does not hold the cell longer than the timeout."""
+
+    async def hang(_: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def work(client: HubClient) -> None:
+        with pytest.raises(WaitTimeout) as caught:
+            await collect(begun(client, DOG, folder, timeout_s=30.0, schedule=Often(1.0)))
+        assert_helpful(caught.value)
+        assert asyncio.get_running_loop().time() == pytest.approx(30.0)
+
+    assert in_virtual_time(work, hang) == ["POST", "GET"]
+
+
+def test_no_time_at_all_still_keeps_the_task(folder: Path) -> None:
+    """With a timeout of 0 the order stands, unasked for."""
+    with StandInHub() as hub:
+        with pytest.raises(WaitTimeout) as caught:
+            ordered(hub, folder, timeout_s=0.0)
+        assert (len(hub.posts), len(hub.looks_seen)) == (1, 0)
+    assert_helpful(caught.value)
+
+
+def test_several_at_once_do_not_mix(folder: Path) -> None:
+    """Orders that share a client get each its own task and its own pictures, one POST each."""
+    formats = ("png", "jpeg", "webp", "png", "jpeg", "webp")
+    with StandInHub(ready_after_looks=1) as hub:
+
+        async def work(client: HubClient) -> list[list[Event]]:
+            return await asyncio.gather(
+                *(
+                    collect(
+                        begun(
+                            client,
+                            build_request(
+                                f"dog {number}",
+                                parameters={"output_format": kind, "num_images": 1 + number % 3},
+                            ),
+                            folder,
+                            schedule=Often(),
+                        )
+                    )
+                    for number, kind in enumerate(formats)
+                )
+            )
+
+        runs = with_client(hub, work)
+        assert len(hub.posts) == len(formats)
+        assert len(hub.downloads_seen) == len(names(folder)) == 12
+    for number, (run, kind) in enumerate(zip(runs, formats, strict=True)):
+        pictures = completed(run).pictures
+        assert [got.bytes for got in pictures] == [picture(kind, n) for n in range(1 + number % 3)]
+        assert all(f"dog-{number}-" in got.path.name for got in pictures)
+    assert (
+        len({event.task_id for run in runs for event in run if isinstance(event, Submitted)}) == 6
+    )
+
+
+def test_nothing_is_asked_after_a_cancel(folder: Path) -> None:
+    """A cancelled wait leaves no task behind that goes on looking."""
+
+    async def work(client: HubClient) -> None:
+        running = asyncio.ensure_future(collect(begun(client, DOG, folder, schedule=Often(5.0))))
+        await asyncio.sleep(17)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        await asyncio.sleep(600)
+
+    assert in_virtual_time(work, processing) == ["POST"] + ["GET"] * 3
+
+
+def test_a_cancel_of_the_order_itself_leaves_the_post_alone(folder: Path) -> None:
+    """Cancelled while the answer is awaited: one POST, whose answer is still heard."""
+    answered, ids, flights = threading.Event(), list[str](), Flights()
+    with StandInHub(submits=[json_reply({"task_id": "hub-late"}, hold=answered)]) as hub:
+
+        async def work(client: HubClient) -> None:
+            events = begun(client, DOG, folder, flights=flights, told=ids.append)
+            running = asyncio.ensure_future(collect(events))
+            await asyncio.to_thread(hub.wait_until, lambda: len(hub.posts) == 1)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+            assert (flights.count, ids, newest(folder).state) == (1, [], "submitting")
+            answered.set()
+            await flights.landed()
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
+        with_client(hub, work)
+        assert len(hub.requests) == 1
+    assert (flights.count, ids) == (0, ["hub-late"])
+    assert (newest(folder).task_id, newest(folder).is_open) == ("hub-late", True)
+
+
+def test_closing_the_events_stops_the_looks(folder: Path) -> None:
+    """Whoever stops listening after the order gets no looks in the background."""
+    with StandInHub() as hub:
+
+        async def work(client: HubClient) -> None:
+            events = begun(client, DOG, folder, schedule=Often())
+            async with aclosing(events):
+                assert await anext(events) == Submitting()
+                assert await anext(events) == Submitted("hub-0001", GUESS_S)
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
+        with_client(hub, work)
+        assert [seen.method for seen in hub.requests] == ["POST"]

@@ -1,0 +1,204 @@
+"""One generation against a stand-in Hub, step by step: what tests of it share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+from hub_server import KEY, StandInHub, told
+from quick_loop import QuickLoop
+
+from mountsea_magic.errors import MountseaError
+from mountsea_magic.generation.events import Completed, Event
+from mountsea_magic.generation.poll import follow, order
+from mountsea_magic.generation.schedule import Schedule
+from mountsea_magic.generation.submit import Flights
+from mountsea_magic.hub.client import HubClient
+from mountsea_magic.journal.entry import Entry
+from mountsea_magic.journal.journal import Journal, Record
+from mountsea_magic.request.request import ImageRequest, build_request
+from mountsea_magic.settings import Secret
+
+T = TypeVar("T")
+DOG = build_request("A dog!")
+HUB = "https://hub.example"
+"""What the journal calls the Hub here; nothing is asked at this name."""
+
+
+class Often:
+    """A schedule that looks every few milliseconds, and knows how often it was asked.
+
+    Attributes:
+        asked: For how long the task had been waited for, at each question.
+    """
+
+    def __init__(self, interval_s: float = 0.002) -> None:
+        """Look that often."""
+        self.asked: list[float] = []
+        self._interval_s = interval_s
+
+    def interval_s(self, waited_s: float, *, chance: float) -> float:
+        """Note the question."""
+        assert 0 <= chance < 1
+        self.asked.append(waited_s)
+        return self._interval_s
+
+
+def with_client(hub: StandInHub, work: Callable[[HubClient], Awaitable[T]]) -> T:
+    """Run a coroutine with a client, and close it."""
+
+    async def run() -> T:
+        client = HubClient(hub.url, Secret(KEY))
+        try:
+            return await work(client)
+        finally:
+            await client.aclose()
+
+    return asyncio.run(run())
+
+
+def in_virtual_time(
+    work: Callable[[HubClient], Awaitable[None]],
+    poll: Callable[[httpx.Request], Awaitable[httpx.Response]],
+) -> list[str]:
+    """Run a coroutine on a clock that jumps, with a Hub that takes every submission.
+
+    Args:
+        work: What runs; its loop tells the virtual time.
+        poll: Answers a poll.
+
+    Returns:
+        The method of each request, in order.
+    """
+    methods: list[str] = []
+
+    async def respond(request: httpx.Request) -> httpx.Response:
+        methods.append(request.method)
+        if request.method == "POST":
+            return httpx.Response(200, json={"task_id": "hub-0001"})
+        return await poll(request)
+
+    async def run() -> None:
+        client = HubClient(HUB, Secret(KEY), transport=httpx.MockTransport(respond))
+        await work(client)
+        await client.aclose()
+
+    with QuickLoop() as loop:
+        loop.run(run())
+    assert loop.slips == []
+    return methods
+
+
+async def processing(_: httpx.Request) -> httpx.Response:
+    """Answer a poll of a task that never ends."""
+    return httpx.Response(200, json={"status": "processing"})
+
+
+async def collect(events: AsyncGenerator[Event, None]) -> list[Event]:
+    """Take all events."""
+    async with aclosing(events):
+        return [event async for event in events]
+
+
+def journal_of(folder: Path) -> Journal:
+    """Return the journal beside a folder of originals."""
+    return Journal(folder.parent / "journal.sqlite")
+
+
+def newest(folder: Path) -> Entry:
+    """Return what the journal knows of the newest order."""
+    return journal_of(folder).search()[0]
+
+
+def begun(
+    client: HubClient,
+    request: ImageRequest,
+    folder: Path,
+    *,
+    timeout_s: float = 20.0,
+    schedule: Schedule | None = None,
+    flights: Flights | None = None,
+    told: Callable[[str], None] = lambda task_id: None,
+) -> AsyncGenerator[Event, None]:
+    """Begin an order that is written down beside the folder."""
+    return order(
+        client,
+        request,
+        Record(journal_of(folder), Entry.begin(HUB, request)),
+        folder,
+        flights=flights or Flights(),
+        told=told,
+        timeout_s=timeout_s,
+        schedule=schedule,
+    )
+
+
+def followed(
+    client: HubClient, task_id: str, folder: Path, *, schedule: Schedule | None = None
+) -> AsyncGenerator[Event, None]:
+    """Begin to follow a task by its id alone, or by what the journal knows of it."""
+    journal = journal_of(folder)
+    entry = journal.find(task_id) or Entry.begin(HUB, task_id=task_id)
+    return follow(client, Record(journal, entry), folder, schedule=schedule or Often())
+
+
+def ordered(
+    hub: StandInHub,
+    folder: Path,
+    request: ImageRequest = DOG,
+    *,
+    timeout_s: float = 20.0,
+    schedule: Schedule | None = None,
+) -> list[Event]:
+    """Order, and follow to the end."""
+    often = schedule or Often()
+    return with_client(
+        hub,
+        lambda client: collect(begun(client, request, folder, timeout_s=timeout_s, schedule=often)),
+    )
+
+
+def resumed(hub: StandInHub, folder: Path, task_id: str = "hub-x") -> list[Event]:
+    """Follow a task by its id."""
+    return with_client(hub, lambda client: collect(followed(client, task_id, folder)))
+
+
+def completed(events: list[Event]) -> Completed:
+    """Return the last event."""
+    last = events[-1]
+    assert isinstance(last, Completed)
+    return last
+
+
+def names(folder: Path) -> list[str]:
+    """List all files, hidden ones too."""
+    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
+
+def assert_helpful(error: MountseaError, task_id: str = "hub-0001") -> None:
+    """Check what every error that concerns a task must bear, and what it must not."""
+    assert error.task_id == task_id
+    assert f"`%mountsea resume {task_id}`" in str(error)
+    assert_discreet(error)
+
+
+def assert_named(error: MountseaError, task_id: str = "hub-0001") -> None:
+    """Check that an error names its task, where the Hub itself will not tell of it."""
+    assert error.task_id == task_id
+    assert task_id in str(error)
+    assert_discreet(error)
+
+
+def assert_discreet(error: MountseaError) -> None:
+    """Check that neither the error nor a cause tells the key or a signed address."""
+    assert KEY not in told(error)
+    cause: BaseException | None = error
+    while cause is not None:
+        assert "s3cret-query" not in f"{cause} {cause!r} {vars(cause)}"
+        assert cause is error or getattr(cause, "_request", None) is None
+        cause = cause.__cause__ or cause.__context__
+    assert error.__cause__ is None or error.__cause__.__traceback__ is None

@@ -1,0 +1,489 @@
+"""The client against real HTTP servers: what leaves, whither, and what is made of the answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+from hub_server import (
+    BAD_GATEWAY,
+    KEY,
+    RESET,
+    SILENT,
+    Reply,
+    Script,
+    StandInHub,
+    json_reply,
+    nobody,
+    picture,
+    told,
+)
+
+import mountsea_magic.hub.exchange
+from mountsea_magic.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    HubUnavailable,
+    InsufficientCredits,
+    InvalidRequest,
+    MountseaError,
+    RateLimited,
+    SubmissionUncertain,
+)
+from mountsea_magic.hub import downloads
+from mountsea_magic.hub.client import HubClient
+from mountsea_magic.hub.responses import PictureSource, TaskState
+from mountsea_magic.request.request import build_request
+from mountsea_magic.settings import Secret
+
+T = TypeVar("T")
+DOG = build_request("a dog")
+
+
+def with_client(
+    url: str,
+    work: Callable[[HubClient], Awaitable[T]],
+    *,
+    key: str | None = KEY,
+    credits_url: str | None = None,
+) -> T:
+    """Run a coroutine with a client, and close it."""
+
+    async def run() -> T:
+        client = HubClient(url, Secret(key) if key else None, credits_url=credits_url)
+        try:
+            return await work(client)
+        finally:
+            await client.aclose()
+
+    return asyncio.run(run())
+
+
+def submitted(hub: StandInHub) -> str:
+    """Order a dog."""
+    return with_client(hub.url, lambda client: client.submit(DOG))
+
+
+def looked(hub: StandInHub, task_id: str = "hub-x") -> TaskState:
+    """Ask for a task once."""
+    return with_client(hub.url, lambda client: client.task(task_id))
+
+
+def dribbled(head: bytes, rest: bytes, work: Callable[[HubClient], Awaitable[None]]) -> int:
+    """Run a coroutine with a Hub whose answers come byte by byte; return how many it gave."""
+
+    async def run() -> int:
+        ended = list[asyncio.Event]()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            end = asyncio.Event()
+            ended.append(end)
+            await reader.readuntil(b"\r\n\r\n")
+            with suppress(ConnectionError):  # the client may have had enough
+                writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + head)
+                for byte in rest:
+                    writer.write(bytes([byte]))
+                    await writer.drain()
+                    await asyncio.sleep(0.005)
+            writer.close()
+            end.set()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        host, port = server.sockets[0].getsockname()
+        client = HubClient(f"http://{host}:{port}", Secret(KEY))
+        async with asyncio.timeout(30):
+            await work(client)
+            await client.aclose()
+            for end in ended:
+                await end.wait()
+        server.close()
+        await server.wait_closed()
+        return len(ended)
+
+    return asyncio.run(run())
+
+
+@pytest.fixture
+def gone() -> Iterator[str]:
+    """Return a URL at which nobody listens."""
+    with nobody() as url:
+        yield url
+
+
+def test_an_order_is_exactly_model_and_input_with_json_types() -> None:
+    """The body holds the two documented members, each value of the schema's type, nothing else."""
+    request = build_request(
+        "a dög, {braces} “and quotes”",
+        parameters={
+            "num_images": "2",
+            "seed": "7",
+            "safety_tolerance": 4,
+            "sync_mode": "true",
+            "aspect_ratio": "16:9",
+        },
+    )
+    with StandInHub() as hub:
+        assert with_client(hub.url, lambda client: client.submit(request)) == "hub-0001"
+        (seen,) = hub.requests
+    assert (seen.method, seen.path) == ("POST", "/hub/v1/image")
+    assert seen.headers["content-type"] == "application/json"
+    assert seen.json == {
+        "model": "nano-banana",
+        "input": {
+            "prompt": "a dög, {braces} “and quotes”",
+            "num_images": 2,
+            "seed": 7,
+            "safety_tolerance": "4",
+            "sync_mode": True,
+            "aspect_ratio": "16:9",
+        },
+    }
+    assert seen.json["input"]["sync_mode"] is True
+
+
+def test_only_what_was_set_is_sent() -> None:
+    """Defaults of the model are the Hub's to know: a bare prompt sends nothing but the prompt."""
+    with StandInHub() as hub:
+        submitted(hub)
+        assert hub.posts[0].json == {"model": "nano-banana", "input": {"prompt": "a dog"}}
+
+
+@pytest.mark.parametrize("status", [200, 201, 202])
+def test_every_shape_of_the_task_id_is_read(status: int) -> None:
+    """Names and statuses of both versions of the vendor's page are accepted."""
+    shapes: list[tuple[dict[str, Any], str]] = [
+        ({"task_id": "hub-1", "status": "pending"}, "hub-1"),
+        (
+            {"taskId": "0b8c0a7e-8f7b-4d5c-9c1e-1f6d7f3a2b10"},
+            "0b8c0a7e-8f7b-4d5c-9c1e-1f6d7f3a2b10",
+        ),
+        ({"id": "seven", "task_id": None}, "seven"),
+        ({"id": 7}, "7"),
+    ]
+    with StandInHub(submits=[json_reply(answer, status) for answer, _ in shapes]) as hub:
+
+        async def work(client: HubClient) -> list[str]:
+            return [await client.submit(DOG) for _ in shapes]
+
+        assert with_client(hub.url, work) == [task_id for _, task_id in shapes]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "said"),
+    [
+        (400, {"statusCode": 400, "message": ["seed must be a number"]}, InvalidRequest, "seed"),
+        (
+            422,
+            {"detail": [{"loc": ["body", "n"], "msg": "too many", "input": "iVBORw0KGgo"}]},
+            InvalidRequest,
+            "body.n: too many",
+        ),
+        (401, {"message": "Unauthorized"}, AuthenticationError, "%mountsea login"),
+        (403, {"message": "not your model"}, AuthenticationError, "not your model"),
+        (403, {"detail": "Insufficient credits"}, InsufficientCredits, "%mountsea credits"),
+        (402, {"error": {"code": "x", "message": "pay"}}, InsufficientCredits, "pay"),
+        (404, {"message": "no route"}, InvalidRequest, "404"),
+        (409, {"message": "twice"}, InvalidRequest, "twice"),
+        (429, {"message": "slow down"}, RateLimited, "Nothing was ordered"),
+        (429, {"message": "no credits"}, RateLimited, "%mountsea credits"),
+    ],
+)
+def test_a_refused_order_says_why_and_is_not_sent_again(
+    status: int, body: Any, kind: type[MountseaError], said: str
+) -> None:
+    """Each refusal has its type, its status and the Hub's reason; the client itself sends once."""
+    with StandInHub(submits=[json_reply(body, status)]) as hub:
+        with pytest.raises(MountseaError) as caught:
+            submitted(hub)
+        assert len(hub.requests) == 1
+    assert type(caught.value) is kind
+    assert caught.value.status_code == status
+    assert said in str(caught.value)
+    assert "iVBOR" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "pause_s"), [("17", 17.0), ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0), ("soon", None)]
+)
+def test_the_pause_that_the_hub_asks_for_is_kept(header: str, pause_s: float | None) -> None:
+    """`Retry-After` is read as seconds or as a date; what is neither is no pause."""
+    reply = json_reply({}, 429, headers={"Retry-After": header})
+    with StandInHub(submits=[reply]) as hub, pytest.raises(RateLimited) as caught:
+        submitted(hub)
+    assert caught.value.retry_after_s == pause_s
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        json_reply({"message": "oops"}, 500),
+        BAD_GATEWAY,
+        json_reply({}, 408),
+        json_reply({"status": "pending"}),
+        json_reply(["hub-1"]),
+        json_reply({"task_id": ""}),
+        json_reply({"code": 1001, "message": "no credits", "data": None}),
+        Reply(200, b"<html>welcome</html>"),
+        RESET,
+        Reply(200, b'{"task_id": "hub', length=500),
+    ],
+    ids=["500", "502", "408", "no id", "list", "empty id", "error code", "html", "reset", "cut"],
+)
+def test_an_order_without_a_clear_answer_is_uncertain_and_sent_once(reply: Reply) -> None:
+    """Where the Hub may have taken the order, the error says so, and no second POST is sent."""
+    with StandInHub(submits=[reply]) as hub:
+        with pytest.raises(SubmissionUncertain, match="credits"):
+            submitted(hub)
+        assert len(hub.requests) == 1
+
+
+def test_a_submission_in_an_envelope_is_sent_once_and_its_task_is_followed() -> None:
+    """Some gateways wrap every response."""
+    done = {"task_id": "hub-7", "status": "completed", "data": {"url": "https://a.example/b"}}
+    wrapped = {"code": 0, "message": "success", "data": {"task_id": "hub-7", "status": "pending"}}
+    with StandInHub(submits=[wrapped], looks=[{"code": 0, "data": done}]) as hub:
+        assert submitted(hub) == "hub-7"
+        assert looked(hub).succeeded
+        assert len(hub.posts) == 1
+
+
+def test_an_order_whose_answer_does_not_come_is_uncertain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Giving up on the answer is no proof that the order was not taken."""
+    monkeypatch.setattr(mountsea_magic.hub.exchange, "SUBMIT_READ_S", 0.2)
+    with StandInHub(submits=[SILENT]) as hub:
+        with pytest.raises(SubmissionUncertain, match="ReadTimeout"):
+            submitted(hub)
+        hub.wait_until(lambda: len(hub.requests) == 1)
+
+
+def test_an_order_that_never_left_is_no_uncertain_one(gone: str) -> None:
+    """Where nobody listens nothing was ordered: that is the network's trouble only."""
+    with pytest.raises(HubUnavailable, match="MOUNTSEA_BASE_URL") as caught:
+        with_client(gone, lambda client: client.submit(DOG))
+    assert isinstance(caught.value.__cause__, httpx.ConnectError)
+
+
+def test_no_cookie_is_kept(tmp_path: Path) -> None:
+    """Neither the Hub nor a picture's host knows a client again by what it was given before."""
+    given = {"Set-Cookie": "session=abc; Path=/"}
+    drawn = Reply(200, picture(), given)
+    hop = Reply(302, headers={"Location": "/b", **given})
+    with StandInHub(
+        submits=[json_reply({"task_id": "hub-1"}, headers=given)] * 2,
+        looks=[json_reply({"status": "processing"}, headers=given)] * 2,
+        downloads=[hop, drawn, hop, drawn],
+    ) as hub:
+
+        async def work(client: HubClient) -> None:
+            for _ in range(2):
+                await client.task(await client.submit(DOG))
+                await client.download(PictureSource(hub.image_url("a")), tmp_path / "part")
+
+        with_client(hub.url, work)
+        seen = [*hub.requests, *hub.downloads_seen]
+    assert len(seen) == 8
+    assert [one.path for one in seen if "cookie" in one.headers] == []
+
+
+def test_the_key_goes_to_the_api_as_a_bearer(tmp_path: Path) -> None:
+    """Orders and looks bear the key in one header, and in nothing else."""
+    with StandInHub(key=KEY) as hub:
+
+        async def work(client: HubClient) -> None:
+            state = await client.task(await client.submit(DOG))
+            await client.download(state.sources[0], tmp_path / "part")
+
+        with_client(hub.url, work)
+        for seen in hub.requests:
+            assert seen.headers["authorization"] == f"Bearer {KEY}"
+            assert "x-api-key" not in seen.headers
+            assert KEY not in seen.path + seen.body.decode()
+        (download,) = hub.downloads_seen
+    assert "authorization" not in download.headers
+    assert KEY not in repr(download)
+
+
+def test_without_a_key_no_header_is_sent() -> None:
+    """A Hub that needs no key is given none, not an empty one."""
+    with StandInHub() as hub:
+        with_client(hub.url, lambda client: client.submit(DOG), key=None)
+        assert "authorization" not in hub.requests[0].headers
+
+
+def test_credits_are_asked_with_the_other_header_and_no_query() -> None:
+    """The credits endpoint wants `X-API-Key`; the vendor's `?key=` would leak into logs."""
+    with StandInHub(key=KEY, credits=10000) as hub:
+        left = with_client(hub.url, lambda client: client.credits(), credits_url=hub.credits_url)
+        (seen,) = hub.requests
+    assert left == 10000
+    assert (seen.method, seen.path) == ("GET", "/api-user/credits")
+    assert seen.headers["x-api-key"] == KEY
+    assert "authorization" not in seen.headers
+
+
+def test_credits_may_be_another_origin_than_the_api() -> None:
+    """The whole address counts: the API's own origin is not asked."""
+    with StandInHub() as hub, StandInHub(credits=5) as bank:
+        assert with_client(hub.url, lambda c: c.credits(), credits_url=bank.credits_url) == 5
+        assert (len(hub.requests), len(bank.requests)) == (0, 1)
+
+
+def test_credits_without_an_address_are_not_guessed() -> None:
+    """A key is not sent to an endpoint that nobody named."""
+    with StandInHub() as hub:
+        with pytest.raises(ConfigurationError, match="MOUNTSEA_CREDITS_URL"):
+            with_client(hub.url, lambda client: client.credits())
+        assert hub.requests == []
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_the_api_is_not_followed_elsewhere(status: int) -> None:
+    """A redirect takes neither key nor order to another place, and says what to check."""
+    with StandInHub() as hub, StandInHub() as thief:
+        away = Reply(status, headers={"Location": f"{thief.url}/hub/v1/image"})
+        hub.submits.append(away)
+        hub.looks.append(away)
+        with pytest.raises(ConfigurationError, match="MOUNTSEA_BASE_URL"):
+            submitted(hub)
+        with pytest.raises(ConfigurationError, match="MOUNTSEA_BASE_URL"):
+            looked(hub)
+        assert len(hub.requests) == 2
+        assert thief.requests == []
+
+
+def test_a_task_id_stays_one_part_of_the_path() -> None:
+    """An id with slashes, queries and fragments asks for that id and nothing else."""
+    with StandInHub(looks=["pending"]) as hub:
+        looked(hub, "a/b?c#d e")
+        assert hub.requests[0].path == "/hub/v1/tasks/a%2Fb%3Fc%23d%20e"
+
+
+@pytest.mark.parametrize(
+    ("answer", "ended", "succeeded"),
+    [
+        ({"status": "queued"}, False, False),
+        ({"status": "ready", "ready": False}, False, False),
+        ({"status": "ready", "ready": None}, False, False),
+        ({"status": None, "data": None}, False, False),
+        ({"status": "a-new-word", "elapsed_ms": None}, False, False),
+        ({"status": "succeeded"}, True, True),
+        ({"status": "completed", "ready": False}, True, True),
+        ({"status": "COMPLETED"}, True, True),
+        ({"status": "canceled"}, True, False),
+        ({"status": "error", "error": {"code": "E", "message": "no"}}, True, False),
+        ({"status": "a-new-word", "ready": True, "output": {"url": "https://x/y"}}, True, True),
+        ({"ready": True, "errorMessage": "no"}, True, False),
+    ],
+)
+def test_ended_and_succeeded_are_read_from_any_dialect(
+    answer: dict[str, Any], ended: bool, succeeded: bool
+) -> None:
+    """Only a final status or a true `ready` ends a task; all other words mean still running."""
+    with StandInHub(looks=[answer]) as hub:
+        state = looked(hub)
+    assert (state.ended, state.succeeded) == (ended, succeeded)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        BAD_GATEWAY,
+        RESET,
+        Reply(200, b"<html>"),
+        json_reply([]),
+        json_reply(None),
+        json_reply({}, 408),
+    ],
+    ids=["502", "reset", "html", "list", "null", "408"],
+)
+def test_a_look_that_fails_is_no_refusal(reply: Reply) -> None:
+    """What is not the Hub's answer is the network's trouble: asking again is free."""
+    with StandInHub(looks=[reply]) as hub, pytest.raises(HubUnavailable):
+        looked(hub)
+
+
+def test_an_answer_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Hub that never stops talking fills no memory."""
+    monkeypatch.setattr(mountsea_magic.hub.exchange, "MAX_ANSWER_BYTES", 100_000)
+    endless = Reply(200, b'{"a": "' + b"x" * 10_000, endless=True)
+    with StandInHub(submits=[endless], looks=[endless]) as hub:
+        with pytest.raises(HubUnavailable, match="too large"):
+            looked(hub)
+        with pytest.raises(SubmissionUncertain):
+            submitted(hub)
+
+
+@pytest.mark.parametrize(("order", "kind"), [(False, HubUnavailable), (True, SubmissionUncertain)])
+@pytest.mark.parametrize(
+    "head", [b"X-Slow: ", b"Content-Length: 9999\r\n\r\n"], ids=["head", "body"]
+)
+def test_an_answer_that_trickles_in_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, head: bytes, order: bool, kind: type[MountseaError]
+) -> None:
+    """Byte by byte no read ever times out: an answer as a whole has its time, an order's too."""
+    for name in ("READ_S", "SUBMIT_READ_S"):
+        monkeypatch.setattr(mountsea_magic.hub.exchange, name, 0.4)
+    monkeypatch.setattr(downloads, "GRACE_S", 0.1)
+
+    async def work(client: HubClient) -> None:
+        # now that the client has its own time to connect in, which no busy machine may exceed
+        monkeypatch.setattr(mountsea_magic.hub.exchange, "CONNECT_S", 0.5)
+        with pytest.raises(kind, match="ReadTimeout"):
+            await (client.submit(DOG) if order else client.task("hub-1"))
+
+    assert dribbled(head, b"x" * 9999, work) == 1
+
+
+def test_a_slow_answer_to_an_order_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The task's id is in it: a pace at which a look is given up is good enough for that."""
+    monkeypatch.setattr(downloads, "GRACE_S", 0.0)
+    monkeypatch.setattr(downloads, "SLOWEST_BYTES_S", 10**12)
+    body = b'{"task_id": "hub-slow"}'
+
+    async def work(client: HubClient) -> None:
+        assert await client.submit(DOG) == "hub-slow"
+        with pytest.raises(HubUnavailable, match="trickles"):
+            await client.task("hub-slow")
+
+    assert dribbled(b"Content-Length: %d\r\n\r\n" % len(body), body, work) == 2
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 422, 429, 500])
+def test_a_key_that_the_hub_echoes_is_blotted(status: int) -> None:
+    """A key in the Hub's own message reaches neither the screen nor any cause of the error."""
+    bodies: list[Any] = [
+        {"message": f"bad key {KEY}"},
+        {"message": [f"bad key {KEY}"]},
+        {"detail": [{"loc": [KEY], "msg": f"bad {KEY}"}]},
+        {"error": {"code": "E", "message": f"Bearer {KEY} is not known"}},
+    ]
+    with StandInHub(submits=[json_reply(body, status) for body in bodies]) as hub:
+
+        async def work(client: HubClient) -> None:
+            for _ in bodies:
+                with pytest.raises(MountseaError, match=r"\[key\]") as caught:
+                    await client.submit(DOG)
+                assert KEY not in told(caught.value)
+
+        with_client(hub.url, work)
+
+
+@pytest.mark.parametrize("script", [RESET, BAD_GATEWAY, json_reply({}, 401)])
+def test_no_error_bears_the_key_or_a_request(script: Script) -> None:
+    """Neither errors, nor their causes, nor the frames of either hold the key; causes no frames."""
+    with StandInHub(submits=[script], looks=[script]) as hub:
+        for work in (submitted, looked):
+            with pytest.raises(MountseaError) as caught:
+                work(hub)
+            assert KEY not in told(caught.value)
+            cause = caught.value.__cause__
+            if cause is not None:
+                assert isinstance(cause, httpx.RequestError)
+                assert cause.__traceback__ is None
+                with pytest.raises(RuntimeError):
+                    _ = cause.request

@@ -1,0 +1,317 @@
+"""Refusals: what each answer of the Hub means, whether it is about money, and how to go on."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from wire import NOT_JSON, answer
+
+from mountsea_magic.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    HubUnavailable,
+    InsufficientCredits,
+    InvalidRequest,
+    MountseaError,
+    RateLimited,
+    SubmissionUncertain,
+)
+from mountsea_magic.hub.error_mapping import Answer, reason, refusal, retry_after, uncertain
+from mountsea_magic.hub.proxies import read_proxy
+from mountsea_magic.hub.responses import read_credits, read_task
+from mountsea_magic.hub.retry import is_unknown_task, look_again, order_again
+
+NOW = datetime(2026, 5, 18, 9, 0, 0, tzinfo=UTC)
+
+
+def busy(content: bytes, *, submitting: bool = True) -> RateLimited:
+    """Read a 429 with that body."""
+    error = refusal(Answer.read(429, {"Retry-After": "2"}, content), submitting=submitting)
+    assert isinstance(error, RateLimited)
+    assert (error.status_code, error.retry_after_s) == (429, 2.0)
+    return error
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"message": "You are out of credits"},
+        {"message": ["Not enough CREDIT"]},
+        {"error": "quota_exceeded"},
+        {"error": {"code": "insufficient_quota", "message": None}},
+        {"error": {"code": 429, "message": "slow down", "type": "insufficient_quota"}},
+        {"detail": "Your balance is too low"},
+        {"detail": [{"loc": ["account"], "msg": "no funds"}]},
+        {"message": "Billing hard limit reached"},
+        {"error": {"message": "Too many requests", "code": "InsufficientCredits"}},
+        {"error_code": "PAYMENT_REQUIRED", "error_message": ""},
+        {"errorMessage": "monthly quota used up"},
+        {"statusCode": 429, "message": "Too Many Requests", "reason": "credits"},
+        {"title": "Too many", "more": {"about": ["nothing", {"why": "no credits left"}]}},
+        ["quota"],
+        "insufficient credits",
+    ],
+)
+@pytest.mark.parametrize("submitting", [False, True])
+def test_money_is_found_in_any_field(body: Any, submitting: bool) -> None:
+    """No pause brings credits back: the error knows it, and says where to look."""
+    error = busy(json.dumps(body).encode(), submitting=submitting)
+    assert error.of_credits
+    assert "`%mountsea credits`" in str(error)
+    assert "Run the cell again" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "content", [b"Quota exceeded for today", b"{'message': 'no credits left'}"]
+)
+def test_money_is_found_in_a_body_that_is_no_json(content: bytes) -> None:
+    """Plain text speaks too."""
+    assert busy(content).of_credits
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{}",
+        b"null",
+        b"Slow down",
+        b'{"message": "Too many requests"}',
+        b'{"message": null, "error": {"message": ["slow", 7, {"why": "busy"}]}}',
+        b'{"detail": [{"msg": "slow", "input": {"prompt": "a bag of credits"}}]}',
+        b'{"message": "slow", "prompt": "a quota of dogs"}',
+        b'{"message": "The load balancer has too many connections"}',
+        b"load balancer: too many requests",
+        b"<html><body>All credit to nginx</body></html>",
+        b"[" * 100_000,
+    ],
+)
+def test_a_busy_hub_is_no_empty_purse(content: bytes) -> None:
+    """Neither an echo of what was ordered nor a proxy's page is about money."""
+    error = busy(content)
+    assert not error.of_credits
+    assert "Run the cell again in 2 s" in str(error)
+    assert "%mountsea credits" not in str(error)
+
+
+def test_bottomless_bodies_do_no_harm() -> None:
+    """A body that is nested to attack is looked into only so far."""
+    for depth in (10, 300, 100_000):
+        content = b'{"error": [' * depth + b'"quota"' + b"]}" * depth
+        assert not busy(content).of_credits
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, {}, InvalidRequest),
+        (404, {"message": "no such task"}, InvalidRequest),
+        (409, {}, InvalidRequest),
+        (413, {}, InvalidRequest),
+        (422, {}, InvalidRequest),
+        (401, {}, AuthenticationError),
+        (401, {"message": "no credits for this key"}, AuthenticationError),
+        (403, {}, AuthenticationError),
+        (403, {"message": "forbidden"}, AuthenticationError),
+        (403, {"message": "Not enough CREDITS"}, InsufficientCredits),
+        (403, {"error": {"message": "account balance is too low"}}, InsufficientCredits),
+        (403, {"detail": "quota exceeded"}, InsufficientCredits),
+        (403, {"message": "Billing hard limit reached"}, InsufficientCredits),
+        (403, {"error": {"code": "insufficient_quota"}}, InsufficientCredits),
+        (403, {"error": "InsufficientCredits"}, InsufficientCredits),
+        (403, {"message": "Refused by the load balancer"}, AuthenticationError),
+        (402, {}, InsufficientCredits),
+        (402, {"message": "pay"}, InsufficientCredits),
+        (429, {}, RateLimited),
+        (301, {}, ConfigurationError),
+        (302, {}, ConfigurationError),
+        (307, {}, ConfigurationError),
+        (408, {}, HubUnavailable),
+        (500, {}, HubUnavailable),
+        (502, {}, HubUnavailable),
+        (503, {}, HubUnavailable),
+        (504, {}, HubUnavailable),
+        (520, {}, HubUnavailable),
+    ],
+)
+def test_what_a_refusal_means(status: int, body: dict[str, Any], kind: type[MountseaError]) -> None:
+    """Each status has its error, which knows the status; reading any answer raises it."""
+    error = refusal(answer(body, status))
+    assert type(error) is kind
+    assert error.status_code == status
+    for read in (read_task, read_credits):
+        with pytest.raises(kind):
+            read(answer(body, status))
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 422, 429, 500, 503])
+@pytest.mark.parametrize("content", NOT_JSON, ids=range(len(NOT_JSON)))
+def test_a_refusal_without_json_is_told_without_its_page(status: int, content: bytes) -> None:
+    """A proxy's HTML is not shown, and the status alone decides."""
+    error = refusal(Answer.read(status, {}, content))
+    assert str(status) in str(error)
+    assert "<" not in str(error)
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 422, 429, 301])
+def test_a_clear_refusal_of_an_order_is_not_uncertain(status: int) -> None:
+    """A 3xx or 4xx says that nothing was ordered."""
+    assert not isinstance(refusal(answer({}, status), submitting=True), SubmissionUncertain)
+
+
+@pytest.mark.parametrize("submitting", [False, True])
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 407, 410, 451, 511])
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"<html><head><title> Access\n denied &lt;b&gt; </title></head>No credits here.</html>",
+        b"Access denied by policy",
+        b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>",
+    ],
+)
+def test_a_page_in_place_of_the_hubs_json_says_nothing_of_key_credits_or_request(
+    status: int, page: bytes, submitting: bool
+) -> None:
+    """It is named as what it is, by its title; nothing was submitted, and it is not retried."""
+    error = refusal(Answer.read(status, {}, page), submitting=submitting)
+    assert type(error) is HubUnavailable and error.status_code == status
+    said = str(error)
+    assert ("Nothing was submitted." in said) is submitting
+    assert not re.search("the key|login`|credits", said)
+    assert ("MOUNTSEA_BASE_URL" in said) is (status in (404, 405))
+    assert ("“Access denied b”" in said) is (b"title" in page)
+    assert order_again(error, tries=1, paused_s=0.0, chance=0.0) is None
+
+
+def test_the_proxy_of_a_page_is_named() -> None:
+    """Only it knows more."""
+    proxy = read_proxy("https_proxy", "http://ann:s3cret@proxy.example:3128")
+    for status in (403, 407):
+        said = str(refusal(Answer(status, {}, None, "<html>", proxy)))
+        assert "http://proxy.example:3128 (https_proxy)" in said and "s3cret" not in said
+
+
+def test_a_gateways_page_is_no_forgotten_task() -> None:
+    """Only the Hub itself can say that it does not know a task: else it would be paid for again."""
+    page = refusal(Answer.read(404, {}, b"default backend - 404"))
+    assert not is_unknown_task(page) and look_again(page, age_s=None)
+    assert is_unknown_task(refusal(answer({"message": "no such task"}, 404)))
+
+
+def test_a_redirect_says_where_to_and_what_that_may_be() -> None:
+    """A login page of a hotel's network redirects; what is signed in its URL is cut."""
+    said = str(refusal(answer({}, 302, location="https://login.example/start?token=s3cret")))
+    assert "a redirect (302 to https://login.example/start?…)" in said
+    assert "MOUNTSEA_BASE_URL" in said and "s3cret" not in said
+
+
+def test_what_is_wrong_with_the_credits_url_names_its_variable() -> None:
+    """It is another host than the Hub's."""
+    for status in (302, 404):
+        with pytest.raises(MountseaError, match="MOUNTSEA_CREDITS_URL"):
+            read_credits(Answer.read(status, {}, b"<html>"))
+
+
+def test_too_large_names_what_makes_it_smaller() -> None:
+    """Whoever says so: the limit of a gateway is as real as the Hub's."""
+    for content in (b'{"message": "Payload Too Large"}', b"<html><title>413</title></html>", b""):
+        error = refusal(Answer.read(413, {}, content), submitting=True)
+        assert type(error) is InvalidRequest and "`--shrink`" in str(error)
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_an_unknown_path_points_to_the_base_url(status: int) -> None:
+    """The Hub's own words too, where the base URL has a part too many."""
+    error = refusal(answer({"message": "Cannot POST /hub/hub/v1/image"}, status), submitting=True)
+    assert "MOUNTSEA_BASE_URL" in str(error)
+
+
+def test_errors_name_the_cure() -> None:
+    """A refusal tells the command that helps."""
+    assert "`%mountsea login`" in str(refusal(answer({}, 401)))
+    assert "`%mountsea credits`" in str(refusal(answer({}, 402)))
+    assert "MOUNTSEA_BASE_URL" in str(refusal(answer({}, 302)))
+    assert "Nothing was ordered" in str(refusal(answer({}, 429), submitting=True))
+    assert "ordered" not in str(refusal(answer({}, 429)))
+
+
+@pytest.mark.parametrize(
+    ("value", "pause_s"),
+    [
+        (None, None),
+        ("0", 0.0),
+        ("120", 120.0),
+        (" 7 ", 7.0),
+        ("999999999", 999_999_999.0),
+        ("Mon, 18 May 2026 09:01:00 GMT", 60.0),
+        ("Mon, 18 May 2026 09:01:00", 60.0),
+        ("Mon, 18 May 2026 11:01:00 +0200", 60.0),
+        ("Monday, 18-May-26 09:01:00 GMT", 60.0),
+        ("Mon May 18 09:01:00 2026", 60.0),
+        ("Mon, 18 May 2026 08:00:00 GMT", 0.0),
+        ("", None),
+        ("soon", None),
+        ("-5", None),
+        ("1.5", None),
+        ("1e3", None),
+        ("٣", None),
+        ("12345678901", None),
+        ("Mon, 99 May 2026 09:01:00 GMT", None),
+        ("Mon, 18 May 2026 99:01:00 GMT", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(value: str | None, pause_s: float | None) -> None:
+    """Both forms of HTTP are read; a date in the past is no pause, nonsense is none."""
+    assert retry_after(value, now=NOW) == pause_s
+
+
+def test_rate_limited_carries_the_pause_in_seconds() -> None:
+    """The header is found whatever the case of its name."""
+    error = refusal(answer({}, 429, Retry_After="17"))
+    assert isinstance(error, RateLimited)
+    assert error.retry_after_s == 17.0
+
+
+def test_rate_limited_carries_the_pause_of_a_date() -> None:
+    """A date is counted from now: one long gone asks for no pause, one to come for some."""
+    past = refusal(answer({}, 429, Retry_After="Thu, 01 Jan 1998 00:00:00 GMT"))
+    assert isinstance(past, RateLimited) and past.retry_after_s == 0.0
+    then = datetime.now(UTC) + timedelta(days=1)
+    coming = refusal(answer({}, 429, Retry_After=f"{then:%a, %d %b %Y %H:%M:%S} GMT"))
+    assert isinstance(coming, RateLimited) and coming.retry_after_s
+
+
+def test_rate_limited_without_a_pause() -> None:
+    """The header may be missing, or nonsense."""
+    for error in (refusal(answer({}, 429)), refusal(answer({}, 429, Retry_After="later"))):
+        assert isinstance(error, RateLimited)
+        assert error.retry_after_s is None
+
+
+def test_uncertain_says_where_to_look() -> None:
+    """The user learns why, and that nothing is sent twice."""
+    error = uncertain("the connection was cut.", status_code=None)
+    assert "the connection was cut. It is not sent again" in str(error)
+    assert "`%mountsea credits`" in str(error)
+    assert error.status_code is None
+
+
+def test_permissions_are_not_credits() -> None:
+    """A 403 about permissions is about the key, not about money."""
+    assert isinstance(
+        refusal(answer({"message": "Insufficient permissions"}, 403)), AuthenticationError
+    )
+    assert isinstance(
+        refusal(answer({"message": "Insufficient credits"}, 403)), InsufficientCredits
+    )
+
+
+def test_a_reason_is_cleaned_before_it_is_redacted() -> None:
+    """What can't be seen hides no signed URL from redaction, and megabytes are not searched."""
+    said = reason({"message": "see ht\u200btps://cdn.example/a.png?sig=s3\u200bcret"})
+    assert said == "see https://cdn.example/a.png?…"
+    assert reason({"message": " " * 4_000_000 + "https://cdn.example/a.png?sig=s3cret"}) == ""

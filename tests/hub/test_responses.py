@@ -1,0 +1,521 @@
+"""The wire rules: every shape that the contract page documents or tolerates, and bad ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from wire import HTML, NOT_JSON, answer
+
+from mountsea_magic.errors import HubUnavailable, SubmissionUncertain
+from mountsea_magic.hub.error_mapping import Answer, refusal
+from mountsea_magic.hub.responses import (
+    PictureSource,
+    TaskState,
+    read_credits,
+    read_submission,
+    read_task,
+)
+
+URL = "https://cdn.example/dog.png"
+DATA = "data:image/png;base64,iVBORw0KGgo="
+ECHO = "iVBORw0KGgoAAAANSUhEUgAAASECRETPICTURE"
+
+
+def state(**body: Any) -> TaskState:
+    """Read a task's answer."""
+    return read_task(answer(body))
+
+
+def test_an_answer_is_decoded_and_its_header_names_are_lower_case() -> None:
+    """Header names differ in case from proxy to proxy."""
+    read = Answer.read(200, {"Retry-After": "3", "X-Y": "Z"}, b'{"a": [1]}')
+    assert (read.status, dict(read.headers)) == (200, {"retry-after": "3", "x-y": "Z"})
+    assert read.body == {"a": [1]}
+
+
+@pytest.mark.parametrize("content", NOT_JSON, ids=range(len(NOT_JSON)))
+def test_a_body_that_is_no_json_is_none(content: bytes) -> None:
+    """A proxy's page, half an answer, or one that is nested to attack, does no harm."""
+    assert Answer.read(200, {}, content).body is None
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 206])
+@pytest.mark.parametrize(
+    ("body", "task_id"),
+    [
+        ({"task_id": "hub-1"}, "hub-1"),
+        (
+            {"taskId": "6f0c2f1e-0000-4000-8000-000000000000"},
+            "6f0c2f1e-0000-4000-8000-000000000000",
+        ),
+        ({"id": "x"}, "x"),
+        ({"id": 17}, "17"),
+        ({"task_id": "a", "taskId": "b", "id": "c"}, "a"),
+        ({"task_id": None, "taskId": "b"}, "b"),
+        ({"task_id": "", "id": "c"}, "c"),
+        ({"task_id": {"x": 1}, "id": "c"}, "c"),
+        (
+            {"task_id": "hub-1", "capability": "video", "model": "veo-3.1-fast", "vendor": None},
+            "hub-1",
+        ),
+        ({"task_id": "hub-1", "status": "failed", "new": [{}]}, "hub-1"),
+    ],
+)
+def test_the_task_id_is_found_under_every_name(
+    status: int, body: dict[str, Any], task_id: str
+) -> None:
+    """No prefix is required, and the echo of the model is not checked."""
+    assert read_submission(answer(body, status)) == task_id
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"task_id": None}, {"id": True}, {"id": ["a"]}, {"task_id": ""}, [], "hub-1", None]
+)
+def test_an_order_taken_without_an_id_is_uncertain(body: Any) -> None:
+    """The Hub may have taken the order: it is never sent again by itself."""
+    with pytest.raises(SubmissionUncertain, match="never pay twice") as caught:
+        read_submission(answer(body))
+    assert caught.value.status_code == 200
+
+
+def test_a_page_in_place_of_the_submissions_answer_is_uncertain() -> None:
+    """A proxy's 200 with HTML does not say that nothing was ordered."""
+    with pytest.raises(SubmissionUncertain):
+        read_submission(Answer.read(200, {}, HTML))
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 599])
+def test_a_server_error_leaves_an_order_uncertain(status: int) -> None:
+    """A 5xx or 408 may come after the order was taken."""
+    with pytest.raises(SubmissionUncertain) as caught:
+        read_submission(Answer.read(status, {}, HTML))
+    assert str(status) in str(caught.value)
+    assert caught.value.status_code == status
+    assert "<h1>" not in str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["pending", "processing", "queued", "ready", "Ready", "starting"])
+@pytest.mark.parametrize("ready", [False, None, "true", "yes", 1, 0])
+def test_any_other_status_means_still_running(word: str, ready: object) -> None:
+    """Known or not, and also the neighbour's string "ready" for "ready to start"."""
+    read = state(status=word, ready=ready)
+    assert (read.ended, read.succeeded) == (False, False)
+    assert read.status == word.lower()
+
+
+@pytest.mark.parametrize("said", [None, "", 3, ["completed"], {"a": 1}])
+def test_a_status_that_is_no_word_is_unknown_and_still_running(said: object) -> None:
+    """Null and odd types do no harm."""
+    read = state(status=said)
+    assert (read.status, read.ended) == ("unknown", False)
+    assert read_task(answer({})).status == "unknown"
+
+
+@pytest.mark.parametrize("word", ["completed", "succeeded", "COMPLETED", " Succeeded "])
+@pytest.mark.parametrize("ready", [True, False, None])
+def test_the_words_for_success(word: str, ready: object) -> None:
+    """The Hub's word and the neighbour's, whatever `ready` says beside it."""
+    read = state(status=word, ready=ready, data={"images": [{"url": URL}]})
+    assert (read.ended, read.succeeded) == (True, True)
+    assert read.sources == (PictureSource(URL),)
+
+
+@pytest.mark.parametrize("word", ["failed", "error", "timeout", "cancelled", "canceled", "FAILED"])
+@pytest.mark.parametrize("ready", [True, False, None])
+def test_the_words_for_failure(word: str, ready: object) -> None:
+    """Ended and not charged, with and without `ready`."""
+    read = state(status=word, ready=ready, error_message="no dogs")
+    assert (read.ended, read.succeeded, read.error) == (True, False, "no dogs")
+
+
+@pytest.mark.parametrize("word", ["done", "finished", "ready", None])
+def test_ready_with_an_unknown_word_is_judged_by_what_came(word: str | None) -> None:
+    """With pictures, or without an error, it succeeded; with an error alone it failed."""
+    pictures = {"images": [{"url": URL}]}
+    assert state(status=word, ready=True, data=pictures).succeeded
+    assert state(status=word, ready=True, data=pictures, error_message="a warning").succeeded
+    assert state(status=word, ready=True).succeeded
+    failed = state(status=word, ready=True, error_code="E1")
+    assert (failed.ended, failed.succeeded, failed.error) == (True, False, "E1")
+
+
+@pytest.mark.parametrize(
+    ("data", "sources"),
+    [
+        ({"images": [{"url": URL}]}, [PictureSource(URL)]),
+        ({"images": [{"url": URL, "width": None, "file_name": None}]}, [PictureSource(URL)]),
+        ({"images": [{"url": URL}, {"url": DATA}]}, [PictureSource(URL), PictureSource(DATA)]),
+        ({"images": [{"url": DATA}]}, [PictureSource(DATA)]),
+        ({"images": [URL, DATA]}, [PictureSource(URL), PictureSource(DATA)]),
+        ({"images": URL}, [PictureSource(URL)]),
+        ({"images": {"url": URL}}, [PictureSource(URL)]),
+        ({"images": [None, {"url": URL}, 3, {}, ""]}, [PictureSource(URL)]),
+        ({"images": [{"b64_json": "iVBO"}]}, [PictureSource(None, "iVBO")]),
+        ({"images": [{"b64": "iVBO"}]}, [PictureSource(None, "iVBO")]),
+        ({"images": [{"url": None, "b64": "iVBO"}]}, [PictureSource(None, "iVBO")]),
+        ({"images": [{"url": "", "b64_json": "iVBO"}]}, [PictureSource(None, "iVBO")]),
+        ({"images": [], "image": {"url": URL}}, [PictureSource(URL)]),
+        ({"images": None, "image": URL}, [PictureSource(URL)]),
+        ({"image": {"url": URL}}, [PictureSource(URL)]),
+        ({"image": DATA}, [PictureSource(DATA)]),
+        ({"url": URL}, [PictureSource(URL)]),
+        ({"b64": "iVBO"}, [PictureSource(None, "iVBO")]),
+        ({"b64_json": "iVBO"}, [PictureSource(None, "iVBO")]),
+        ([{"url": URL}], [PictureSource(URL)]),
+        ([URL], [PictureSource(URL)]),
+        (URL, [PictureSource(URL)]),
+        ("HTTPS://CDN.EXAMPLE/A", [PictureSource("HTTPS://CDN.EXAMPLE/A")]),
+        (DATA, [PictureSource(DATA)]),
+        (None, []),
+        ({}, []),
+        ([], []),
+        ("", []),
+        ("a dog", []),
+        ("ftp://cdn.example/a", []),
+        (3, []),
+        (True, []),
+        ({"images": []}, []),
+        ({"images": [{"url": None}]}, []),
+        ({"images": [{"url": 7}]}, []),
+        ({"images": [{"url": {"x": 1}}]}, []),
+        ({"images": 3}, []),
+        ({"description": "no picture"}, []),
+    ],
+)
+@pytest.mark.parametrize("place", ["data", "output"])
+def test_pictures_are_found_in_every_shape(
+    place: str, data: Any, sources: list[PictureSource]
+) -> None:
+    """Lists, objects, strings, data URIs and base64, under `data` or `output`."""
+    assert state(**{"status": "completed", place: data}).sources == tuple(sources)
+
+
+def test_null_data_gives_way_to_output() -> None:
+    """A null `data` beside an `output` is as if it were not there."""
+    assert state(status="completed", data=None, output={"url": URL}).sources[0].url == URL
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"description": "Here is your dog."}, "Here is your dog."),
+        ({"description": None}, ""),
+        ({"description": 3}, ""),
+        ({}, ""),
+        ([URL], ""),
+    ],
+)
+def test_the_description(data: Any, said: str) -> None:
+    """What the model said beside the pictures, or nothing."""
+    assert state(status="completed", data=data).description == said
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [(1234, 1234), (1234.9, 1234), (0, 0), (-1, None), (None, None), ("12", None), ([], None)],
+)
+def test_the_elapsed_time(given: object, read: int | None) -> None:
+    """Milliseconds by the Hub's clock; nonsense is none."""
+    assert state(status="completed", elapsed_ms=given).elapsed_ms == read
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "1e300", "9" * 400])
+def test_no_number_of_another_language_is_an_elapsed_time(number: str) -> None:
+    """JSON as others write it holds NaN, infinities, and numbers that no clock and no float has."""
+    body = b'{"status": "completed", "elapsed_ms": %s}' % number.encode()
+    read = read_task(Answer.read(200, {}, body))
+    assert (read.succeeded, read.elapsed_ms) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"error_message": "no dogs", "error_code": "E1"}, "no dogs"),
+        ({"error_code": "E1"}, "E1"),
+        ({"errorMessage": "no dogs"}, "no dogs"),
+        ({"error": {"code": "E1", "message": "no dogs"}}, "no dogs"),
+        ({"error": {"code": "E1", "message": None}}, "E1"),
+        ({"error": {"code": 17}}, ""),
+        ({"error": "no dogs"}, "no dogs"),
+        ({"statusCode": 400, "message": "no dogs", "error": "Bad Request"}, "no dogs"),
+        ({"message": ["no dogs", "no cats"], "error": "Bad Request"}, "no dogs; no cats"),
+        ({"message": [], "error": "Bad Request"}, "Bad Request"),
+        ({"detail": "no dogs"}, "no dogs"),
+        ({"detail": [{"loc": ["body", "seed"], "msg": "not an int"}]}, "body.seed: not an int"),
+        ({"detail": [{"loc": ["body", 0], "msg": "bad"}]}, "body.0: bad"),
+        ({"detail": [{"loc": None, "msg": "bad"}]}, "bad"),
+        ({"detail": [{"loc": ["body"]}, {"msg": "bad"}]}, "bad"),
+        ({"detail": {"msg": "bad"}}, "bad"),
+        ({"error_message": "", "message": "no dogs"}, "no dogs"),
+        ({"error_message": None, "error": None, "detail": None}, ""),
+        ({"error_message": "a\x1b[31m\nb"}, "a[31m b"),
+        ({"message": {"x": 1}}, ""),
+        ({"message": 17}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_reason_is_found_under_every_name(body: dict[str, Any], said: str) -> None:
+    """In a task's answer and in a refusal alike, as one safe line."""
+    assert state(status="failed", **body).error == said
+    told = str(refusal(answer(body, 400)))
+    assert told == f"The Hub refused the request (400){': ' + said if said else ''}."
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"detail": [{"loc": ["body", "image_urls"], "msg": "too large", "input": ECHO}]},
+        {"detail": [{"loc": ["body"], "msg": "too large", "input": {"image_urls": [ECHO]}}]},
+        {"detail": [{"loc": ["body"], "type": "missing", "input": ECHO}]},
+        {"detail": {"msg": "too large", "input": ECHO}},
+        {"detail": {"input": ECHO}},
+        {"message": [{"msg": "too large", "input": ECHO}]},
+        {"error": {"message": [{"msg": "too large", "input": ECHO}]}},
+        {"error": {"input": ECHO}},
+        {"input": ECHO},
+    ],
+)
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 409, 413, 422, 429, 500])
+@pytest.mark.parametrize("submitting", [False, True])
+def test_an_echoed_input_is_never_shown(
+    body: dict[str, Any], status: int, submitting: bool
+) -> None:
+    """The `input` of a validation error may hold a whole picture."""
+    assert ECHO not in str(refusal(answer(body, status), submitting=submitting))
+    assert ECHO not in state(status="failed", **body).error
+
+
+def test_a_long_reason_is_cut() -> None:
+    """A refusal stays short, however much the Hub has to say."""
+    body = {"detail": [{"loc": ["body"], "msg": "x" * 5000}] * 50}
+    assert len(str(refusal(answer(body, 422)))) < 500
+
+
+@pytest.mark.parametrize("content", NOT_JSON, ids=range(len(NOT_JSON)))
+def test_a_task_answer_that_is_not_the_hubs(content: bytes) -> None:
+    """A page with status 200 in place of JSON is trouble on the way, not the task's end."""
+    with pytest.raises(HubUnavailable, match="not the Hub's"):
+        read_task(Answer.read(200, {}, content))
+
+
+@pytest.mark.parametrize("body", [[], "completed", 3, True, [{"status": "completed"}]])
+def test_a_task_answer_that_is_no_object(body: Any) -> None:
+    """JSON that is no object is not the Hub's either."""
+    with pytest.raises(HubUnavailable):
+        read_task(answer(body))
+
+
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        ({"credits": 10000}, 10000),
+        ({"credits": 0}, 0),
+        ({"credits": 0.5}, 0.5),
+        ({"credits": -3}, -3),
+        ({"data": {"credits": 7}}, 7),
+        ({"credits": None, "data": {"credits": 7}}, 7),
+        ({"credits": 5, "currency": None}, 5),
+    ],
+)
+def test_credits(body: dict[str, Any], left: float) -> None:
+    """The number is read, also one level down."""
+    assert read_credits(answer(body)) == left
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"credits": None}, {"credits": True}, {"data": []}, {"data": {}}, [], None, 3]
+)
+def test_no_number_of_credits(body: Any) -> None:
+    """An answer without a number is told as such, not as zero credits."""
+    with pytest.raises(HubUnavailable, match="without a number"):
+        read_credits(answer(body))
+
+
+def test_an_accepted_order_without_an_id_is_uncertain() -> None:
+    """204 is no refusal: the order may have been taken."""
+    with pytest.raises(SubmissionUncertain):
+        read_submission(answer(None, 204))
+
+
+def test_pictures_in_output_are_found_behind_empty_data() -> None:
+    """An empty `data` does not hide an `output`."""
+    assert state(status="completed", data={}, output={"images": [URL]}).sources
+
+
+TASK = {"task_id": "hub-1", "status": "pending"}
+
+
+@pytest.mark.parametrize(
+    ("body", "task_id"),
+    [
+        ({"code": 0, "data": TASK}, "hub-1"),
+        ({"code": 200, "message": "success", "data": {"taskId": "7f"}}, "7f"),
+        ({"code": "0", "msg": "ok", "data": {"id": 17}}, "17"),
+        ({"success": True, "data": {"id": "x"}}, "x"),
+        ({"data": {"task_id": "hub-1"}}, "hub-1"),
+        ({"code": 200, "data": [{"status": "submitted", "task_id": "hub-1"}]}, "hub-1"),
+        ({"code": 0, "id": "req-9", "data": {"task_id": "hub-1"}}, "hub-1"),
+        ({"code": 0, "id": "req-9", "data": {"id": "hub-1"}}, "hub-1"),
+        ({"code": 1001, "message": "slow", "data": {"task_id": "hub-1"}}, "hub-1"),
+    ],
+)
+def test_a_submission_in_an_envelope_is_a_task(body: dict[str, Any], task_id: str) -> None:
+    """Under every name of the id; and a task that there is is never lost, whatever the code."""
+    assert read_submission(answer(body)) == task_id
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"code": 1001, "message": "no dogs", "data": None},
+        {"code": 1001, "message": "no dogs", "data": {}},
+        {"code": "E1001", "message": "no dogs", "id": "req-9"},
+        {"code": 500, "message": "no dogs", "data": {"id": "req-9"}},
+        {"success": False, "message": "no dogs", "id": "req-9"},
+        {"error": {"message": "no dogs"}, "id": "req-9"},
+        {"code": -1, "data": {"message": "no dogs"}},
+        {"code": 0, "message": "no dogs", "data": None},
+        {"code": 0, "message": "no dogs", "data": [TASK, TASK]},
+        {"code": 0, "message": "no dogs", "data": "hub-1"},
+    ],
+)
+def test_an_error_in_an_envelope_is_uncertain_and_says_why(body: dict[str, Any]) -> None:
+    """Its id is not a task's, and no code is known that proves that no task was made."""
+    with pytest.raises(SubmissionUncertain, match=r"without a task id: no dogs\. It is not sent"):
+        read_submission(answer(body))
+
+
+IMAGES = {"images": [{"url": URL}], "description": "a dog"}
+DONE = {"task_id": "hub-1", "status": "completed", "ready": True, "data": IMAGES}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        DONE,
+        {"code": 0, "data": DONE},
+        {"code": 200, "msg": "success", "data": {"status": "completed", "data": IMAGES}},
+        {"code": "0", "status": "success", "data": DONE},
+        {"success": True, "data": {"status": "succeeded", "output": IMAGES}},
+        {"code": 0, "data": {"ready": True, "data": IMAGES}},
+        {"code": 200, "data": [{"status": "completed", "data": IMAGES}]},
+        {"status": "completed", "data": [{"status": "completed", "url": URL}]},
+        {"ready": True, "data": [{"task_id": "x", "url": URL}]},
+        {"code": 0, "data": {"id": "hub-1", "status": "completed", **IMAGES}},
+        {"status": "completed", "data": {"status": "ok", **IMAGES}},
+        {"status": "completed", "data": {"status": "completed", "data": "x", **IMAGES}},
+        {"status": "completed", "data": {"task_id": "x", **IMAGES}},
+        {"task_id": "hub-1", "ready": True, "data": {"status": "failed", **IMAGES}},
+    ],
+)
+def test_a_task_in_an_envelope_is_that_task(body: dict[str, Any]) -> None:
+    """And a task's own output is not an envelope, whatever it holds."""
+    read = read_task(answer(body))
+    assert (read.ended, read.succeeded) == (True, True)
+    assert read.sources == (PictureSource(URL),)
+
+
+def test_a_task_in_an_envelope_may_run_or_fail() -> None:
+    """Its status counts, not the envelope's."""
+    running = read_task(answer({"code": 0, "status": "success", "data": {"status": "processing"}}))
+    assert (running.status, running.ended) == ("processing", False)
+    failed = {"status": "failed", "error_message": "no dogs", "elapsed_ms": 7}
+    read = read_task(answer({"code": 0, "message": "success", "data": failed}))
+    assert (read.ended, read.succeeded, read.error, read.elapsed_ms) == (True, False, "no dogs", 7)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"code": 1001, "message": "no dogs", "data": None},
+        {"code": "TASK_ERROR", "message": "no dogs"},
+        {"success": False, "message": "no dogs"},
+        {"error": "no dogs"},
+    ],
+)
+def test_an_error_in_place_of_a_task_is_polled_again(body: dict[str, Any]) -> None:
+    """It says nothing of the task, which may still complete; but the user hears of it."""
+    with pytest.raises(HubUnavailable, match="no dogs"):
+        read_task(answer(body))
+
+
+def test_an_error_in_place_of_credits_says_why() -> None:
+    """As for everything else."""
+    with pytest.raises(HubUnavailable, match="without a number of credits: no dogs"):
+        read_credits(answer({"code": 1001, "message": "no dogs", "data": None}))
+    assert read_credits(answer({"code": 0, "data": {"credits": 7}})) == 7
+
+
+B64 = "iVBORw0KGgoAAAANSUhEUg"
+
+
+@pytest.mark.parametrize(
+    ("data", "source"),
+    [
+        ({"images": [f" {URL}\n"]}, PictureSource(URL)),
+        ({"images": [{"url": f"\t{URL} "}]}, PictureSource(URL)),
+        ({"images": [{"url": "https://cdn.example/\n  dog.png"}]}, PictureSource(URL)),
+        ({"images": [f"\u00a0{URL}\u200b"]}, PictureSource(URL)),
+        ({"images": ["//cdn.example/dog.png"]}, PictureSource(URL)),
+        ({"image": {"url": "//cdn.example/dog.png"}}, PictureSource(URL)),
+        ({"images": [f" {DATA}\n"]}, PictureSource(DATA)),
+        ({"b64_json": f" {DATA}"}, PictureSource(DATA)),
+        ({"b64": DATA.upper()}, PictureSource(DATA.upper())),
+        ({"b64": URL}, PictureSource(URL)),
+        ({"images": [B64]}, PictureSource(None, B64)),
+        ({"images": ["_9j_4AAQ"]}, PictureSource(None, "_9j_4AAQ")),
+        ({"url": B64}, PictureSource(None, B64)),
+        ({"url": "/pictures/dog.png"}, PictureSource("/pictures/dog.png")),
+        ({"b64": " iVBO\nRw0K "}, PictureSource(None, " iVBO\nRw0K ")),
+    ],
+)
+def test_urls_and_inline_images_are_found_as_others_write_them(
+    data: Any, source: PictureSource
+) -> None:
+    """Blanks around them, in the field of the other, or without what says what they are."""
+    assert state(status="completed", data=data).sources == (source,)
+    assert source.is_inline == (source.url is None or source.url[:5].lower() == "data:")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"data": {"description": "I can't draw that."}}, "I can't draw that."),
+        ({"data": {"images": [], "text": ["Sorry.", "No dogs."]}}, "Sorry.; No dogs."),
+        ({"data": {"images": [], "has_nsfw_concepts": [True, False]}}, "has_nsfw_concepts: true"),
+        ({"data": {"images": [None], "finish_reason": "SAFETY"}}, "finish_reason: SAFETY"),
+        ({"data": {"error": {"code": "E1", "message": "no dogs"}}}, "code: E1; no dogs"),
+        ({"data": {"error": "no dogs"}, "error_message": "no dogs"}, "no dogs"),
+        ({"data": None, "message": "All images were filtered."}, "All images were filtered."),
+        ({"data": "All images were filtered."}, "All images were filtered."),
+        ({"output": ["All images", {"note": "filtered"}]}, "All images; note: filtered"),
+        (
+            {"data": {"candidates": [{"content": {"parts": [{"text": "No dogs."}]}}]}},
+            "No dogs.",
+        ),
+        ({"data": {"images": [{"url": None, "filter": "nudity", "width": 3}]}}, "filter: nudity"),
+        ({"data": {"prompt": "a dog", "seed": "7", "id": "x", "model": "m"}}, "seed: 7"),
+        ({"data": {"text": "see https://a.example/b?key=s3cret now"}}, "see https://a.example/b?…"),
+        ({"data": {"text": "a\x1b[31m\nb", "blob": "x" * 500}}, "a[31m b"),
+        ({"data": {"link": URL, "thumbnail": DATA, "raw": B64}}, ""),
+        ({"data": {"images": []}}, ""),
+    ],
+)
+def test_an_end_without_images_says_what_the_response_says(
+    body: dict[str, Any], words: str
+) -> None:
+    """All words that there are, wherever they stand; no URL, image, or echo of the input."""
+    read = state(status="completed", **body)
+    assert read.sources == () and read.explanation.startswith(words)
+    assert bool(read.explanation) is bool(words)
+    assert "s3cret" not in read.explanation and "x" * 200 not in read.explanation
+
+
+def test_a_long_explanation_is_cut() -> None:
+    """However much there is, and however deep."""
+    deep: Any = "no dogs"
+    for _ in range(90):
+        deep = {"a": [deep]}
+    read = state(status="completed", data={"text": ["many words " * 99] * 99, "deep": deep})
+    assert len(read.explanation) <= 400

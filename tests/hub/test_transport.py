@@ -1,0 +1,391 @@
+"""Requests through real proxies and TLS: where they go, what is named when they do not."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import os
+import shutil
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import trustme
+from hub_server import BAD_GATEWAY, KEY, Reply, StandInHub, told
+from proxies import HttpProxy, Relay, SocksProxy
+
+import mountsea_magic.hub.exchange
+from mountsea_magic.errors import ConfigurationError, HubUnavailable, MountseaError
+from mountsea_magic.hub.client import HubClient
+from mountsea_magic.hub.responses import PictureSource
+from mountsea_magic.request.request import build_request
+from mountsea_magic.settings import Secret
+
+DOG = build_request("a dog")
+HUB = "https://hub.example"
+DEAD = "127.0.0.1:9"
+LATE, EARLY = datetime(2090, 1, 1, tzinfo=UTC), datetime(2001, 1, 1, tzinfo=UTC)
+
+AUTHORITY = trustme.CA(organization_name="The company", organization_unit_name="Its certificates")
+HASHED_NAME = "11a397f1.0"
+"""How OpenSSL names a file with that authority's certificate in a folder."""
+
+
+@dataclass
+class Company:
+    """A network with proxies before a Hub that speaks TLS with a certificate of the company's."""
+
+    hub: StandInHub
+    tls: Relay
+    http: HttpProxy
+    socks: SocksProxy
+
+
+def tls_context(
+    name: str, *, not_before: datetime | None = None, not_after: datetime | None = None
+) -> ssl.SSLContext:
+    """Make a server's context with a new certificate of the company's."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    AUTHORITY.issue_cert(name, not_before=not_before, not_after=not_after).configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def company() -> Iterator[Company]:
+    """Start all of it; `hub.example` is a name that only its proxies know."""
+    context = tls_context("hub.example")
+    with StandInHub() as hub, Relay({"*": hub.url.removeprefix("http://")}, tls=context) as tls:
+        routes = {"hub.example:443": f"127.0.0.1:{tls.port}"}
+        with HttpProxy(routes) as http, SocksProxy(routes) as socks:
+            yield Company(hub, tls, http, socks)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """Write the company's CA certificate to a file."""
+    path = tmp_path / "company.pem"
+    AUTHORITY.cert_pem.write_to_path(str(path))
+    return path
+
+
+def submitted(url: str) -> str:
+    """Submit a request with a client of its own."""
+
+    async def run() -> str:
+        client = HubClient(url, Secret(KEY))
+        try:
+            return await client.submit(DOG)
+        finally:
+            await client.aclose()
+
+    return asyncio.run(run())
+
+
+def refused(url: str, kind: type[MountseaError] = HubUnavailable) -> str:
+    """Return how a submission failed; its verbose traceback shows neither key nor password."""
+    with pytest.raises(kind) as caught:
+        submitted(url)
+    shown = told(caught.value)
+    assert KEY not in shown and "s3cret" not in shown
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks", "socks5", "socks5h"])
+@pytest.mark.parametrize("login", ["", "ann:s3cret@#/@"])
+def test_a_hub_is_reached_by_the_proxy(
+    company: Company, bundle: Path, monkeypatch: pytest.MonkeyPatch, scheme: str, login: str
+) -> None:
+    """The proxy is told the name of the Hub, and the Hub gets one POST."""
+    proxy = company.http if scheme == "http" else company.socks
+    proxy.users = login[:-1]
+    monkeypatch.setenv("ALL_PROXY", f"{scheme}://{login}127.0.0.1:{proxy.port}")
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    assert submitted(HUB) == "hub-0001"
+    assert proxy.seen == [f"{'CONNECT ' if scheme == 'http' else ''}hub.example:443"]
+    assert len(company.hub.posts) == 1
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+def test_no_log_holds_a_proxys_password(
+    company: Company,
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    scheme: str,
+) -> None:
+    """At DEBUG httpcore logs all that it does, and what it is given for that."""
+    caplog.set_level(logging.DEBUG)
+    proxy = company.http if scheme == "http" else company.socks
+    proxy.users = "ann:s3cret'\"pass"
+    monkeypatch.setenv("ALL_PROXY", f"{scheme}://{proxy.users}@127.0.0.1:{proxy.port}")
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    assert submitted(HUB) == "hub-0001"
+    assert "send_request_headers" in caplog.text
+    for secret in ("s3cret", base64.b64encode(b"ann:s3cret").decode()[:10], KEY):
+        assert secret not in caplog.text
+
+
+def test_plain_http_goes_by_the_proxy_too(
+    company: Company, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Submission, poll and download; an exempt host is reached directly."""
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{company.http.port}")
+
+    async def run() -> None:
+        client = HubClient(company.hub.url, Secret(KEY))
+        state = await client.task(await client.submit(DOG))
+        await client.download(PictureSource(state.sources[0].url), tmp_path / "part")
+        await client.aclose()
+
+    asyncio.run(run())
+    assert [one.split()[0] for one in company.http.seen] == ["POST", "GET", "GET"]
+    monkeypatch.setenv("NO_PROXY", "127.0.0.0/8")
+    asyncio.run(run())
+    assert len(company.http.seen) == 3 and len(company.hub.posts) == 2
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ALL_PROXY", "socks4://127.0.0.1:9"),
+        ("HTTP_PROXY", "http://127.0.0.1:99999"),
+        ("all_proxy", "nonsense://"),
+    ],
+)
+def test_a_proxy_that_cant_be_used_stops_only_whom_it_is_for(
+    company: Company, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    """It is named before anything is sent; exempt by any kind of entry, the Hub is reached."""
+    monkeypatch.setenv(variable, value)
+    assert refused(company.hub.url, ConfigurationError).startswith(f"{variable} can't be used: ")
+    assert company.hub.posts == []
+    monkeypatch.setenv("NO_PROXY", "::1,127.0.0.0/8")
+    assert submitted(company.hub.url) == "hub-0001"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "socks5"])
+@pytest.mark.parametrize("hub", [HUB, "http://hub.example"])
+def test_a_dead_proxy_is_named(monkeypatch: pytest.MonkeyPatch, scheme: str, hub: str) -> None:
+    """With its variable, without its password: the Hub is not to blame."""
+    monkeypatch.setenv("ALL_PROXY", f"{scheme}://ann:s3cret@{DEAD}")
+    said = refused(hub)
+    assert f"The proxy {scheme}://{DEAD} (ALL_PROXY) can't be reached (Connection refused)" in said
+    assert "NO_PROXY=hub.example" in said
+
+
+@pytest.mark.parametrize(("login", "says"), [("", "requires"), ("ann:s3cret@", "does not accept")])
+@pytest.mark.parametrize("hub", [HUB, ""])
+def test_407_names_the_proxy_and_where_its_password_goes(
+    company: Company, monkeypatch: pytest.MonkeyPatch, login: str, says: str, hub: str
+) -> None:
+    """Also where the proxy answers in place of the Hub, for plain http."""
+    company.http.users = "ann:right"
+    monkeypatch.setenv("ALL_PROXY", f"http://{login}127.0.0.1:{company.http.port}")
+    said = refused(hub or company.hub.url)
+    assert f"The proxy http://127.0.0.1:{company.http.port} (ALL_PROXY) {says}" in said
+    assert ("http://USER:PASSWORD@127.0.0.1" in said) is not bool(login)
+    assert (len(company.http.seen), company.hub.posts) == (1, [])
+
+
+@pytest.mark.parametrize(("login", "says"), [("", "requires"), ("ann:s3cret@", "does not accept")])
+def test_a_socks_proxy_that_wants_a_password_is_named(
+    company: Company, monkeypatch: pytest.MonkeyPatch, login: str, says: str
+) -> None:
+    """It has no 407, but says as much."""
+    company.socks.users = "ann:right"
+    monkeypatch.setenv("ALL_PROXY", f"socks5://{login}127.0.0.1:{company.socks.port}")
+    assert f"(ALL_PROXY) {says}" in refused(HUB)
+
+
+@pytest.mark.parametrize("status", ["403 Forbidden", "502 Bad Gateway", "503 Busy"])
+def test_a_proxy_that_does_not_connect_is_named(
+    company: Company, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    """Nothing has left, so that it is no uncertain submission."""
+    company.http.refusal = status
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{company.http.port}")
+    assert f"(HTTPS_PROXY) did not connect to hub.example ({status})" in refused(HUB)
+
+
+def test_a_socks_proxy_that_does_not_connect_is_named(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its reason."""
+    company.socks.reply = 4
+    monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{company.socks.port}")
+    said = refused(HUB)
+    assert "(ALL_PROXY) did not connect to hub.example" in said and "Host unreachable" in said
+
+
+def test_a_proxy_that_hangs_up_before_it_connects_has_sent_nothing(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever httpx calls it, the POST has not left: this is no uncertain submission."""
+    company.http.hang_up = True
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{company.http.port}")
+    assert "(HTTPS_PROXY) did not connect to hub.example" in refused(HUB)
+
+
+def test_a_proxys_page_is_not_the_hubs_refusal(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its title tells whose it is, and the proxy is named; it is not sent a second time."""
+    company.http.refusal = "403 Forbidden"
+    company.http.page = b"<html><title>Blocked by ACME &amp; Co</title><body>No.</body></html>"
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{company.http.port}")
+    said = refused(company.hub.url)
+    assert "in its place (403, “Blocked by ACME & Co”)" in said and "(HTTP_PROXY)" in said
+    assert "key" not in said
+
+
+def test_https_to_a_proxy_that_speaks_http_is_named(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A common slip: the scheme of HTTPS_PROXY is the proxy's, not that of what it carries."""
+    monkeypatch.setattr(mountsea_magic.hub.exchange, "CONNECT_S", 0.3)
+    monkeypatch.setenv("HTTPS_PROXY", f"https://{company.hub.url.removeprefix('http://')}")
+    said = refused(HUB)
+    assert "does not answer by TLS" in said and "correct HTTPS_PROXY" in said
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_a_companys_certificate_is_trusted_by_its_variable(
+    company: Company, bundle: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """Each variable that tools honour; without one the host and the cure are named."""
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{company.http.port}")
+    said = refused(HUB)
+    assert "The certificate of hub.example is not trusted" in said and "SSL_CERT_FILE" in said
+    assert company.hub.requests == []
+    monkeypatch.setenv(variable, str(bundle))
+    assert submitted(HUB) == "hub-0001"
+
+
+def test_a_folder_of_certificates_is_one_of_hashed_names(
+    company: Company, bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As OpenSSL wants it; it skips folders that are missing."""
+    folder = tmp_path / "certs"
+    folder.mkdir()
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{company.http.port}")
+    monkeypatch.setenv("SSL_CERT_DIR", os.pathsep.join([str(tmp_path / "none"), str(folder)]))
+    assert "hashed names" in refused(HUB, ConfigurationError)
+    shutil.copy(bundle, folder / HASHED_NAME)
+    assert submitted(HUB) == "hub-0001"
+
+
+def test_a_bundle_that_lacks_the_certificate_is_named(
+    company: Company, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The variable is what has to be mended; a file that is mended is read again."""
+    path = tmp_path / "other.pem"
+    trustme.CA().cert_pem.write_to_path(str(path))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{company.http.port}")
+    assert f"It was checked with REQUESTS_CA_BUNDLE={path}: add" in refused(HUB)
+    AUTHORITY.cert_pem.write_to_path(str(path), append=True)
+    assert submitted(HUB) == "hub-0001"
+
+
+@pytest.mark.parametrize(
+    ("name", "dates", "says"),
+    [
+        ("hub.example", {"not_after": EARLY}, "has expired"),
+        ("hub.example", {"not_before": LATE, "not_after": LATE}, "is not valid yet"),
+        ("other.example", {}, "is for another host"),
+    ],
+)
+def test_what_is_wrong_with_a_certificate_is_said(
+    company: Company,
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    dates: dict[str, datetime],
+    says: str,
+) -> None:
+    """An expired one is not mended by trusting its issuer."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    with Relay(tls=tls_context(name, **dates)) as tls:
+        company.http.routes["hub.example:443"] = f"127.0.0.1:{tls.port}"
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{company.http.port}")
+        said = refused(HUB)
+    assert "hub.example" in said and says in said
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(None, "No such file"), (b"", "no certificate"), (b"\x00\xffnone", "no certificate")],
+)
+def test_certificates_that_cant_be_used_are_named_before_anything_is_sent(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, content: bytes | None, says: str
+) -> None:
+    """Also at a Hub without TLS: its images nearly always come by https, when they are paid for."""
+    path = tmp_path / "bundle.pem"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.setenv(variable, str(path))
+    with StandInHub() as hub:
+        said = refused(hub.url, ConfigurationError)
+        assert hub.requests == []
+    assert said.startswith(f"{variable}={path} can't be used: ") and says in said
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"])
+def test_a_folder_without_certificates_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
+) -> None:
+    """Trusted would be nobody, and every host would be said to be untrusted."""
+    monkeypatch.setenv(variable, str(tmp_path))
+    said = refused("http://127.0.0.1:9", ConfigurationError)
+    assert said.startswith(f"{variable}={tmp_path} can't be used: ")
+
+
+@pytest.mark.parametrize("path", ["/none/keys.log", "{folder}", "a\nb/c"])
+def test_a_key_log_that_cant_be_written_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, path: str
+) -> None:
+    """It is for debugging, and some virus scanners leave the variable behind."""
+    monkeypatch.setenv("SSLKEYLOGFILE", path.format(folder=tmp_path))
+    with StandInHub() as hub:
+        assert submitted(hub.url) == "hub-0001"
+
+
+def test_a_key_log_is_written_as_python_does(
+    company: Company, bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """For who debugs."""
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys.log"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{company.http.port}")
+    submitted(HUB)
+    assert "TRAFFIC_SECRET" in (tmp_path / "keys.log").read_text()
+
+
+@pytest.mark.parametrize("host", ["hub", "proxy"])
+def test_an_answer_that_is_lost_behind_a_proxy_is_uncertain(
+    company: Company, bundle: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """Once the POST has left, the proxy's trouble proves nothing."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{company.http.port}")
+    company.hub.submits.append(BAD_GATEWAY if host == "proxy" else Reply(reset=True))
+    with pytest.raises(MountseaError, match="may or may not have taken") as caught:
+        submitted(HUB)
+    assert KEY not in told(caught.value)
+    assert len(company.hub.posts) == 1
+
+
+def test_the_systems_certificates_and_certifis_are_trusted() -> None:
+    """Without any variable: who runs a machine adds to the first, and the second never lacks."""
+    from mountsea_magic.hub.certificates import ssl_context
+    from mountsea_magic.hub.proxies import Network
+
+    context = ssl_context(Network())
+    assert context.verify_mode is ssl.CERT_REQUIRED and context.check_hostname
+    assert context.cert_store_stats()["x509_ca"] > 50
+    assert ssl_context(Network()) is context

@@ -1,0 +1,346 @@
+"""Pictures: only whole ones pass, and nothing is overwritten."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import FrozenInstanceError
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageFile
+from sample_pictures import encoded, kept, noise
+
+from mountsea_magic.images import files
+from mountsea_magic.images.files import (
+    FORMATS,
+    BadPicture,
+    Picture,
+    check,
+    copy_into,
+    file_stem,
+    part_file,
+    settle,
+    sniff,
+)
+
+NOON = datetime(2026, 11, 23, 12, 0, 0)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("url", [None, "https://cdn.example/a"])
+def test_a_whole_picture_is_described(tmp_path: Path, kind: str, url: str | None) -> None:
+    """Format, size and digest are the file's own, whatever its name says."""
+    path = tmp_path / "picture.bin"
+    path.write_bytes(encoded(noise("RGB", 31, 17), kind))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert check(path, url=url) == Picture(path, kind, 31, 17, digest, url)
+
+
+def test_an_altered_file_is_no_longer_intact(tmp_path: Path) -> None:
+    """One bit, another file under its name, no file, a folder: none of them is the original."""
+    picture = kept(tmp_path, noise("RGB", 31, 17))
+    assert picture.is_intact()
+    whole = picture.bytes
+    for content in (whole[:-1] + bytes([whole[-1] ^ 1]), whole + b"\0", whole[:-1], b""):
+        picture.path.write_bytes(content)
+        assert not picture.is_intact()
+    picture.path.unlink()
+    assert not picture.is_intact()
+    picture.path.mkdir()
+    assert not picture.is_intact()
+    picture.path.rmdir()
+    picture.path.write_bytes(whole)
+    assert picture.is_intact()
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("lenient", [False, True])
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
+def test_a_truncated_picture_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, lenient: bool, part: float
+) -> None:
+    """Also where the notebook told Pillow to be lenient; and that setting stays the user's."""
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", lenient)
+    whole = encoded(noise("RGB", 64, 64), kind)
+    path = tmp_path / f"half.{kind}"
+    path.write_bytes(whole[: int(len(whole) * part)])
+    with pytest.raises(BadPicture, match=r"does not decode|end is missing"):
+        check(path)
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is lenient
+
+
+def test_the_users_leniency_also_outlives_a_good_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A check leaves Pillow's global setting as it was."""
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    kept(tmp_path, noise("RGB", 8, 8))
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is True
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x89PNG",
+        b"<!DOCTYPE html><html></html>",
+        b'{"detail": "expired"}',
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        encoded(Image.new("P", (4, 4)), "gif"),
+        encoded(Image.new("RGB", (4, 4)), "bmp"),
+        encoded(Image.new("RGB", (4, 4)), "tiff"),
+        b"RIFF\x00\x00\x00\x00WAVEfmt ",
+    ],
+    ids=range(9),
+)
+def test_another_format_is_refused(tmp_path: Path, content: bytes) -> None:
+    """Only what the Hub documents is ever decoded; a page or a GIF is no picture here."""
+    path = tmp_path / "picture.png"
+    path.write_bytes(content)
+    with pytest.raises(BadPicture, match="no PNG, JPEG or WebP"):
+        check(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x89PNG\r\n\x1a\n",
+        b"\x89PNG\r\n\x1a\n" + bytes(100),
+        b"\xff\xd8\xff",
+        b"\xff\xd8\xff\xe0" + bytes(100),
+        b"RIFF\x00\x00\x00\x00WEBP",
+        b"RIFF\xff\xff\xff\xffWEBPVP8 " + bytes(100),
+        encoded(Image.new("RGB", (9, 9)), "png").replace(b"IDAT", b"IDOT"),
+    ],
+    ids=range(7),
+)
+def test_a_good_beginning_is_not_enough(tmp_path: Path, content: bytes) -> None:
+    """A file that only begins like a picture is refused with our own error."""
+    path = tmp_path / "picture.png"
+    path.write_bytes(content)
+    with pytest.raises(BadPicture) as caught:
+        check(path)
+    assert len(str(caught.value)) < 150
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_pixel_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """A picture of exactly the cap passes; one pixel more is refused by its header alone."""
+    path = tmp_path / "picture"
+    path.write_bytes(encoded(Image.new("RGB", (10, 10)), kind))
+    monkeypatch.setattr(files, "MAX_PIXELS", 100)
+    assert check(path).width == 10
+    monkeypatch.setattr(files, "MAX_PIXELS", 99)
+    with pytest.raises(BadPicture, match="10×10 is more than 99 pixels"):
+        check(path)
+
+
+def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow's own limit, should it be lower, is told as a bad picture, too."""
+    path = tmp_path / "picture"
+    path.write_bytes(encoded(Image.new("RGB", (10, 10)), "png"))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(BadPicture, match="more pixels"):
+        check(path)
+
+
+def test_a_missing_file_is_no_bad_picture(tmp_path: Path) -> None:
+    """A folder that was cleaned up meanwhile is told as what it is."""
+    with pytest.raises(FileNotFoundError):
+        check(tmp_path / "gone.png")
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (b"\x89PNG\r\n\x1a\n", "png"),
+        (b"\xff\xd8\xff\xe0", "jpeg"),
+        (b"RIFF\x00\x00\x00\x00WEBP", "webp"),
+        (b"RIFF\x00\x00\x00\x00AVI ", None),
+        (b"\x89PNG", None),
+        (b"\xff\xd8", None),
+        (b"GIF89a", None),
+        (b"", None),
+    ],
+)
+def test_formats_are_told_by_their_first_bytes(head: bytes, kind: str | None) -> None:
+    """No header of the download is believed."""
+    assert sniff(head) == kind
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_picture_gives_its_bytes_and_pixels(tmp_path: Path, kind: str) -> None:
+    """The bytes are those that were received; the Pillow image is decoded and independent."""
+    content = encoded(noise("RGB", 12, 8), kind)
+    path = tmp_path / "picture"
+    path.write_bytes(content)
+    picture = check(path)
+    assert picture.bytes == content
+    assert picture.mimetype == f"image/{kind}"
+    image = picture.pil
+    path.unlink()
+    assert image.size == (12, 8)
+    assert image.getpixel((11, 7)) is not None
+
+
+def test_a_picture_is_frozen_and_says_where_it_is(tmp_path: Path) -> None:
+    """What a result holds does not change; its repr names file and size."""
+    picture = kept(tmp_path, Image.new("RGB", (12, 8)))
+    assert repr(picture) == f"Picture({str(picture.path)!r}, 12×8)"
+    with pytest.raises(FrozenInstanceError):
+        picture.width = 1  # type: ignore[misc]  # that is the point
+
+
+def test_a_picture_is_saved_to_a_path_or_into_a_folder(tmp_path: Path) -> None:
+    """The copy is the original byte for byte; its path is returned."""
+    picture = kept(tmp_path, noise("RGB", 8, 8))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    assert picture.save(tmp_path / "a.png") == tmp_path / "a.png"
+    assert picture.save(str(folder)) == folder / "original.png"
+    assert (tmp_path / "a.png").read_bytes() == picture.bytes
+    assert (folder / "original.png").read_bytes() == picture.bytes
+
+
+def test_saving_overwrites_nothing(tmp_path: Path) -> None:
+    """A file of that name stays as it is, whether named or met in a folder."""
+    picture = kept(tmp_path, noise("RGB", 8, 8))
+    other = tmp_path / "other.png"
+    other.write_bytes(b"mine")
+    with pytest.raises(FileExistsError):
+        picture.save(other)
+    with pytest.raises(FileExistsError):
+        picture.save(tmp_path)
+    assert other.read_bytes() == b"mine"
+    with pytest.raises(FileNotFoundError):
+        picture.save(tmp_path / "no" / "folder" / "a.png")
+
+
+def test_saving_knows_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `~` is the user's home, as in a shell."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert kept(tmp_path, noise("RGB", 8, 8)).save("~/a.png") == tmp_path / "a.png"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "stem"),
+    [
+        ("A black lab!", "20261123-120000-a-black-lab-1f3a"),
+        ("", "20261123-120000-1f3a"),
+        ("犬 🐕", "20261123-120000-1f3a"),
+        ("köpek", "20261123-120000-kpek-1f3a"),
+        ("../../etc/passwd", "20261123-120000-etc-passwd-1f3a"),
+        ("a\x00b\n/c\\d:e*f", "20261123-120000-a-b-c-d-e-f-1f3a"),
+        ("CON", "20261123-120000-con-1f3a"),
+        ("--- a ---", "20261123-120000-a-1f3a"),
+        ("x" * 10_000, f"20261123-120000-{'x' * 32}-1f3a"),
+        (f"{'x' * 31} y", f"20261123-120000-{'x' * 31}-1f3a"),
+    ],
+)
+def test_file_names_sort_by_time_and_are_safe(prompt: str, stem: str) -> None:
+    """Letters, digits and hyphens only, on every platform, and never long."""
+    assert file_stem(prompt, "1f3a", NOON) == stem
+
+
+def test_a_part_file_is_hidden_empty_and_its_own(tmp_path: Path) -> None:
+    """Each download has its own file; the folder is made where it is missing."""
+    folder = tmp_path / "a" / "b"
+    parts = [part_file(folder) for _ in range(5)]
+    assert len(set(parts)) == 5
+    for part in parts:
+        assert part.parent == folder
+        assert part.name.startswith(".")
+        assert part.read_bytes() == b""
+
+
+def test_a_part_file_needs_a_folder(tmp_path: Path) -> None:
+    """A file in the folder's place is told as an OSError."""
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OSError):
+        part_file(tmp_path / "file")
+
+
+def refuse_links(source: object, target: object) -> None:
+    """Stand in for a file system without hard links."""
+    raise PermissionError("no hard links here")
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize(
+    ("extension", "names"),
+    [
+        ("png", ["dog.png", "dog-2.png", "dog-3.png"]),
+        ("webp", ["dog.webp", "dog-2.webp", "dog-3.webp"]),
+        ("jpeg", ["dog.jpg", "dog-2.jpg", "dog-3.jpg"]),
+    ],
+)
+def test_settling_never_overwrites(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    links: bool,
+    extension: str,
+    names: list[str],
+) -> None:
+    """A name that is taken stays whose it is; the next gets a number, with or without links."""
+    if not links:
+        monkeypatch.setattr(os, "link", refuse_links)
+    (tmp_path / names[0]).write_bytes(b"mine")
+    settled = []
+    for content in (b"first", b"second"):
+        part = part_file(tmp_path)
+        part.write_bytes(content)
+        settled.append(settle(part, tmp_path, "dog", extension))
+    assert [path.name for path in settled] == names[1:]
+    assert [path.read_bytes() for path in settled] == [b"first", b"second"]
+    assert (tmp_path / names[0]).read_bytes() == b"mine"
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == sorted(names)
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_many_threads_settle_under_one_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    """Two generations of the same second lose nothing to each other."""
+    if not links:
+        monkeypatch.setattr(os, "link", refuse_links)
+
+    def place(number: int) -> Path:
+        part = part_file(tmp_path)
+        part.write_bytes(str(number).encode())
+        return settle(part, tmp_path, "dog", "png")
+
+    with ThreadPoolExecutor(8) as pool:
+        paths = list(pool.map(place, range(40)))
+    assert len(set(paths)) == 40
+    assert [int(path.read_bytes()) for path in paths] == list(range(40))
+
+
+def test_a_copy_goes_into_a_folder_under_its_own_name(tmp_path: Path) -> None:
+    """Copies are whole, numbered where the name is taken, and leave no part file."""
+    picture = kept(tmp_path, noise("RGB", 8, 8), "jpeg", "dog")
+    folder = tmp_path / "new" / "folder"
+    copies = [copy_into(picture, folder) for _ in range(2)]
+    assert [copy.name for copy in copies] == ["dog.jpg", "dog-2.jpg"]
+    assert all(copy.read_bytes() == picture.bytes for copy in copies)
+    assert sorted(path.name for path in folder.iterdir()) == ["dog-2.jpg", "dog.jpg"]
+
+
+def test_a_copy_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    """An original that is gone is told, and no half file stays."""
+    picture = kept(tmp_path, noise("RGB", 8, 8))
+    picture.path.unlink()
+    with pytest.raises(FileNotFoundError):
+        copy_into(picture, tmp_path / "folder")
+    assert list((tmp_path / "folder").iterdir()) == []
+
+
+def test_a_copy_into_a_folder_that_can_not_be(tmp_path: Path) -> None:
+    """A file in the folder's place is told as an OSError."""
+    picture = kept(tmp_path, noise("RGB", 8, 8))
+    (tmp_path / "taken").write_bytes(b"")
+    with pytest.raises(FileExistsError):
+        copy_into(picture, tmp_path / "taken")

@@ -1,0 +1,412 @@
+"""What an image may cost: read from its headers, decoded within limits, and never waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+import tracemalloc
+import zlib
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from hostile_images import (
+    bent_exif,
+    canvas,
+    chunk,
+    exif_of,
+    held_process,
+    scanned_jpeg,
+    segment,
+    webp,
+    with_exif,
+)
+from PIL import Image
+from profiles import far
+from sample_pictures import encoded, kept, noise
+
+from mountsea_magic.generation import download
+from mountsea_magic.images import files, isolation, previews
+from mountsea_magic.images.decoding import TooManyPixels, decode, normalized
+from mountsea_magic.images.decoding_cost import IN_PROCESS_WORK, MAX_WORK, Work, work_of
+from mountsea_magic.images.exif import orientation_of
+from mountsea_magic.images.files import FORMATS, BadPicture, Picture, TooLarge, check
+from mountsea_magic.images.formats import essential
+from mountsea_magic.images.isolation import run_bounded
+from mountsea_magic.images.previews import preview
+from mountsea_magic.runtime import limited_process
+from mountsea_magic.runtime.daemon_threads import Abandoned, DaemonThreads, Turns, run_apart
+from mountsea_magic.runtime.limited_process import NoProcess, ProcessFailed, run_limited
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes")
+NEVER = threading.Event()
+
+
+def written(folder: Path, content: bytes) -> Path:
+    """Put a file on disk."""
+    path = folder / "original"
+    path.write_bytes(content)
+    return path
+
+
+def fail(*_: Any, **__: Any) -> Any:
+    """Stand in for what must not be called."""
+    raise AssertionError("this must not happen")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("png", {}),
+        ("jpeg", {}),
+        ("jpeg", {"progressive": True}),
+        ("webp", {}),
+        ("webp", {"lossless": True}),
+        ("webp", {"save_all": True, "append_images": [Image.new("RGB", (37, 21), "red")]}),
+    ],
+)
+def test_the_headers_tell_size_and_scans(kind: str, options: dict[str, Any], mode: str) -> None:
+    """Of every kind of every format, before anything is decoded."""
+    buffer = io.BytesIO()
+    image = noise("RGB", 37, 21).convert("RGB" if kind == "jpeg" and mode == "RGBA" else mode)
+    image.save(buffer, kind.upper(), **options)
+    work = work_of(buffer.getvalue(), kind)
+    assert (work.width, work.height) == (37, 21)
+    if kind == "jpeg":
+        assert work.scans == buffer.getvalue().count(b"\xff\xda")
+
+
+def test_what_encoders_write_is_well_within_the_bounds() -> None:
+    """The largest documented image, with twice the scans that encoders write, is decoded."""
+    assert Work(5504, 3072, 20).amount * 5 < MAX_WORK
+    assert Work(5504, 3072, 2).amount <= IN_PROCESS_WORK  # as WebP; PNG and JPEG have one
+
+
+def test_too_many_scans_are_refused_by_the_headers_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fetched image and a user's own, before anything is decoded; fewer are delivered."""
+    few = check(written(tmp_path, scanned_jpeg(512, 512, 100)))
+    assert (few.width, few.height) == few.pil.size == (512, 512)
+    monkeypatch.setattr(Image, "open", fail)
+    monkeypatch.setattr(limited_process, "_started", fail)
+    for content in (scanned_jpeg(512, 512, 9000), scanned_jpeg(8192, 8192, 40)):
+        with pytest.raises(TooLarge, match=r"scans of (512×512|8192×8192) pixels are too much"):
+            check(written(tmp_path, content))
+        with pytest.raises(TooManyPixels):
+            decode(content, max_pixels=2**26)
+
+
+def test_a_canvas_is_refused_before_it_is_allocated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its decoder would allocate it twice as it opens the file. Frames without end are no image."""
+    still = encoded(Image.new("RGB", (8, 8)), "webp")[12:]
+    frames = webp(canvas(8, 8), *[(b"ANMF", bytes(16))] * 30_000)
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(TooLarge, match="16777216×16777216 is more"):
+        check(written(tmp_path, webp(canvas(2**24, 2**24), (b"VP8L", still[8:]))))
+    with pytest.raises(BadPicture, match="end is missing"):
+        check(written(tmp_path, frames))
+
+
+def test_pillow_gets_one_chunk_of_each_kind() -> None:
+    """A hundred thousand chunks of pixels, or a thousand profiles, would take it minutes."""
+    whole = encoded(noise("RGB", 30, 20), "png")
+    at = whole.index(b"IDAT") - 4
+    length = int.from_bytes(whole[at : at + 4])
+    pixels = whole[at + 8 : at + 8 + length]
+    many = b"".join(chunk(b"IDAT", pixels[n : n + 1]) for n in range(length))
+    profiles = chunk(b"iCCP", b"p\0\0" + zlib.compress(bytes(9000))) * 50
+    odd = whole[:at] + profiles + chunk(b"ABCD", b"") * 50 + many + chunk(b"IDAT", b"") * 10_000
+    bare = essential(odd + chunk(b"IEND", b""), "png")
+    assert bare is not None and bare.count(b"IDAT") == bare.count(b"iCCP") == 1
+    assert b"ABCD" not in bare
+    assert (
+        decode(odd + chunk(b"IEND", b""), max_pixels=600).tobytes()
+        == noise("RGB", 30, 20).tobytes()
+    )
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("prefix", [b"", b"Exif\0\0", b"Exif\0\0Exif\0\0"])
+def test_the_orientation_is_what_pillow_reads(order: str, prefix: bytes) -> None:
+    """Of whole EXIF, in either byte order; numbers that are no orientation are none."""
+    for turn in range(12):
+        block = exif_of(turn, (0x010E, 2, 4, 0), order=order)
+        exif = Image.Exif()
+        exif.load(block)
+        assert exif[0x0112] == turn
+        assert orientation_of(prefix + block) == (turn if 1 <= turn <= 8 else 1)
+
+
+def test_entries_that_all_point_to_the_same_bytes_take_no_memory() -> None:
+    """5,480 entries of a megabyte each would be 5 GB once they are read."""
+    entries = [(tag, 7, 1_000_000, 0) for tag in range(0x112)] * 20
+    block = exif_of(6, *entries) + bytes(1_000_000)
+    tracemalloc.start()
+    try:
+        assert orientation_of(block) == 6
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("size", [(60, 30), (900, 40)])
+def test_broken_exif_harms_no_image(
+    kind: str, size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut, bent, in loops or huge: checked, shown and decoded; nobody but us reads it."""
+    image = Image.new("RGB", size, "teal")
+    for exif in bent_exif(25):
+        content = with_exif(kind, image, exif)
+        with monkeypatch.context() as patch:
+            patch.setattr(Image.Exif, "load", fail)
+            got = check(written(tmp_path, content))
+            assert (got.width, got.height) in (size, size[::-1])
+            assert got.pil.size == (got.width, got.height)
+            shown = preview(got, 768)
+        assert max(shown.width, shown.height) <= 768
+        seen = decode(shown.data, max_pixels=size[0] * size[1]).convert("RGB").getpixel((0, 0))
+        assert isinstance(seen, tuple) and far([int(level) for level in seen], (0, 128, 128)) < 4
+
+
+def test_exif_in_several_pieces_is_one(tmp_path: Path) -> None:
+    """A JPEG has 64 kB of it in each segment."""
+    block = exif_of(6, *((0x9000 + n, 7, 8, 9) for n in range(12_000)))
+    got = check(written(tmp_path, with_exif("jpeg", Image.new("RGB", (60, 30)), block)))
+    assert (got.width, got.height) == got.pil.size == (30, 60)
+
+
+def test_texts_of_modest_size_are_still_there(tmp_path: Path) -> None:
+    """`.pil` has what Pillow says of an image; megabytes of it are left out."""
+    whole = encoded(Image.new("RGB", (8, 8)), "png")
+    for length, there in ((100, True), (900_000, False)):
+        text = chunk(b"tEXt", b"parameters\0" + b"x" * length)
+        got = check(written(tmp_path, whole[:33] + text + whole[33:]))
+        assert ("parameters" in got.pil.info) is there
+
+
+def test_a_program_within_a_profile_is_not_run() -> None:
+    """Its steps, each repeated at will, would take minutes; without it the numbers stay."""
+    black = b"matf\0\0\0\0\0\3\0\3" + bytes(48)
+    steps = struct.pack(">II", 24, len(black)) + black
+    program = b"mpet\0\0\0\0\0\3\0\3\0\0\0\1" + steps
+    head = struct.pack(
+        ">I4sI4s4s4s", 144 + len(program), b"test", 0x04300000, b"mntr", b"RGB ", b"XYZ "
+    )
+    head += bytes(12) + b"acsp" + bytes(28) + struct.pack(">3i", 63190, 65536, 54061) + bytes(48)
+    profile = head + struct.pack(">I4sII", 1, b"D2B0", 144, len(program)) + program
+    image = Image.new("RGB", (4, 2), (230, 90, 40))
+    image.info["icc_profile"] = profile
+    assert normalized(image, max_profile_bytes=0).getpixel((0, 0)) == (230, 90, 40)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_large_image_is_decoded_in_a_process_of_its_own(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the same outcome: the same size and preview, and the same errors."""
+    got = kept(tmp_path, noise("RGB", 300, 200), kind)
+    shown = preview(got, 90)
+    monkeypatch.setattr(isolation, "IN_PROCESS_WORK", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "decode", fail)
+        patch.setattr(previews, "decode", fail)
+        assert check(got.path) == got and preview(got, 90) == shown
+        with pytest.raises(BadPicture):
+            check(written(tmp_path, got.bytes[: len(got.bytes) // 2]))
+
+
+def test_where_no_process_can_be_the_image_is_decoded_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In an application that has Python within it, or has no more processes."""
+    got = kept(tmp_path, noise("RGB", 30, 20))
+    monkeypatch.setattr(isolation, "IN_PROCESS_WORK", 0)
+    for executable in ("", "/opt/app/xpython", str(tmp_path / "python-gone")):
+        monkeypatch.setattr(sys, "executable", executable)
+        with pytest.raises(NoProcess):
+            run_limited(
+                "mountsea_magic.images.files", "_measure", [str(got.path), "png", 999], NEVER
+            )
+        assert check(got.path) == got
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("TimeoutError", TooLarge), ("TooManyPixels", TooLarge), ("", BadPicture)],
+)
+def test_what_runs_into_a_limit_is_not_fetched_again(
+    kind: str, expected: type[BadPicture], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash may come of a damaged download, which is."""
+    got = kept(tmp_path, noise("RGB", 30, 20))
+
+    def give_up(*_: object) -> None:
+        raise ProcessFailed("it took too much", kind)
+
+    monkeypatch.setattr(isolation, "IN_PROCESS_WORK", 0)
+    monkeypatch.setattr(isolation, "run_limited", give_up)
+    with pytest.raises(BadPicture, match="it took too much") as caught:
+        check(got.path)
+    assert type(caught.value) is expected
+
+
+@posix
+@pytest.mark.parametrize(
+    ("number", "kind"), [(signal.SIGSEGV, ""), (signal.SIGKILL, "TimeoutError")]
+)
+def test_a_crash_of_the_decoder_is_no_crash_of_ours(number: int, kind: str, tmp_path: Path) -> None:
+    """It is reported as it is: a fault, or the system's end of a process that takes too much."""
+    with held_process(tmp_path, NEVER) as job:
+        (child,) = psutil.Process().children()
+        child.send_signal(number)
+        with pytest.raises(ProcessFailed) as caught:
+            job.result(30)
+    assert caught.value.kind == kind
+
+
+@posix
+def test_a_decoder_that_nobody_waits_for_is_killed(tmp_path: Path) -> None:
+    """Stop, or a time-out, ends it and gives its turn to the next."""
+    abandoned = threading.Event()
+    with held_process(tmp_path, abandoned) as job:
+        (child,) = psutil.Process().children()
+        abandoned.set()
+        with pytest.raises(Abandoned):
+            job.result(30)
+        assert not child.is_running()
+
+
+LEAVE = """
+import os, signal, sys, threading
+from concurrent.futures import ThreadPoolExecutor
+from mountsea_magic.runtime.limited_process import run_limited
+arguments = ("mountsea_magic.images.files", "_measure", [{pipe!r}, "png", 99], threading.Event())
+job = ThreadPoolExecutor().submit(run_limited, *arguments)
+sys.stdin.read()
+if {killed}:
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@posix
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_process_that_ends_leaves_no_decoder_and_waits_for_none(
+    killed: bool, tmp_path: Path
+) -> None:
+    """Nor does one that is killed: the decoder's standard input is closed then."""
+    pipe = tmp_path / "endless"
+    os.mkfifo(pipe)
+    code = LEAVE.format(pipe=str(pipe), killed=killed)
+    command = [sys.executable, "-c", code]
+    # the pipe opens once the decoder reads from it
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process, pipe.open("wb", 0) as endless:
+        process.communicate(timeout=60)
+        assert process.returncode == -9 * killed
+        with pytest.raises(BrokenPipeError):
+            for _ in range(3000):
+                endless.write(b"x")
+                time.sleep(0.01)
+
+
+@posix
+def test_the_process_has_little_memory_and_writes_no_file(tmp_path: Path) -> None:
+    """Whatever is in the image."""
+    code = (
+        "from mountsea_magic.runtime.limited_process import _limit\n_limit()\n"
+        "try: bytearray(2**31)\nexcept MemoryError: print('no memory')\n"
+        f"try: print('x', file=open({str(tmp_path / 'file')!r}, 'w'), flush=True)\n"
+        "except OSError: print('no file')\n"
+    )
+    command = [sys.executable, "-c", code]
+    assert subprocess.check_output(command, text=True).split("\n")[0] == "no memory"
+
+
+def test_a_cancelled_download_leaves_its_check_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing waits for a decoder that runs on, and the decoder is notified."""
+    begun, notified = threading.Event(), threading.Event()
+
+    def stubborn(path: Path, *, url: str | None, abandoned: threading.Event) -> None:
+        begun.set()
+        if abandoned.wait(30):
+            notified.set()
+
+    monkeypatch.setattr(download, "check", stubborn)
+
+    async def work() -> None:
+        running = asyncio.create_task(download._checked(tmp_path, None))
+        await asyncio.to_thread(begun.wait, 30)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(work())
+    assert notified.wait(30)
+
+
+def test_whoever_is_abandoned_takes_no_turn() -> None:
+    """The next has it as soon as it is free."""
+    turns, abandoned = Turns(1), threading.Event()
+    with turns.one(NEVER):
+        job = DaemonThreads().submit(lambda: turns.one(abandoned).__enter__())
+        abandoned.set()
+        assert isinstance(job.exception(30), Abandoned)
+    with turns.one(NEVER):
+        pass
+
+
+def test_an_interrupt_leaves_work_behind() -> None:
+    """As Ctrl-C does while a decoder runs in C."""
+    seen: list[threading.Event] = []
+    release = threading.Event()
+
+    def work(abandoned: threading.Event) -> None:
+        seen.append(abandoned)
+        signal.raise_signal(signal.SIGINT)
+        release.wait(30)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_apart(work)
+    assert seen[0].is_set()
+    release.set()
+    with pytest.raises(ZeroDivisionError):
+        run_apart(lambda _: 1 // 0)
+
+
+def test_what_is_cheap_is_done_here() -> None:
+    """An image of an ordinary size pays for no process."""
+    ran = threading.get_ident()
+    assert run_bounded(
+        lambda: ([threading.get_ident()], b""), work=Work(4096, 4096), abandoned=NEVER
+    ) == ([ran], b"")
+
+
+def test_a_segment_too_many_is_one_too_many(tmp_path: Path) -> None:
+    """Half a million tables before the pixels would keep Pillow busy for long."""
+    whole = encoded(Image.new("RGB", (8, 8)), "jpeg")
+    table = segment(0xC4, b"\0\1" + bytes(16))
+    assert check(written(tmp_path, whole[:2] + table * 500 + whole[2:])).width == 8
+    with pytest.raises(BadPicture):
+        check(written(tmp_path, whole[:2] + table * 60_000 + whole[2:]))
+
+
+def test_an_image_that_is_no_more_has_no_preview(tmp_path: Path) -> None:
+    """Another file in its place, half of it, or one of no size: said, never raised as it came."""
+    got = kept(tmp_path, noise("RGB", 900, 40))
+    for content in (b"", b"text", got.bytes[:99], scanned_jpeg(512, 512, 9000)):
+        with pytest.raises(previews.NoPreview):
+            preview(Picture(written(tmp_path, content), "png", 900, 40, ""), 90)

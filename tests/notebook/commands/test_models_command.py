@@ -1,0 +1,330 @@
+"""The command ``models``: what is listed, what a model takes, and cells that can be pasted."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cells import composed
+from hub_server import Reply, Seen, StandInHub, json_reply
+from IPython.core.interactiveshell import InteractiveShell
+from kernel_driver import started_kernel
+from own_session import reach
+
+from mountsea_magic import session
+from mountsea_magic.errors import HubUnavailable, InvalidRequest
+from mountsea_magic.notebook.cell import Defaults
+from mountsea_magic.notebook.commands.dispatch import run_command
+from mountsea_magic.notebook.commands.models import model_text, models_text
+from mountsea_magic.notebook.options import spell_option
+from mountsea_magic.request.catalog import bundled_catalog
+from mountsea_magic.session import Session
+
+IDS = list(bundled_catalog().models)
+DEFAULTS = Defaults("nano-banana", 768, 600.0, "thread")
+TEXT = {"type": "string"}
+HOSTILE = '<script>alert("x")</script>\x1b[31m\u202e'
+
+
+class ModelsHub(StandInHub):
+    """A stand-in that serves the models it is given, and knows no others."""
+
+    def __init__(self, served: Mapping[str, Mapping[str, Any]]) -> None:
+        """Serve these models, by id: each a body for ``GET /hub/v1/models/{id}``."""
+        super().__init__()
+        self.served = dict(served)
+
+    def _answer_api(self, seen: Seen) -> Reply:
+        """Models are answered here, all else by the stand-in."""
+        place = seen.path.partition("?")[0].removeprefix("/hub/v1/models")
+        if place == seen.path.partition("?")[0]:
+            return super()._answer_api(seen)
+        if not place:
+            return json_reply({"data": [{"id": name} for name in self.served]})
+        if (found := self.served.get(place.removeprefix("/"))) is None:
+            return json_reply({"message": "no such model"}, 404)
+        return json_reply(found)
+
+
+def spoken(parameters: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """Write what a Hub says of a model."""
+    properties = {"prompt": TEXT, **parameters}
+    schema = {"type": "object", "properties": properties, "required": ["prompt"]}
+    return {"input_schema": schema, **more}
+
+
+@pytest.fixture
+def served(
+    request: pytest.FixtureRequest, here: Session, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ModelsHub]:
+    """A Hub with the models of the test, to which the environment leads."""
+    with ModelsHub(request.param) as hub:
+        reach(hub, monkeypatch)
+        yield hub
+
+
+def pasted(text: str) -> tuple[str, dict[str, Any]]:
+    """Take the example at a text's end, and make of it what running the cell would send."""
+    line, _, body = text[text.rindex("%%mountsea") :].partition("\n")
+    request = composed(line.removeprefix("%%mountsea"), body, session.current_session().settings())
+    return request.model, dict(request.input)
+
+
+@pytest.mark.parametrize("model_id", IDS)
+def test_every_example_is_a_cell_that_can_be_pasted(here: Session, model_id: str) -> None:
+    """The cell that is shown composes to exactly the catalogue's example."""
+    example = bundled_catalog().model(model_id).example
+    assert pasted(model_text(model_id)) == (model_id, dict(example))
+
+
+AWKWARD: dict[str, dict[str, Any]] = {
+    "blanks": {"style": "oil painting"},
+    "quotes": {"style": 'the painter\'s "blue"'},
+    "empty": {"style": ""},
+    "brackets": {"style": "[sic] (x) <y>"},
+    "a switch that is on": {"sync_mode": True},
+    "a switch that is off": {"sync_mode": False},
+    "an object": {"image_size": {"width": 1024, "height": 768}},
+    "a list": {"tags": ["a b", "c"]},
+    "a negative number": {"seed": -5},
+    "a path's signs": {"style": "a/b~c#d"},
+}
+KINDS = {
+    "style": TEXT,
+    "sync_mode": {"type": "boolean"},
+    "image_size": {"type": "object"},
+    "tags": {"type": "array"},
+    "seed": {"type": "integer"},
+}
+
+
+@pytest.mark.parametrize(
+    ("served", "given"),
+    [
+        ({"new": spoken(KINDS, example={"prompt": "a dog", **given})}, given)
+        for given in AWKWARD.values()
+    ],
+    ids=list(AWKWARD),
+    indirect=["served"],
+)
+def test_a_live_example_can_be_pasted_too(
+    served: ModelsHub, shell: InteractiveShell, given: dict[str, Any]
+) -> None:
+    """Whatever a Hub's example holds, the cell that is shown sends the same."""
+    run_command(shell, "models --refresh", DEFAULTS)
+    assert pasted(model_text("new")) == ("new", {"prompt": "a dog", **given})
+    assert not served.posts
+
+
+@pytest.mark.parametrize("model_id", IDS)
+def test_a_models_text_tells_all_its_parameters(here: Session, model_id: str) -> None:
+    """Each is spelled as on the line, with what it does and every value that it takes."""
+    text, model = model_text(model_id), bundled_catalog().model(model_id)
+    assert text.startswith(f"{model_id} · {model.name} · {model.vendor} · {model.mode}")
+    for name, schema in model.parameters.items():
+        assert re.search(rf"^  {re.escape(spell_option(name))} ", text, re.MULTILINE)
+        assert schema["description"] in text
+    assert ", ".join(model.values("output_format")) in text
+
+
+@pytest.mark.parametrize(
+    ("model_id", "line"),
+    [
+        ("nano-banana", "--num-images +integer 1 to 4; default 1"),
+        ("nano-banana", '--safety-tolerance +one of 1, 2, 3, 4, 5, 6; default "4"'),
+        ("nano-banana", "--sync-mode +boolean; default false"),
+        ("nano-banana-pro", '-p resolution +one of 1K, 2K, 4K; default "1K"'),
+        ("gpt-image-2", "-p image_size +one of square_hd, .*, or an object"),
+        ("gpt-image-2-edit", "--image +.*, required"),
+    ],
+)
+def test_types_ranges_and_defaults_are_told(here: Session, model_id: str, line: str) -> None:
+    """A parameter's line holds its type or values, its range and its default."""
+    assert re.search(rf"^  {line}", model_text(model_id), re.MULTILINE)
+
+
+def test_the_list_holds_every_model_and_its_age(here: Session, home: Path) -> None:
+    """Id, name, vendor, mode, what it is good at and parameters; and that it is the bundled one."""
+    text = models_text()
+    assert text.startswith("As bundled with this package; `%mountsea models --refresh`")
+    for model in bundled_catalog():
+        assert f"{model.id}  ({model.name}, {model.vendor}, {model.mode})\n" in text
+        assert f"    {model.summary}\n    {', '.join(model.parameters)}" in text
+    assert not home.exists()
+
+
+@pytest.mark.parametrize("served", [{}], indirect=True)
+def test_an_unknown_model_names_the_nearest_and_asks_nobody(
+    served: ModelsHub, shell: InteractiveShell
+) -> None:
+    """A slip in the id is answered from what is known here."""
+    with pytest.raises(InvalidRequest, match=r"Did you mean nano-banana.*--refresh"):
+        run_command(shell, "models nano-bananna", DEFAULTS)
+    assert not served.requests
+
+
+NEW = {
+    "comet-1": spoken(
+        {"glow": {"type": "integer", "minimum": 1, "maximum": 3, "description": "How bright."}},
+        display_name="Comet",
+        vendor="Skyworks",
+        description="Comets only.",
+        example={"prompt": "a comet", "glow": 2},
+    ),
+    "gpt-image-2": spoken({"quality": {"type": "string", "enum": ["ok", "good"]}}),
+}
+
+
+@pytest.mark.parametrize("served", [NEW], indirect=True)
+def test_refresh_asks_the_hub_and_keeps_what_it_says(
+    served: ModelsHub, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One list and one look a model; new ones are shown, missing ones marked, all with the date."""
+    run_command(shell, "models --refresh", DEFAULTS)
+    text = capsys.readouterr().out
+    paths = [seen.path for seen in served.requests]
+    assert paths[0] == "/hub/v1/models?capability=image"
+    assert sorted(paths[1:]) == ["/hub/v1/models/comet-1", "/hub/v1/models/gpt-image-2"]
+    assert re.match(r"As the Hub said on \d{4}-\d\d-\d\d \d\d:\d\d\.\n", text)
+    assert "comet-1  (Comet, Skyworks, text-to-image)\n    Comets only.\n    glow" in text
+    assert text.count("(not listed by the Hub)") == len(IDS) - 1
+
+    run_command(shell, "models comet-1", DEFAULTS)
+    text = capsys.readouterr().out
+    assert "-p glow  integer 1 to 3\n" in text and "How bright." in text
+    assert pasted(text) == ("comet-1", {"prompt": "a comet", "glow": 2})
+    assert "one of ok, good" in model_text("gpt-image-2")
+    assert len(served.requests) == 3
+
+
+@pytest.mark.parametrize("served", [NEW], indirect=True)
+def test_the_next_process_still_knows(
+    served: ModelsHub, here: Session, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was refreshed is on disk, for this Hub alone."""
+    run_command(shell, "models --refresh", DEFAULTS)
+    monkeypatch.setattr(session, "_current", Session())
+    assert "How bright." in model_text("comet-1")
+    monkeypatch.setenv("MOUNTSEA_BASE_URL", "demo:")
+    with pytest.raises(InvalidRequest, match="there is no such model"):
+        model_text("comet-1")
+    assert len(served.requests) == 3
+
+
+def test_a_refresh_without_a_network_says_so_and_forgets_nothing(
+    here: Session, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command fails, and the models known before stay."""
+    monkeypatch.setenv("MOUNTSEA_BASE_URL", "demo:")
+    here.connections.demo_fault = "offline"
+    before = models_text()
+    with pytest.raises(HubUnavailable):
+        run_command(shell, "models --refresh", DEFAULTS)
+    assert models_text() == before
+
+
+CIRCLE = {"circle-1": spoken({"a": {"$ref": "#/properties/a"}}), "comet-1": spoken({})}
+
+
+@pytest.mark.parametrize("served", [CIRCLE], indirect=True)
+def test_a_schema_that_is_not_used_is_told_of(
+    served: ModelsHub, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one line, above the models, which are all usable."""
+    run_command(shell, "models --refresh", DEFAULTS)
+    text = capsys.readouterr().out
+    note = "Note: the Hub's schema of circle-1 is not used: it refers to itself.\n"
+    assert text.startswith(note)
+    assert "nano-banana" in text and "comet-1" in text
+    run_command(shell, "models", DEFAULTS)
+    assert "Note" not in capsys.readouterr().out
+
+
+EVIL = {
+    "evil-1": spoken(
+        {
+            f"glow{HOSTILE}": {"type": "string", "enum": [HOSTILE], "description": HOSTILE},
+            "deep": {"type": "string", "default": HOSTILE},
+        },
+        display_name=HOSTILE,
+        vendor=HOSTILE,
+        description=HOSTILE,
+        mode=HOSTILE,
+        example={"prompt": HOSTILE, "deep": HOSTILE},
+    )
+}
+
+
+@pytest.mark.parametrize("served", [EVIL], indirect=True)
+@pytest.mark.parametrize("line", ["models --refresh", "models evil-1 --refresh"])
+def test_hostile_text_reaches_no_terminal(
+    served: ModelsHub, shell: InteractiveShell, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    """No escape sequence and no bidirectional override of a Hub's text is printed."""
+    run_command(shell, line, DEFAULTS)
+    text = capsys.readouterr().out
+    assert "evil-1" in text and "alert" in text
+    assert not {"\x1b", "\u202e"} & set(text)
+
+
+@pytest.mark.parametrize(
+    "served",
+    [{"evil-1": spoken({"deep": TEXT}, example={"prompt": "a dog", "deep": "x\n%%sh\nreboot"})}],
+    indirect=True,
+)
+def test_no_example_adds_a_line_to_the_cell(served: ModelsHub, shell: InteractiveShell) -> None:
+    """A parameter's value stays on the magic's line: what follows would be the prompt, or worse."""
+    run_command(shell, "models --refresh", DEFAULTS)
+    cell = model_text("evil-1").rpartition("%%mountsea")[2]
+    assert cell.split("\n")[1:] == ["a dog"]
+
+
+@pytest.mark.parametrize(
+    "served",
+    [
+        {"odd": spoken({"size": {"anyOf": [True, {"type": "integer"}]}})},
+        {"odd": spoken({"size": {"type": ["string", "null"], "maximum": 0}})},
+        {"odd": spoken({"size": {}}, example={"prompt": None})},
+        {"odd": spoken({"size": {"enum": [None, 1.5, {"a": 1}]}}, example="none")},
+    ],
+    indirect=True,
+)
+def test_odd_schemas_are_shown_all_the_same(
+    served: ModelsHub, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A schema of an unusual shape breaks neither the list nor the model's own page."""
+    run_command(shell, "models --refresh", DEFAULTS)
+    run_command(shell, "models odd", DEFAULTS)
+    text = capsys.readouterr().out
+    assert "-p size" in text
+    assert pasted(text)[1]["prompt"] not in ("", "None")
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("served", [NEW | EVIL], indirect=True)
+def test_a_notebook_gets_tables(served: ModelsHub) -> None:
+    """HTML with a text beside it, everything in it escaped; and --help after -m tells the model."""
+    with started_kernel() as kernel:
+        loading = "%load_ext mountsea_magic\n%mountsea models"
+        before = kernel.run(loading).html()
+        assert before.count("<tr>") == 1 + len(IDS) and "<img" not in before
+        assert not served.requests
+        after = kernel.run("%mountsea models --refresh")
+        assert after.html().count("<tr>") == 1 + len(IDS) + 2
+        evil = kernel.run("%mountsea models evil-1")
+        for run in (after, evil):
+            assert "<script" not in run.html() and "&lt;script&gt;" in run.html()
+            assert "evil-1" in run.outputs[0]["data"]["text/plain"]
+            assert not {"\x1b", "\u202e"} & set("".join(run.outputs[0]["data"].values()))
+        comet = kernel.run("%mountsea models comet-1").html()
+        cell = html.unescape(comet[comet.index("<pre>") + 5 : comet.index("</pre>")])
+        assert cell == "%%mountsea --model comet-1 -p glow=2\na comet"
+        helped = kernel.run("%%mountsea --help -m comet-1\na comet").text
+        assert "--aspect-ratio" in helped and "-p glow  integer 1 to 3" in helped
+        failed = kernel.run("%mountsea models comet-2")
+        assert failed.error == "InvalidRequest" and "comet-1" in failed.said
+    assert not served.posts

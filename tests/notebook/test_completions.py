@@ -1,0 +1,174 @@
+"""TAB: what is offered on the magics' lines, in the function and through real kernels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hub_server import picture
+from IPython.core.interactiveshell import InteractiveShell
+
+from mountsea_magic import session
+from mountsea_magic.journal.entry import Entry
+from mountsea_magic.notebook.completions import completions
+from mountsea_magic.request.catalog import bundled_catalog
+
+IDS = list(bundled_catalog().models)
+RATIOS = bundled_catalog().model("nano-banana").values("aspect_ratio")
+
+
+@pytest.fixture
+def shell(
+    shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> InteractiveShell:
+    """IPython in an empty folder, with pictures and other things among its variables."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    shell.user_ns |= {"raw_dog": picture(), "number": 7, "_hidden": picture()}
+    return shell
+
+
+def offered(shell: InteractiveShell, before: str, default: str = "nano-banana") -> list[str]:
+    """Return what may stand at the end of a cell's first line."""
+    found = completions(shell, before, 0, lambda: default)
+    assert found is not None
+    fragment, words = found
+    assert before.endswith(fragment)
+    return words
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [
+        ("%%mountsea --asp", ["--aspect-ratio"]),
+        ("%%mountsea --s", ["--seed", "--safety-tolerance", "--sync-mode", "--shrink", "--save"]),
+        ("%%mountsea -a 1:1 --asp", []),
+        ("%%mountsea --seed 7 --se", []),
+        ("%%mountsea -i a.png --im", ["--image"]),
+        ("%%mountsea -p a=1 --par", ["--param"]),
+        ("%%mountsea -m gpt-image-2 --asp", []),
+        ("%%mountsea --model=gpt-image-2 --asp", []),
+        ("%%mountsea -a ", RATIOS),
+        ("%%mountsea --aspect-ratio 16:", ["16:9"]),
+        ("%%mountsea --aspect-ratio=16:", ["--aspect-ratio=16:9"]),
+        ("%%mountsea --aspect-ratio=1", ["--aspect-ratio=16:9", "--aspect-ratio=1:1"]),
+        ("%%mountsea -m nano-banana-2 --aspect-ratio 8", ["8:1"]),
+        ("%%mountsea --num-images ", ["1", "2", "3", "4"]),
+        ("%%mountsea --safety-tolerance ", ["1", "2", "3", "4", "5", "6"]),
+        ("%%mountsea -f j", ["jpeg"]),
+        ("%%mountsea -m ", IDS),
+        ("%%mountsea -m gpt", ["gpt-image-2", "gpt-image-2-edit"]),
+        ("%%mountsea --model=gpt-image-2-", ["--model=gpt-image-2-edit"]),
+        ("%%mountsea -p ", []),
+        ("%%mountsea -m nano-banana-pro -p res", ["resolution="]),
+        ("%%mountsea --model=nano-banana-pro -p res", ["resolution="]),
+        ("%%mountsea -m nano-banana-pro -p resolution=", [f"resolution={n}K" for n in (1, 2, 4)]),
+        ("%%mountsea -m nano-banana-pro -p resolution=2", ["resolution=2K"]),
+        ("%%mountsea -m nano-banana-2 -p thinking_level=h", ["thinking_level=high"]),
+        (
+            "%%mountsea -m nano-banana-pro -p enable_web_search=",
+            ["enable_web_search=true", "enable_web_search=false"],
+        ),
+        (
+            "%%mountsea -m gpt-image-2 -p image_size=square",
+            ["image_size=square_hd", "image_size=square"],
+        ),
+        ("%%mountsea -m no-such-model -p ", []),
+        ("%%mountsea -m nano-banana -m gpt-image-2 -p qual", ["quality="]),
+        ("%%mountsea -i ", ["raw_dog"]),
+        ("%%mountsea -o r", ["raw_dog"]),
+        ("%%mountsea -o n", ["number"]),
+        ("%%mountsea --seed ", []),
+        ("%%mountsea --timeout ", []),
+    ],
+)
+def test_what_a_cells_line_may_go_on_with(
+    shell: InteractiveShell, before: str, words: list[str]
+) -> None:
+    """Options not given yet that the model has; after an option what the model takes there."""
+    assert offered(shell, before) == words
+
+
+def test_the_default_model_decides_where_none_is_named(shell: InteractiveShell) -> None:
+    """Parameters are those of the model that the cell would use."""
+    assert offered(shell, "%%mountsea -p qual", "gpt-image-2") == ["quality="]
+    assert offered(shell, "%%mountsea -p qual", "nano-banana") == []
+
+
+def test_files_and_folders_are_offered_after_image(shell: InteractiveShell) -> None:
+    """Pictures and the ways to them, beside the variables; no other file, and nothing hidden."""
+    for name in ("a.png", "b.JPG", "notes.txt", ".hidden.png", "sub/c.webp"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_bytes(b"")
+    assert offered(shell, "%%mountsea -i ") == ["raw_dog", "a.png", "b.JPG", "sub/"]
+    assert offered(shell, "%%mountsea -i sub/") == ["sub/c.webp"]
+    assert offered(shell, "%%mountsea -i ./a") == ["./a.png"]
+    assert offered(shell, f"%%mountsea -i {Path.cwd()}/a") == [f"{Path.cwd()}/a.png"]
+    assert offered(shell, "%%mountsea -i nowhere/") == []
+    assert offered(shell, "%%mountsea --save ") == ["sub/"]
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [
+        ("%mountsea mo", ["models"]),
+        (
+            "%mountsea ",
+            ["models", "demo", "login", "logout", "credits", "history", "show", "resume"],
+        ),
+        ("    %mountsea cre", ["credits"]),
+        ("%mountsea models gpt", ["gpt-image-2", "gpt-image-2-edit"]),
+        ("%mountsea models --", ["--refresh"]),
+        ("%mountsea demo o", ["on", "off"]),
+        ("%mountsea demo --", ["--if-no-key", "--fail"]),
+        ("%mountsea demo --fail fl", ["flaky"]),
+        ("%mountsea demo on --fail lost", ["lost-answer"]),
+        ("%mountsea login ", ["--save"]),
+        ("%mountsea nonsense ", []),
+        ("%mountsea show ", []),
+    ],
+)
+def test_what_a_command_may_go_on_with(
+    shell: InteractiveShell, before: str, words: list[str]
+) -> None:
+    """The commands, then what each takes."""
+    assert offered(shell, before) == words
+
+
+def test_tasks_are_offered_open_ones_first_to_resume(shell: InteractiveShell) -> None:
+    """`show` has the newest first, `resume` what is still open; an order without a task is none."""
+    journal = session.current_session().journal(session.current_session().settings())
+    for number, state in enumerate(("submitted", "failed", "uncertain"), start=1):
+        task_id = None if state == "uncertain" else f"hub-{number}"
+        journal.write(Entry(f"own-{number}", "demo:", task_id, state, created=float(number)))
+    assert offered(shell, "%mountsea show hub") == ["hub-2", "hub-1"]
+    assert offered(shell, "%mountsea resume ") == ["hub-1", "hub-2"]
+
+
+@pytest.mark.parametrize(
+    ("before", "line_number"),
+    [
+        ("a dog with --asp", 1),
+        ("%%mountsea --asp", 1),
+        ("%%mountsea", 0),
+        ("%mountsea", 0),
+        ("%%mountseas --asp", 0),
+        ("%%time --asp", 0),
+        ("print('%%mountsea --asp", 0),
+        ("x = '%mountsea mo", 0),
+        ("", 0),
+    ],
+)
+def test_other_lines_are_left_alone(shell: InteractiveShell, before: str, line_number: int) -> None:
+    """In a cell's body and on lines that are not ours there is nothing to say."""
+    assert completions(shell, before, line_number) is None
+
+
+@pytest.mark.parametrize("name", ["MOUNTSEA_BASE_URL", "MOUNTSEA_CREDITS_URL"])
+def test_settings_that_make_no_sense_do_not_break_tab(
+    shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The error is for the cell that is run; TAB says nothing."""
+    monkeypatch.setenv(name, "not an address")
+    assert offered(shell, "%%mountsea --asp") == []

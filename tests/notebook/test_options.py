@@ -1,0 +1,284 @@
+"""The options: a line becomes a record, and what is wrong with it is said in one line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mountsea_magic.errors import InvalidRequest
+from mountsea_magic.notebook.options import (
+    DIRECT,
+    SWITCHES,
+    CellOptions,
+    cell_parser,
+    command_parsers,
+    parse_cell_line,
+    spell_option,
+)
+
+NOTHING = CellOptions(
+    model=None,
+    parameters={},
+    images=(),
+    shrink=False,
+    out=None,
+    save=None,
+    preview=None,
+    timeout=None,
+    background=False,
+    fresh=False,
+    cache=False,
+    quiet=False,
+    dry_run=False,
+    raw=False,
+    help=False,
+)
+
+
+@pytest.mark.parametrize("line", ["", "   ", "\t"])
+def test_an_empty_line_sets_nothing(line: str) -> None:
+    """Only what the user set is sent, so an empty line is a record of nothing."""
+    assert parse_cell_line(line) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("line", "parameters"),
+    [
+        ("-n 2", {"num_images": "2"}),
+        ("-n2", {"num_images": "2"}),
+        ("--num-images 2", {"num_images": "2"}),
+        ("--num-images=2", {"num_images": "2"}),
+        ("-a 16:9", {"aspect_ratio": "16:9"}),
+        ("--aspect-ratio 16:9", {"aspect_ratio": "16:9"}),
+        ("-f webp", {"output_format": "webp"}),
+        ("--output-format webp", {"output_format": "webp"}),
+        ("-s 7", {"seed": "7"}),
+        ("-s -7", {"seed": "-7"}),
+        ("--seed=-7", {"seed": "-7"}),
+        ("--safety-tolerance 6", {"safety_tolerance": "6"}),
+        ("--sync-mode", {"sync_mode": True}),
+        ("--limit-generations", {"limit_generations": True}),
+        ("-p resolution=2K", {"resolution": "2K"}),
+        ("--param resolution=2K", {"resolution": "2K"}),
+        ("-p resolution=", {"resolution": ""}),
+        ("-p a=b=c", {"a": "b=c"}),
+        ("-p 'mood=calm and wide'", {"mood": "calm and wide"}),
+        ("-p thinking-level=high", {"thinking_level": "high"}),
+        ("-p ' a =1'", {"a": "1"}),
+        ("-p seed=7", {"seed": "7"}),
+        ("-p größe=ü", {"größe": "ü"}),
+        ("-p a=1 -p b=2", {"a": "1", "b": "2"}),
+        ("""-p 'image_size={"width": 640}'""", {"image_size": '{"width": 640}'}),
+        ("-n ''", {"num_images": ""}),
+        ("-n 99", {"num_images": "99"}),
+    ],
+)
+def test_parameters_are_kept_as_typed(line: str, parameters: dict[str, Any]) -> None:
+    """Under the Hub's own names; their values are the request's to read and to judge."""
+    assert parse_cell_line(line).parameters == parameters
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "value"),
+    [
+        ("-m gpt-image-2", "model", "gpt-image-2"),
+        ("--model gpt-image-2", "model", "gpt-image-2"),
+        ("-o dog", "out", "dog"),
+        ("--out köpek", "out", "köpek"),
+        ("-o _", "out", "_"),
+        ("--save pictures", "save", "pictures"),
+        ("--save 'my pictures'", "save", "my pictures"),
+        ("--preview 0", "preview", 0),
+        ("--preview 512", "preview", 512),
+        ("--timeout 0.5", "timeout", 0.5),
+        ("--timeout 60", "timeout", 60.0),
+        ("--fresh", "fresh", True),
+        ("--cache", "cache", True),
+        ("-q", "quiet", True),
+        ("--quiet", "quiet", True),
+        ("--dry-run", "dry_run", True),
+        ("--raw", "raw", True),
+        ("-i dog.png", "images", ("dog.png",)),
+        ("--image 'my dog.png' -i dog[0]", "images", ("my dog.png", "dog[0]")),
+        ("--shrink", "shrink", True),
+        ("-b", "background", True),
+        ("--background", "background", True),
+        ("-h", "help", True),
+        ("--help", "help", True),
+    ],
+)
+def test_options_are_read(line: str, name: str, value: object) -> None:
+    """Each option sets its own field, and no parameter."""
+    options = parse_cell_line(line)
+    assert getattr(options, name) == value
+    assert options.parameters == {}
+
+
+def test_the_line_of_the_interface_page() -> None:
+    """The example that the documentation shows."""
+    options = parse_cell_line("--aspect-ratio 16:9 --num-images 2 --seed 7 -o dog")
+    assert options.parameters == {"aspect_ratio": "16:9", "num_images": "2", "seed": "7"}
+    assert options.out == "dog"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("--nun-images 2", ["There is no option --nun-images", "Did you mean --num-images?"]),
+        ("--nun-images=2", ["There is no option --nun-images.", "Did you mean --num-images?"]),
+        ("--num_images 2", ["Did you mean --num-images?"]),
+        ("--mod nano", ["There is no option --mod", "Did you mean --model?"]),
+        ("--zzzz", ["There is no option --zzzz", "%%mountsea -h"]),
+        ("-z", ["There is no option -z"]),
+        ("--key sk-123", ["There is no option --key"]),
+        ("--", ["There is no option --"]),
+        ("a dog", ["a: this word belongs to no option"]),
+        ("-n 2 3", ["3: this word belongs to no option"]),
+        ("-n", ["-n/--num-images", "expected one argument"]),
+        ("-n --quiet", ["-n/--num-images", "expected one argument"]),
+        ("--out", ["-o/--out", "expected one argument"]),
+        ("--quiet=1", ["-q/--quiet", "ignored explicit argument"]),
+        ("--fresh --cache", ["--cache", "not allowed with", "--fresh"]),
+        ("--cach", ["There is no option --cach", "Did you mean --cache?"]),
+        ("--preview x", ["--preview", "x: a whole number is needed"]),
+        ("--preview 1.5", ["--preview", "1.5: a whole number is needed"]),
+        ("--preview -1", ["--preview -1", "at least 0 pixels"]),
+        ("--timeout x", ["--timeout", "x: a number is needed"]),
+        ("--timeout 0", ["--timeout 0", "more than 0 seconds"]),
+        ("--timeout -3", ["--timeout -3", "more than 0 seconds"]),
+        ("--timeout nan", ["--timeout nan", "more than 0 seconds"]),
+        ("--timeout inf", ["--timeout inf", "more than 0 seconds"]),
+        ("-o 3x", ["--out 3x", "no name for a variable"]),
+        ("-o a.b", ["--out a.b", "no name for a variable"]),
+        ("-o class", ["--out class", "no name for a variable"]),
+        ("-o None", ["--out None", "no name for a variable"]),
+        ("-o ''", ["--out", "no name for a variable"]),
+        ("-p resolution", ["--param resolution", "NAME=VALUE"]),
+        ("-p =2K", ["--param =2K", "NAME=VALUE"]),
+        ("-p ' =2K'", ["NAME=VALUE"]),
+        ("-p a=1 -p a=2", ["-p a is given twice"]),
+        ("-p a-b=1 -p a_b=2", ["-p a_b is given twice"]),
+        ("-s 1 -p seed=2", ["--seed is given twice"]),
+        ("--sync-mode -p sync_mode=false", ["--sync-mode is given twice"]),
+        ("'open", ["does not parse", "No closing quotation"]),
+        ('"open', ["does not parse"]),
+        ("don't", ["does not parse"]),
+        ("-n 2 \\", ["does not parse", "No escaped character"]),
+        ("--\x1b[31mred", ["There is no option --[31mred"]),
+        ("\x1b[31mred", ["[31mred: this word belongs to no option"]),
+        ("-p '\x1b[31m'", ["--param [31m"]),
+        ("-o '\x1b[31m'", ["--out [31m"]),
+    ],
+)
+def test_a_wrong_line_is_refused_in_one_safe_line(
+    line: str, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message names what is wrong and the nearest right; nothing is printed, nobody exits."""
+    with pytest.raises(InvalidRequest) as caught:
+        parse_cell_line(line)
+    said = str(caught.value)
+    for word in words:
+        assert word in said
+    assert "\n" not in said and "\x1b" not in said
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_long_wrong_word_is_cut() -> None:
+    """A prompt that was typed on the line does not fill the notebook."""
+    for line in ("x" * 5000, "--" + "x" * 5000, "-p " + "x" * 5000):
+        with pytest.raises(InvalidRequest) as caught:
+            parse_cell_line(line)
+        assert len(str(caught.value)) < 500
+
+
+def test_the_help_names_every_option() -> None:
+    """The help is made from the options themselves, and its percent signs are whole."""
+    text = cell_parser().format_help()
+    flags = [flag for words in (*DIRECT.values(), *SWITCHES.values()) for flag in words]
+    for flag in flags:
+        if flag.startswith("-"):
+            assert flag in text
+    for flag in ("--model", "--param", "--out", "--save", "--preview", "--timeout", "--image"):
+        assert flag in text
+    for flag in ("--fresh", "--cache", "--quiet", "--dry-run", "--raw", "--help", "--shrink"):
+        assert flag in text
+    assert text.startswith("usage: %%mountsea ")
+    assert "a %config trait" in text
+    assert "{{ expr }}" in text
+
+
+@pytest.mark.parametrize("name", [*DIRECT, *SWITCHES])
+def test_what_has_an_option_is_spelled_as_one(name: str) -> None:
+    """An error message spells a parameter as the line would, and the parser knows that spelling."""
+    spelled = spell_option(name)
+    line = spelled if name in SWITCHES else f"{spelled} 1"
+    assert list(parse_cell_line(line).parameters) == [name]
+
+
+def test_what_has_no_option_is_spelled_as_a_parameter() -> None:
+    """The rest goes by -p."""
+    assert spell_option("resolution") == "-p resolution"
+
+
+@pytest.mark.parametrize(
+    ("command", "line", "values"),
+    [
+        ("models", "", {"model": None, "refresh": False}),
+        ("models", "gpt-image-2 --refresh", {"model": "gpt-image-2", "refresh": True}),
+        ("demo", "", {"state": None, "if_no_key": False, "fail": None}),
+        ("demo", "on", {"state": "on"}),
+        ("demo", "off", {"state": "off"}),
+        ("demo", "--if-no-key", {"if_no_key": True}),
+        ("demo", "--fail none", {"fail": "none"}),
+        ("resume", "", {"task_ids": []}),
+        ("resume", "hub-1 'x y'", {"task_ids": ["hub-1", "x y"]}),
+        ("login", "", {"save": False}),
+        ("login", "--save", {"save": True}),
+        ("history", "", {"count": 20, "text": []}),
+        ("history", "-n 3 a dog", {"count": 3, "text": ["a", "dog"]}),
+        ("history", "'a dog' -n 3", {"count": 3, "text": ["a dog"]}),
+        ("show", "hub-1", {"task_id": "hub-1"}),
+        ("logout", "", {}),
+        ("credits", "", {}),
+    ],
+)
+def test_commands_are_read(command: str, line: str, values: dict[str, object]) -> None:
+    """Each command has its own words."""
+    given = vars(command_parsers()[command].parse_line(line))
+    assert {name: given[name] for name in values} == values
+
+
+@pytest.mark.parametrize(
+    ("command", "line", "words"),
+    [
+        ("models", "--refesh", ["Did you mean --refresh?"]),
+        ("models", "a b", ["b: this word belongs to no option"]),
+        ("demo", "maybe", ["invalid choice: 'maybe'", "%mountsea demo -h"]),
+        ("demo", "on off", ["off: this word belongs to no option"]),
+        ("demo", "--if-no-keys", ["Did you mean --if-no-key?"]),
+        ("demo", "--fail", ["--fail", "expected one argument"]),
+        ("logout", "now", ["now: this word belongs to no option"]),
+        ("credits", "--all", ["There is no option --all", "%mountsea credits -h"]),
+        ("resume", "'open", ["does not parse"]),
+        ("login", "--sav", ["Did you mean --save?"]),
+        ("history", "-n x", ["-n", "x: a whole number is needed", "%mountsea history -h"]),
+        ("history", "--all", ["There is no option --all", "%mountsea history -h"]),
+        ("show", "", ["required: TASK_ID", "%mountsea show -h"]),
+        ("show", "hub-1 hub-2", ["hub-2: this word belongs to no option"]),
+    ],
+)
+def test_wrong_commands_are_refused(command: str, line: str, words: list[str]) -> None:
+    """As a cell's line: one line, with the nearest right word."""
+    with pytest.raises(InvalidRequest) as caught:
+        command_parsers()[command].parse_line(line)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("command", sorted(command_parsers()))
+def test_every_command_has_a_help(command: str) -> None:
+    """Its help says what the command is called and does."""
+    parser = command_parsers()[command]
+    assert parser.format_help().startswith(f"usage: %mountsea {command}")
+    assert parser.description and parser.description in " ".join(parser.format_help().split())

@@ -1,0 +1,178 @@
+"""Running a cell: what is bound and said at once, in the background and after a Stop."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+from cells import FAILED, handles, prompts, run_cell
+from hub_server import Reply, StandInHub, json_reply
+from IPython.core.interactiveshell import InteractiveShell
+
+from mountsea_magic import session
+from mountsea_magic.errors import (
+    AuthenticationError,
+    DownloadFailed,
+    Interrupted,
+    MountseaError,
+    TaskFailed,
+)
+from mountsea_magic.generation.events import Event
+from mountsea_magic.generation.handle import Generation
+from mountsea_magic.notebook.batch_view import Batch
+
+
+def test_a_quiet_cell_says_nothing(
+    hub: StandInHub, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On success; what goes wrong is still raised."""
+    capsys.readouterr()
+    run_cell(shell, "a dog\n---\na cat", "-q")
+    assert capsys.readouterr() == ("", "")
+    hub.looks.append(FAILED)
+    with pytest.raises(TaskFailed):
+        run_cell(shell, "a dog", "-q")
+
+
+def test_the_handles_are_bound_before_anything_is_sent(
+    hub: StandInHub, shell: InteractiveShell
+) -> None:
+    """They are there after a failure; the last is `_mountsea`."""
+    hub.submits += [json_reply({"message": "bad key"}, 401)] * 2
+    with pytest.raises(AuthenticationError):
+        run_cell(shell, "a dog\n---\na cat")
+    dogs = handles(shell)
+    assert [dog.prompt for dog in dogs] == ["a dog", "a cat"]
+    assert shell.user_ns["_mountsea"] is dogs[1]
+
+
+def test_what_is_unfinished_in_the_background_is_named(
+    hub: StandInHub, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bare `%mountsea` lists it while it runs and after its wait was cancelled."""
+    hub.ready_after_looks = 10**6
+    (dog,) = run_cell(shell, "a dog", "-b -q")
+    hub.wait_until(lambda: len(hub.looks_seen) >= 1)
+    shell.run_line_magic("mountsea", "")
+    assert "open tasks: 1\n  hub-0001 " in capsys.readouterr().out
+    dog.cancel()
+    with pytest.raises(Interrupted):
+        dog.wait(20)
+    shell.run_line_magic("mountsea", "")
+    assert "hub-0001" in capsys.readouterr().out
+    hub.ready_after_looks = 0
+    shell.run_line_magic("mountsea", "resume hub-0001")
+    assert len(dog) == 1 and len(hub.posts) == 1 and json.dumps(prompts(hub)) == '["a dog"]'
+
+
+@pytest.mark.parametrize("prompt_count", [1, 2])
+def test_quiet_in_the_background_is_for_success(
+    hub: StandInHub,
+    shell: InteractiveShell,
+    capsys: pytest.CaptureFixture[str],
+    prompt_count: int,
+) -> None:
+    """Nobody waits there whom an error could be raised to: it is said."""
+    hub.ending = "failed"
+    for dog in run_cell(shell, "\n---\n".join(["a dog"] * prompt_count), "-b -q"):
+        with pytest.raises(TaskFailed):
+            dog.wait(20)
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("TaskFailed: ") == prompt_count
+
+
+def test_a_resume_waits_for_what_runs_in_the_background(
+    hub: StandInHub,
+    shell: InteractiveShell,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its pictures are fetched once, and told here too; the handle is as if nobody had asked."""
+    hub.ready_after_looks = 10**6
+    (dog,) = run_cell(shell, "a dog", "-b")
+    hub.wait_until(lambda: len(hub.looks_seen) >= 1)
+    wait = Generation.wait
+
+    def ready_once_waited_for(generation: Generation, timeout: float | None = None) -> Generation:
+        hub.ready_after_looks = 0
+        return wait(generation, timeout)
+
+    monkeypatch.setattr(Generation, "wait", ready_once_waited_for)
+    shell.run_line_magic("mountsea", "resume")
+    assert "runs in the background" in capsys.readouterr().out
+    assert dog.wait(20) is dog and dog.error is None
+    assert (len(hub.posts), len(hub.downloads_seen)) == (1, 1)
+    assert len(list(dog[0].path.parent.iterdir())) == 1
+
+
+def test_a_stop_after_the_last_picture_takes_nothing_away(
+    hub: StandInHub, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While pictures are shown, all is paid and here: the error says where, and no handle fails."""
+
+    def stopped(self: Batch) -> None:
+        monkeypatch.setattr(Batch, "end", end)
+        raise KeyboardInterrupt
+
+    end = Batch.end
+    monkeypatch.setattr(Batch, "end", stopped)
+    with pytest.raises(Interrupted, match=r"^Stopped\. The pictures are in "):
+        shell.run_cell_magic("mountsea", "-o dogs", "a dog\n---\na cat")  # type: ignore[no-untyped-call]  # IPython's is so
+    assert [dog.wait(0).status for dog in handles(shell)] == ["completed", "completed"]
+
+
+def test_a_stop_before_the_first_order_orders_nothing(
+    hub: StandInHub, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the handles and the wait: nobody waits for ever for a job that never began."""
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session.current_session().worker, "join", stopped)
+        with pytest.raises(Interrupted, match="Stopped before anything was ordered"):
+            run_cell(shell, "a dog")
+    (dog,) = handles(shell)
+    with pytest.raises(Interrupted):
+        dog.wait(20)
+    assert hub.requests == [] and session.current_session().open == []
+
+
+def test_a_stop_while_the_hub_is_busy_leaves_nothing_open(
+    hub: StandInHub, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An order that was refused for now was not taken: there is nothing to resume."""
+    postponed, take = threading.Event(), Generation.take
+
+    def taken(dog: Generation, event: Event) -> None:
+        take(dog, event)
+        if dog.status == "postponed":
+            postponed.set()
+
+    monkeypatch.setattr(Generation, "take", taken)
+    hub.submits += [json_reply({"message": "slow down"}, 429, headers={"Retry-After": "20"})] * 3
+    (dog,) = run_cell(shell, "a dog", "-b")
+    assert postponed.wait(20)
+    assert session.current_session().open == [dog]
+    dog.cancel()
+    with pytest.raises(Interrupted, match="Stopped before anything was ordered"):
+        dog.wait(20)
+    assert session.current_session().open == [] and len(hub.posts) == 1
+
+
+def test_pictures_that_could_not_be_had_are_said_to_be_missing(
+    hub: StandInHub, shell: InteractiveShell
+) -> None:
+    """The task is kept, so the handle stays open, and its status is no promise."""
+    hub.downloads += [Reply(500)] * 9
+    with pytest.raises(DownloadFailed):
+        run_cell(shell, "a dog")
+    (dog,) = handles(shell)
+    assert dog.status == "not downloaded" and session.current_session().open == [dog]
+    with pytest.raises(MountseaError, match="not downloaded"):
+        dog.save("anywhere")
+    hub.downloads.clear()
+    shell.run_line_magic("mountsea", "resume")
+    assert len(dog) == 1 and dog.status == "completed" and len(hub.posts) == 1

@@ -1,0 +1,331 @@
+"""The live lines in a real kernel: how often they move, what Cancel does, and what is left."""
+
+from __future__ import annotations
+
+import json
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hub_server import StandInHub, json_reply, picture
+from kernel_driver import CellRun, Kernel, Message
+
+pytestmark = pytest.mark.kernel
+
+WAIT = "import asyncio\nasync with asyncio.timeout(20): await dog"
+
+
+@pytest.fixture
+def hub(hub: StandInHub) -> StandInHub:
+    """Let a task take a moment, so that there is something to see."""
+    hub.ready_after_s = 0.2
+    return hub
+
+
+def _updates_until(kernel: Kernel, words: str) -> list[Message]:
+    """Collect what outputs are replaced by, until one holds the words."""
+    updates: list[Message] = []
+    while not updates or words not in json.dumps(updates[-1]["data"]):
+        message = kernel.client.get_iopub_msg(timeout=20)
+        if message["msg_type"] == "update_display_data":
+            updates.append(message["content"])
+    return updates
+
+
+def _opened(run: CellRun) -> dict[str, dict[str, Any]]:
+    """Return the state of each widget that was made, by its id."""
+    return {
+        message["content"]["comm_id"]: message["content"]["data"]["state"]
+        for message in run.messages
+        if message["msg_type"] == "comm_open"
+    }
+
+
+def _closed(run: CellRun) -> set[str]:
+    """Return the ids of the widgets that were closed."""
+    return {
+        message["content"]["comm_id"]
+        for message in run.messages
+        if message["msg_type"] == "comm_close"
+    }
+
+
+def _subshell(kernel: Kernel) -> str:
+    """Open a subshell, as a front end does for its widgets; only ipykernel 7 has some."""
+    info = kernel.client.kernel_info(reply=True, timeout=20)
+    if "kernel subshells" not in info["content"].get("supported_features", []):
+        pytest.skip("this kernel has no subshells, so no click arrives while a cell runs")
+    channel = kernel.client.control_channel
+    message = kernel.client.session.msg("create_subshell_request")
+    channel.send(message)
+    reply: Message = channel.get_msg(timeout=10)
+    return str(reply["content"]["subshell_id"])
+
+
+def _click(kernel: Kernel, comm_id: str, subshell: str | None) -> None:
+    """Click a button, as a front end does."""
+    data = {"method": "custom", "content": {"event": "click"}}
+    message = kernel.client.session.msg("comm_msg", {"comm_id": comm_id, "data": data})
+    if subshell is not None:
+        message["header"]["subshell_id"] = subshell
+    kernel.client.shell_channel.send(message)
+
+
+def _cancel_button(message: Message) -> str | None:
+    """Return the id of the Cancel button where a message makes it."""
+    content = message["content"]
+    state = content.get("data", {}).get("state", {}) if message["msg_type"] == "comm_open" else {}
+    return content["comm_id"] if state.get("description") == "Cancel" else None
+
+
+@pytest.mark.parametrize("prompts", [1, 4])
+def test_a_waiting_cell_sends_few_updates(hub: StandInHub, kernel: Kernel, prompts: int) -> None:
+    """At most ten changes a second are sent, however many lines there are, and the bar moves."""
+    hub.ready_after_looks = 10**6
+    changes, bars = list[Any](), list[float]()
+
+    def on_message(message: Message) -> None:
+        if message["msg_type"] != "comm_msg" or message["content"]["data"]["method"] != "update":
+            return
+        changes.append(message["content"]["data"]["state"])
+        if isinstance(value := changes[-1].get("value"), float):
+            bars.append(value)
+        if len(changes) >= 12 and len(set(bars)) >= 5:
+            hub.ready_after_looks = 0
+
+    body = "\n---\n".join(f"a dog {number}" for number in range(prompts))
+    started = time.monotonic()
+    kernel.run(f"%%mountsea\n{body}", on_message=on_message)
+    took_s = time.monotonic() - started
+    assert len(changes) <= 10 * took_s
+    assert all(0 < value <= 0.97 or value == 1.0 for value in bars)
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        *("completed", "failed", "timed out", "background"),
+        pytest.param("interrupted", marks=pytest.mark.own_kernel),
+    ],
+)
+def test_no_widget_is_left_behind(hub: StandInHub, kernel: Kernel, way: str) -> None:
+    """Whatever the end, every part of every widget is closed, and plain HTML takes its place."""
+    hub.ready_after_s = 0.2 if way in ("completed", "failed", "background") else 3600
+    hub.ending = "failed" if way == "failed" else "completed"
+    pressed: list[bool] = []
+
+    def on_message(message: Message) -> None:
+        if way == "interrupted" and not pressed and "hub-0001" in json.dumps(message["content"]):
+            pressed.append(True)
+            kernel.interrupt()
+
+    line = {"timed out": "--timeout 0.5", "background": "-b -o dog"}.get(way, "")
+    run = kernel.run(f"%%mountsea {line}\na dog", on_message=on_message)
+    made, closed = _opened(run), _closed(run)
+    if way == "background":
+        while not set(made) <= closed:
+            message = kernel.client.get_iopub_msg(timeout=20)
+            run.messages.append(message)
+            closed = _closed(run)
+        updates = [m for m in run.messages if m["msg_type"] == "update_display_data"]
+        assert not any("widget" in kind for m in updates for kind in m["content"]["data"])
+        assert any("nano-banana" in json.dumps(m["content"]["data"]) for m in updates)
+    else:
+        assert not run.widgets() and "nano-banana" in run.html()
+    assert len(made) >= 5 and set(made) == closed
+
+
+@pytest.mark.parametrize("line", ["-o dog", "-b -o dog"])
+def test_cancel_stops_the_wait(hub: StandInHub, kernel: Kernel, line: str) -> None:
+    """A click ends a blocking cell and a background one; the error names the task to resume."""
+    hub.ready_after_s = 3600
+    subshell = None if "-b" in line else _subshell(kernel)
+    clicked, buttons = list[float](), list[str]()
+
+    def on_message(message: Message) -> None:
+        buttons.extend(filter(None, [_cancel_button(message)]))
+        if subshell and not clicked and buttons and "hub-0001" in json.dumps(message["content"]):
+            clicked.append(time.monotonic())
+            _click(kernel, buttons[0], subshell)
+
+    run = kernel.run(f"%%mountsea {line}\na dog", on_message=on_message)
+    if "-b" in line:
+        assert run.status == "ok"
+        hub.wait_until(lambda: len(hub.looks_seen) >= 1)
+        _click(kernel, buttons[0], None)
+        _updates_until(kernel, "interrupted")
+        run = kernel.run(WAIT)
+    assert run.error == "Interrupted"
+    assert "%mountsea resume hub-0001" in run.said and len(hub.posts) == 1
+    hub.ready_after_s = 0
+    assert len(kernel.run("%mountsea resume").images()) == 1
+    assert len(hub.posts) == 1
+
+
+def test_the_button_says_what_cancel_means(hub: StandInHub, kernel: Kernel) -> None:
+    """Waiting stops, the Hub documents no cancel, and the task can be resumed."""
+    run = kernel.run("%%mountsea -b\na dog")
+    (button,) = (state for state in _opened(run).values() if state.get("description") == "Cancel")
+    for words in ("Stops waiting", "documents no cancel", "charged", "%mountsea resume"):
+        assert words in button["tooltip"]
+
+
+def test_what_the_hub_says_is_not_markup(hub: StandInHub, kernel: Kernel) -> None:
+    """A status is shown as text, while it lasts."""
+    hub.looks.append(json_reply({"status": "<img src=x onerror=alert(1)>"}, lasting=True))
+
+    def on_message(message: Message) -> None:
+        if "img src=x" in json.dumps(message["content"]):
+            hub.looks.clear()
+
+    run = kernel.run("%%mountsea\na dog", on_message=on_message)
+    said = json.dumps(run.messages, default=str)
+    assert "&lt;img src=x" in said and "<img src=x" not in said
+
+
+def test_a_quiet_cell_makes_no_widget(hub: StandInHub, kernel: Kernel) -> None:
+    """Nor any other output."""
+    run = kernel.run("%%mountsea -q\na dog")
+    assert _opened(run) == {} and run.outputs == []
+
+
+@pytest.mark.own_kernel
+def test_a_background_cell_fills_its_own_place(hub: StandInHub, kernel: Kernel) -> None:
+    """Pictures and line come below that cell alone, while a blocking cell runs."""
+    hub.ready_after_looks = 10**6
+    run = kernel.run("%%mountsea -b -n 2 -o dog\na dog")
+    assert run.status == "ok" and not run.images()
+    blocking = kernel.begin("import time; time.sleep(3600)")
+    hub.ready_after_looks = 0
+    kernel.follow(run, lambda: len(run.images()) == 2 and not run.widgets(), "two pictures")
+    kernel.interrupt()
+    blocked = kernel.collect(blocking)
+    assert blocked.error == "KeyboardInterrupt" and blocked.outputs == []
+    assert "2 × 64×48" in run.html() and len(run.outputs) == 3
+    assert len(hub.posts) == 1
+
+
+def test_background_pictures_of_several_prompts_have_captions(
+    hub: StandInHub, kernel: Kernel
+) -> None:
+    """Each prompt stands above its own pictures, in the prompts' order."""
+    hub.ready_after_looks = 1
+    run = kernel.run("%%mountsea -b -o dogs\na dog\n---\na cat")
+    kernel.follow(run, lambda: len(run.images()) == 2 and not run.widgets(), "two pictures")
+    told = [
+        "picture" if "image/png" in output["data"] else output["data"]["text/html"]
+        for output in run.outputs[1:]
+    ]
+    dog, dogs_picture, cat, cats_picture = told
+    assert "a dog" in dog and "a cat" in cat and dogs_picture == cats_picture == "picture"
+
+
+@pytest.mark.parametrize(
+    ("made", "watched"), [(0, True), (0, False), (1, True), (3, True), (3, False)]
+)
+def test_a_background_cell_has_no_empty_place(
+    hub: StandInHub, kernel: Kernel, made: int, watched: bool
+) -> None:
+    """Two pictures were asked for: whatever came in their place, each output says something."""
+    hub.looks.append(json_reply({"status": "processing"}, lasting=True))
+    run = kernel.run("%%mountsea -b -n 2 -o dog\na dog", watched=watched)
+    hub.ending = "completed" if made else "failed"
+    hub.looks.clear()
+    if made:
+        drawn = hub.done(hub.data([picture("png", number) for number in range(made)]))
+        hub.looks.append(json_reply(drawn, lasting=True))
+    held = len(run.outputs) == 3
+    assert held != (watched and int(version("ipykernel").partition(".")[0]) >= 7)
+    then = kernel.run("try:\n    dog.wait()\nexcept Exception: pass", on_message=run.take)
+    assert then.outputs == [] and len(hub.posts) == 1
+    kernel.follow(run, lambda: "task" in run.html() or "64×48" in run.html(), "the final line")
+    assert len(run.images()) == min(made, 2)
+    assert ("1 more at the Hub was not asked for" in run.html()) == (made == 3)
+    assert not run.widgets() and all(any(output["data"].values()) for output in run.outputs)
+    texts = [output["data"]["text/plain"] for output in run.outputs[1:]]
+    assert texts.count("no picture") == (max(0, 2 - made) if held else 0)
+
+
+@pytest.mark.parametrize("line", ["", "-b -o dog"])
+def test_a_run_that_nobody_watches_gets_no_widget(
+    hub: StandInHub, kernel: Kernel, line: str
+) -> None:
+    """Nbclient keeps the state of closed widgets, so there are none; the line is plain HTML."""
+    hub.ready_after_looks = 1
+    run = kernel.run(f"%%mountsea {line}\na dog", watched=False)
+    assert _opened(run) == {} and not run.widgets()
+    if line:
+        assert "what comes after the last cell of such a run is not kept here" in run.html()
+        kernel.run("_ = dog.wait()", watched=False, on_message=run.take)
+    assert "64×48" in run.html() and len(run.images()) == 1 and len(run.outputs) == 2
+
+
+def test_a_run_that_nobody_watches_hears_of_the_background_in_each_cell(
+    hub: StandInHub, kernel: Kernel
+) -> None:
+    """What came between two cells is told again within the next, for nbclient hears only that."""
+    run = kernel.run("%%mountsea -b -o dog\na dog", watched=False)
+    kernel.follow(run, lambda: len(run.images()) == 1 and "64×48" in run.html(), "the picture")
+    then = kernel.run("40 + 2", watched=False)
+    told = [m["content"]["data"] for m in then.messages if m["msg_type"] == "update_display_data"]
+    assert any("image/png" in data for data in told)
+    assert any("64×48" in data.get("text/html", "") for data in told)
+    assert len(then.outputs) == 1 and then.outputs[0]["data"]["text/plain"] == "42"
+    assert kernel.run("40 + 2", watched=False).displays == {}
+
+
+def test_a_picture_that_is_gone_leaves_no_widget(hub: StandInHub, kernel: Kernel) -> None:
+    """It can't be shown; that is said, the lines are closed, and the result is there."""
+    kernel.run(
+        "from mountsea_magic.notebook import outputs\ndef gone(*_, **more):\n"
+        "    raise FileNotFoundError('gone')\noutputs.image_bundle = gone"
+    )
+    run = kernel.run("%%mountsea -o dog\na dog")
+    assert run.status == "ok" and "can't be shown" in run.text and not run.images()
+    assert set(_opened(run)) == _closed(run)
+    assert kernel.run("print(len(dog))").text == "1\n"
+
+
+@pytest.mark.own_kernel
+def test_an_interrupted_wait_says_what_goes_on(hub: StandInHub, kernel: Kernel) -> None:
+    """Stop ends the wait for a handle, in one line, and not the generation."""
+    hub.ready_after_looks = 10**6
+    kernel.run("%%mountsea -b -o dog\na dog")
+    waiting = kernel.begin("dog.wait()")
+    hub.wait_until(lambda: len(hub.looks_seen) >= 1)
+    kernel.interrupt()
+    stopped = kernel.collect(waiting)
+    assert stopped.error == "Interrupted" and "goes on in the background" in stopped.said
+    assert kernel.run("print(dog.done())").text == "False\n"
+
+
+def test_an_error_in_the_background_is_told_in_its_cell(hub: StandInHub, kernel: Kernel) -> None:
+    """The cells after it are not stopped; whoever asks for the handle is told as well."""
+    hub.ending = "failed"
+    run = kernel.run("%%mountsea -b -o dog\na dog")
+    kernel.follow(run, lambda: "TaskFailed" in run.html(), "the error")
+    assert run.status == "ok" and "The stand-in was told to" in run.html()
+    assert "Nothing was charged" in run.outputs[0]["data"]["text/plain"]
+    assert kernel.run(WAIT).error == "TaskFailed"
+
+
+def test_a_notice_in_the_background_is_told_in_its_cell(
+    hub: StandInHub, kernel: Kernel, home: Path
+) -> None:
+    """What is wrong beside a generation is in its line, not in whichever cell runs by then."""
+    home.mkdir(exist_ok=True)
+    (home / "journal.sqlite").write_bytes(bytes(5000))
+    run = kernel.run("%%mountsea -b -o dog\na dog")
+    places = {m["content"]["transient"]["display_id"] for m in run.messages if _displayed(m)}
+    waiting = kernel.run(WAIT)
+    messages = [message["content"] for message in run.messages + waiting.messages]
+    told = [content for content in messages if "was damaged" in json.dumps(content.get("data"))]
+    assert told and all(content["transient"]["display_id"] in places for content in told)
+    assert (run.text, waiting.text, waiting.outputs) == ("", "", [])
+
+
+def _displayed(message: Message) -> bool:
+    """Whether a message makes an output that can be updated."""
+    return message["msg_type"] == "display_data" and bool(message["content"].get("transient"))

@@ -1,0 +1,84 @@
+"""Reading: what was typed, or came from Python, becomes a value of the type that is wanted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mountsea_magic.request.coercion import read_value
+from mountsea_magic.request.request import build_request
+
+
+@pytest.mark.parametrize(
+    ("value", "schema", "read"),
+    [
+        ("7", {"type": "integer"}, 7),
+        (" +7 ", {"type": "integer"}, 7),
+        ("-7", {"type": "integer"}, -7),
+        ("7.5", {"type": "integer"}, "7.5"),
+        ("seven", {"type": "integer"}, "seven"),
+        ("", {"type": "integer"}, ""),
+        ("٣", {"type": "integer"}, "٣"),
+        ("9" * 31, {"type": "integer"}, "9" * 31),
+        (7, {"type": "integer"}, 7),
+        (7.0, {"type": "integer"}, 7),
+        (7.5, {"type": "integer"}, 7.5),
+        (True, {"type": "integer"}, True),
+        (None, {"type": "integer"}, None),
+        (float("inf"), {"type": "integer"}, float("inf")),
+        ("0.5", {"type": "number"}, 0.5),
+        ("half", {"type": "number"}, "half"),
+        ("TRUE", {"type": "boolean"}, True),
+        ("yes", {"type": "boolean"}, True),
+        ("on", {"type": "boolean"}, True),
+        ("1", {"type": "boolean"}, True),
+        ("Off", {"type": "boolean"}, False),
+        ("no", {"type": "boolean"}, False),
+        ("0", {"type": "boolean"}, False),
+        ("maybe", {"type": "boolean"}, "maybe"),
+        ("4", {"type": "string"}, "4"),
+        ('{"a": 1}', {"type": "string"}, '{"a": 1}'),
+        (" 4 ", {"type": "string"}, " 4 "),
+        (4, {"type": "string"}, "4"),
+        (True, {"type": "string"}, True),
+        ('["a"]', {"type": "array"}, ["a"]),
+        ("a,b", {"type": "array"}, "a,b"),
+        ('{"width": 5}', {"type": "object"}, {"width": 5}),
+        ("[1, {", {"type": "object"}, "[1, {"),
+        ("7", None, 7),
+        ("true", None, True),
+        ("null", None, None),
+        ("plain text", None, "plain text"),
+        ('"quoted"', None, "quoted"),
+        ("7", {}, 7),
+        ("square", {"anyOf": [{"type": "string"}, {"type": "object"}]}, "square"),
+        ('{"width": 5}', {"anyOf": [{"type": "string"}, {"type": "object"}]}, {"width": 5}),
+    ],
+)
+def test_a_value_is_read_by_the_schemas_type(
+    value: object, schema: dict[str, Any] | None, read: object
+) -> None:
+    """By its type, else as JSON, else as text; what does not fit stays for the validation."""
+    found = read_value(value, schema)
+    assert found == read
+    assert type(found) is type(read)
+
+
+def test_what_counts_as_an_integer_is_one() -> None:
+    """An integer of another library is sent as a number."""
+
+    class Seven:
+        def __index__(self) -> int:
+            return 7
+
+    assert read_value(Seven(), {"type": "integer"}) == 7
+    assert build_request("x", parameters={"seed": Seven()}).input["seed"] == 7
+
+
+def test_a_value_that_fits_already_is_not_changed() -> None:
+    """Of several kinds that a live schema admits."""
+    either = {"anyOf": [{"type": "integer"}, {"type": "string"}]}
+    assert read_value(4, either) == 4 and read_value("a", either) == "a"
+    assert read_value("4", {"anyOf": [{"type": "integer"}, {"type": "null"}]}) == 4
+    assert read_value(True, {"type": ["boolean", "string"]}) is True

@@ -1,0 +1,333 @@
+"""The request: only what was set is sent, and nothing is sent that the schema refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import pytest
+
+from mountsea_magic.errors import InvalidRequest
+from mountsea_magic.notebook.options import spell_option
+from mountsea_magic.request.catalog import Catalog, Model
+from mountsea_magic.request.request import DEFAULT_MODEL, ImageRequest, build_request
+
+FREE = {"type": "object", "properties": {"prompt": {"type": "string"}}, "required": ["prompt"]}
+LIVE = Catalog(
+    {
+        "live": Model(
+            "live",
+            "Live",
+            "",
+            "text-to-image",
+            "A model as a Hub may describe it.",
+            "live",
+            {
+                **FREE,
+                "properties": {
+                    "prompt": {"type": "string"},
+                    "seed": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+                    "size": {"anyOf": [{"enum": ["square", "wide"]}, {"type": "object"}]},
+                },
+            },
+            {"prompt": "a dog"},
+        )
+    }
+)
+
+
+def refused(model: str = DEFAULT_MODEL, prompt: str = "a dog", **parameters: Any) -> str:
+    """Return what is said of a request that must be refused."""
+    with pytest.raises(InvalidRequest) as caught:
+        build_request(prompt, model=model, parameters=parameters)
+    return str(caught.value)
+
+
+def test_only_what_was_set_is_sent() -> None:
+    """The schema's defaults are the Hub's to apply: without parameters only the prompt goes."""
+    assert build_request("a dog").body() == {"model": "nano-banana", "input": {"prompt": "a dog"}}
+
+
+def test_the_body_has_the_documented_shape() -> None:
+    """The body holds exactly model and input, with parameters beside the prompt."""
+    request = build_request("a dog", model="nano-banana-2", parameters={"resolution": "2K"})
+    assert request.body() == {
+        "model": "nano-banana-2",
+        "input": {"prompt": "a dog", "resolution": "2K"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        ("a dog", "a dog"),
+        ("\n\n  \na dog\n\t\n", "a dog"),
+        ("  a dog  ", "  a dog  "),
+        ("a\n\n\ndog", "a\n\n\ndog"),
+        ("Ein Köter 🐕 犬 כלב", "Ein Köter 🐕 犬 כלב"),
+        ("{x} {{ y }} \\n %s", "{x} {{ y }} \\n %s"),
+        ("a" * 10_000, "a" * 10_000),
+    ],
+)
+def test_the_prompt_is_sent_as_typed_but_for_blank_lines_around_it(typed: str, sent: str) -> None:
+    """Blank lines before and after go; nothing else is touched."""
+    assert build_request(typed).prompt == sent
+
+
+@pytest.mark.parametrize("prompt", ["", " ", "\n", " \n\t\n"])
+def test_an_empty_prompt_is_refused(prompt: str) -> None:
+    """It would be paid for."""
+    assert "There is no prompt" in refused(prompt=prompt)
+
+
+@pytest.mark.parametrize(
+    ("model", "parameters", "sent"),
+    [
+        ("nano-banana", {"seed": "7"}, {"seed": 7}),
+        ("nano-banana", {"seed": "-7"}, {"seed": -7}),
+        ("nano-banana", {"seed": 0}, {"seed": 0}),
+        ("nano-banana", {"num_images": "4"}, {"num_images": 4}),
+        ("nano-banana", {"safety_tolerance": 6}, {"safety_tolerance": "6"}),
+        ("nano-banana", {"safety_tolerance": "1"}, {"safety_tolerance": "1"}),
+        ("nano-banana", {"sync_mode": "yes"}, {"sync_mode": True}),
+        ("nano-banana", {"sync_mode": False}, {"sync_mode": False}),
+        ("nano-banana-2", {"aspect_ratio": "8:1"}, {"aspect_ratio": "8:1"}),
+        ("nano-banana-2", {"enable_web_search": "on"}, {"enable_web_search": True}),
+        ("gpt-image-2", {"image_size": "square_hd"}, {"image_size": "square_hd"}),
+        (
+            "gpt-image-2",
+            {"image_size": '{"width": 640, "height": 480}'},
+            {"image_size": {"width": 640, "height": 480}},
+        ),
+        (
+            "nano-banana-edit",
+            {"image_urls": '["https://a.example/b.png"]'},
+            {"image_urls": ["https://a.example/b.png"]},
+        ),
+        (
+            "nano-banana-edit",
+            {"image_urls": ["data:image/png;base64,AAAA"]},
+            {"image_urls": ["data:image/png;base64,AAAA"]},
+        ),
+    ],
+)
+def test_good_parameters_are_sent_in_their_schemas_type(
+    model: str, parameters: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    """What was typed on a line arrives as the Hub wants it."""
+    request = build_request("a dog", model=model, parameters=parameters)
+    assert request.body()["input"] == {"prompt": "a dog"} | sent
+    assert json.loads(request.canonical()) == request.body()
+
+
+@pytest.mark.parametrize(
+    ("model", "parameters", "words"),
+    [
+        ("nano-banana", {"num_images": 0}, ["num_images 0", "at least 1"]),
+        ("nano-banana", {"num_images": 5}, ["num_images 5", "at most 4"]),
+        ("nano-banana", {"num_images": "two"}, ["num_images two", "a whole number"]),
+        ("nano-banana", {"num_images": "1.5"}, ["num_images 1.5", "a whole number"]),
+        ("nano-banana", {"num_images": True}, ["num_images true", "a whole number"]),
+        ("nano-banana", {"seed": None}, ["seed null", "a whole number"]),
+        ("nano-banana", {"seed": float("nan")}, ["seed NaN", "a whole number"]),
+        ("nano-banana", {"seed": ""}, ["seed", "a whole number"]),
+        ("nano-banana", {"aspect_ratio": "16:10"}, ["aspect_ratio 16:10", "16:9?"]),
+        ("nano-banana", {"aspect_ratio": "auto"}, ["aspect_ratio auto", "takes one of 21:9"]),
+        ("nano-banana", {"output_format": "jpg"}, ["output_format jpg", "Did you mean jpeg"]),
+        ("nano-banana", {"safety_tolerance": "7"}, ["safety_tolerance 7", "1, 2, 3, 4, 5, 6"]),
+        ("nano-banana", {"sync_mode": "maybe"}, ["sync_mode maybe", "true or false"]),
+        ("nano-banana", {"sed": 3}, ["sed is not a parameter of nano-banana", "mean seed?"]),
+        ("nano-banana", {"resolution": "1K"}, ["resolution is not a parameter of nano-banana"]),
+        ("nano-banana", {"prompt": "x"}, ["prompt: the prompt is the cell's body"]),
+        ("nano-banana-pro", {"resolution": "0.5K"}, ["resolution 0.5K", "1K, 2K, 4K"]),
+        ("gpt-image-2", {"aspect_ratio": "1:1"}, ["aspect_ratio is not a parameter"]),
+        ("gpt-image-2", {"image_size": "big"}, ["image_size big", "square_hd", "or an object"]),
+        ("gpt-image-2", {"image_size": '{"width": 0, "height": 1}'}, ["image_size"]),
+        ("gpt-image-2", {"image_size": {"width": 5}}, ["image_size"]),
+        ("nano-banana-edit", {}, ["nano-banana-edit needs image_urls"]),
+        ("nano-banana-edit", {"image_urls": []}, ["image_urls []", "non-empty"]),
+        ("nano-banana-edit", {"image_urls": "a.png"}, ["image_urls a.png", "a list"]),
+        ("nano-banana-edit", {"image_urls": [1]}, ["image_urls 1", "text"]),
+        ("nano-banana", {"seed": b"7"}, ["seed", "a whole number"]),
+        ("nano-banana", {"seed": "\x1b[31mx"}, ["seed [31mx", "a whole number"]),
+        ("nano-banana", {"\x1b[31m": "x"}, ["[31m is not a parameter"]),
+        ("nano-banan", {}, ["--model nano-banan", "Did you mean nano-banana"]),
+    ],
+)
+def test_bad_parameters_are_refused_in_the_users_words(
+    model: str, parameters: dict[str, Any], words: list[str]
+) -> None:
+    """The message names the parameter, what was given, and what would do; it is safe to print."""
+    with pytest.raises(InvalidRequest) as caught:
+        build_request("a dog", model=model, parameters=parameters)
+    said = str(caught.value)
+    for word in words:
+        assert word in said
+    assert "\x1b" not in said
+    assert len(said.splitlines()) == 1
+
+
+def test_all_problems_are_told_at_once() -> None:
+    """A user need not mend one thing at a time."""
+    said = refused(num_images=9, aspect_ratio="7:5", sede=1).splitlines()
+    assert len(said) == 3
+    assert {line.split()[0] for line in said} == {"num_images", "aspect_ratio", "sede"}
+
+
+def test_a_huge_wrong_value_is_not_repeated_whole() -> None:
+    """A picture's base64 in the wrong place does not fill the notebook."""
+    assert len(refused(seed="x" * 100_000)) < 200
+
+
+def test_the_users_spelling_is_used() -> None:
+    """On a magic line, a parameter is an option."""
+    with pytest.raises(InvalidRequest) as caught:
+        build_request("x", parameters={"num_images": 9, "resolutions": 1}, spell=spell_option)
+    assert "--num-images 9" in str(caught.value)
+    assert "-p resolutions is not" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "parameters"),
+    [("half a \ud83d dog", {}), ("a dog", {"image_urls": ["https://a.example/\ud83d"]})],
+)
+def test_a_lone_surrogate_is_refused(prompt: str, parameters: dict[str, Any]) -> None:
+    """Half a character can't be sent as JSON text, wherever it stands."""
+    model = "nano-banana-edit" if parameters else DEFAULT_MODEL
+    with pytest.raises(InvalidRequest, match="half a character"):
+        build_request(prompt, model=model, parameters=parameters)
+
+
+def test_equal_requests_have_equal_canonical_text() -> None:
+    """The order in which parameters were set plays no part, and Unicode stays readable."""
+    first = build_request("köpek", parameters={"seed": 7, "num_images": 2})
+    second = build_request("köpek", parameters={"num_images": "2", "seed": "7"})
+    assert first.canonical() == second.canonical()
+    assert first.canonical() == (
+        '{"input":{"num_images":2,"prompt":"köpek","seed":7},"model":"nano-banana"}'
+    )
+
+
+def edited(url: str) -> ImageRequest:
+    """Order an edit of a picture."""
+    return build_request("x", model="nano-banana-edit", parameters={"image_urls": [url]})
+
+
+def test_equal_requests_have_equal_fingerprints() -> None:
+    """However they were typed; it is of the text alone, so another process has the same."""
+    first = build_request("a dog", parameters={"seed": 7, "num_images": 2})
+    second = build_request("\n\na dog\n", parameters={"num_images": "2", "seed": "7"})
+    assert first.fingerprint() == second.fingerprint()
+    assert first.fingerprint() == hashlib.sha256(first.canonical().encode()).hexdigest()
+
+
+def test_whatever_makes_another_picture_makes_another_fingerprint() -> None:
+    """Prompt, model, each parameter, and each byte of an input picture."""
+    requests = [
+        build_request("a dog"),
+        build_request("a dog "),
+        build_request("A dog"),
+        build_request("a dog", model="nano-banana-pro"),
+        *(build_request("a dog", parameters={"seed": seed}) for seed in (0, 1, -1)),
+        build_request("a dog", parameters={"num_images": 1}),
+        *(edited(f"data:image/png;base64,iVBORw0{end}=") for end in "gh"),
+        edited("https://a.example/dog.png"),
+    ]
+    assert len({request.fingerprint() for request in requests}) == len(requests)
+
+
+@pytest.mark.parametrize(
+    ("url", "recorded"),
+    [
+        ("https://a.example/dog.png", "https://a.example/dog.png"),
+        ("https://a.example/dog.png?signature=s3cret", "https://a.example/dog.png?…"),
+        ("HTTPS://a.example/dog.png?signature=s3cret\nmore", "HTTPS://a.example/dog.png?…"),
+        ("https://a.example/dog.png#s3cret", "https://a.example/dog.png?…"),
+    ],
+)
+def test_the_record_holds_no_signed_address(url: str, recorded: str) -> None:
+    """What may be written down names the picture, but does not open it; the rest is whole."""
+    request = edited(url)
+    assert request.for_the_record() == {"prompt": "x", "image_urls": [recorded]}
+    assert request.input["image_urls"] == [url]
+
+
+def test_the_record_holds_no_picture() -> None:
+    """Input pictures are named by their digests, so that two can still be told apart."""
+    pictures = [f"data:image/png;base64,{'iVBORw0K' * 5000}{end}=" for end in "gh"]
+    records = [str(edited(picture).for_the_record()) for picture in pictures]
+    assert len(set(records)) == 2
+    assert all("data:image/png;base64,sha256=" in record for record in records)
+    assert all(len(record) < 200 for record in records)
+
+
+def test_the_record_holds_the_prompt_as_it_is() -> None:
+    """A prompt is the user's own text, addresses in it included."""
+    request = build_request("as in https://a.example/?q=1", parameters={"seed": 7})
+    assert request.for_the_record() == request.input
+
+
+@pytest.mark.parametrize(("parameters", "count"), [({}, 1), ({"num_images": "3"}, 3)])
+def test_the_number_of_pictures(parameters: dict[str, Any], count: int) -> None:
+    """One picture is ordered unless more are asked for."""
+    assert build_request("x", parameters=parameters).picture_count == count
+
+
+def test_a_request_is_frozen_and_its_body_a_copy() -> None:
+    """What was checked is what is sent."""
+    request = build_request("a dog")
+    request.body()["input"]["seed"] = "wrong"
+    request.body()["model"] = "wrong"
+    assert request == ImageRequest("nano-banana", {"prompt": "a dog"})
+    with pytest.raises(FrozenInstanceError):
+        request.model = "gpt-image-2"  # type: ignore[misc]  # that is the point
+
+
+def test_the_callers_parameters_are_left_alone() -> None:
+    """Reading values by their types does not change the caller's mapping."""
+    parameters = {"seed": "7"}
+    build_request("x", parameters=parameters)
+    assert parameters == {"seed": "7"}
+
+
+def test_another_catalogue_decides() -> None:
+    """Models of a live catalogue are checked by their own schemas."""
+    schema = {"type": "object", "properties": {"prompt": {}, "mood": {"enum": ["calm", "wild"]}}}
+    own = Catalog({"m": Model("m", "M", "V", "text-to-image", "s", "neighbour", schema, {})})
+    request = build_request("x", model="m", parameters={"mood": "calm"}, catalog=own)
+    assert request.input == {"prompt": "x", "mood": "calm"}
+    with pytest.raises(InvalidRequest, match="Did you mean wild"):
+        build_request("x", model="m", parameters={"mood": "wid"}, catalog=own)
+    with pytest.raises(InvalidRequest, match="no such model"):
+        build_request("x", model="nano-banana", catalog=own)
+
+
+def test_what_may_be_left_out_is_said_in_words() -> None:
+    """The usual shape of an optional parameter in a live schema names its own kind alone."""
+    with pytest.raises(InvalidRequest, match=r"^seed abc: live takes a whole number\.$"):
+        build_request("a dog", model="live", parameters={"seed": "abc"}, catalog=LIVE)
+    with pytest.raises(InvalidRequest, match=r"takes one of square, wide, or an object\.$"):
+        build_request("a dog", model="live", parameters={"size": "long"}, catalog=LIVE)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}, object(), 1j])
+def test_what_is_no_json_is_refused(value: object) -> None:
+    """Where no schema forbids it, too."""
+    with pytest.raises(InvalidRequest):
+        build_request("a dog", model="live", parameters={"free": value}, catalog=LIVE)
+
+
+def test_an_array_is_no_number() -> None:
+    """It has the method of one, and raises."""
+    numpy = pytest.importorskip("numpy")
+    with pytest.raises(InvalidRequest, match="whole number"):
+        build_request("a dog", parameters={"seed": numpy.array([1, 2])})
+    assert build_request("a dog", parameters={"seed": numpy.int64(7)}).input["seed"] == 7
+
+
+def test_a_count_that_is_none_counts_as_one() -> None:
+    """A model without rules takes any."""
+    request = build_request("a dog", model="live", parameters={"num_images": "x"}, catalog=LIVE)
+    assert request.picture_count == 1

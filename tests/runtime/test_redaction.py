@@ -1,0 +1,207 @@
+"""Redaction: neither logs nor errors nor the journal give a signed address away."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from hub_server import KEY, RESET, Reply, Script, StandInHub, data_uri, json_reply, picture
+from runs import assert_discreet, newest, ordered
+
+from mountsea_magic.errors import HubUnavailable, MountseaError
+from mountsea_magic.hub.downloads import Delivery
+from mountsea_magic.hub.responses import PictureSource
+from mountsea_magic.runtime.redaction import guard_logs, without_queries
+
+SIGNED = "signature=s3cret-query"
+ECHO = "could not fetch https://ann:s3cret-query@cdn.example/in.png?X-Sig=s3cret-query"
+
+
+@pytest.fixture
+def logs(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """Listen to all that is logged, as a debugging session does."""
+    for name in ("httpx", "httpcore"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    caplog.set_level(logging.DEBUG)
+    yield caplog
+
+
+def records(logs: pytest.LogCaptureFixture, name: str) -> list[str]:
+    """Return the messages of a logger and of those below it."""
+    return [
+        record.getMessage()
+        for record in logs.records
+        if record.name == name or record.name.startswith(f"{name}.")
+    ]
+
+
+async def fetched(url: str, folder: Path) -> None:
+    """Fetch a picture for a Hub that is next to it."""
+    async with httpx.AsyncClient() as http:
+        with (folder / "part").open("wb") as file:
+            await Delivery(http, url).fetch(PictureSource(url), file)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", ""),
+        ("no address", "no address"),
+        ("is it? yes", "is it? yes"),
+        ("https://cdn.example/a.png", "https://cdn.example/a.png"),
+        ("GET https://cdn.example/a?sig=1 failed", "GET https://cdn.example/a?… failed"),
+        ("'https://a/b?c=1', \"https://a/b?c=2\"", '\'https://a/b?… "https://a/b?…"'),
+        ("<https://a/b?c=1>", "<https://a/b?…>"),
+        ("/b?c=1&d=2#e f?g=3", "/b?… f?g=3"),
+        ("HTTP://A/B?C", "HTTP://A/B?…"),
+        ("https://ann:pass@a/b and HTTP://key@c?d=1", "https://…@a/b and HTTP://…@c?…"),
+        ("https://a/@b mailto:ann@b", "https://a/@b mailto:ann@b"),
+        (f"data:image/png;base64,{'A' * 500} is bad", "data:image/png;base64,… is bad"),
+        ("data:,short", "data:,short"),
+    ],
+)
+def test_a_text_loses_its_queries(text: str, said: str) -> None:
+    """Whatever follows a question mark in an address goes, and the bytes of a data URI too."""
+    assert without_queries(text) == said
+
+
+def test_the_logs_of_a_generation_hold_no_query_and_no_key(
+    logs: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """At INFO and at DEBUG: each request is logged as ever, but for what opens a picture."""
+    with StandInHub(key=KEY) as hub:
+        ordered(hub, tmp_path / "originals")
+        paths = [seen.path.partition("?")[0] for seen in (*hub.requests, *hub.downloads_seen)]
+    said = records(logs, "httpx")
+    assert [path for path in paths if sum(path in line for line in said) == 1] == paths
+    assert sum("?…" in line for line in said) == 1
+    assert len(records(logs, "httpcore")) > len(said)
+    assert "s3cret-query" not in logs.text
+    assert KEY not in logs.text
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        Reply(302, headers={"Location": f"/b?{SIGNED}"}),
+        Reply(302, headers={"Location": f"http://[::1/?{SIGNED}"}),
+        Reply(403, b"expired"),
+        RESET,
+    ],
+    ids=["redirect", "nowhere", "403", "reset"],
+)
+def test_the_logs_of_what_fails_hold_no_query(
+    logs: pytest.LogCaptureFixture, tmp_path: Path, first: Reply
+) -> None:
+    """Neither a redirect's header nor a connection that breaks shows one."""
+    with StandInHub(downloads=[first, Reply(404)]) as hub:
+        with pytest.raises(HubUnavailable):
+            asyncio.run(fetched(hub.image_url("a"), tmp_path))
+        assert len(hub.downloads_seen) in (1, 2)
+    assert records(logs, "httpcore")
+    assert "s3cret-query" not in logs.text
+
+
+@pytest.mark.parametrize(
+    ("submits", "looks"),
+    [
+        ([json_reply({"message": ECHO}, 422)], []),
+        ([json_reply({"detail": [{"loc": ["image_urls", 0], "msg": ECHO}]}, 422)], []),
+        ([json_reply({"error": {"code": "E1", "message": ECHO}}, 403)], []),
+        ([json_reply({"message": ECHO}, 502)], []),
+        ([], [{"status": "failed", "ready": True, "error_message": ECHO}]),
+        ([], [{"status": "error", "error": {"message": ECHO}}]),
+        ([], [json_reply({"message": [ECHO]}, 400)]),
+        ([], [{"status": "completed", "data": {"images": [], "description": ECHO}}]),
+        ([], [{"status": "completed", "data": None, "error_message": ECHO}]),
+    ],
+    ids=[
+        *("refused", "refused in detail", "forbidden", "uncertain"),
+        *("failed", "error", "refused look", "description", "no data"),
+    ],
+)
+def test_a_signed_address_in_the_hubs_words_is_cut(
+    submits: list[Script], looks: list[Script], tmp_path: Path
+) -> None:
+    """What failed is told by its host and path; what opens it is in no error and no journal."""
+    cut = re.escape("could not fetch https://…@cdn.example/in.png")
+    with StandInHub(submits=submits, looks=looks) as hub:
+        with pytest.raises(MountseaError, match=cut) as caught:
+            ordered(hub, tmp_path / "originals")
+        assert len(hub.posts) == 1
+    assert_discreet(caught.value)
+    kept = b"".join(file.read_bytes() for file in tmp_path.glob("journal*"))
+    assert b"cdn.example/in.png" in kept
+    assert b"s3cret-query" not in kept
+
+
+def test_a_signed_address_in_the_models_words_is_not_written_down(tmp_path: Path) -> None:
+    """A description beside good pictures keeps all but the query."""
+    folder = tmp_path / "originals"
+    with StandInHub() as hub:
+        hub.looks.append(hub.done({"url": data_uri(picture()), "description": ECHO}))
+        ordered(hub, folder)
+    assert newest(folder).description == "could not fetch https://…@cdn.example/in.png?…"
+
+
+def test_the_users_own_requests_are_logged_as_ever(
+    logs: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """Before, beside and after ours in the same process: a filter that hides is not wished for."""
+    with StandInHub(downloads=[Reply(200, picture())] * 4) as hub:
+
+        async def mine(name: str) -> None:
+            async with httpx.AsyncClient() as http:
+                await http.get(f"{hub.picture_url}/mine?which={name}")
+
+        async def work() -> None:
+            await mine("before")
+            ours = asyncio.create_task(fetched(hub.image_url("a"), tmp_path))
+            await asyncio.gather(ours, mine("beside"))
+            await mine("after")
+
+        asyncio.run(work())
+        assert len(hub.downloads_seen) == 4
+    said = records(logs, "httpx")
+    for name in ("before", "beside", "after"):
+        assert sum(f"/mine?which={name} " in line for line in said) == 1
+    assert sum("/a?… " in line for line in said) == 1
+    assert "s3cret-query" not in logs.text
+
+
+def test_ours_is_what_a_task_and_its_children_do(
+    logs: pytest.LogCaptureFixture,
+) -> None:
+    """The mark is the task's own: its parent and its siblings are not marked."""
+    logger = logging.getLogger("httpx")
+
+    async def child(name: str) -> None:
+        logger.info("%s", f"https://a/b?{name}")
+
+    async def ours() -> None:
+        guard_logs(str)
+        await asyncio.create_task(child("ours"))
+        await asyncio.to_thread(logger.info, "https://a/b?thread")
+
+    async def work() -> None:
+        await asyncio.gather(asyncio.create_task(ours()), asyncio.create_task(child("sibling")))
+        await child("parent")
+
+    asyncio.run(work())
+    said = sorted(records(logs, "httpx"))
+    assert said == ["https://a/b?parent", "https://a/b?sibling", "https://a/b?…", "https://a/b?…"]
+
+
+def test_guarding_twice_adds_one_filter() -> None:
+    """A kernel that runs for weeks gathers none."""
+    context = contextvars.copy_context()  # else what later tests do here would be ours, too
+    context.run(guard_logs, str)
+    before = list(logging.getLogger("httpx").filters)
+    context.run(guard_logs, str)
+    assert logging.getLogger("httpx").filters == before
