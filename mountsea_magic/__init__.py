@@ -1,4 +1,4 @@
-"""Pictures in notebooks: an IPython magic for the Mountsea Hub's image API.
+"""Images in notebooks: an IPython magic for the Mountsea Hub's image API.
 
 ``%load_ext mountsea_magic``, then a cell that begins with ``%%mountsea``; or from Python:
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         WaitTimeout,
     )
     from .generation.handle import Generation
-    from .images.files import Picture
+    from .images.files import GeneratedImage
     from .request.request import ImageRequest
 
 __version__ = "0.1.0"
@@ -38,6 +38,7 @@ __all__ = [
     "AuthenticationError",
     "ConfigurationError",
     "DownloadFailed",
+    "GeneratedImage",
     "Generation",
     "HubUnavailable",
     "ImageRequest",
@@ -45,7 +46,6 @@ __all__ = [
     "Interrupted",
     "InvalidRequest",
     "MountseaError",
-    "Picture",
     "RateLimited",
     "SubmissionUncertain",
     "TaskFailed",
@@ -55,13 +55,16 @@ __all__ = [
 ]
 
 _MODULES = {
+    "GeneratedImage": "images.files",
     "Generation": "generation.handle",
     "ImageRequest": "request.request",
-    "Picture": "images.files",
     "agenerate": "api",
     "generate": "api",
 }
 """Where a public name is defined, where that is not `errors`."""
+
+_FORMER_NAMES = {"Picture": "GeneratedImage"}
+"""What public names of 0.1.0 are called now."""
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
@@ -80,6 +83,7 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that `%load_ext` stays light."""
+    name = _FORMER_NAMES.get(name, name)
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f".{_MODULES.get(name, 'errors')}", __name__), name)

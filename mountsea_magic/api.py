@@ -23,17 +23,17 @@ def generate(
     cache: bool = False,
     **parameters: Any,
 ) -> Generation:
-    """Order pictures and wait for them.
+    """Order images and wait for them.
 
     Args:
-        prompt: What the picture shows, taken literally.
+        prompt: What the image shows, taken literally.
         model: The model's id.
         timeout: How long to wait, in seconds; the task goes on at the Hub afterwards.
         fresh: Never answer from the journal; else a request with a seed that was completed before
             is answered from it.
         cache: Answer from the journal also without a seed.
         **parameters: The model's parameters, such as ``num_images=2``; edit models take
-            ``image_urls``, a list of results, pictures, Pillow images, arrays, paths or addresses.
+            ``image_urls``, a list of results, images, Pillow images, arrays, paths or addresses.
 
     Returns:
         The completed generation.
@@ -67,10 +67,10 @@ async def agenerate(
     cache: bool = False,
     **parameters: Any,
 ) -> Generation:
-    """Order pictures and await them; as `generate`, from asyncio code.
+    """Order images and await them; as `generate`, from asyncio code.
 
     Args:
-        prompt: What the picture shows, taken literally.
+        prompt: What the image shows, taken literally.
         model: The model's id.
         timeout: How long to wait, in seconds; the task goes on at the Hub afterwards.
         fresh: Never answer from the journal.
@@ -86,7 +86,7 @@ async def agenerate(
     Example:
         >>> dogs = await asyncio.gather(agenerate("a lab"), agenerate("a pug"))  # doctest: +SKIP
     """
-    # pictures are read and models looked up on a thread: the caller's loop goes on
+    # images are read and models looked up on a thread: the caller's loop goes on
     generation, settings = await asyncio.to_thread(_prepared, prompt, model, timeout, parameters)
     work = current_session().generate(
         generation, settings, timeout_s=timeout, fresh=fresh, cache=cache
@@ -108,6 +108,6 @@ def _prepared(
         settings.require_key()
         settings.refuse_key_in(request.canonical())
     except MountseaError as error:
-        settings.hide_key_in(error)
+        settings.redact_key_in(error)
         raise
     return Generation(request, is_demo=settings.is_demo), settings

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from .errors import InvalidRequest, plain
+from .errors import InvalidRequest, sanitize
 from .hub.proxies import Network, read_network
 from .request.catalog import nearest
 from .settings import Settings
@@ -19,7 +19,7 @@ Loop = asyncio.AbstractEventLoop
 _Route = tuple[Settings, Network | None]
 
 
-class Connections:
+class ClientPool:
     """The clients of one process: one for each event loop and each set of settings.
 
     Attributes:
@@ -27,7 +27,7 @@ class Connections:
         demo_fault: Which of the demo network's faults is on.
 
     Example:
-        >>> Connections().demo_fault
+        >>> ClientPool().demo_fault
         'none'
     """
 
@@ -86,7 +86,7 @@ class Connections:
 
         if fault not in FAULTS:
             raise InvalidRequest(
-                f"--fail {plain(fault, limit=60)}: there is no such fault. {nearest(fault, FAULTS)}"
+                f"--fail: unknown fault '{sanitize(fault, limit=60)}'. {nearest(fault, FAULTS)}"
             )
         self.demo_fault = fault
         return FAULTS[fault]

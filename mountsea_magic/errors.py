@@ -8,9 +8,9 @@ MountseaError
  + RateLimited            the Hub asks for patience (429)
  + HubUnavailable         network trouble, a 5xx, or an answer that is not the Hub's
  + SubmissionUncertain    the order may or may not have arrived
- + TaskFailed             the task ended without a picture; nothing was charged
+ + TaskFailed             the task ended without an image; nothing was charged
  + WaitTimeout            this side stopped waiting; the task goes on
- + DownloadFailed         the task is complete, its picture could not be had
+ + DownloadFailed         the task is complete, its image could not be had
 Interrupted               a KeyboardInterrupt that knows its task
 """
 
@@ -23,13 +23,13 @@ from typing import Self, TypeVar
 
 from .runtime.printing import encodable, stdout_encoding
 from .runtime.text import is_pasteable, printable, quoted
-from .runtime.text import plain as plain
+from .runtime.text import sanitize as sanitize
 
 E = TypeVar("E", bound=BaseException)
 
 
 def resume_hint(task_id: str) -> str:
-    """Return the command that fetches a task's pictures.
+    """Return the command that fetches a task's images.
 
     An id that is not made of harmless characters stands in no command, since IPython would run
     parts of it: then the command is the one that fetches all open tasks.
@@ -67,7 +67,7 @@ class MountseaError(_ShortInNotebook, Exception):
         status_code: The HTTP status of the Hub's answer, where there was one.
 
     Example:
-        >>> MountseaError("no pictures today", task_id="hub-1").task_id
+        >>> MountseaError("no images today", task_id="hub-1").task_id
         'hub-1'
     """
 
@@ -79,11 +79,11 @@ class MountseaError(_ShortInNotebook, Exception):
         self.task_id = task_id
         self.status_code = status_code
 
-    def concerning(self, task_id: str) -> Self:
+    def with_task(self, task_id: str) -> Self:
         """Name the task, and how to get at it, in an error that did not know of one.
 
         Example:
-            >>> print(MountseaError("The network is down.").concerning("hub-1"))
+            >>> print(MountseaError("The network is down.").with_task("hub-1"))
             The network is down. Task hub-1 is kept: `%mountsea resume hub-1`.
         """
         if self.task_id is None:
@@ -142,10 +142,10 @@ class WaitTimeout(MountseaError):
 
 
 class DownloadFailed(MountseaError):
-    """The task is complete, but its picture could not be had; it may have been charged.
+    """The task is complete, but its image could not be had; it may have been charged.
 
     Attributes:
-        gone: Whether the Hub has no such picture any more, so that a resume is in vain.
+        gone: Whether the Hub has no such image any more, so that a resume is in vain.
     """
 
     def __init__(self, message: str, *, task_id: str | None = None, gone: bool = False) -> None:
@@ -188,14 +188,14 @@ def without_frames(error: E) -> E:
     return error
 
 
-def together(errors: Sequence[BaseException | None]) -> BaseException | None:
+def merge_errors(errors: Sequence[BaseException | None]) -> BaseException | None:
     """Let the first error of several prompts stand for all, with its type; it tells of the others.
 
     Args:
         errors: What became of each prompt, in their order; None where all went well.
 
     Example:
-        >>> print(together([None, TaskFailed("no dogs"), TaskFailed("no cats")]))
+        >>> print(merge_errors([None, TaskFailed("no dogs"), TaskFailed("no cats")]))
         Prompt 2: no dogs
         Prompt 3: no cats
     """

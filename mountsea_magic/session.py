@@ -9,22 +9,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .clients import Connections
+from .clients import ClientPool
 from .credentials.key_store import KeyStore
-from .errors import ConfigurationError, MountseaError, plain
+from .errors import ConfigurationError, MountseaError, sanitize
 from .generation.events import Event, Notice
 from .generation.handle import Generation
-from .generation.notices import tell
-from .hub.model_registry import Catalogs
+from .generation.notices import notify
+from .hub.model_registry import ModelRegistry
 from .runtime.child_processes import ChildProcesses, inherited_demo
 from .runtime.environment import variable
-from .runtime.exit_hook import before_leaving, wait_for_orders
-from .runtime.loop_thread import Worker
+from .runtime.exit_hook import before_leaving, wait_for_submissions
+from .runtime.loop_thread import LoopThread
 from .settings import DEFAULT_TIMEOUT_S, DEMO_URL, Secret, Settings, read_settings
 from .settings.hub_urls import is_same_hub
 
 if TYPE_CHECKING:
-    from .generation.submit import Flights
+    from .generation.submit import PendingSubmissions
     from .journal.entry import Entry
     from .journal.journal import Journal
     from .request.catalog import Catalog
@@ -37,8 +37,8 @@ class Session:
         login: The key of ``%mountsea login``, in memory only.
         demo: What ``%mountsea demo`` said: ``on``, ``off``, ``if-no-key`` or None.
         base_url: The Hub's address before the environment's, or None.
-        connections: The clients, and the demo's network.
-        catalogs: What the Hubs say of their models.
+        clients: The clients, and the demo's network.
+        registry: What the Hubs say of their models.
         worker: The loop thread.
         open: The generations whose task may still be going on at the Hub.
 
@@ -53,13 +53,13 @@ class Session:
         self.demo: str | None = None
         self.base_url: str | None = None
         self._children = ChildProcesses()
-        self.connections = Connections()
-        self.catalogs = Catalogs()
-        self.worker = Worker()
+        self.clients = ClientPool()
+        self.registry = ModelRegistry()
+        self.worker = LoopThread()
         self.open: list[Generation] = []
         self._journals: dict[Path, Journal] = {}
         self._stores: dict[Path, KeyStore] = {}
-        self._flights: Flights | None = None
+        self._pending: PendingSubmissions | None = None
 
     def use_demo(self, choice: str) -> None:
         """Choose the demo Hub or not: ``on``, ``off`` or ``if-no-key``; workers do the same."""
@@ -106,7 +106,7 @@ class Session:
         if is_same_hub(self.real_hub(), hub):
             return replace(self._read("off"), base_url=hub)
         raise ConfigurationError(
-            f"The task is at another Hub: set MOUNTSEA_BASE_URL to {plain(hub)}, or "
+            f"The task is at another Hub: set MOUNTSEA_BASE_URL to {sanitize(hub)}, or "
             "`%config MountseaMagics.base_url`, to get at it."
         )
 
@@ -127,14 +127,14 @@ class Session:
             parameters: The model's parameters.
         """
         settings.refuse_key_in(model)  # the URL that asks for an unknown model holds its name
-        if self.catalogs.lacks(settings, model, parameters):
+        if self.registry.lacks(settings, model, parameters):
 
             async def learn() -> None:
-                await self.catalogs.learn(settings, self.connections.client(settings), model)
+                await self.registry.learn(settings, self.clients.client(settings), model)
 
             self.worker.run(learn())
-            tell(self.catalogs.notices(), None)
-        return self.catalogs.current(settings)
+            notify(self.registry.notices(), None)
+        return self.registry.current(settings)
 
     def keys(self) -> KeyStore:
         """Return what ``%mountsea login --save`` keeps keys in."""
@@ -160,9 +160,9 @@ class Session:
             try:
                 settings = self.settings_for(entry.hub)
             except ConfigurationError:
-                if not entry.files or not all(picture.is_intact() for picture in entry.files):
+                if not entry.files or not all(image.is_intact() for image in entry.files):
                     raise
-                # its pictures are here; that Hub is not asked, and gets no key
+                # its images are here; that Hub is not asked, and gets no key
                 settings = replace(settings, base_url=entry.hub, key=None, key_source="none")
         elif known is not None and known.is_demo:
             settings = self.settings_for(DEMO_URL)
@@ -172,7 +172,7 @@ class Session:
         return Generation(request, task_id=task_id, is_demo=settings.is_demo), settings
 
     def open_tasks(self) -> list[Entry]:
-        """Return what may still bring pictures: by the journal, and by this process's memory."""
+        """Return what may still bring images: by the journal, and by this process's memory."""
         from .journal.entry import Entry
 
         settings = self.settings()
@@ -191,17 +191,17 @@ class Session:
         settings: Settings,
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
-        watch: Callable[[Event], None] | None = None,
+        on_event: Callable[[Event], None] | None = None,
         fresh: bool = False,
         cache: bool = False,
     ) -> Generation:
-        """Order what a handle asks for, or follow its task if it has one, to the pictures.
+        """Order what a handle asks for, or follow its task if it has one, to the images.
 
         Args:
             generation: The handle; it learns of everything that happens.
             settings: Which Hub.
             timeout_s: How long to wait for the task, in seconds.
-            watch: Told of every event too.
+            on_event: Told of every event too.
             fresh: Never answer from the journal.
             cache: Answer from the journal also without a seed.
 
@@ -220,8 +220,8 @@ class Session:
                     generation.take(event)
                     if isinstance(event, Notice):
                         notices.append(event.text)
-                    elif watch is not None:
-                        watch(event)
+                    elif on_event is not None:
+                        on_event(event)
         except MountseaError as error:
             generation.fail(error, resumed=resumed)
             raise
@@ -231,22 +231,22 @@ class Session:
             ended = orderless or generation.status in ("completed", "failed", "uncertain")
             if ended and generation in self.open:
                 self.open.remove(generation)
-            tell([*self._store(settings.home).notes(), *journal.trouble(), *notices], watch)
+            notify([*self._store(settings.home).notes(), *journal.trouble(), *notices], on_event)
         return generation
 
     def forget_parent(self) -> None:
         """In a forked process: its parent goes on with what it has submitted."""
-        self._flights, self.open = None, []
+        self._pending, self.open = None, []
 
     @property
-    def orders_on_their_way(self) -> int:
+    def pending_submissions(self) -> int:
         """How many orders of this process are not answered yet."""
-        return self._flights.count if self._flights is not None else 0
+        return self._pending.count if self._pending is not None else 0
 
-    async def landed(self) -> None:
+    async def drain(self) -> None:
         """Wait for the answers to all orders that are on their way."""
-        if self._flights is not None:
-            await self._flights.landed()
+        if self._pending is not None:
+            await self._pending.drain()
 
     def _events(
         self,
@@ -257,42 +257,44 @@ class Session:
         cache: bool,
     ) -> AsyncGenerator[Event, None]:
         """A handle with a task is resumed: nothing is ordered a second time."""
-        from .generation.run import Desk, answer, resume
+        from .generation.run import GenerationContext, resume, run
 
-        desk = Desk(
+        context = GenerationContext(
             settings.base_url,
-            lambda: self.connections.client(settings),
+            lambda: self.clients.client(settings),
             self.journal(settings),
             self._in_flight(),
             settings.originals,
         )
         request, task_id = generation.request, generation.task_id
         if task_id is not None:
-            return resume(desk, task_id, request, timeout_s=timeout_s)
+            return resume(context, task_id, request, timeout_s=timeout_s)
         if request is None:
             raise ValueError("a generation needs a request or a task id")
-        told = generation.learn_task
-        return answer(desk, request, told=told, timeout_s=timeout_s, fresh=fresh, cache=cache)
+        on_task_id = generation.learn_task
+        return run(
+            context, request, on_task_id=on_task_id, timeout_s=timeout_s, fresh=fresh, cache=cache
+        )
 
-    def see_orders_off(self) -> None:
+    def wait_for_submissions_at_exit(self) -> None:
         """Let a process that ends wait a moment for the orders that it has begun."""
         before_leaving(self._wait_at_exit)
 
-    def _in_flight(self) -> Flights:
+    def _in_flight(self) -> PendingSubmissions:
         """A process that ends gives orders on their way a moment to tell their ids."""
-        if self._flights is None:
-            from .generation.submit import Flights
+        if self._pending is None:
+            from .generation.submit import PendingSubmissions
 
-            self._flights = Flights()
-            self.see_orders_off()
-        return self._flights
+            self._pending = PendingSubmissions()
+            self.wait_for_submissions_at_exit()
+        return self._pending
 
     def _wait_at_exit(self) -> None:
         """An order has begun as long as its task's id may come just now."""
-        wait_for_orders(
+        wait_for_submissions(
             self.worker,
             lambda: (
-                self.orders_on_their_way > 0
+                self.pending_submissions > 0
                 or any(task.task_id is None and not task.done() for task in self.open)
             ),
         )

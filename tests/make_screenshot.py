@@ -1,4 +1,4 @@
-"""Make the README's pictures from a real browser run: ``python tests/make_screenshot.py``."""
+"""Make the README's images from a real browser run: ``python tests/make_screenshot.py``."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def main() -> None:
         root = Path(scratch) / "root"
         root.mkdir()
         name = write_notebook(root / "first-picture.ipynb", *CELLS)
-        # a short path is read in the picture; an old journal would answer in the bar's stead
+        # a short path is read in the image; an old journal would answer in the bar's stead
         home = Path("/tmp/mountsea")
         shutil.rmtree(home, ignore_errors=True)
         with (
@@ -50,7 +50,7 @@ def main() -> None:
             started = time.monotonic()
             while page.query_selector(".jp-RenderedImage img") is None:
                 if time.monotonic() - started > 60:
-                    raise TimeoutError("no picture came")
+                    raise TimeoutError("no image came")
                 frames.append(_frame(page))
                 page.wait_for_timeout(FRAME_S * 1000)
             page.wait_for_function(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import KEY, RESET, Reply, StandInHub, json_reply, picture, told
+from hub_server import KEY, RESET, Reply, StandInHub, image, json_reply, told
 from own_session import SMALL, reach, taken
 from PIL import Image
 
@@ -32,7 +32,7 @@ from mountsea_magic.generation.handle import Generation
 from mountsea_magic.session import Session
 
 
-def test_generate_gives_pictures_of_the_size_that_was_asked_for(
+def test_generate_gives_images_of_the_size_that_was_asked_for(
     demo: None, here: Session, home: Path
 ) -> None:
     """From a prompt to files under MOUNTSEA_HOME, in one call, with no key and no socket."""
@@ -71,7 +71,7 @@ def test_a_generation_saves_copies_that_overwrite_nothing(
 
 
 def test_sync_mode_leaves_no_address(demo: None, here: Session) -> None:
-    """The picture comes within the answer: no URL to expire."""
+    """The image comes within the answer: no URL to expire."""
     dog = generate(
         "a dog", aspect_ratio="1:1", resolution="0.5K", model="nano-banana-2", sync_mode=True
     )
@@ -79,7 +79,7 @@ def test_sync_mode_leaves_no_address(demo: None, here: Session) -> None:
 
 
 def test_several_at_once_by_gather(demo: None, here: Session, home: Path) -> None:
-    """Awaited together, each gets its own task and its own pictures, in the order of the calls."""
+    """Awaited together, each gets its own task and its own images, in the order of the calls."""
 
     async def work() -> list[Generation]:
         return await asyncio.gather(*(agenerate(f"dog {n}", **SMALL) for n in range(4)))
@@ -93,7 +93,7 @@ def test_several_at_once_by_gather(demo: None, here: Session, home: Path) -> Non
 
 
 def test_one_failure_of_several_spares_the_others(demo: None, here: Session) -> None:
-    """`gather` with return_exceptions gives two pictures and one error with its task."""
+    """`gather` with return_exceptions gives two images and one error with its task."""
 
     async def work() -> list[Generation | BaseException]:
         prompts = ("a dog", "a dog [fail]", "a cat")
@@ -112,7 +112,7 @@ def test_agenerate_runs_from_any_loop(demo: None, here: Session) -> None:
     """One `asyncio.run` after another reuses the loop thread and its connections."""
     ids = {asyncio.run(agenerate("a dog", **SMALL)).task_id for _ in range(2)}
     assert len(ids) == 2
-    assert len(here.connections._clients) == 1
+    assert len(here.clients._clients) == 1
 
 
 def test_the_callers_loop_goes_on_meanwhile(here: Session, hub: StandInHub) -> None:
@@ -124,11 +124,11 @@ def test_the_callers_loop_goes_on_meanwhile(here: Session, hub: StandInHub) -> N
         while not running.done() and turns < 11:
             await asyncio.sleep(0)
             turns += 1
-        hub.ready_after_looks = 0
+        hub.ready_after_polls = 0
         await running
         return turns
 
-    hub.ready_after_looks = 10**6
+    hub.ready_after_polls = 10**6
     assert asyncio.run(work()) > 10
 
 
@@ -204,7 +204,7 @@ def test_without_a_key_nothing_is_sent(here: Session, monkeypatch: pytest.Monkey
 def test_a_real_hub_is_asked_once_and_paid_once(
     here: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Over HTTP: one POST with the key, one picture, no key at the picture's host."""
+    """Over HTTP: one POST with the key, one image, no key at the image's host."""
     with StandInHub(key=KEY) as hub:
         reach(hub, monkeypatch)
         dog = generate("a dog", seed=7)
@@ -213,7 +213,7 @@ def test_a_real_hub_is_asked_once_and_paid_once(
         ]
         assert len(hub.downloads_seen) == 1
         assert "authorization" not in hub.downloads_seen[0].headers
-    assert dog[0].bytes == picture()
+    assert dog[0].bytes == image()
     assert (dog.task_id, dog.is_demo) == ("hub-0001", False)
 
 
@@ -251,9 +251,7 @@ def test_every_error_is_ours_and_discreet(
     assert (caught.value.task_id is not None) is (stays_open or kind is TaskFailed)
 
 
-def test_originals_are_whole_pictures_and_nothing_else(
-    demo: None, here: Session, home: Path
-) -> None:
+def test_originals_are_whole_images_and_nothing_else(demo: None, here: Session, home: Path) -> None:
     """After all is done the folder holds no part, and every file decodes."""
 
     async def work() -> None:
@@ -278,7 +276,7 @@ print(dog[0].path)
 """
 
 
-def test_where_warnings_are_errors_a_paid_picture_is_still_returned(
+def test_where_warnings_are_errors_a_paid_image_is_still_returned(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`python -W error` turns the one warning into an error, which then is but printed."""
@@ -286,20 +284,20 @@ def test_where_warnings_are_errors_a_paid_picture_is_still_returned(
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with StandInHub() as hub:
         reach(hub, monkeypatch)
-        # the connections that are kept for a next picture are still open when a script ends
+        # the connections that are kept for a next image are still open when a script ends
         strict = ["-W", "error", "-W", "ignore::ResourceWarning"]
         command = [sys.executable, *strict, "-c", STRICT]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert len(hub.posts) == 1
     assert (done.returncode, done.stderr.count("\n")) == (0, 1)
     assert "the journal" in done.stderr and "can't take the originals" in done.stderr
-    assert Path(done.stdout.strip()).read_bytes() == picture()
+    assert Path(done.stdout.strip()).read_bytes() == image()
 
 
 def test_a_home_that_can_not_be_is_told_of_once(
     here: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither journal nor folder: the picture is there all the same, with one plain warning."""
+    """Neither journal nor folder: the image is there all the same, with one plain warning."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     (tmp_path / "taken").write_text("mine")
     with StandInHub() as hub:
@@ -313,7 +311,7 @@ def test_a_home_that_can_not_be_is_told_of_once(
     (said,) = (str(warning.message) for warning in warned)
     assert "the journal" in said and "can't take the originals" in said
     assert str(dog[0].path.parent) in said
-    assert dog[0].bytes == picture()
+    assert dog[0].bytes == image()
     assert [entry.task_id for entry in here.open_tasks()] == ["hub-0002"]
 
 

@@ -18,8 +18,8 @@ import pytest
 from badges import badges, opening
 from checkout import NOTEBOOKS, ROOT, files
 from lab_server import (
+    IMAGE,
     KERNEL_IDLE,
-    PICTURE,
     TOKEN,
     await_cells,
     await_server,
@@ -32,17 +32,17 @@ from lab_server import (
 
 pytestmark = [pytest.mark.binder, pytest.mark.browser]
 
-FIRST_PICTURE_S = 60
+FIRST_IMAGE_S = 60
 """What the first lesson promises: "this takes a minute"."""
 
 _ORDERS = re.compile(r"%%mountsea(?!.*--dry-run)")
 _DRAWN = """selector => [...document.querySelectorAll(selector)].some(img => img.naturalWidth)"""
-_PICTURES = """() => jupyterapp.shell.currentWidget.content.widgets
+_IMAGES = """() => jupyterapp.shell.currentWidget.content.widgets
   .flatMap(cell => cell.model.outputs?.toJSON() ?? [])
   .reduce((found, output) => ({
-    pictures: found.pictures + ('image/jpeg' in (output.data ?? {})),
+    images: found.images + ('image/jpeg' in (output.data ?? {})),
     errors: found.errors + (output.output_type === 'error'),
-  }), {pictures: 0, errors: 0})"""
+  }), {images: 0, errors: 0})"""
 
 
 Record = Callable[[str, object], None]
@@ -84,8 +84,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     return Image(checkout, environ)
 
 
-def test_the_first_picture_takes_a_minute(image: Image, record_property: Record) -> None:
-    """The badge's link, Run All: a picture within 60 s of the start, then all, and no question."""
+def test_the_first_image_takes_a_minute(image: Image, record_property: Record) -> None:
+    """The badge's link, Run All: an image within 60 s of the start, then all, and no question."""
     lesson = NOTEBOOKS[0]
     urlpath = badges(opening(lesson))["mybinder.org"].urlpath
     # a browser takes a second to start that no reader waits for
@@ -97,16 +97,16 @@ def test_the_first_picture_takes_a_minute(image: Image, record_property: Record)
             page.wait_for_function(KERNEL_IDLE)
             _tell(record_property, "kernel", started)
             run_all_cells(page)
-            page.wait_for_function(_DRAWN, arg=PICTURE)
-            first_s = _tell(record_property, "first picture", started)
+            page.wait_for_function(_DRAWN, arg=IMAGE)
+            first_s = _tell(record_property, "first image", started)
             await_cells(page, timeout_s=180)
-            _tell(record_property, "all pictures", started)
-            found = page.evaluate(_PICTURES)
+            _tell(record_property, "all images", started)
+            found = page.evaluate(_IMAGES)
             asked = page.get_by_text("Would you like to get notified").count()
     ordering = [cell for cell in _code(lesson) if _ORDERS.match(cell)]
     assert found["errors"] == 0 and found["pictures"] >= len(ordering) > 3
     assert asked == 0
-    assert first_s < FIRST_PICTURE_S
+    assert first_s < FIRST_IMAGE_S
 
 
 def _code(path: Path) -> list[str]:

@@ -12,7 +12,7 @@ import certifi
 import pytest
 from hub_server import KEY, OTHER_KEY, StandInHub
 
-from mountsea_magic.clients import Connections
+from mountsea_magic.clients import ClientPool
 from mountsea_magic.errors import ConfigurationError, HubUnavailable, InvalidRequest
 from mountsea_magic.settings import DEMO_URL, Secret, Settings
 
@@ -25,7 +25,7 @@ def settings(hub: StandInHub, home: Path) -> Settings:
 
 def test_a_client_is_kept_for_its_loop_and_its_settings(settings: Settings) -> None:
     """The same again is the same client; another key, Hub or loop has its own."""
-    connections = Connections()
+    connections = ClientPool()
     other_key = replace(settings, key=Secret(OTHER_KEY))
     elsewhere = replace(settings, base_url="http://127.0.0.1:9")
 
@@ -56,7 +56,7 @@ def test_a_change_of_the_network_in_the_environment_makes_another_client(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A proxy, an exemption, a bundle, and a bundle's new content; the same again is the same."""
-    connections = Connections()
+    connections = ClientPool()
     bundle = tmp_path / "ca.pem"
     shutil.copy(certifi.where(), bundle)
 
@@ -82,7 +82,7 @@ def test_a_change_of_the_network_in_the_environment_makes_another_client(
 
 def test_each_key_goes_with_its_own_requests(hub: StandInHub, settings: Settings) -> None:
     """Two clients at the same Hub do not mix their keys up."""
-    connections = Connections()
+    connections = ClientPool()
     other = replace(settings, key=Secret(OTHER_KEY))
 
     async def ask() -> None:
@@ -99,7 +99,7 @@ def test_a_hub_without_a_key_is_not_connected_to(hub: StandInHub, settings: Sett
     """The error names the cures, and nothing is sent."""
 
     async def ask() -> None:
-        Connections().client(replace(settings, key=None))
+        ClientPool().client(replace(settings, key=None))
 
     with pytest.raises(ConfigurationError, match="`%mountsea login`"):
         asyncio.run(ask())
@@ -108,7 +108,7 @@ def test_a_hub_without_a_key_is_not_connected_to(hub: StandInHub, settings: Sett
 
 def test_the_demo_needs_no_key_and_takes_none(hub: StandInHub, settings: Settings) -> None:
     """Its client is of this process: no socket, and no key even where there is one."""
-    connections = Connections()
+    connections = ClientPool()
 
     async def ask() -> float:
         left = await connections.client(replace(settings, base_url=DEMO_URL)).credits()
@@ -121,7 +121,7 @@ def test_the_demo_needs_no_key_and_takes_none(hub: StandInHub, settings: Setting
 
 def test_closing_ends_the_clients_of_this_loop_alone(settings: Settings) -> None:
     """What is asked for after it is a new client; with none there is nothing to close."""
-    connections = Connections()
+    connections = ClientPool()
 
     async def run() -> bool:
         await connections.aclose()
@@ -138,7 +138,7 @@ def test_closing_ends_the_clients_of_this_loop_alone(settings: Settings) -> None
 
 def test_a_fault_is_of_the_demo_that_runs_already(settings: Settings) -> None:
     """Switched on between two requests of one client it holds for the next, and is mended so."""
-    connections = Connections()
+    connections = ClientPool()
 
     async def run() -> list[str]:
         client = connections.client(replace(settings, base_url=DEMO_URL))
@@ -157,7 +157,7 @@ def test_a_fault_is_of_the_demo_that_runs_already(settings: Settings) -> None:
 
 def test_every_fault_has_a_name_and_says_what_it_does() -> None:
     """An unknown one is refused with the nearest, and changes nothing."""
-    connections = Connections()
+    connections = ClientPool()
     for fault in connections.demo_faults():
         assert connections.break_demo(fault) and connections.demo_fault == fault
     with pytest.raises(InvalidRequest, match="Did you mean flaky"):

@@ -13,8 +13,8 @@ from mountsea_magic.errors import (
     MountseaError,
     RateLimited,
     TaskFailed,
-    plain,
     resume_hint,
+    sanitize,
 )
 
 TREE = [
@@ -42,13 +42,13 @@ TREE = [
 )
 def test_plain_is_one_safe_line(text: object, said: str) -> None:
     """Text from outside loses its line breaks, terminal escapes and direction overrides."""
-    assert plain(text) == said
+    assert sanitize(text) == said
 
 
 @pytest.mark.parametrize(("length", "limit"), [(400, 400), (401, 400), (10_000, 60), (2, 1)])
 def test_plain_is_bounded(length: int, limit: int) -> None:
     """A text is never longer than its limit, and says that something was cut."""
-    said = plain("x" * length, limit=limit)
+    said = sanitize("x" * length, limit=limit)
     assert len(said) == min(length, limit)
     assert said.endswith("…") is (length > limit)
 
@@ -78,7 +78,7 @@ def test_every_error_reads_in_one_line(kind: type[MountseaError]) -> None:
 @pytest.mark.parametrize("kind", TREE)
 def test_every_error_survives_a_process_boundary(kind: type[MountseaError]) -> None:
     """An error that a process pool hands back still knows its task and its message."""
-    error = pickle.loads(pickle.dumps(kind("no dogs").concerning("hub-1")))
+    error = pickle.loads(pickle.dumps(kind("no dogs").with_task("hub-1")))
     assert type(error) is kind
     assert error.task_id == "hub-1"
     assert str(error).startswith("no dogs Task hub-1")
@@ -94,21 +94,21 @@ def test_an_error_knows_its_task_and_status() -> None:
 def test_concerning_names_the_task_and_the_way_to_it() -> None:
     """An error without a task learns of it, keeps its type, and says how to resume."""
     error = TaskFailed("The model refused.")
-    assert error.concerning("hub-1") is error
+    assert error.with_task("hub-1") is error
     assert str(error) == ("The model refused. Task hub-1 is kept: `%mountsea resume hub-1`.")
 
 
 def test_concerning_says_it_once() -> None:
     """An error that already names a task is left as it is."""
-    error = MountseaError("The network is down.").concerning("hub-1")
+    error = MountseaError("The network is down.").with_task("hub-1")
     said = str(error)
-    assert str(error.concerning("hub-2")) == said
+    assert str(error.with_task("hub-2")) == said
     assert error.task_id == "hub-1"
 
 
 def test_concerning_makes_a_task_id_safe_to_print() -> None:
     """A task id comes from outside: its message holds no escapes, its attribute is the whole."""
-    error = MountseaError("No.").concerning("a\x1b[31m")
+    error = MountseaError("No.").with_task("a\x1b[31m")
     assert "\x1b" not in str(error)
     assert error.task_id == "a\x1b[31m"
     assert "\x1b" not in resume_hint("a\x1b[31m")

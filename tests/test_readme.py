@@ -28,7 +28,7 @@ COMMANDS = ("use command", "test command")
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class ProgressView:
     """One fenced block of a Markdown file.
 
     Attributes:
@@ -43,16 +43,16 @@ class Block:
     code: str
 
 
-def blocks(text: str) -> list[Block]:
+def blocks(text: str) -> list[ProgressView]:
     """Find all blocks, in order; one that could be overlooked is an error."""
     found = re.findall(
         r"(?:^<!-- ([^\n]+) -->\n)?^```(\w*)\n(.*?)\n```$", text, re.MULTILINE | re.DOTALL
     )
     assert 2 * len(found) == text.count("```"), "a fence is indented, or not closed"
-    return [Block(*parts) for parts in found]
+    return [ProgressView(*parts) for parts in found]
 
 
-def is_cell(block: Block) -> bool:
+def is_cell(block: ProgressView) -> bool:
     """Whether it can be run in a notebook."""
     return block.language in ("", "python", "ipython") and block.mark != ASKS
 
@@ -65,7 +65,7 @@ def failures(kernel: Kernel, text: str) -> Iterator[str]:
             yield f"{block.code}\n{run.error or 'nothing'} was raised: {run.said}"
         shows = block.code.startswith("%%mountsea") and "--dry-run" not in block.code
         if shows and run.status == "ok" and not run.images():
-            yield f"{block.code}\nshows no picture"
+            yield f"{block.code}\nshows no image"
 
 
 def said_by_the_package() -> list[str]:
@@ -158,9 +158,9 @@ def test_every_question_is_what_the_package_says() -> None:
 
 def test_its_figures_are_those_of_the_fault_suite() -> None:
     """How many sequences, and among how many faults."""
-    order, task, picture = (len(FAULTS[place]) for place in ("order", "task", "picture"))
+    order, task, image = (len(FAULTS[place]) for place in ("order", "task", "picture"))
     assert f"{SEQUENCES:,} seeded sequences" in README
-    assert f"{order} faults of orders, {task} of looks at a task and {picture} of down" in README
+    assert f"{order} faults of orders, {task} of looks at a task and {image} of down" in README
     assert f"{OVER_SOCKETS} sequences more over real sockets" in README
 
 

@@ -108,7 +108,7 @@ def test_keys_compare_by_what_they_hold() -> None:
 )
 def test_a_key_is_blotted_out_of_what_the_hub_echoes(key: str, text: str, said: str) -> None:
     """Each echo of a key goes; a toy key, which common words may hold, is left alone."""
-    assert Secret(key).hide_in(text) == said
+    assert Secret(key).redact_in(text) == said
 
 
 def test_nothing_set_means_the_hub_without_a_key() -> None:
@@ -494,7 +494,7 @@ def test_an_error_loses_the_key_that_it_quotes() -> None:
     """Whatever the user typed; without a key nothing is changed."""
     for environ, said in (({"MOUNTSEA_API_KEY": KEY}, "no [key]"), ({}, f"no {KEY}")):
         error = InvalidRequest(f"no {KEY}", task_id="hub-1")
-        read_settings(environ).hide_key_in(error)
+        read_settings(environ).redact_key_in(error)
         assert (str(error), error.task_id) == (said, "hub-1")
 
 

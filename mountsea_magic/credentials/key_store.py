@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..errors import ConfigurationError, plain
+from ..errors import ConfigurationError, sanitize
 from ..settings.secret import Secret
 from .key_file import KeyFile
 
@@ -68,8 +68,8 @@ class KeyStore:
         failure = self._file.change(base_url, key)
         if failure is not None:
             raise ConfigurationError(
-                f"The key could not be kept in {self._path}: {plain(failure.strerror or failure)}. "
-                "It is in this kernel's memory."
+                f"Could not save the API key in {self._path}: "
+                f"{sanitize(failure.strerror or failure)}. It is in this kernel's memory."
             ) from failure
         self._ring[base_url] = None
         if trouble.reason:
@@ -88,19 +88,19 @@ class KeyStore:
         self._ring[base_url] = None
         failure = self._file.change(base_url, None)
         keyring = _loaded()
-        usable = keyring is not None and not isinstance(keyring, _Trouble)
+        usable = keyring is not None and not isinstance(keyring, _Failure)
         erased = _attempt(lambda: _erase(keyring, base_url)) if usable else None
         if failure is not None:
             raise ConfigurationError(
                 f"The key in {self._path} could not be removed: "
-                f"{plain(failure.strerror or failure)}. Delete that file yourself."
+                f"{sanitize(failure.strerror or failure)}. Delete that file yourself."
             ) from failure
-        if isinstance(keyring, _Trouble):
+        if isinstance(keyring, _Failure):
             return (
                 f"The system keyring can't be used ({keyring.reason}); a key that was saved in it "
                 "before is still there."
             )
-        if isinstance(erased, _Trouble):
+        if isinstance(erased, _Failure):
             raise ConfigurationError(
                 f"Could not delete the key from the system keyring ({erased.reason}): unlock it, "
                 "and log out again."
@@ -112,14 +112,14 @@ class KeyStore:
         return self._file.notes()
 
 
-class _Trouble:
+class _Failure:
     """Why a keyring was not used, in a few words; in none where there is simply no keyring."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
 
 
-def _attempt(work: Callable[[], T], *, quote: bool = False) -> T | _Trouble:
+def _attempt(work: Callable[[], T], *, quote: bool = False) -> T | _Failure:
     """Whatever a keyring raises, an ImportError or a panic of a Rust library too, is its own fault.
 
     Its error is not kept, nor quoted once it knows the key: its text and frames may hold that.
@@ -132,34 +132,34 @@ def _attempt(work: Callable[[], T], *, quote: bool = False) -> T | _Trouble:
         message = ""
         if quote:
             with contextlib.suppress(Exception):
-                message = f": {plain(error, limit=120)}"
-        return _Trouble(plain(type(error).__name__) + message)
+                message = f": {sanitize(error, limit=120)}"
+        return _Failure(sanitize(type(error).__name__) + message)
     raise KeyboardInterrupt
 
 
 def _loaded() -> Any:
-    """The keyring; None where there is none, and a `_Trouble` where it can't be loaded."""
+    """The keyring; None where there is none, and a `_Failure` where it can't be loaded."""
     return _attempt(_keyring, quote=True)
 
 
 def _found(base_url: str) -> Secret | None:
     """The key that the keyring has."""
     keyring = _loaded()
-    if keyring is None or isinstance(keyring, _Trouble):
+    if keyring is None or isinstance(keyring, _Failure):
         return None
     found = _attempt(lambda: _ask(keyring, base_url))
     return found if isinstance(found, Secret) else None
 
 
-def _kept(base_url: str, key: Secret) -> _Trouble | None:
+def _kept(base_url: str, key: Secret) -> _Failure | None:
     """Put a key into the keyring; None if it is there."""
     keyring = _loaded()
-    if keyring is None or isinstance(keyring, _Trouble):
-        return keyring or _Trouble("")
+    if keyring is None or isinstance(keyring, _Failure):
+        return keyring or _Failure("")
     kept = _attempt(lambda: _tell(keyring, base_url, key))
-    if isinstance(kept, _Trouble):
+    if isinstance(kept, _Failure):
         return kept
-    return None if kept else _Trouble("it did not keep the key")
+    return None if kept else _Failure("it did not keep the key")
 
 
 def _keyring() -> Any:

@@ -1,4 +1,4 @@
-"""Fetching: the pictures of a completed task come to disk, whole and checked, or it is said why."""
+"""Fetching: the images of a completed task come to disk, whole and checked, or it is said why."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from ..errors import DownloadFailed, HubUnavailable, MountseaError, plain, resume_hint
+from ..errors import DownloadFailed, HubUnavailable, MountseaError, resume_hint, sanitize
 from ..hub.client import HubClient
 from ..hub.connector import UnusableUrl
 from ..hub.image_counts import asked_for, count_left_out
-from ..hub.responses import PictureSource
-from ..images.files import BadPicture, Picture, TooLarge, check, part_file, settle
+from ..hub.responses import ImageSource
+from ..images.files import BadImage, GeneratedImage, TooLarge, check, part_file, publish
 from ..runtime.clock import Stopwatch
 from ..runtime.daemon_threads import DaemonThreads
-from ..runtime.key_redaction import hide_key
+from ..runtime.key_redaction import redact_key
 from .events import Downloading, Notice
 
 PAUSES_S = (0.3, 0.9, 1.8)
@@ -30,15 +30,15 @@ LONGEST_S = 20.0
 """After so many seconds no further try is begun: a host that stalls will stall again."""
 
 EXPIRED = frozenset({403, 404, 410})
-"""What a picture's host says once a URL is too old: the task gives a fresh one."""
+"""What an image's host says once a URL is too old: the task gives a fresh one."""
 
 GONE = frozenset({404, 410})
-"""What it says of a fresh URL if the picture is no more; 403 may be a proxy's word."""
+"""What it says of a fresh URL if the image is no more; 403 may be a proxy's word."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Trouble:
-    """Why a picture is not there; returned, since raised it would drag signed URLs along."""
+class _Failure:
+    """Why an image is not there; returned, since raised it would drag signed URLs along."""
 
     said: str
     final: bool = False
@@ -47,17 +47,17 @@ class _Trouble:
     cause: BaseException | None = None
 
 
-class Fetching:
+class TaskDownloads:
     """The downloads of one task.
 
     Attributes:
         folder: Where the originals go; a temporary one, if that can't be written to.
-        pictures: The originals in the Hub's order, once all are there.
+        images: The originals in the Hub's order, once all are there.
         left_out: How many images the Hub names beside those that were asked for.
 
     Example:
-        >>> async def bring(client: HubClient, sources: tuple[PictureSource, ...]) -> None:
-        ...     fetching = Fetching(client, "hub-1", sources, Path("originals"), "dog")
+        >>> async def bring(client: HubClient, sources: tuple[ImageSource, ...]) -> None:
+        ...     fetching = TaskDownloads(client, "hub-1", sources, Path("originals"), "dog")
         ...     async for step in fetching.all():
         ...         print(step)
     """
@@ -66,7 +66,7 @@ class Fetching:
         self,
         client: HubClient,
         task_id: str,
-        sources: tuple[PictureSource, ...],
+        sources: tuple[ImageSource, ...],
         folder: Path,
         stem: str,
         *,
@@ -77,13 +77,13 @@ class Fetching:
         Args:
             client: The Hub.
             task_id: The task, which is asked again for fresh URLs.
-            sources: Where its pictures are.
+            sources: Where its images are.
             folder: Where the originals go.
             stem: What their names begin with.
             most: How many images were asked for: no more are fetched.
         """
         self.folder = folder
-        self.pictures: tuple[Picture, ...] = ()
+        self.images: tuple[GeneratedImage, ...] = ()
         self._client, self._task_id, self._stem = client, task_id, stem
         self._most = most
         self._sources = asked_for(sources, most)
@@ -94,7 +94,7 @@ class Fetching:
         self._lasting = False
 
     async def all(self) -> AsyncGenerator[Downloading | Notice, None]:
-        """Fetch all pictures at once.
+        """Fetch all images at once.
 
         Yields:
             `Downloading` as they come, and a `Notice` if their folder could not take them.
@@ -104,7 +104,7 @@ class Fetching:
         """
         total = len(self._sources)
         yield Downloading(0, total)
-        downloads = [asyncio.ensure_future(self._picture(number)) for number in range(total)]
+        downloads = [asyncio.ensure_future(self._image(number)) for number in range(total)]
         try:
             for done, download in enumerate(asyncio.as_completed(downloads), start=1):
                 await download
@@ -115,7 +115,7 @@ class Fetching:
             for unfinished in downloads if failed is None else ():
                 unfinished.cancel()
             ended = await asyncio.gather(*downloads, return_exceptions=True)
-            whole = [got.path for got in ended if isinstance(got, Picture)]
+            whole = [got.path for got in ended if isinstance(got, GeneratedImage)]
             if failed is not None and whole:
                 raise DownloadFailed(
                     f"{failed} {len(whole)} of its {total} images were downloaded to "
@@ -129,11 +129,11 @@ class Fetching:
             raise
         if self._notice is not None:
             yield Notice(self._notice)
-        self.pictures = tuple(download.result() for download in downloads)
+        self.images = tuple(download.result() for download in downloads)
 
-    async def _picture(self, number: int) -> Picture:
+    async def _image(self, number: int) -> GeneratedImage:
         """Try a few times; what is over a limit is not tried again."""
-        trouble, spent_s, age, fresh = _Trouble(""), 0.0, self._age, False
+        trouble, spent_s, age, fresh = _Failure(""), 0.0, self._age, False
         for pause_s in (0.0, *PAUSES_S):
             if spent_s > LONGEST_S:
                 break
@@ -141,57 +141,57 @@ class Fetching:
             fresh = trouble.status in EXPIRED and await self._refresh(age)
             age = self._age
             async with self._client.download_slots:
-                watch = Stopwatch()
+                clock = Stopwatch()
                 got = await self._try(self._sources[number], number)
-            spent_s += pause_s + watch.elapsed_s
-            if isinstance(got, Picture):
+            spent_s += pause_s + clock.elapsed_s
+            if isinstance(got, GeneratedImage):
                 return got
             trouble = got
             if trouble.final:
                 break
         gone = fresh and trouble.status in GONE
         self._lasting = self._lasting or gone or trouble.lasting
-        said = "complete, but this picture seems gone" if gone else "complete and kept at the Hub"
+        said = "complete, but this image seems gone" if gone else "complete and kept at the Hub"
         hint = f"The task is {said}: {resume_hint(self._task_id)}."
         raise DownloadFailed(
             f"{trouble.said} {hint}", task_id=self._task_id, gone=gone
         ) from trouble.cause
 
-    async def _try(self, source: PictureSource, number: int) -> Picture | _Trouble:
+    async def _try(self, source: ImageSource, number: int) -> GeneratedImage | _Failure:
         """A file gets its final name only when it is whole, checked and on disk."""
         inline, folder = source.is_inline, self.folder
         try:
             part = part_file(folder)
             try:
                 await self._client.download(source, part)
-                url = None if inline else hide_key(source.url or "")
+                url = None if inline else redact_key(source.url or "")
                 found = await _checked(part, url)
-                path = settle(part, part.parent, f"{self._stem}-{number + 1}", found.format)
+                path = publish(part, part.parent, f"{self._stem}-{number + 1}", found.format)
             finally:
                 part.unlink(missing_ok=True)
         except HubUnavailable as error:
             lasting = isinstance(error, UnusableUrl)
-            return _Trouble(
+            return _Failure(
                 str(error), lasting=lasting, status=error.status_code, cause=error.__cause__
             )
-        except BadPicture as error:
+        except BadImage as error:
             final = inline or isinstance(error, TooLarge)
-            return _Trouble(f"The picture is not usable: {error}.", final=final, lasting=True)
+            return _Failure(f"The image is not usable: {error}.", final=final, lasting=True)
         except OSError as error:
-            reason = plain(error.strerror or error)
+            reason = sanitize(error.strerror or error)
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 # no fault of the folder's, and soon over
-                return _Trouble(f"The image could not be written: {reason}.")
+                return _Failure(f"The image could not be written: {reason}.")
             failed = folder == self.folder and (
                 self._notice is not None or not self._use_temporary(reason)
             )
             if failed:
-                return _Trouble(f"The picture could not be written: {reason}.", final=True)
+                return _Failure(f"The image could not be written: {reason}.", final=True)
             return await self._try(source, number)
         return replace(found, path=path)
 
     def _use_temporary(self, reason: str) -> bool:
-        """A full disk must not lose a picture that is paid for; whether there is room elsewhere."""
+        """A full disk must not lose an image that is paid for; whether there is room elsewhere."""
         try:
             kept = Path(tempfile.mkdtemp(prefix="mountsea-"))
             kept.chmod(0o700)  # an umask may take the owner's rights, too
@@ -207,7 +207,7 @@ class Fetching:
     async def _refresh(self, age: int) -> bool:
         """Four expired URLs of one task need one look, not four; say whether there are fresh ones.
 
-        What the host says of the old ones is no proof that a picture is gone.
+        What the host says of the old ones is no proof that an image is gone.
         """
         async with self._refreshing:
             if self._age != age:
@@ -223,7 +223,7 @@ class Fetching:
             return True
 
 
-async def _checked(part: Path, url: str | None) -> Picture:
+async def _checked(part: Path, url: str | None) -> GeneratedImage:
     """Whoever is cancelled goes on at once; the decoder is left behind, or killed."""
     abandoned = threading.Event()
     examine = partial(check, part, url=url, abandoned=abandoned)

@@ -6,17 +6,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-GUESS_S = 12.0
+PRIOR_S = 12.0
 """How long a task takes at a guess, in seconds (the vendor's take about 5 to 60)."""
 
-GUESSED_SPREAD = 0.6
+PRIOR_SPREAD = 0.6
 """How far apart tasks lie at a guess, as the deviation of the logarithm of their seconds."""
 
-GUESS_WEIGHT = 3.0
+PRIOR_WEIGHT = 3.0
 """How many tasks the guess counts for: three real ones weigh as much."""
 
-GUESSED_DOUBT = 0.3
-LEAST_DOUBT = 0.02
+PRIOR_OUTLIER_WEIGHT = 0.3
+MIN_OUTLIER_WEIGHT = 0.02
 """The part of tasks that may be of another kind altogether: large at first, then small."""
 
 _TAIL_SCALE_S = 0.2
@@ -28,22 +28,22 @@ NARROWEST = 0.12
 
 
 @dataclass(frozen=True, slots=True)
-class Expectation:
+class DurationEstimate:
     """When a task will probably be ready.
 
     Attributes:
         median_s: After so many seconds half of such tasks are ready.
         spread: The deviation of the logarithm of the seconds; 0.3 means a third more or less.
-        doubt: The part of tasks to which this does not apply: they may be ready at any time.
+        outlier_weight: The share of tasks that this does not describe; ready at any time.
 
     Example:
-        >>> Expectation().median_s
+        >>> DurationEstimate().median_s
         12.0
     """
 
-    median_s: float = GUESS_S
-    spread: float = GUESSED_SPREAD
-    doubt: float = GUESSED_DOUBT
+    median_s: float = PRIOR_S
+    spread: float = PRIOR_SPREAD
+    outlier_weight: float = PRIOR_OUTLIER_WEIGHT
 
     def hazard(self, seconds: float) -> float:
         """Return how probably a task that is not ready yet becomes so now, per second.
@@ -52,7 +52,7 @@ class Expectation:
             seconds: Since it was submitted.
 
         Example:
-            >>> early, due = Expectation().hazard(1.0), Expectation().hazard(12.0)
+            >>> early, due = DurationEstimate().hazard(1.0), DurationEstimate().hazard(12.0)
             >>> early < due
             True
         """
@@ -62,12 +62,16 @@ class Expectation:
         survival = 0.5 * math.erfc(z / math.sqrt(2))
         # the longer a task is overdue, the likelier it is one of another kind
         tail = math.pow(_TAIL_SCALE_S / (seconds + _TAIL_SCALE_S), _TAIL_SHAPE)
-        anytime = self.doubt * tail
-        ready = (1 - self.doubt) * density + anytime * _TAIL_SHAPE / (seconds + _TAIL_SCALE_S)
-        return ready / ((1 - self.doubt) * survival + anytime)
+        anytime = self.outlier_weight * tail
+        ready = (1 - self.outlier_weight) * density + anytime * _TAIL_SHAPE / (
+            seconds + _TAIL_SCALE_S
+        )
+        return ready / ((1 - self.outlier_weight) * survival + anytime)
 
 
-def expect(durations_s: Sequence[float], *, guess: Expectation | None = None) -> Expectation:
+def estimate_duration(
+    durations_s: Sequence[float], *, guess: DurationEstimate | None = None
+) -> DurationEstimate:
     """Learn from how long such tasks took; the first few only bend the guess.
 
     Args:
@@ -75,22 +79,24 @@ def expect(durations_s: Sequence[float], *, guess: Expectation | None = None) ->
         guess: What to expect without any.
 
     Example:
-        >>> round(expect([8.0] * 50).median_s)
+        >>> round(estimate_duration([8.0] * 50).median_s)
         8
-        >>> expect([]) == Expectation()
+        >>> estimate_duration([]) == DurationEstimate()
         True
     """
-    guess = guess or Expectation()
+    guess = guess or DurationEstimate()
     logs = sorted(math.log(seconds) for seconds in durations_s if 0.05 <= seconds < 86_400)
     if not logs:
         return guess
     count = len(logs)
     middle = (logs[(count - 1) // 2] + logs[count // 2]) / 2
-    weight = count / (count + GUESS_WEIGHT)
+    weight = count / (count + PRIOR_WEIGHT)
     center = weight * middle + (1 - weight) * math.log(guess.median_s)
     # the median of the distances: one task that hung for an hour must not blur all others
     distances = sorted(abs(value - middle) for value in logs)
     spread = 1.4826 * (distances[(count - 1) // 2] + distances[count // 2]) / 2
     blend = math.sqrt(weight * spread**2 + (1 - weight) * guess.spread**2)
-    doubt = LEAST_DOUBT + (guess.doubt - LEAST_DOUBT) / (1 + count / 2)
-    return Expectation(math.exp(center), max(NARROWEST, blend), doubt)
+    outlier_weight = MIN_OUTLIER_WEIGHT + (guess.outlier_weight - MIN_OUTLIER_WEIGHT) / (
+        1 + count / 2
+    )
+    return DurationEstimate(math.exp(center), max(NARROWEST, blend), outlier_weight)

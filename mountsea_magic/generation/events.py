@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..images.files import Picture
+from ..images.files import GeneratedImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +13,7 @@ class Submitting:
 
 
 @dataclass(frozen=True, slots=True)
-class Postponed:
+class RetryScheduled:
     """The order was surely not taken, and goes out again after a pause.
 
     Attributes:
@@ -53,7 +53,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Downloading:
-    """The task is complete; its pictures are on their way.
+    """The task is complete; its images are on their way.
 
     Attributes:
         done: How many are on disk and checked.
@@ -66,10 +66,10 @@ class Downloading:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The pictures are on disk.
+    """The images are on disk.
 
     Attributes:
-        pictures: The originals, in the Hub's order.
+        images: The originals, in the Hub's order.
         description: What the model said beside them.
         elapsed_s: Seconds from the submission, or by the Hub's clock for a resumed task; None if
             the journal does not know.
@@ -78,7 +78,7 @@ class Completed:
         left_out: How many images the Hub named beside those that were asked for.
     """
 
-    pictures: tuple[Picture, ...]
+    images: tuple[GeneratedImage, ...]
     description: str
     elapsed_s: float | None
     task_id: str | None = None
@@ -97,4 +97,4 @@ class Notice:
     text: str
 
 
-Event = Submitting | Postponed | Submitted | Waiting | Downloading | Completed | Notice
+Event = Submitting | RetryScheduled | Submitted | Waiting | Downloading | Completed | Notice

@@ -18,13 +18,13 @@ from ..errors import (
     resume_hint,
 )
 from ..hub.retry import is_unknown_task
-from ..images.files import Picture, copy_into
+from ..images.files import GeneratedImage, copy_into
 from ..images.user_paths import output_folder
 from ..request.request import ImageRequest
 from ..runtime.loop_thread import TICK_S, Job
-from ..runtime.text import plain, quoted
+from ..runtime.text import quoted, sanitize
 from ..settings import DEFAULT_PREVIEW_PX
-from .events import Completed, Downloading, Event, Postponed, Submitted, Submitting, Waiting
+from .events import Completed, Downloading, Event, RetryScheduled, Submitted, Submitting, Waiting
 
 
 class Generation:
@@ -36,11 +36,11 @@ class Generation:
         status: ``new``, ``submitting``, ``postponed`` (the Hub is busy or out of reach, and the
             order goes out again), ``submitted``, the Hub's own word, ``downloading``,
             ``completed``; or ``failed``, ``uncertain``, ``not downloaded``, ``not ordered``.
-        images: The pictures, in the Hub's order; none before it is completed.
+        images: The images, in the Hub's order; none before it is completed.
         elapsed_s: Seconds from the submission until it was ready, or None.
-        description: What the model said beside the pictures.
+        description: What the model said beside the images.
         error: What ended it, where something did.
-        is_demo: Whether the demo Hub drew its pictures.
+        is_demo: Whether the demo Hub drew its images.
         from_journal: Whether they were paid for before: nothing was ordered for them.
         left_out: How many images the Hub named beside those that were asked for; not fetched.
 
@@ -57,7 +57,7 @@ class Generation:
         self.request = request
         self.task_id = task_id
         self.status = "new"
-        self.images: tuple[Picture, ...] = ()
+        self.images: tuple[GeneratedImage, ...] = ()
         self.elapsed_s: float | None = None
         self.description = ""
         self.error: BaseException | None = None
@@ -81,7 +81,7 @@ class Generation:
         """
         if isinstance(event, Submitting):
             self.status = "submitting"
-        elif isinstance(event, Postponed):
+        elif isinstance(event, RetryScheduled):
             self.status = "postponed"
         elif isinstance(event, Submitted):
             self.learn_task(event.task_id)
@@ -120,7 +120,7 @@ class Generation:
         """Return the error of an interrupted wait: what goes on, and how to get at it."""
         if self.status == "completed":
             where = self.images[0].path.parent
-            return Interrupted(f"Stopped. The pictures are in {where}.", task_id=self.task_id)
+            return Interrupted(f"Stopped. The images are in {where}.", task_id=self.task_id)
         if self.task_id is not None:
             said = (
                 f"Stopped waiting. Task {quoted(self.task_id)} goes on at the Hub, and is charged "
@@ -137,7 +137,7 @@ class Generation:
         return self.error
 
     def attach(self, job: Job[Any], shown: Job[Any] | None = None) -> None:
-        """Bind the job that brings the pictures, so that it can be waited for and cancelled.
+        """Bind the job that brings the images, so that it can be waited for and cancelled.
 
         Args:
             job: The job on the loop thread.
@@ -209,7 +209,7 @@ class Generation:
             folder: Made if it is not there; `~` and `$VAR` are expanded.
 
         Returns:
-            The paths of the copies, in the pictures' order.
+            The paths of the copies, in the images' order.
 
         Raises:
             MountseaError: If there are no images yet.
@@ -218,15 +218,15 @@ class Generation:
         """
         if not self.images:
             raise MountseaError(
-                f"There are no pictures to save: the generation is {plain(self.status)}.",
+                f"There are no images to save: the generation is {sanitize(self.status)}.",
                 task_id=self.task_id,
             )
         target = output_folder(folder)
         return [copy_into(image, target) for image in self.images]
 
     def _complete(self, event: Completed) -> None:
-        """All at once, so that whoever sees `completed` sees the pictures too."""
-        self.images = event.pictures
+        """All at once, so that whoever sees `completed` sees the images too."""
+        self.images = event.images
         self.description = event.description
         self.elapsed_s = event.elapsed_s
         self.from_journal = event.from_journal
@@ -236,7 +236,7 @@ class Generation:
         self.status = "completed"
 
     def _ipython_display_(self) -> None:
-        """Each picture is an output of its own, so that every front end can show it."""
+        """Each image is an output of its own, so that every front end can show it."""
         from ..notebook.outputs import show
 
         show(self)
@@ -248,20 +248,20 @@ class Generation:
     def __len__(self) -> int:
         return len(self.images)
 
-    def __iter__(self) -> Iterator[Picture]:
+    def __iter__(self) -> Iterator[GeneratedImage]:
         return iter(self.images)
 
     @overload
-    def __getitem__(self, index: int) -> Picture: ...
+    def __getitem__(self, index: int) -> GeneratedImage: ...
 
     @overload
-    def __getitem__(self, index: slice) -> tuple[Picture, ...]: ...
+    def __getitem__(self, index: slice) -> tuple[GeneratedImage, ...]: ...
 
-    def __getitem__(self, index: int | slice) -> Picture | tuple[Picture, ...]:
+    def __getitem__(self, index: int | slice) -> GeneratedImage | tuple[GeneratedImage, ...]:
         return self.images[index]
 
     def __repr__(self) -> str:
         model = quoted(self.request.model) if self.request is not None else "resumed"
         task = quoted(self.task_id) if self.task_id is not None else "None"
-        count = f", {len(self)} picture{'s' if len(self) != 1 else ''}" if self.images else ""
-        return f"<Generation {model} {plain(self.status, limit=40)}{count}, task {task}>"
+        count = f", {len(self)} image{'s' if len(self) != 1 else ''}" if self.images else ""
+        return f"<Generation {model} {sanitize(self.status, limit=40)}{count}, task {task}>"

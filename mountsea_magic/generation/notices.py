@@ -11,20 +11,20 @@ from ..runtime.text import printable
 from .events import Event, Notice
 
 
-def tell(notices: list[str], watch: Callable[[Event], None] | None) -> None:
+def notify(notices: list[str], on_event: Callable[[Event], None] | None) -> None:
     """Tell of all that was wrong in one warning, so that it is read.
 
     Args:
         notices: What was wrong, a sentence each; there may be none.
-        watch: Told of it as a `Notice`; without it, it is a `RuntimeWarning`.
+        on_event: Told of it as a `Notice`; without it, it is a `RuntimeWarning`.
 
     Example:
-        >>> tell(["the folder is full", "the journal is locked"], print)
+        >>> notify(["the folder is full", "the journal is locked"], print)
         Notice(text='the folder is full; the journal is locked')
     """
     said = printable("; ".join(notices))
-    if notices and watch is not None:
-        watch(Notice(said))
+    if notices and on_event is not None:
+        on_event(Notice(said))
     elif notices:
         try:
             warnings.warn(said, RuntimeWarning, stacklevel=2)

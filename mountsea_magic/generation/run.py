@@ -12,42 +12,42 @@ from ..errors import DownloadFailed, MountseaError, TaskFailed
 from ..hub.client import HubClient
 from ..hub.retry import is_unknown_task
 from ..journal.entry import Entry
-from ..journal.journal import Journal, Record
+from ..journal.journal import Journal, JournaledSubmission
 from ..request.request import ImageRequest
 from ..settings import DEFAULT_TIMEOUT_S
-from .duration import Expectation, expect
+from .duration import DurationEstimate, estimate_duration
 from .events import Completed, Event
-from .poll import follow, order
-from .submit import Flights
+from .poll import submit_and_wait, wait_for_images
+from .submit import PendingSubmissions
 
 REFETCH_S = 20.0
-"""How long the Hub is asked for a picture that was altered here, in seconds, before a new order."""
+"""How long the Hub is asked for an image that was altered here, in seconds, before a new order."""
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class GenerationContext:
     """Where requests are brought to.
 
     Attributes:
         hub: The Hub's base URL, or ``demo:``.
         client: Gives its client, once it has to be asked.
         journal: The journal.
-        flights: What keeps orders alive after an interrupt.
+        pending: What keeps orders alive after an interrupt.
         folder: Where the originals go.
     """
 
     hub: str
     client: Callable[[], HubClient]
     journal: Journal
-    flights: Flights
+    pending: PendingSubmissions
     folder: Path
 
 
-async def answer(
-    desk: Desk,
+async def run(
+    context: GenerationContext,
     request: ImageRequest,
     *,
-    told: Callable[[str], None],
+    on_task_id: Callable[[str], None],
     timeout_s: float = DEFAULT_TIMEOUT_S,
     fresh: bool = False,
     cache: bool = False,
@@ -55,9 +55,9 @@ async def answer(
     """Answer a request from the journal if that may be, else order it.
 
     Args:
-        desk: Where it is brought to.
-        request: What is wanted; without a seed a new picture is wanted each time.
-        told: Called with the task's id as soon as it is known, also after an interrupt.
+        context: Where it is brought to.
+        request: What is wanted; without a seed a new image is wanted each time.
+        on_task_id: Called with the task's id as soon as it is known, also after an interrupt.
         timeout_s: How long to wait for the task, in seconds.
         fresh: Never answer from the journal.
         cache: Answer from it also without a seed.
@@ -66,24 +66,25 @@ async def answer(
         The events of the generation, last `Completed`.
 
     Raises:
-        MountseaError: See `order`.
+        MountseaError: See `submit_and_wait`.
     """
     if not fresh and (cache or request.input.get("seed") is not None):
-        twins = await asyncio.to_thread(desk.journal.twins, desk.hub, request.fingerprint())
-        async with aclosing(_recall(desk, twins)) as recalled:
+        fingerprint = request.fingerprint()
+        found = await asyncio.to_thread(context.journal.find_identical, context.hub, fingerprint)
+        async with aclosing(_from_journal(context, found)) as recalled:
             async for event in recalled:
                 yield event
                 if isinstance(event, Completed):
                     return
-    record = Record(desk.journal, Entry.begin(desk.hub, request))
-    expectation = await _expected(desk, request)
-    ordered = order(
-        desk.client(),
+    record = JournaledSubmission(context.journal, Entry.begin(context.hub, request))
+    expectation = await _estimate(context, request)
+    ordered = submit_and_wait(
+        context.client(),
         request,
         record,
-        desk.folder,
-        flights=desk.flights,
-        told=told,
+        context.folder,
+        pending=context.pending,
+        on_task_id=on_task_id,
         timeout_s=timeout_s,
         expectation=expectation,
     )
@@ -93,16 +94,16 @@ async def answer(
 
 
 async def resume(
-    desk: Desk,
+    context: GenerationContext,
     task_id: str,
     request: ImageRequest | None = None,
     *,
     timeout_s: float = DEFAULT_TIMEOUT_S,
 ) -> AsyncGenerator[Event, None]:
-    """Bring the pictures of a task, from disk if they are there; nothing is ordered.
+    """Bring the images of a task, from disk if they are there; nothing is ordered.
 
     Args:
-        desk: Where it is brought to.
+        context: Where it is brought to.
         task_id: The task.
         request: What was ordered, where that is known.
         timeout_s: How long to wait for the task, in seconds.
@@ -111,58 +112,62 @@ async def resume(
         The events of the generation, last `Completed`.
 
     Raises:
-        MountseaError: See `follow`.
+        MountseaError: See `wait_for_images`.
     """
-    entry = await asyncio.to_thread(desk.journal.find, task_id, hub=desk.hub)
-    if entry is None or entry.hub != desk.hub:
-        entry = Entry.begin(desk.hub, request, task_id=task_id)
-    found = await kept(entry)
+    entry = await asyncio.to_thread(context.journal.find, task_id, hub=context.hub)
+    if entry is None or entry.hub != context.hub:
+        entry = Entry.begin(context.hub, request, task_id=task_id)
+    found = await completed_from_disk(entry)
     if found is not None:
         yield found
         return
-    followed = follow(
-        desk.client(),
-        Record(desk.journal, entry),
-        desk.folder,
+    followed = wait_for_images(
+        context.client(),
+        JournaledSubmission(context.journal, entry),
+        context.folder,
         timeout_s=timeout_s,
-        expectation=await _expected(desk, entry.request),
+        expectation=await _estimate(context, entry.request),
     )
     async with aclosing(followed):
         async for event in followed:
             yield event
 
 
-async def kept(entry: Entry) -> Completed | None:
-    """Return the pictures of an entry if all are on disk as they were received.
+async def completed_from_disk(entry: Entry) -> Completed | None:
+    """Return the images of an entry if all are on disk as they were received.
 
     Args:
         entry: The entry of a task.
     """
     if not entry.files:
         return None
-    intact = await asyncio.to_thread(lambda: all(picture.is_intact() for picture in entry.files))
+    intact = await asyncio.to_thread(lambda: all(image.is_intact() for image in entry.files))
     if not intact:
         return None
     return Completed(entry.files, entry.description, entry.elapsed_s, entry.task_id, True)
 
 
-async def _expected(desk: Desk, request: ImageRequest | None) -> Expectation:
+async def _estimate(context: GenerationContext, request: ImageRequest | None) -> DurationEstimate:
     """What such tasks took before, on this Hub and for all kernels that share the journal."""
     if request is None:
-        return Expectation()
-    return expect(await asyncio.to_thread(desk.journal.durations, desk.hub, request))
+        return DurationEstimate()
+    return estimate_duration(
+        await asyncio.to_thread(context.journal.durations, context.hub, request)
+    )
 
 
-async def _recall(desk: Desk, twins: list[Entry]) -> AsyncGenerator[Event, None]:
-    """From disk, or by fetching once more; without `Completed` the pictures are gone for good."""
-    for twin in twins:
-        found = await kept(twin)
+async def _from_journal(
+    context: GenerationContext, entries: list[Entry]
+) -> AsyncGenerator[Event, None]:
+    """From disk, or by fetching once more; without `Completed` the images are gone for good."""
+    for entry in entries:
+        found = await completed_from_disk(entry)
         if found is not None:
             yield found
             return
-    for twin in twins:
-        record = Record(desk.journal, twin)
-        followed = follow(desk.client(), record, desk.folder, timeout_s=REFETCH_S)
+    for entry in entries:
+        record = JournaledSubmission(context.journal, entry)
+        followed = wait_for_images(context.client(), record, context.folder, timeout_s=REFETCH_S)
         try:
             async with aclosing(followed):
                 async for event in followed:

@@ -6,18 +6,18 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from .duration import Expectation
+from .duration import DurationEstimate
 
 
 class Schedule(Protocol):
     """Decides how long to wait until the next look at a task."""
 
-    def interval_s(self, waited_s: float, *, chance: float) -> float:
+    def interval_s(self, waited_s: float, *, jitter: float) -> float:
         """Return the pause before the next look.
 
         Args:
             waited_s: Seconds since the task was submitted.
-            chance: A random number from 0 up to 1, for the jitter.
+            jitter: A random number from 0 up to 1, for the jitter.
 
         Returns:
             Seconds, more than 0.
@@ -40,18 +40,18 @@ class LearnedSchedule:
         jitter: The part by which an interval is at most longer or shorter.
 
     Example:
-        >>> schedule = LearnedSchedule(Expectation(12.0, 0.2))
-        >>> schedule.interval_s(0.5, chance=0.5) > 2 * schedule.interval_s(12.0, chance=0.5)
+        >>> schedule = LearnedSchedule(DurationEstimate(12.0, 0.2))
+        >>> schedule.interval_s(0.5, jitter=0.5) > 2 * schedule.interval_s(12.0, jitter=0.5)
         True
     """
 
-    expectation: Expectation
+    expectation: DurationEstimate
     price: float = 0.05
     shortest_s: float = 0.25
     longest_s: float = 10.0
     jitter: float = 0.1
 
-    def interval_s(self, waited_s: float, *, chance: float) -> float:
+    def interval_s(self, waited_s: float, *, jitter: float) -> float:
         """Return the pause before the next look, in seconds."""
         looks, pause_s, step_s = 0.0, 0.0, self.shortest_s / 5
         while looks < 1 and pause_s < self.longest_s:
@@ -60,4 +60,4 @@ class LearnedSchedule:
             looks += math.sqrt(hazard / (2 * self.price)) * step_s
             pause_s += step_s
         even_s = min(max(pause_s, self.shortest_s), self.longest_s)
-        return even_s * (1 + self.jitter * (2 * chance - 1))
+        return even_s * (1 + self.jitter * (2 * jitter - 1))

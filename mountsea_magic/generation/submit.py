@@ -11,34 +11,34 @@ from collections.abc import AsyncGenerator, Callable
 
 from ..errors import HubUnavailable, MountseaError, SubmissionUncertain
 from ..hub.client import HubClient
-from ..hub.retry import ORDER_BUDGET_S, order_again
-from ..journal.journal import Record
+from ..hub.retry import SUBMIT_RETRY_BUDGET_S, submit_retry_pause
+from ..journal.journal import JournaledSubmission
 from ..request.request import ImageRequest
-from ..runtime.rng import LOT
-from .events import Postponed, Submitted, Submitting
+from ..runtime.rng import RNG
+from .events import RetryScheduled, Submitted, Submitting
 
 MAX_SUBMISSIONS = 24
 """How many submissions wait for a response at once: each has a socket open, and macOS lets a
 process open 256 files."""
 
 
-class Flights:
+class PendingSubmissions:
     """The orders that are on their way to a Hub, and the slots for them.
 
     Example:
-        >>> Flights().count
+        >>> PendingSubmissions().count
         0
     """
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._flying: set[asyncio.Task[str]] = set()
+        self._tasks: set[asyncio.Task[str]] = set()
         self._slots = asyncio.Semaphore(MAX_SUBMISSIONS)
 
     @property
     def count(self) -> int:
         """How many there are."""
-        return len(self._flying)
+        return len(self._tasks)
 
     async def acquire(self) -> None:
         """Wait for a slot; what is cancelled by then is not sent."""
@@ -54,43 +54,43 @@ class Flights:
         Args:
             post: The POST; its end gives the slot back.
         """
-        self._flying.add(post)
-        post.add_done_callback(self._landed)
+        self._tasks.add(post)
+        post.add_done_callback(self._on_done)
 
-    async def landed(self) -> None:
+    async def drain(self) -> None:
         """Wait until none is on its way any more; call it on the loop that they fly on."""
-        while self._flying:
-            await asyncio.wait(self._flying)
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
-    def _landed(self, post: asyncio.Task[str]) -> None:
+    def _on_done(self, post: asyncio.Task[str]) -> None:
         """Its error was written down by the order itself; here it only must not be reported."""
-        self._flying.discard(post)
+        self._tasks.discard(post)
         self.release()
         if not post.cancelled():
             post.exception()
 
 
-async def place(
+async def submit(
     client: HubClient,
     request: ImageRequest,
-    record: Record,
-    flights: Flights,
-    told: Callable[[str], None],
+    record: JournaledSubmission,
+    pending: PendingSubmissions,
+    on_task_id: Callable[[str], None],
     *,
-    timeout_s: float = ORDER_BUDGET_S,
-) -> AsyncGenerator[Submitting | Postponed | Submitted, None]:
-    """Send an order, again only as `order_again` allows.
+    timeout_s: float = SUBMIT_RETRY_BUDGET_S,
+) -> AsyncGenerator[Submitting | RetryScheduled | Submitted, None]:
+    """Send an order, again only as `submit_retry_pause` allows.
 
     Args:
         client: The Hub.
         request: What is ordered.
         record: Its entry in the journal.
-        flights: What keeps the POST alive.
-        told: Called with the task's id as soon as it is known, also after an interrupt.
+        pending: What keeps the POST alive.
+        on_task_id: Called with the task's id as soon as it is known, also after an interrupt.
         timeout_s: How long all pauses between retries may take together, in seconds.
 
     Yields:
-        `Submitting` before each try, `Postponed` before each pause, last `Submitted`.
+        `Submitting` before each try, `RetryScheduled` before each pause, last `Submitted`.
 
     Raises:
         HubUnavailable: If the order never arrived.
@@ -100,32 +100,35 @@ async def place(
     tries, paused_s = 0, 0.0
     while True:
         tries += 1
-        await flights.acquire()
+        await pending.acquire()
         try:
             await record.note(state="submitting", error="")
             yield Submitting()
         except BaseException:
-            flights.release()
+            pending.release()
             raise
-        post = asyncio.ensure_future(_send(client, request, record, told))
-        flights.start(post)
+        post = asyncio.ensure_future(_send(client, request, record, on_task_id))
+        pending.start(post)
         try:
             task_id = await asyncio.shield(post)
         except MountseaError as error:
-            pause_s = order_again(error, tries=tries, paused_s=paused_s, chance=LOT.random())
+            pause_s = submit_retry_pause(error, tries=tries, paused_s=paused_s, jitter=RNG.random())
             if pause_s is None or paused_s + pause_s > timeout_s:
                 raise
             cause = "is busy" if error.status_code == 429 else "can't be reached"
         else:
             yield Submitted(task_id)
             return
-        yield Postponed(f"the Hub {cause}; the order goes out again")
+        yield RetryScheduled(f"the Hub {cause}; the order goes out again")
         await asyncio.sleep(pause_s)
         paused_s += pause_s
 
 
 async def _send(
-    client: HubClient, request: ImageRequest, record: Record, told: Callable[[str], None]
+    client: HubClient,
+    request: ImageRequest,
+    record: JournaledSubmission,
+    on_task_id: Callable[[str], None],
 ) -> str:
     """The id is written down in the step in which the answer is read: no kill comes between."""
     try:
@@ -138,6 +141,6 @@ async def _send(
             state = "unsent"
         await record.note(state=state, error=str(error))
         raise
-    told(task_id)
+    on_task_id(task_id)
     await record.note(task_id=task_id, state="submitted")
     return task_id

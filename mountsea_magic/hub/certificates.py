@@ -9,7 +9,7 @@ import ssl
 import sys
 from functools import lru_cache
 
-from ..errors import ConfigurationError, plain
+from ..errors import ConfigurationError, sanitize
 from .proxies import Network
 
 
@@ -86,11 +86,11 @@ def _trust(context: ssl.SSLContext, variable: str, path: str) -> None:
     except ssl.SSLError:
         reason = "it holds no certificate in PEM form"
     except (OSError, ValueError) as error:
-        reason = plain(getattr(error, "strerror", None) or error)
+        reason = sanitize(getattr(error, "strerror", None) or error)
     if reason:
         raise ConfigurationError(
-            f"{variable}={plain(path, limit=200)} can't be used: {reason}. Correct the variable, "
-            "or unset it to trust the certificates of this system."
+            f"{variable}={sanitize(path, limit=200)} can't be used: {reason}. "
+            "Correct the variable, or unset it to trust the certificates of this system."
         )
 
 

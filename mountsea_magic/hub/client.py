@@ -1,4 +1,4 @@
-"""The client: the only room that speaks HTTP with the Hub; `delivery` does with picture hosts."""
+"""The client: the only room that speaks HTTP with the Hub; `delivery` does with image hosts."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ..request.catalog import Model
 from ..request.request import ImageRequest
 from ..runtime.text import remark
 from ..settings import Secret
-from .downloads import Delivery
-from .error_mapping import Answer, uncertain
+from .downloads import ImageDownloader
+from .error_mapping import HubResponse, uncertain
 from .exchange import Exchange
 from .models import MODELS_PATH, read_model, read_model_ids
 from .proxies import Network, read_network
@@ -24,7 +24,7 @@ from .response_body import Failure
 from .responses import (
     SUBMIT_PATH,
     TASK_PATH,
-    PictureSource,
+    ImageSource,
     TaskState,
     read_credits,
     read_submission,
@@ -76,7 +76,7 @@ class HubClient:
         self._credits_url = credits_url
         self.download_slots = asyncio.Semaphore(MAX_DOWNLOADS)
         self._exchange = Exchange(key, transport, network)
-        self._delivery = Delivery(
+        self._delivery = ImageDownloader(
             self._exchange.http,
             base_url if transport is None else None,
             hide=self._exchange.hide,
@@ -85,7 +85,7 @@ class HubClient:
         )
 
     async def submit(self, request: ImageRequest) -> str:
-        """Order pictures; the order is sent once, whatever happens.
+        """Order images; the order is sent once, whatever happens.
 
         Returns:
             The task's id.
@@ -96,7 +96,7 @@ class HubClient:
             MountseaError: If the Hub refused it.
         """
         answer = await self._ask("POST", SUBMIT_PATH, json=request.body(), submitting=True)
-        if isinstance(answer, Answer):
+        if isinstance(answer, HubResponse):
             return read_submission(answer)
         if not answer.maybe_sent:
             raise _unreachable(answer) from answer.cause
@@ -113,7 +113,7 @@ class HubClient:
             MountseaError: If the Hub refused to say.
         """
         answer = await self._ask("GET", TASK_PATH + _segment(task_id), with_images=True)
-        if isinstance(answer, Answer):
+        if isinstance(answer, HubResponse):
             return read_task(answer)
         raise _unreachable(answer) from answer.cause
 
@@ -124,7 +124,7 @@ class HubClient:
             MountseaError: If the Hub could not be reached or refused.
         """
         answer = await self._ask("GET", f"{MODELS_PATH}?capability=image")
-        if isinstance(answer, Answer):
+        if isinstance(answer, HubResponse):
             return read_model_ids(answer)
         raise _unreachable(answer) from answer.cause
 
@@ -149,7 +149,7 @@ class HubClient:
             MountseaError: If the Hub could not be reached or refused.
         """
         answer = await self._ask("GET", f"{MODELS_PATH}/{_segment(model_id)}")
-        if not isinstance(answer, Answer):
+        if not isinstance(answer, HubResponse):
             raise _unreachable(answer) from answer.cause
         unknown = answer.status == 404 and not answer.is_foreign
         if unknown:
@@ -168,15 +168,15 @@ class HubClient:
                 "No credits endpoint is known for this Hub: set MOUNTSEA_CREDITS_URL."
             )
         answer = await self._exchange.request("GET", self._credits_url, key_header="X-API-Key")
-        if isinstance(answer, Answer):
+        if isinstance(answer, HubResponse):
             return read_credits(answer)
         raise _unreachable(answer, "MOUNTSEA_CREDITS_URL") from answer.cause
 
-    async def download(self, source: PictureSource, part: Path) -> None:
-        """Write a picture's bytes to a file as they come; the key is never sent along.
+    async def download(self, source: ImageSource, part: Path) -> None:
+        """Write an image's bytes to a file as they come; the key is never sent along.
 
         Args:
-            source: Where the picture is.
+            source: Where the image is.
             part: The file to fill.
 
         Raises:
@@ -192,7 +192,7 @@ class HubClient:
         """Close the connections."""
         await self._exchange.aclose()
 
-    async def _ask(self, method: str, path: str, **more: Any) -> Answer | Failure:
+    async def _ask(self, method: str, path: str, **more: Any) -> HubResponse | Failure:
         """Send a request to the Hub's own endpoints."""
         return await self._exchange.request(method, self._base_url + path, **more)
 

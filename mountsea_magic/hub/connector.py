@@ -18,7 +18,7 @@ NEAR_FIRST_S = 1.0
 """How long a Hub's private addresses go before its public ones, in seconds."""
 
 PRIVATE_HOST = (
-    "The picture's address leads into a private network, which the Hub is not part of: "
+    "The image's address leads into a private network, which the Hub is not part of: "
     "it is not fetched."
 )
 

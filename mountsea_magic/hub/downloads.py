@@ -1,4 +1,4 @@
-"""Delivery: a picture comes from whatever host the Hub names, within limits and without the key."""
+"""Delivery: an image comes from whatever host the Hub names, within limits and without the key."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import BinaryIO
 
 import httpx
 
-from ..errors import HubUnavailable, MountseaError, plain, without_frames
+from ..errors import HubUnavailable, MountseaError, sanitize, without_frames
 from ..images.data_uris import InlineError, InlineTooLarge, inline_pieces
-from ..images.files import MAX_BYTES, BadPicture, TooLarge
+from ..images.files import MAX_BYTES, BadImage, TooLarge
 from ..runtime.clock import Stopwatch
-from ..runtime.key_redaction import hide_key
+from ..runtime.key_redaction import redact_key
 from ..runtime.redaction import guard_logs, without_queries
 from .connector import PRIVATE_HOST, UnusableUrl
 from .content_coding import UndecodableBody, open_body
@@ -21,12 +21,12 @@ from .network_errors import describe_failure
 from .private_hosts import Address, addresses_of, allowed_addresses, is_near, places_of
 from .proxies import Network
 from .resolver import resolve
-from .responses import PictureSource
+from .responses import ImageSource
 from .transport import HUB_ADDRESSES, Peers, peer_of
 
 MAX_REDIRECTS = 3
 READ_S = 15.0
-"""How long a picture's host may be silent, in seconds."""
+"""How long an image's host may be silent, in seconds."""
 
 HEADERS_S = 25.0
 """How long it may take until it answers at all, in seconds, also if it trickles."""
@@ -41,11 +41,11 @@ GRACE_S = 10.0
 _PORTS = {"http": 80, "https": 443}
 
 
-class Delivery:
-    """Fetches pictures for one Hub.
+class ImageDownloader:
+    """Fetches images for one Hub.
 
     Example:
-        >>> async def fetch(delivery: Delivery, source: PictureSource) -> None:
+        >>> async def fetch(delivery: ImageDownloader, source: ImageSource) -> None:
         ...     with open("dog.png", "wb") as file:
         ...         await delivery.fetch(source, file)
     """
@@ -63,7 +63,7 @@ class Delivery:
 
         Args:
             http: What carries the requests; without any credentials of its own.
-            base_url: The Hub's address, next to which pictures may be too, or None for a Hub in
+            base_url: The Hub's address, next to which images may be too, or None for a Hub in
                 this process, whose network has no addresses.
             hide: Takes the key out of what is logged, should a host echo it.
             network: The proxies by which ``http`` asks, if any.
@@ -76,11 +76,11 @@ class Delivery:
         self._peers = {} if peers is None else peers
         self._resolved: tuple[Address, ...] | None = None
 
-    async def fetch(self, source: PictureSource, file: BinaryIO) -> None:
-        """Write a picture's bytes to a file as they come; the key is never sent along.
+    async def fetch(self, source: ImageSource, file: BinaryIO) -> None:
+        """Write an image's bytes to a file as they come; the key is never sent along.
 
         Args:
-            source: Where the picture is.
+            source: Where the image is.
             file: The file to fill.
 
         Raises:
@@ -102,14 +102,14 @@ class Delivery:
             # httpx's frames hold signed URLs, and the password of a proxy
             raise without_frames(error) from None
         if isinstance(outcome, httpx.RequestError):
-            said = f"The picture's host did not deliver ({outcome})."
+            said = f"The image's host did not deliver ({outcome})."
             raise HubUnavailable(said) from outcome
         if outcome is not None:
             raise outcome
 
     async def _received(
-        self, source: PictureSource, file: BinaryIO
-    ) -> httpx.RequestError | MountseaError | BadPicture | None:
+        self, source: ImageSource, file: BinaryIO
+    ) -> httpx.RequestError | MountseaError | BadImage | None:
         """Return a failure instead of raising it: raised here, it would drag signed URLs along."""
         url = httpx.URL()
         try:
@@ -139,7 +139,7 @@ class Delivery:
         except MountseaError as error:
             return HubUnavailable(str(error))
         except (httpx.InvalidURL, UnicodeError):
-            return UnusableUrl("The picture's host redirects to what is not a valid URL.")
+            return UnusableUrl("The image's host redirects to what is not a valid URL.")
         except OSError as error:
             if not isinstance(error, TimeoutError | ssl.SSLError):
                 raise  # the file can't be written
@@ -148,7 +148,7 @@ class Delivery:
             # httpx, httpcore and the resolver raise more kinds than httpx's own
             message = describe_failure(error, self._network, url)
             return HubUnavailable(message) if message else without_request(error)
-        return HubUnavailable(f"The picture's host redirects more than {MAX_REDIRECTS} times.")
+        return HubUnavailable(f"The image's host redirects more than {MAX_REDIRECTS} times.")
 
     async def _check(self, url: httpx.URL, hub: tuple[Address, ...] | None) -> None:
         """Refuse a host that is forbidden, and one that is not found, before a connection is."""
@@ -161,8 +161,8 @@ class Delivery:
             # behind a proxy a name may well be unknown here: the proxy resolves it
             if self._goes_by_proxy(url):
                 return
-            reason = plain(error.strerror or "no answer", limit=80)
-            raise HubUnavailable(f"The picture's host could not be found ({reason}).") from None
+            reason = sanitize(error.strerror or "no answer", limit=80)
+            raise HubUnavailable(f"The image's host could not be found ({reason}).") from None
         if not allowed_addresses(found, hub):
             raise UnusableUrl(PRIVATE_HOST)
 
@@ -200,11 +200,11 @@ class Delivery:
         return network is not None and bool(network.proxy_for(url.scheme, url.host, url.port))
 
 
-async def _written(response: httpx.Response, file: BinaryIO) -> MountseaError | BadPicture | None:
+async def _written(response: httpx.Response, file: BinaryIO) -> MountseaError | BadImage | None:
     """Count while reading: what a host declares about a size need not be true."""
     if response.status_code != 200:
         return HubUnavailable(
-            f"The picture's host answered {response.status_code}.",
+            f"The image's host answered {response.status_code}.",
             status_code=response.status_code,
         )
     declared = response.headers.get("content-length", "")
@@ -221,10 +221,10 @@ async def _written(response: httpx.Response, file: BinaryIO) -> MountseaError | 
                 file.write(piece)
                 await asyncio.sleep(0)  # little on the wire can be much work
             if is_too_slow(received, watch.elapsed_s):
-                return HubUnavailable("The picture trickles in too slowly.")
+                return HubUnavailable("The image trickles in too slowly.")
         decoder.finish()
     except UndecodableBody as error:
-        return HubUnavailable(f"What the picture's host sent can't be read: {error}.")
+        return HubUnavailable(f"What the image's host sent can't be read: {error}.")
     return None
 
 
@@ -251,7 +251,7 @@ def _checked_url(url: str | httpx.URL) -> httpx.URL:
             return url
     except (httpx.InvalidURL, ValueError):
         pass
-    raise UnusableUrl("The picture's address is not a valid http or https URL.")
+    raise UnusableUrl("The image's address is not a valid http or https URL.")
 
 
 def _port_of(url: httpx.URL) -> int:
@@ -272,7 +272,7 @@ def without_request(error: Exception) -> httpx.RequestError:
         return httpx.ReadTimeout("no answer came")
     if isinstance(error, ssl.SSLError):
         return httpx.ReadError("the encrypted connection broke")
-    message = plain(without_queries(hide_key(str(error))), limit=200)
+    message = sanitize(without_queries(redact_key(str(error))), limit=200)
     if isinstance(error, httpx.RequestError):
         return type(error)(message or type(error).__name__)
     if isinstance(error, httpx.InvalidURL | UnicodeError):
@@ -280,7 +280,7 @@ def without_request(error: Exception) -> httpx.RequestError:
     return httpx.TransportError(f"{type(error).__name__}: {message}")
 
 
-async def _write_inline(source: PictureSource, file: BinaryIO) -> None:
+async def _write_inline(source: ImageSource, file: BinaryIO) -> None:
     """With `sync_mode` the image is in the response, as a data URI or bare base64."""
     pieces = inline_pieces(source.url or source.b64 or "", max_bytes=MAX_BYTES)
     try:
@@ -289,4 +289,4 @@ async def _write_inline(source: PictureSource, file: BinaryIO) -> None:
     except InlineTooLarge as error:
         raise TooLarge(str(error)) from error
     except InlineError as error:
-        raise BadPicture(str(error)) from error
+        raise BadImage(str(error)) from error

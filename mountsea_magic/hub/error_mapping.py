@@ -20,7 +20,7 @@ from ..errors import (
     RateLimited,
     SubmissionUncertain,
 )
-from ..runtime.key_redaction import hide_key
+from ..runtime.key_redaction import redact_key
 from ..runtime.redaction import without_queries
 from ..runtime.text import printable, remark
 from .bounded_json import BEGINNING_BYTES, JsonBody
@@ -40,7 +40,7 @@ MAX_WORDS = 4000
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HubResponse:
     """What came back over HTTP, before anything is believed of it.
 
     Attributes:
@@ -66,7 +66,9 @@ class Answer:
         return f"Answer({self.status})"  # a traceback may show it, and bodies hold signed addresses
 
     @classmethod
-    def read(cls, status: int, headers: Mapping[str, str], content: bytes | JsonBody) -> Answer:
+    def read(
+        cls, status: int, headers: Mapping[str, str], content: bytes | JsonBody
+    ) -> HubResponse:
         """Decode an answer; a body that is no JSON, or one over a limit, is a body of None."""
         lower = {name.lower(): value for name, value in headers.items()}
         if isinstance(content, bytes):
@@ -77,12 +79,12 @@ class Answer:
             body = content
         if body.is_json:
             return cls(status, lower, body.value)
-        text = hide_key(body.beginning, is_cut=body.text_bytes > BEGINNING_BYTES)[:2000]
+        text = redact_key(body.beginning, is_cut=body.text_bytes > BEGINNING_BYTES)[:2000]
         return cls(status, lower, None, text or body.problem)
 
 
-def refusal(
-    answer: Answer, *, submitting: bool = False, variable: str = "MOUNTSEA_BASE_URL"
+def error_from_response(
+    answer: HubResponse, *, submitting: bool = False, variable: str = "MOUNTSEA_BASE_URL"
 ) -> MountseaError:
     """Say what a refusal means, as an error that names the cure.
 
@@ -92,7 +94,7 @@ def refusal(
         variable: What named the URL.
 
     Example:
-        >>> type(refusal(Answer(402, {}, {"message": "no credits"}))).__name__
+        >>> type(error_from_response(HubResponse(402, {}, {"message": "no credits"}))).__name__
         'InsufficientCredits'
     """
     status, said = answer.status, reason(answer.body)
@@ -136,7 +138,7 @@ def refusal(
     return InvalidRequest(f"The Hub refused the request ({status}){tail}{cure}", status_code=status)
 
 
-def _elsewhere(answer: Answer, submitting: bool, variable: str) -> str:
+def _elsewhere(answer: HubResponse, submitting: bool, variable: str) -> str:
     """A page in place of the Hub's JSON: its title tells whose it is."""
     if answer.status == 407 and answer.proxy is not None:
         return describe_proxy_login(answer.proxy)
@@ -155,7 +157,7 @@ def _elsewhere(answer: Answer, submitting: bool, variable: str) -> str:
     )
 
 
-def _rate_limited(answer: Answer, tail: str, submitting: bool) -> RateLimited:
+def _rate_limited(answer: HubResponse, tail: str, submitting: bool) -> RateLimited:
     """The one refusal after which an order may go out again, unless it is about money."""
     pause_s = retry_after(answer.headers.get("retry-after"), now=datetime.now(UTC))
     of_credits = _speaks_of_money(answer.body) or _speaks_of_money(answer.text)
@@ -213,7 +215,7 @@ def reason(body: Any) -> str:
     """Find the Hub's reason in an answer's body, under any of the names that neighbours use.
 
     Args:
-        body: The decoded JSON; a picture that it echoes is left out.
+        body: The decoded JSON; an image that it echoes is left out.
 
     Returns:
         One line, or an empty text.

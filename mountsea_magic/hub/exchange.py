@@ -21,7 +21,7 @@ from ..runtime.redaction import guard_logs
 from ..settings import Secret
 from .bounded_json import MAX_TEXT_BYTES, JsonBody
 from .downloads import without_request
-from .error_mapping import ACCEPTED, Answer
+from .error_mapping import ACCEPTED, HubResponse
 from .network_errors import describe_failure
 from .proxies import Network, Proxy
 from .response_body import Failure, receive, unreadable
@@ -76,7 +76,7 @@ class Exchange:
     Example:
         >>> async def status(exchange: Exchange) -> int | None:
         ...     response = await exchange.request("GET", "https://hub.example/hub/v1/models")
-        ...     return response.status if isinstance(response, Answer) else None
+        ...     return response.status if isinstance(response, HubResponse) else None
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Exchange:
             ConfigurationError: If the environment names certificates that can't be used.
         """
         self._key = key
-        self.hide: Callable[[str], str] = str if key is None else key.hide_in
+        self.hide: Callable[[str], str] = str if key is None else key.redact_in
         self._network = network
         self.peers: Peers = {}
         # beside httpx's own limit, which counts the wait for a connection as a time-out
@@ -124,7 +124,7 @@ class Exchange:
         submitting: bool = False,
         with_images: bool = False,
         key_header: str = "Authorization",
-    ) -> Answer | Failure:
+    ) -> HubResponse | Failure:
         """Send a request once.
 
         Args:
@@ -159,7 +159,7 @@ class Exchange:
         key_header: str,
         submitting: bool,
         with_images: bool,
-    ) -> Answer | Failure:
+    ) -> HubResponse | Failure:
         """Send a request once, and read its response within limits."""
         departure = Departure()
         prefix = "Bearer " if key_header == "Authorization" else ""
@@ -197,7 +197,7 @@ class Exchange:
         fallback = unreadable(status, kept, body, submitting=submitting) if body.problem else None
         if isinstance(fallback, Failure):
             return fallback
-        answer = fallback or Answer.read(status, kept, body)
+        answer = fallback or HubResponse.read(status, kept, body)
         try:
             value, text = self._blotted(answer.body, _Budget()), self.hide(answer.text)
         except RecursionError:
@@ -275,9 +275,9 @@ class _Budget:
     def spent_on(self, text: str, key: Secret, pieces: bool) -> str:
         """A URL of an image stays what opens it, but for the key as it is."""
         if _URL.match(text) or self._left <= 0:
-            return key.hide_in(text, exactly=True)
+            return key.redact_in(text, exactly=True)
         self._left -= min(len(text), LOOK) + 64
-        return key.hide_in(text, pieces=pieces)
+        return key.redact_in(text, pieces=pieces)
 
 
 class _KeyAuth(httpx.Auth):

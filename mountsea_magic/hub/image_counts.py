@@ -6,7 +6,7 @@ from functools import cache
 
 from ..request.catalog import bundled_catalog
 from ..request.request import ImageRequest
-from .responses import PictureSource
+from .responses import ImageSource
 
 _COUNT = "num_images"
 _COUNTS = (
@@ -41,7 +41,7 @@ def max_images(request: ImageRequest | None) -> int:
     return documented.get(model, max(documented.values()))
 
 
-def asked_for(sources: tuple[PictureSource, ...], most: int) -> tuple[PictureSource, ...]:
+def asked_for(sources: tuple[ImageSource, ...], most: int) -> tuple[ImageSource, ...]:
     """Choose the images that are fetched, in the Hub's order.
 
     Args:
@@ -49,14 +49,14 @@ def asked_for(sources: tuple[PictureSource, ...], most: int) -> tuple[PictureSou
         most: How many were asked for.
 
     Example:
-        >>> first, second = PictureSource("https://a.example"), PictureSource("https://b.example")
+        >>> first, second = ImageSource("https://a.example"), ImageSource("https://b.example")
         >>> asked_for((first, first, second), 2) == (first, second)
         True
     """
     return sources if len(sources) <= most else tuple(dict.fromkeys(sources))[:most]
 
 
-def count_left_out(sources: tuple[PictureSource, ...], most: int) -> int:
+def count_left_out(sources: tuple[ImageSource, ...], most: int) -> int:
     """Count the images that `asked_for` leaves at the Hub.
 
     Args:
@@ -64,7 +64,7 @@ def count_left_out(sources: tuple[PictureSource, ...], most: int) -> int:
         most: How many were asked for.
 
     Example:
-        >>> count_left_out((PictureSource("https://a.example"), PictureSource(None, "iVBO")), 1)
+        >>> count_left_out((ImageSource("https://a.example"), ImageSource(None, "iVBO")), 1)
         1
     """
     return 0 if len(sources) <= most else max(0, len(set(sources)) - most)

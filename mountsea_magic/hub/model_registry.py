@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import MountseaError, plain
+from ..errors import MountseaError, sanitize
 from ..request.catalog import Catalog, Model, bundled_catalog
 from ..settings import Settings
 from .model_cache import LiveModels, load, save
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 QUIET_S = 8.0
 """How long a cell waits for the catalogue at most, in seconds, before it does without."""
 
-MOST_MODELS = 64
+MAX_MODELS = 64
 """How many models are asked for one by one at most."""
 
 AGAIN_S = 60.0
 """How long what the Hub did not know is not asked for again, in seconds."""
 
 
-class Catalogs:
+class ModelRegistry:
     """The catalogues of all Hubs that this process talks to.
 
     Example:
         >>> from mountsea_magic.settings import read_settings
         >>> settings = read_settings({"MOUNTSEA_BASE_URL": "demo:", "MOUNTSEA_HOME": "none"})
-        >>> Catalogs().current(settings).model("nano-banana").name
+        >>> ModelRegistry().current(settings).model("nano-banana").name
         'Nano Banana'
     """
 
@@ -106,7 +106,7 @@ class Catalogs:
         if len(listed) == MAX_LISTED:
             self._notices.append(f"the Hub lists {MAX_LISTED} models or more: the rest is left out")
         found = await asyncio.gather(
-            *(self._ask(client, name) for name in listed[:MOST_MODELS]), return_exceptions=True
+            *(self._ask(client, name) for name in listed[:MAX_MODELS]), return_exceptions=True
         )
         for model in found:
             # one model that can't be had just now must not hide the others
@@ -128,7 +128,7 @@ class Catalogs:
 
         def note(reason: str) -> None:
             self._notices.append(
-                f"the Hub's schema of {plain(model_id, limit=60)} is not used: {reason}"
+                f"the Hub's schema of {sanitize(model_id, limit=60)} is not used: {reason}"
             )
 
         bundled = bundled_catalog().models.get(model_id)

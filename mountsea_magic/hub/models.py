@@ -17,8 +17,8 @@ from ..request.live_schema import MAX_PARAMETERS, UnusableSchema, rebuild_schema
 from ..request.schema import takes_prompt
 from ..request.schema_values import UnfitValue, read_schema_value
 from ..runtime.json_numbers import parse_integer
-from ..runtime.text import plain, remark
-from .error_mapping import ACCEPTED, Answer, refusal
+from ..runtime.text import remark, sanitize
+from .error_mapping import ACCEPTED, HubResponse, error_from_response
 
 MODELS_PATH = "/hub/v1/models"
 MAX_LISTED = 500
@@ -31,7 +31,7 @@ _WRAPS = ("data", "models", "items", "results", "model")
 _IDS = ("model", "id", "name")
 
 
-def read_model_ids(answer: Answer) -> tuple[str, ...]:
+def read_model_ids(answer: HubResponse) -> tuple[str, ...]:
     """Read the list of models.
 
     Returns:
@@ -41,19 +41,19 @@ def read_model_ids(answer: Answer) -> tuple[str, ...]:
         MountseaError: If the answer is a refusal.
 
     Example:
-        >>> read_model_ids(Answer(200, {}, {"data": [{"id": "nano-banana"}, "gpt-image-2"]}))
+        >>> read_model_ids(HubResponse(200, {}, {"data": [{"id": "nano-banana"}, "gpt-image-2"]}))
         ('nano-banana', 'gpt-image-2')
     """
     if answer.status not in ACCEPTED:
-        raise refusal(answer)
+        raise error_from_response(answer)
     items = _list_in(answer.body)[:_MAX_ITEMS]
     found = (item if isinstance(item, str) else _text(item, *_IDS) for item in items)
-    ids = dict.fromkeys(plain(name, limit=100) for name in found if name)
+    ids = dict.fromkeys(sanitize(name, limit=100) for name in found if name)
     return tuple(itertools.islice(filter(None, ids), MAX_LISTED))
 
 
 def read_model(
-    answer: Answer,
+    answer: HubResponse,
     model_id: str,
     bundled: Model | None = None,
     *,
@@ -74,7 +74,7 @@ def read_model(
         MountseaError: If the answer is a refusal.
     """
     if answer.status not in ACCEPTED:
-        raise refusal(answer)
+        raise error_from_response(answer)
     said = _object_in(answer.body, "input_schema")
     try:
         schema = _schema(said.get("input_schema"))

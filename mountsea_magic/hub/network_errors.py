@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import httpx
 
-from ..errors import plain
+from ..errors import sanitize
 from ..runtime.redaction import without_queries
 from .proxies import Network, Proxy
 
@@ -33,7 +33,7 @@ def describe_failure(
     """
     if network is None:
         return None
-    host = plain(url.host, limit=80)
+    host = sanitize(url.host, limit=80)
     proxy = network.proxy_for(url.scheme, url.host, url.port)
     causes = list(_causes(error))
     for cause in causes:
@@ -50,7 +50,7 @@ def describe_failure(
         )
     if not maybe_sent and no_tls is not None:
         return (
-            f"{host} does not answer by TLS ({plain(no_tls, limit=120)}). Check whether its URL "
+            f"{host} does not answer by TLS ({sanitize(no_tls, limit=120)}). Check whether its URL "
             "begins with https:// or http://."
         )
     if proxy is None:
@@ -69,7 +69,7 @@ def _describe_refusal(message: str, proxy: Proxy, host: str) -> str:
     """What httpcore says of a CONNECT or of a SOCKS handshake that failed."""
     if message.startswith("407") or "METHODS" in message or "username" in message:
         return describe_proxy_login(proxy)
-    said = plain(without_queries(message), limit=120).rstrip(".") or "it does not say why"
+    said = sanitize(without_queries(message), limit=120).rstrip(".") or "it does not say why"
     return (
         f"The proxy {proxy} did not connect to {host} ({said}). Ask whoever runs it, correct "
         f"{proxy.variable}, or exempt the host: NO_PROXY={host}."
@@ -97,7 +97,7 @@ def describe_proxy_login(proxy: Proxy) -> str:
 
 def _describe_certificate(error: ssl.SSLCertVerificationError, network: Network, host: str) -> str:
     """What is wrong with a certificate, and where that is mended."""
-    code, why = error.verify_code, plain(error.verify_message or error, limit=120).rstrip(".")
+    code, why = error.verify_code, sanitize(error.verify_message or error, limit=120).rstrip(".")
     if code == _EXPIRED:
         return (
             f"The certificate of {host} has expired. If this machine's clock is right, only the "
@@ -112,7 +112,7 @@ def _describe_certificate(error: ssl.SSLCertVerificationError, network: Network,
         )
     problem = f"The certificate of {host} is not trusted ({why})."
     if network.certificates:
-        path = plain(network.certificates_path, limit=200)
+        path = sanitize(network.certificates_path, limit=200)
         return (
             f"{problem} It was checked with {network.certificates}={path}: add the CA "
             "certificate that signed it, or unset the variable."
@@ -152,7 +152,7 @@ def _in_words(error: OSError) -> str:
     """The system's words, in the place of which asyncio puts some with a tuple in them."""
     number = error.errno or 0
     known = os.strerror(number) if number > 0 and os.name == "posix" else ""
-    return plain(known or error.strerror or error)
+    return sanitize(known or error.strerror or error)
 
 
 def _is_of_tls(error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""Addresses: which hosts a picture may be fetched from, so that no answer leads us astray.
+"""Addresses: which hosts an image may be fetched from, so that no answer leads us astray.
 
 A Hub's answer names the URLs. It must not make a notebook ask a cloud's metadata service, a printer
 of the campus network or the user's own machine.
@@ -105,10 +105,10 @@ def is_near(address: Address) -> bool:
 
 
 def is_forbidden(address: Address, *, near_allowed: bool) -> bool:
-    """Whether no picture may be fetched from an address.
+    """Whether no image may be fetched from an address.
 
     Args:
-        address: Where the picture's host is.
+        address: Where the image's host is.
         near_allowed: Whether the Hub itself is on this machine or its private network.
 
     Example:

@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from ..errors import ConfigurationError, plain
+from ..errors import ConfigurationError, sanitize
 from ..runtime.environment import variable
 
 CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -115,7 +115,7 @@ class Network:
         if proxy is not None and proxy.problem:
             raise ConfigurationError(
                 f"{proxy.variable} can't be used: {proxy.problem}. Correct it, or exempt the host: "
-                f"NO_PROXY={plain(host)}."
+                f"NO_PROXY={sanitize(host)}."
             )
         return proxy
 

@@ -12,7 +12,7 @@ from ..runtime.clock import Stopwatch
 from .bounded_json import JsonBody
 from .content_coding import UndecodableBody, open_body
 from .downloads import is_too_slow
-from .error_mapping import ACCEPTED, Answer
+from .error_mapping import ACCEPTED, HubResponse
 
 INLINE_S = 600.0
 """How long a response with inline images may take, in seconds: four of 4K are some 100 MB."""
@@ -102,7 +102,7 @@ async def receive(
 
 def unreadable(
     status: int, headers: Mapping[str, str], body: JsonBody, *, submitting: bool
-) -> Answer | Failure | None:
+) -> HubResponse | Failure | None:
     """Say what a body that is over a limit still tells.
 
     Args:
@@ -118,11 +118,11 @@ def unreadable(
         >>> body = JsonBody()
         >>> body.feed(b'{"task_id": "hub-1", "more": ' + b"[" * 500_000)
         >>> answer = unreadable(200, {}, body, submitting=True)
-        >>> answer.body if isinstance(answer, Answer) else None
+        >>> answer.body if isinstance(answer, HubResponse) else None
         {'task_id': 'hub-1'}
     """
     if status in ACCEPTED and submitting and body.task_id is not None:
-        return Answer(status, headers, {"task_id": body.task_id})
+        return HubResponse(status, headers, {"task_id": body.task_id})
     # a 429 whose body can't be read must not send the POST a second time: it may be about money
     if status in ACCEPTED or (status == 429 and submitting):
         said = f"The Hub's response can't be read: {body.problem}."

@@ -15,10 +15,10 @@ from typing import Any
 from ..errors import HubUnavailable
 from ..images.data_uris import clean_url, is_base64_image
 from ..runtime.json_numbers import finite_number, read_milliseconds
-from ..runtime.key_redaction import hide_key
+from ..runtime.key_redaction import redact_key
 from ..runtime.redaction import without_queries
 from ..runtime.text import printable, remark
-from .error_mapping import ACCEPTED, MAX_WORDS, Answer, reason, refusal, uncertain
+from .error_mapping import ACCEPTED, MAX_WORDS, HubResponse, error_from_response, reason, uncertain
 
 SUBMIT_PATH = "/hub/v1/image"
 TASK_PATH = "/hub/v1/tasks/"
@@ -52,12 +52,12 @@ _NOT_WORDS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class PictureSource:
-    """Where one picture of a completed task is: behind a URL, or in the answer itself.
+class ImageSource:
+    """Where one image of a completed task is: behind a URL, or in the answer itself.
 
     Attributes:
         url: An http(s) URL or a data URI, or None.
-        b64: The picture's bytes as base64, or None.
+        b64: The image's bytes as base64, or None.
     """
 
     url: str | None
@@ -67,11 +67,11 @@ class PictureSource:
     def __post_init__(self) -> None:
         """What a traceback may show is made where the key is known that the URL may hold."""
         if not self.is_inline:
-            object.__setattr__(self, "_shown", without_queries(hide_key(self.url or "")))
+            object.__setattr__(self, "_shown", without_queries(redact_key(self.url or "")))
 
     @property
     def is_inline(self) -> bool:
-        """Whether the picture stands in the answer itself."""
+        """Whether the image stands in the answer itself."""
         return self.url is None or self.url[:5].lower() == "data:"
 
     def __repr__(self) -> str:
@@ -86,8 +86,8 @@ class TaskState:
         status: The Hub's word for it, in lower case; ``unknown`` if it said none.
         ended: Whether it will not change any more.
         succeeded: Whether it ended with an output; only then it is charged.
-        sources: Where its pictures are.
-        description: What the model said beside the pictures.
+        sources: Where its images are.
+        description: What the model said beside the images.
         elapsed_ms: How long it ran by the Hub's own clock, in milliseconds.
         error: The Hub's reason, where it failed.
         explanation: All that the response says in words, where it ended without images.
@@ -96,14 +96,14 @@ class TaskState:
     status: str
     ended: bool
     succeeded: bool
-    sources: tuple[PictureSource, ...] = ()
+    sources: tuple[ImageSource, ...] = ()
     description: str = ""
     elapsed_ms: int | None = None
     error: str = ""
     explanation: str = ""
 
 
-def read_submission(answer: Answer) -> str:
+def read_submission(answer: HubResponse) -> str:
     """Read the answer to a submission.
 
     Returns:
@@ -114,11 +114,11 @@ def read_submission(answer: Answer) -> str:
         MountseaError: If it did not take the order.
 
     Example:
-        >>> read_submission(Answer(200, {}, {"taskId": "7"}))
+        >>> read_submission(HubResponse(200, {}, {"taskId": "7"}))
         '7'
     """
     if answer.status not in ACCEPTED:
-        raise refusal(answer, submitting=True)
+        raise error_from_response(answer, submitting=True)
     body = answer.body if isinstance(answer.body, dict) else {}
     inner = _enveloped(body)
     places = [(place, name) for place in (body, inner) for name in ("task_id", "taskId")]
@@ -164,7 +164,7 @@ def _unwrapped(body: dict[str, Any]) -> dict[str, Any]:
     return inner if not is_task and (says_task or _TASK_IDS & inner.keys()) else body
 
 
-def read_task(answer: Answer) -> TaskState:
+def read_task(answer: HubResponse) -> TaskState:
     """Read what the Hub says of a task.
 
     Ended means that ``ready`` is true or that the status is a final one; any other status, known
@@ -174,11 +174,11 @@ def read_task(answer: Answer) -> TaskState:
         MountseaError: If the answer is a refusal, or not the Hub's.
 
     Example:
-        >>> read_task(Answer(200, {}, {"status": "queued", "ready": False})).ended
+        >>> read_task(HubResponse(200, {}, {"status": "queued", "ready": False})).ended
         False
     """
     if answer.status not in ACCEPTED:
-        raise refusal(answer)
+        raise error_from_response(answer)
     body = answer.body
     if not isinstance(body, dict):
         raise HubUnavailable("The Hub's address answered with something that is not the Hub's.")
@@ -211,18 +211,18 @@ def read_task(answer: Answer) -> TaskState:
     )
 
 
-def read_credits(answer: Answer) -> float:
+def read_credits(answer: HubResponse) -> float:
     """Read the number of credits that are left.
 
     Raises:
         MountseaError: If the answer is a refusal, or holds no number of credits.
 
     Example:
-        >>> read_credits(Answer(200, {}, {"credits": 10000}))
+        >>> read_credits(HubResponse(200, {}, {"credits": 10000}))
         10000
     """
     if answer.status not in ACCEPTED:
-        raise refusal(answer, variable="MOUNTSEA_CREDITS_URL")
+        raise error_from_response(answer, variable="MOUNTSEA_CREDITS_URL")
     body = answer.body if isinstance(answer.body, dict) else {}
     inner = body.get("data")
     for place in (body, inner if isinstance(inner, dict) else {}):
@@ -260,7 +260,7 @@ def _texts(value: Any, name: str = "", depth: int = 6) -> Iterator[str]:
             yield text if not name or name in _PROSE else f"{remark(name, limit=40)}: {text}"
 
 
-def _sources(data: Any, depth: int = 8) -> tuple[PictureSource, ...]:
+def _sources(data: Any, depth: int = 8) -> tuple[ImageSource, ...]:
     """Every shape of the output that the contract page says to tolerate, and no bottomless one."""
     if depth == 0:
         return ()
@@ -271,7 +271,7 @@ def _sources(data: Any, depth: int = 8) -> tuple[PictureSource, ...]:
         for name in ("url", "b64", "b64_json"):
             text = data.get(name)
             if isinstance(text, str) and text.strip():
-                return (_source(text) or PictureSource(*_raw(name, text)),)
+                return (_source(text) or ImageSource(*_raw(name, text)),)
         return ()
     if isinstance(data, list):
         found = (source for item in data for source in _sources(item, depth - 1))
@@ -280,14 +280,14 @@ def _sources(data: Any, depth: int = 8) -> tuple[PictureSource, ...]:
     return () if source is None else (source,)
 
 
-def _source(text: str) -> PictureSource | None:
+def _source(text: str) -> ImageSource | None:
     """Tell a URL, a data URI and bare base64 by how they begin, whatever field they are in."""
     if is_base64_image(text):
-        return PictureSource(None, text)
+        return ImageSource(None, text)
     url = clean_url(text)
     if re.match(r"(?i)(https?|data):", url):
-        return PictureSource(url)
-    return PictureSource(f"https:{url}") if re.match(r"//[^/]", url) else None
+        return ImageSource(url)
+    return ImageSource(f"https:{url}") if re.match(r"//[^/]", url) else None
 
 
 def _raw(name: str, text: str) -> tuple[str | None, str | None]:

@@ -56,10 +56,10 @@ def as_image(value: Any, said: str) -> Image | None:
         raise not_an_image from error
 
 
-def _refuse_outside(value: Any, highest: int, doubt: float, what: str) -> None:
+def _refuse_outside(value: Any, highest: int, outlier_weight: float, what: str) -> None:
     """Clipped, it would go out all black or all white, and be paid for."""
     least, most = value.min(), value.max()
-    if least < -doubt or most > highest + doubt:
+    if least < -outlier_weight or most > highest + outlier_weight:
         raise InvalidRequest(
             f"{what} is read from 0 to {highest}, and this one goes from {least:g} to {most:g}: "
             "scale it first."

@@ -16,7 +16,7 @@ _IMAGE_IN_BASE64 = re.compile(r"\s*(?:iVBORw0KGgo|[/_]9j[/_]|UklGR)")
 _PIECE = 256 * 1024
 """How many characters are decoded at once."""
 
-_LONGEST_HEAD = 4096
+_MAX_HEAD = 4096
 """How many characters stand at most before a data URI's comma."""
 
 
@@ -94,7 +94,7 @@ def inline_pieces(text: str, *, max_bytes: int) -> Iterator[bytes]:
     if text[:5].lower() != "data:":
         yield from _from_base64(text, 0, max_bytes)
         return
-    comma = text.find(",", 0, _LONGEST_HEAD)
+    comma = text.find(",", 0, _MAX_HEAD)
     if comma < 0:
         raise InlineError("its data URI has no data")
     parameters = [part.strip().lower() for part in unquote(text[:comma]).split(";")[1:]]

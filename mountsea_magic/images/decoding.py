@@ -6,7 +6,7 @@ import io
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from ..errors import plain
+from ..errors import sanitize
 from .color_profiles import COLOR_SPACES, exponent_of, in_srgb, is_see_through, profile_of
 from .decoding_cost import MAX_WORK, Work, work_of
 from .exif import orientation_of
@@ -142,7 +142,7 @@ def _loaded(
     except Undecodable:
         raise
     except Exception as error:  # Pillow's plug-ins raise whatever comes of damaged bytes
-        raise Undecodable(f"it does not decode: {plain(error, limit=80)}") from error
+        raise Undecodable(f"it does not decode: {sanitize(error, limit=80)}") from error
 
 
 def modest_info(content: bytes) -> dict[Any, Any]:

@@ -1,4 +1,4 @@
-"""Pictures: bytes become a checked file of ours, whole and within limits."""
+"""Images: bytes become a checked file of ours, whole and within limits."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_BYTES = 64 * 1024 * 1024
-"""The largest picture file that is accepted, in bytes; a 4K PNG has about half of that."""
+"""The largest image file that is accepted, in bytes; a 4K PNG has about half of that."""
 
 MAX_PIXELS = 64 * 1024 * 1024
-"""The largest picture that is decoded, in pixels; the largest documented one has 17 million."""
+"""The largest image that is decoded, in pixels; the largest documented one has 17 million."""
 
 FORMATS = ("png", "jpeg", "webp")
 """The formats that the Hub documents; nothing else is decoded."""
 
 
-class BadPicture(ValueError):
-    """The bytes are not a whole picture of a known format within the limits."""
+class BadImage(ValueError):
+    """The bytes are not a whole image of a known format within the limits."""
 
 
-class TooLarge(BadPicture):
-    """The picture is over a limit: fetching it again would not make it smaller."""
+class TooLarge(BadImage):
+    """The image is over a limit: fetching it again would not make it smaller."""
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class GeneratedImage:
     """One original, on disk as it was received.
 
     Attributes:
@@ -87,7 +87,7 @@ class Picture:
 
     @property
     def mimetype(self) -> str:
-        """The picture's media type."""
+        """The image's media type."""
         return f"image/{self.format}"
 
     def is_intact(self) -> bool:
@@ -135,12 +135,12 @@ class Picture:
         return image_output(self)
 
     def __repr__(self) -> str:
-        return f"Picture({str(self.path)!r}, {self.width}×{self.height})"
+        return f"Image({str(self.path)!r}, {self.width}×{self.height})"
 
 
 def check(
     path: Path, *, url: str | None = None, abandoned: threading.Event | None = None
-) -> Picture:
+) -> GeneratedImage:
     """Decode a file fully, within limits of pixels, work, memory and time, and describe it.
 
     What is large or unusual is decoded in a process of its own. Call it from a thread that can be
@@ -159,7 +159,7 @@ def check(
     if found is None:
         known = identify(content)
         name = f"{known[0]}, " if known is not None else ""
-        raise BadPicture(f"it is {name}no PNG, JPEG or WebP file")
+        raise BadImage(f"it is {name}no PNG, JPEG or WebP file")
     work, digest = work_of(content, found), hashlib.sha256(content).hexdigest()
     del content  # while it waits for its turn
     try:
@@ -173,11 +173,11 @@ def check(
     except TooManyPixels as error:
         raise TooLarge(str(error)) from error
     except Undecodable as error:
-        raise BadPicture(str(error)) from error
+        raise BadImage(str(error)) from error
     except ProcessFailed as error:
         too_large = error.kind in ("TooManyPixels", "MemoryError", "TimeoutError")
-        raise (TooLarge if too_large else BadPicture)(str(error)) from error
-    return Picture(path, found, width, height, digest, url)
+        raise (TooLarge if too_large else BadImage)(str(error)) from error
+    return GeneratedImage(path, found, width, height, digest, url)
 
 
 def _measure(path: str, kind: str, max_pixels: int) -> Result:
@@ -194,7 +194,7 @@ def _measure(path: str, kind: str, max_pixels: int) -> Result:
 
 
 def part_file(folder: Path) -> Path:
-    """Make an empty hidden file to receive a picture, beside where it will stand.
+    """Make an empty hidden file to receive an image, beside where it will stand.
 
     File and folder are for their owner alone.
 
@@ -226,7 +226,7 @@ def file_stem(prompt: str, token: str, when: datetime) -> str:
     return "-".join(filter(None, (when.strftime("%Y%m%d-%H%M%S"), slug(prompt), token)))
 
 
-def settle(part: Path, folder: Path, stem: str, extension: str) -> Path:
+def publish(part: Path, folder: Path, stem: str, extension: str) -> Path:
     """Give a received file its final name in one step, overwriting nothing.
 
     Args:
@@ -255,10 +255,10 @@ def settle(part: Path, folder: Path, stem: str, extension: str) -> Path:
             return target
         part.unlink()
         return target
-    raise FileExistsError(f"{folder} holds 10,000 pictures named {stem}")
+    raise FileExistsError(f"{folder} holds 10,000 images named {stem}")
 
 
-def copy_into(picture: Picture, folder: Path) -> Path:
+def copy_into(image: GeneratedImage, folder: Path) -> Path:
     """Put a copy of an original into a folder under its own name, overwriting nothing.
 
     The folder is the user's own, where files have the rights that all of the user's have.
@@ -270,7 +270,7 @@ def copy_into(picture: Picture, folder: Path) -> Path:
     part = folder / _part_name()
     try:
         with part.open("xb") as copy:
-            copy.write(picture.bytes)
-        return settle(part, folder, picture.path.stem, picture.format)
+            copy.write(image.bytes)
+        return publish(part, folder, image.path.stem, image.format)
     finally:
         part.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Uploads: a path, an address or a picture from the user's variables becomes what a model takes."""
+"""Uploads: a path, an address or an image from the user's variables becomes what a model takes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidRequest, plain
+from ..errors import InvalidRequest, sanitize
 from ..runtime.daemon_threads import run_apart
 from ..settings.hub_urls import names_host
 from .arrays import as_image
@@ -26,14 +26,14 @@ from .decoding import (
     normalized,
     orientation,
 )
-from .files import MAX_PIXELS, Picture
+from .files import MAX_PIXELS, GeneratedImage
 from .formats import RAW, essential, identify, sniff
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 UPLOAD_BYTES = 10_000_000
-"""The largest input picture, in bytes (known of a neighbouring API: 10 MB)."""
+"""The largest input image, in bytes (known of a neighbouring API: 10 MB)."""
 
 _ADDRESS = re.compile(r"(?i)(https?://|data:)")
 _VARIABLE = re.compile(r"([^\W\d]\w*)((?:\.images)?(?:\[-?\d+\])?)")
@@ -42,7 +42,7 @@ _VARIABLE = re.compile(r"([^\W\d]\w*)((?:\.images)?(?:\[-?\d+\])?)")
 def read_source(
     text: str, variables: Mapping[str, Any], *, shrink: bool = False, spelled: str = "--image"
 ) -> list[str]:
-    """Find the pictures that a word on the line names.
+    """Find the images that a word on the line names.
 
     Args:
         text: An address, the name of a variable (also ``dog[0]``), or a path.
@@ -51,12 +51,12 @@ def read_source(
         spelled: How the user named the option, for the errors.
 
     Returns:
-        The addresses and data URIs, in order: a result counts as all its pictures.
+        The addresses and data URIs, in order: a result counts as all its images.
 
     Raises:
-        InvalidRequest: If it names nothing, no picture, or one that is too large.
+        InvalidRequest: If it names nothing, no image, or one that is too large.
     """
-    said = f"{spelled} {plain(text, limit=80)}"
+    said = f"{spelled} {sanitize(text, limit=80)}"
     if _ADDRESS.match(clean_url(text)):
         return to_urls(text, shrink=shrink, said=said)
     named = _VARIABLE.fullmatch(text)
@@ -95,7 +95,7 @@ def to_urls(value: Any, *, shrink: bool = False, said: str = "image", depth: int
         return [_checked_url(clean_url(value), shrink, said)]
     if isinstance(value, str | os.PathLike):
         return [_data_uri(_read(Path(value), said), shrink, said)]
-    if isinstance(value, Picture):
+    if isinstance(value, GeneratedImage):
         return [_data_uri(_read(value.path, said), shrink, said)]
     if isinstance(value, bytes | bytearray | memoryview):
         return [_data_uri(bytes(value), shrink, said)]
@@ -111,14 +111,14 @@ def to_urls(value: Any, *, shrink: bool = False, said: str = "image", depth: int
         images = value  # a figure of matplotlib has a list of that name, which is empty
     if isinstance(images, list | tuple) and depth > 0:
         if not images:
-            raise InvalidRequest(f"{said}: there are no pictures in it yet.")
+            raise InvalidRequest(f"{said}: there are no images in it yet.")
         below = [to_urls(item, shrink=shrink, said=said, depth=depth - 1) for item in images]
         return [url for urls in below for url in urls]
-    raise InvalidRequest(f"{said}: a {type(value).__name__} is no picture.")
+    raise InvalidRequest(f"{said}: a {type(value).__name__} is no image.")
 
 
 def _indexed(value: Any, steps: str, said: str) -> Any:
-    """`dog[0]` and `dog.images[0]` name one picture of a result."""
+    """`dog[0]` and `dog.images[0]` name one image of a result."""
     if steps.startswith(".images"):
         value = getattr(value, "images", None)
         steps = steps.removeprefix(".images")
@@ -127,7 +127,7 @@ def _indexed(value: Any, steps: str, said: str) -> Any:
     try:
         return value[int(steps[1:-1])]
     except (TypeError, ValueError, LookupError) as error:
-        raise InvalidRequest(f"{said}: {plain(error, limit=80)}.") from error
+        raise InvalidRequest(f"{said}: {sanitize(error, limit=80)}.") from error
 
 
 def _read(path: Path, said: str) -> bytes:
@@ -139,7 +139,7 @@ def _read(path: Path, said: str) -> bytes:
         return path.read_bytes()
     except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InvalidRequest(f"{said}: {plain(reason, limit=80)}.") from error
+        raise InvalidRequest(f"{said}: {sanitize(reason, limit=80)}.") from error
 
 
 def _far_too_large() -> str:
@@ -170,7 +170,7 @@ def _read_open(file: Any, said: str) -> bytes:
         if where is not None:
             file.seek(where)
     except (OSError, ValueError) as error:
-        raise InvalidRequest(f"{said}: {plain(error, limit=80)}.") from error
+        raise InvalidRequest(f"{said}: {sanitize(error, limit=80)}.") from error
     if not isinstance(content, bytes | bytearray | memoryview):
         raise InvalidRequest(
             f"{said}: reading it gives {type(content).__name__}, not bytes: open it in mode 'rb'."
@@ -218,7 +218,7 @@ def _reduced(content: bytes, image: Image, kind: str, shrink: bool, said: str) -
         hint = f" Here it only leaves out {extra:.1f} MB of metadata: the pixels stay as they are."
         raise InvalidRequest(
             f"{said}: {len(content) / 1e6:.1f} MB, and the Hub takes {UPLOAD_BYTES // 10**6} "
-            f"MB a picture. --shrink scales it to fit.{hint if extra else ''}"
+            f"MB an image. --shrink scales it to fit.{hint if extra else ''}"
         )
     return bare if bare is not None and fits else _shrunk(image, kind, said)
 

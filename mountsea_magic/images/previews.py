@@ -1,4 +1,4 @@
-"""Previews: a picture becomes small enough for a notebook that is kept in git."""
+"""Previews: an image becomes small enough for a notebook that is kept in git."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import plain
+from ..errors import sanitize
 from ..runtime.daemon_threads import run_apart
 from ..runtime.limited_process import Result
 from .decoding import decode, normalized, orientation
 from .decoding_cost import IN_PROCESS_WORK, work_of
-from .files import MAX_PIXELS, Picture, sniff
+from .files import MAX_PIXELS, GeneratedImage, sniff
 from .isolation import run_bounded
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ class NoPreview(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What is shown of a picture in a notebook.
+    """What is shown of an image in a notebook.
 
     Attributes:
         mimetype: Such as ``image/jpeg``.
-        data: The encoded picture.
+        data: The encoded image.
         width: In pixels.
         height: In pixels.
     """
@@ -51,13 +51,13 @@ class Preview:
     height: int
 
 
-def preview(picture: Picture, longest_px: int, *, png: bool = False) -> Preview:
-    """Make what is shown of a picture: small enough for a notebook that is kept in git.
+def preview(image: GeneratedImage, longest_px: int, *, png: bool = False) -> Preview:
+    """Make what is shown of an image: small enough for a notebook that is kept in git.
 
     Quality gives way first, then size, until the preview is under `PREVIEW_BYTES`.
 
     Args:
-        picture: The original.
+        image: The original.
         longest_px: The preview's longest side is at most this, in pixels; 0 means the original.
         png: Make a PNG of any number of bytes, for a terminal, which keeps nothing.
 
@@ -66,12 +66,12 @@ def preview(picture: Picture, longest_px: int, *, png: bool = False) -> Preview:
         OSError: If the original can't be read.
         KeyboardInterrupt: If interrupted; nothing waits for the decoder then.
     """
-    original = picture.bytes
+    original = image.bytes
     kind = sniff(original[:12])
     if kind is None:
         raise NoPreview("the file is not an image any more")
     work = work_of(original, kind)
-    small = longest_px == 0 or max(picture.width, picture.height) <= longest_px
+    small = longest_px == 0 or max(image.width, image.height) <= longest_px
     light = longest_px == 0 or (
         len(original) <= PREVIEW_BYTES and kind != "webp" and work.amount <= IN_PROCESS_WORK
     )
@@ -79,8 +79,8 @@ def preview(picture: Picture, longest_px: int, *, png: bool = False) -> Preview:
     # every browser turns a JPEG upright, but not every one a PNG, Chromium no WebP, and no
     # terminal anything
     if as_it_is and (kind == "jpeg" or not (b"eXIf" in original or b"EXIF" in original)):
-        return Preview(f"image/{kind}", original, picture.width, picture.height)
-    arguments = (str(picture.path), kind, longest_px, png, as_it_is, MAX_PIXELS)
+        return Preview(f"image/{kind}", original, image.width, image.height)
+    arguments = (str(image.path), kind, longest_px, png, as_it_is, MAX_PIXELS)
     try:
         (mimetype, width, height), data = run_apart(
             lambda abandoned: run_bounded(_render, *arguments, work=work, abandoned=abandoned)
@@ -88,7 +88,7 @@ def preview(picture: Picture, longest_px: int, *, png: bool = False) -> Preview:
     except OSError:
         raise
     except Exception as error:  # decoders, encoders and color engines are the code of others
-        raise NoPreview(plain(error, limit=120) or type(error).__name__) from error
+        raise NoPreview(sanitize(error, limit=120) or type(error).__name__) from error
     return Preview(mimetype, data, width, height)
 
 

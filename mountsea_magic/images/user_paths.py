@@ -7,7 +7,7 @@ import re
 from mimetypes import MimeTypes
 from pathlib import Path
 
-from ..errors import InvalidRequest, plain
+from ..errors import InvalidRequest, sanitize
 
 _IMAGE_SUFFIXES = frozenset({".avif", ".heic", ".heif", ".jxl", ".webp"})
 """Those that Python's own table of suffixes does not have in every version."""
@@ -34,10 +34,10 @@ def user_path(named: str | os.PathLike[str], *, label: str = "path") -> Path:
     expanded = os.path.expanduser(os.path.expandvars(text))
     if expanded.startswith("~") and not os.path.lexists(expanded):
         user = re.split(r"[/\\]", expanded)[0]
-        raise InvalidRequest(f"{label} {plain(text)}: there is no home folder {plain(user)}.")
+        raise InvalidRequest(f"{label} {sanitize(text)}: there is no home folder {sanitize(user)}.")
     unset = re.search(r"\$(\w+|\{\w+\})", expanded)
     if unset is not None and not os.path.lexists(expanded):
-        raise InvalidRequest(f"{label} {plain(text)}: the variable {unset[0]} is not set.")
+        raise InvalidRequest(f"{label} {sanitize(text)}: the variable {unset[0]} is not set.")
     return Path(expanded)
 
 
@@ -58,8 +58,8 @@ def output_folder(named: str | os.PathLike[str], *, label: str = "folder") -> Pa
     path = user_path(text, label=label)
     if not text.endswith(("/", os.sep)) and not path.is_dir() and _looks_like_a_file(path.name):
         raise InvalidRequest(
-            f"{label} {plain(text)}: it takes a folder, and this looks like a file. To save one "
-            f"image under a name of yours: `NAME[0].save({plain(text)!r})`, with -o NAME."
+            f"{label} {sanitize(text)}: it takes a folder, and this looks like a file. To save one "
+            f"image under a name of yours: `NAME[0].save({sanitize(text)!r})`, with -o NAME."
         )
     try:
         if not text.strip():
@@ -67,8 +67,10 @@ def output_folder(named: str | os.PathLike[str], *, label: str = "folder") -> Pa
         folder = path.absolute()
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
-        message = plain(getattr(error, "strerror", None) or error)
-        raise InvalidRequest(f"{label} {plain(text)}: it can't be a folder: {message}.") from error
+        message = sanitize(getattr(error, "strerror", None) or error)
+        raise InvalidRequest(
+            f"{label} {sanitize(text)}: it can't be a folder: {message}."
+        ) from error
     return folder
 
 

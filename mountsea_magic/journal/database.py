@@ -78,7 +78,7 @@ _FOREIGN_CODE = """
 """
 """Whether something that runs stands in the place of our table, or behind it."""
 
-_MOST_VERSIONS = 1000
+_MAX_VERSIONS = 1000
 
 _TAILS = ("-wal", "-shm", "-journal")
 """What SQLite's files beside the journal are called, after its own name."""
@@ -88,7 +88,7 @@ class _Damaged(Exception):
     """The file can be read, but what it says can't be true."""
 
 
-class JournalTrouble(Exception):
+class JournalError(Exception):
     """The journal could not be read or written.
 
     Attributes:
@@ -101,7 +101,7 @@ class JournalTrouble(Exception):
         self.busy = busy
 
 
-class JournalFile:
+class JournalDatabase:
     """A SQLite file with the newest schema.
 
     Attributes:
@@ -109,7 +109,7 @@ class JournalFile:
         set_aside: Where a damaged predecessor was put by this process, or None.
 
     Example:
-        >>> file = JournalFile(Path("journal.sqlite"))
+        >>> file = JournalDatabase(Path("journal.sqlite"))
         >>> file.use(lambda db: db.execute("SELECT 1").fetchone())  # doctest: +SKIP
         (1,)
     """
@@ -131,7 +131,7 @@ class JournalFile:
             JournalTrouble: If it could not be done.
         """
         if sqlite3 is None:
-            raise JournalTrouble("this Python has no sqlite3 module")
+            raise JournalError("this Python has no sqlite3 module")
         try:
             try:
                 return self._use(work, patience_s)
@@ -141,12 +141,12 @@ class JournalFile:
             with _alone(self.path):
                 return self._use_anew(work, patience_s)
         except (_Damaged, UnicodeDecodeError) as error:
-            raise JournalTrouble("it is damaged") from error
+            raise JournalError("it is damaged") from error
         except sqlite3.Error as error:
             busy = _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-            raise JournalTrouble(str(error), busy=busy) from error
+            raise JournalError(str(error), busy=busy) from error
         except OSError as error:
-            raise JournalTrouble(error.strerror or str(error)) from error
+            raise JournalError(error.strerror or str(error)) from error
 
     def _use(self, work: Callable[[sqlite3.Connection], T], patience_s: float) -> T:
         """The schema is looked at each time: another kernel may have begun the file anew."""
@@ -156,7 +156,7 @@ class JournalFile:
         ) as connection:
             connection.execute("PRAGMA trusted_schema = OFF")
             version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-            if not 0 <= version <= _MOST_VERSIONS:
+            if not 0 <= version <= _MAX_VERSIONS:
                 raise _Damaged("its version makes no sense")
             if version > len(MIGRATIONS):
                 raise sqlite3.NotSupportedError("it was written by a newer mountsea-magic")

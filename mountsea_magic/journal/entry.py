@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from ..hub.responses import UNCHARGED
-from ..images.files import FORMATS, Picture
+from ..images.files import FORMATS, GeneratedImage
 from ..request.request import ImageRequest
-from ..runtime.key_redaction import hide_key
+from ..runtime.key_redaction import redact_key
 from ..runtime.redaction import without_queries
 
 FORGOTTEN_S = 160.0
 """After so many seconds an order without an answer will not get one: no client waits so long."""
 
 CLOSED = (*sorted(UNCHARGED), "forgotten")
-"""The states after which a task brings no pictures any more."""
+"""The states after which a task brings no images any more."""
 
 LAST_S = 1e11
 """No time of ours lies so far ahead, in seconds since 1970."""
@@ -32,7 +32,7 @@ MAX_FILES = 100
 MAX_SIDE_PX = 2**31 - 1
 """The largest side of an image that a row may tell, in pixels."""
 
-LONGEST_TEXT = 4000
+MAX_TEXT = 4000
 """How much of a text from outside is kept, in characters."""
 
 
@@ -47,14 +47,14 @@ class Entry:
         state: ``submitting``, ``uncertain``, ``refused``, ``unsent``, ``submitted``, then the
             Hub's own word; ``forgotten`` if the Hub knows the task no more.
         model: The model's id, or an empty text for a task that was resumed by its id alone.
-        input: The input without pictures and signed addresses.
+        input: The input without images and signed addresses.
         fingerprint: What it shares with equal requests.
         created: When it was made, in seconds since 1970.
         updated: When it last changed, in seconds since 1970.
-        elapsed_s: How long the task took, in seconds, once its pictures are here.
+        elapsed_s: How long the task took, in seconds, once its images are here.
         error: What went wrong last.
-        description: What the model said beside the pictures.
-        files: The pictures, once all are on disk.
+        description: What the model said beside the images.
+        files: The images, once all are on disk.
     """
 
     id: str
@@ -69,7 +69,7 @@ class Entry:
     elapsed_s: float | None = None
     error: str = ""
     description: str = ""
-    files: tuple[Picture, ...] = ()
+    files: tuple[GeneratedImage, ...] = ()
 
     @classmethod
     def begin(
@@ -95,12 +95,12 @@ class Entry:
 
     @property
     def is_open(self) -> bool:
-        """Whether the Hub has a task that may still bring pictures."""
+        """Whether the Hub has a task that may still bring images."""
         return self.task_id is not None and not self.files and self.state not in CLOSED
 
     @property
     def request(self) -> ImageRequest | None:
-        """The request to show, not to send: input pictures are but named in it."""
+        """The request to show, not to send: input images are but named in it."""
         return ImageRequest(self.model, dict(self.input)) if self.model else None
 
     def state_at(self, now: float) -> str:
@@ -109,16 +109,16 @@ class Entry:
         return "uncertain" if lost else self.state
 
     def row(self) -> dict[str, Any]:
-        """Return what is written down, by column; pictures by path and hash, not by address."""
+        """Return what is written down, by column; images by path and hash, not by address."""
         files = [
             {
-                "path": str(picture.path),
-                "format": picture.format,
-                "width": picture.width,
-                "height": picture.height,
-                "sha256": picture.sha256,
+                "path": str(image.path),
+                "format": image.format,
+                "width": image.width,
+                "height": image.height,
+                "sha256": image.sha256,
             }
-            for picture in self.files
+            for image in self.files
         ]
         row = {name: getattr(self, name) for name in self.__slots__}
         row |= {"input": json.dumps(dict(self.input)), "files": json.dumps(files)}
@@ -127,7 +127,7 @@ class Entry:
                 # JSON from outside may hold half a character, which no UTF-8 file can
                 text = row[name].encode("utf-8", "replace").decode("utf-8")
                 if name != "task_id":  # which the Hub must know again
-                    text = without_queries(hide_key(text))[:LONGEST_TEXT]
+                    text = without_queries(redact_key(text))[:MAX_TEXT]
                 row[name] = text
         return row
 
@@ -144,7 +144,7 @@ class Entry:
             if not all(isinstance(text, str) for text in (*texts, values["task_id"] or "")):
                 return None
             values["elapsed_s"] = _seconds(values["elapsed_s"])
-            values["files"] = _pictures(json.loads(values["files"])[:MAX_FILES])
+            values["files"] = _images(json.loads(values["files"])[:MAX_FILES])
         except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError):
             return None
         return cls(**values)
@@ -158,24 +158,24 @@ def _seconds(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and 0 <= value < LAST_S else None
 
 
-def _pictures(files: Iterable[dict[str, Any]]) -> tuple[Picture, ...]:
+def _images(files: Iterable[dict[str, Any]]) -> tuple[GeneratedImage, ...]:
     """All of a row's images; none if one of them can't be ours, for then the task is asked again.
 
     Raises:
         TypeError: If they are not described as we do.
     """
-    pictures = [Picture(**kept | {"path": Path(kept["path"]), "url": None}) for kept in files]
-    return tuple(pictures) if all(map(_may_be_ours, pictures)) else ()
+    images = [GeneratedImage(**kept | {"path": Path(kept["path"]), "url": None}) for kept in files]
+    return tuple(images) if all(map(_may_be_ours, images)) else ()
 
 
-def _may_be_ours(picture: Picture) -> bool:
+def _may_be_ours(image: GeneratedImage) -> bool:
     """The format becomes a media type and a part of file names, the path is opened."""
-    sides = (picture.width, picture.height)
+    sides = (image.width, image.height)
     return (
-        picture.format in FORMATS
-        and picture.path.is_absolute()
-        and "\0" not in str(picture.path)
+        image.format in FORMATS
+        and image.path.is_absolute()
+        and "\0" not in str(image.path)
         and all(type(side) is int and 0 < side <= MAX_SIDE_PX for side in sides)
-        and isinstance(picture.sha256, str)
-        and re.fullmatch("[0-9a-f]{64}", picture.sha256) is not None
+        and isinstance(image.sha256, str)
+        and re.fullmatch("[0-9a-f]{64}", image.sha256) is not None
     )

@@ -1,4 +1,4 @@
-"""The journal: every order from before it is sent until its pictures are safe, across kernels."""
+"""The journal: every order from before it is sent until its images are safe, across kernels."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from weakref import WeakKeyDictionary
 
 from ..request.request import ImageRequest
 from ..runtime.clock import Stopwatch
-from ..runtime.rng import LOT
-from .database import JournalFile, JournalTrouble
+from ..runtime.rng import RNG
+from .database import JournalDatabase, JournalError
 from .entry import CLOSED, Entry
 
 if TYPE_CHECKING:
     import sqlite3
 
-PATIENCE_S = 5.0
+LOCK_TIMEOUT_S = 5.0
 """How long a reader or writer waits for other kernels, in seconds."""
 
 MAX_READERS = 4
 """How many threads read at once: each has up to three files open."""
 
-IMPATIENCE_S = 0.05
+SHORT_LOCK_TIMEOUT_S = 0.05
 """How long it waits once that was in vain: a locked journal must not slow down every step."""
 
 WEEK_S = 7 * 24 * 3600.0
@@ -49,8 +49,8 @@ class Journal:
         Args:
             path: The SQLite file.
         """
-        self._file = JournalFile(path)
-        self._patience_s = PATIENCE_S
+        self._file = JournalDatabase(path)
+        self._patience_s = LOCK_TIMEOUT_S
         self._reading = threading.BoundedSemaphore(MAX_READERS)
         self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]
         self._turns = WeakKeyDictionary()
@@ -76,17 +76,17 @@ class Journal:
         """Write an entry down, with patience for other kernels; trouble is kept for `trouble`."""
         # in turn: of hundreds that try at random, one would be unlucky for ever
         async with self._turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
-            watch = Stopwatch()
+            clock = Stopwatch()
             while True:
                 try:
                     self.write(entry)
-                except JournalTrouble as error:
-                    if not error.busy or watch.elapsed_s > self._patience_s:
+                except JournalError as error:
+                    if not error.busy or clock.elapsed_s > self._patience_s:
                         self._note(error)
                         return
-                    await asyncio.sleep(LOT.uniform(0.002, 0.01))
+                    await asyncio.sleep(RNG.uniform(0.002, 0.01))
                 else:
-                    self._patience_s = PATIENCE_S
+                    self._patience_s = LOCK_TIMEOUT_S
                     self._note_damage()
                     return
 
@@ -101,7 +101,7 @@ class Journal:
         return entries[0] if entries else None
 
     def open_entries(self) -> list[Entry]:
-        """Return the entries whose task may still bring pictures, oldest first."""
+        """Return the entries whose task may still bring images, oldest first."""
         marks = ", ".join("?" * len(CLOSED))
         where = f"task_id IS NOT NULL AND files = '[]' AND state NOT IN ({marks}) ORDER BY created"
         return self._select(where, *CLOSED)
@@ -111,8 +111,8 @@ class Journal:
         where = "task_id IS NULL AND state IN ('uncertain', 'submitting') AND created > ?"
         return self._select(f"{where} ORDER BY created", time.time() - WEEK_S)
 
-    def twins(self, hub: str, fingerprint: str) -> list[Entry]:
-        """Return the entries of equal requests at the same Hub that had pictures, newest first."""
+    def find_identical(self, hub: str, fingerprint: str) -> list[Entry]:
+        """Return the entries of equal requests at the same Hub that had images, newest first."""
         where = "fingerprint = ? AND hub = ? AND files <> '[]' ORDER BY created DESC LIMIT 10"
         return self._select(where, fingerprint, hub)
 
@@ -121,7 +121,7 @@ class Journal:
 
         Args:
             hub: The Hub's base URL.
-            request: What shall be ordered: model, picture count and size make the kind.
+            request: What shall be ordered: model, image count and size make the kind.
         """
         where = "hub = ? AND model = ? AND elapsed_s > 0 ORDER BY created DESC LIMIT 100"
         kind = _kind(request.input)
@@ -164,17 +164,17 @@ class Journal:
         try:
             with self._reading:
                 found = self._file.use(rows, patience_s=self._patience_s)
-        except JournalTrouble as error:
+        except JournalError as error:
             self._note(error)
             return []
         self._note_damage()
         entries = [Entry.from_row(row) for row in found]
         return [entry for entry in entries if entry is not None]
 
-    def _note(self, error: JournalTrouble) -> None:
+    def _note(self, error: JournalError) -> None:
         """Once is enough: thirty prompts need no thirty warnings."""
         if error.busy:
-            self._patience_s = IMPATIENCE_S
+            self._patience_s = SHORT_LOCK_TIMEOUT_S
         self._note_text(
             f"the journal {self._file.path} can't be used ({error}): tasks are not written down, "
             "so keep the task ids that are shown"
@@ -200,14 +200,14 @@ def _kind(given: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(str(given.get(name)) for name in ("num_images", "resolution", "quality"))
 
 
-class Record:
+class JournaledSubmission:
     """The entry of one order, kept up to date in the journal.
 
     Attributes:
         entry: As it is now.
 
     Example:
-        >>> async def refuse(record: Record) -> None:
+        >>> async def refuse(record: JournaledSubmission) -> None:
         ...     await record.note(state="refused", error="no dogs")
     """
 

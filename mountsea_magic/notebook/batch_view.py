@@ -20,8 +20,8 @@ from ..errors import (
     RateLimited,
     SubmissionUncertain,
     in_words,
-    plain,
-    together,
+    merge_errors,
+    sanitize,
 )
 from ..generation.events import Event, Notice
 from ..generation.handle import Generation
@@ -30,8 +30,8 @@ from ..runtime.printing import echo
 from ..session import current_session
 from ..settings import Settings
 from .frontend import FrontEnd
-from .outputs import FinalLine, Frames, ending_line, final_line, line_with
-from .progress import Block, Line
+from .outputs import FinalLine, ImageOutputs, ending_line, final_line, line_with
+from .progress import ProgressLine, ProgressView
 
 if TYPE_CHECKING:
     from IPython.core.events import EventManager
@@ -93,10 +93,10 @@ class Batch:
         generations: Sequence[Generation],
         settings: Settings,
         options: RunOptions,
-        block: Block,
+        block: ProgressView,
         front: FrontEnd,
     ) -> None:
-        """Take the places of the pictures, before anything is ordered.
+        """Take the places of the images, before anything is ordered.
 
         Args:
             generations: The handles.
@@ -116,7 +116,7 @@ class Batch:
         shows = (front.notebook or front.draws_png) and not options.quiet
         captioned = front.notebook and len(generations) > 1
         self._frames = [
-            Frames(generation, hold=self._holds, captioned=captioned, png=front.draws_png)
+            ImageOutputs(generation, hold=self._holds, captioned=captioned, png=front.draws_png)
             for generation in (generations if shows else ())
         ]
 
@@ -165,9 +165,9 @@ class Batch:
 
         def again(_: object) -> None:
             events.unregister("post_run_cell", again)
-            self._block.again()
+            self._block.republish()
             for frames in self._frames:
-                frames.again()
+                frames.republish()
 
         outcomes = [asyncio.wrap_future(job.outcome) for job in jobs]
         waiting = True
@@ -189,7 +189,7 @@ class Batch:
         self._display(self._block.tick)
 
     def end(self) -> BaseException | None:
-        """Leave the final lines and the pictures; return what went wrong."""
+        """Leave the final lines and the images; return what went wrong."""
         for generation, line in zip(self._generations, self._block.lines, strict=True):
             if line.final is None:
                 ending = _interrupted(generation)
@@ -199,7 +199,7 @@ class Batch:
             self._tell_notices()
         finally:
             self._display(self._block.close)
-        return together([generation.error for generation in self._generations])
+        return merge_errors([generation.error for generation in self._generations])
 
     def _tell_notices(self) -> None:
         """Printed from a thread, they would be in whichever cell runs by then (ipykernel 6.17)."""
@@ -214,7 +214,7 @@ class Batch:
             with self._place():
                 echo(said, stream=sys.stderr)
 
-    async def _generate(self, generation: Generation, line: Line) -> None:
+    async def _generate(self, generation: Generation, line: ProgressLine) -> None:
         """The rest of a cell is not ordered where the first was refused for good."""
         cause = self._gate.closed_by
         if cause is not None:
@@ -222,7 +222,7 @@ class Batch:
             raise MountseaError(f"Not ordered, since an order before it failed: {cause}")
         options = self._options
 
-        def watch(event: Event) -> None:
+        def on_event(event: Event) -> None:
             line.take(event)
             if isinstance(event, Notice):
                 self._notices.append(event.text)
@@ -231,7 +231,7 @@ class Batch:
             generation,
             self._settings,
             timeout_s=options.timeout_s,
-            watch=watch,
+            on_event=on_event,
             fresh=options.fresh,
             cache=options.cache,
         )
@@ -244,7 +244,7 @@ class Batch:
         while self._shown < len(lines) and lines[self._shown].final is not None:
             number, self._shown = self._shown, self._shown + 1
             with self._place():
-                self._display(partial(self._block.settle, number))
+                self._display(partial(self._block.finish, number))
                 if self._frames:
                     self._display(self._frames[number].fill)
 
@@ -253,7 +253,7 @@ class Batch:
         try:
             show()
         except Exception as error:
-            self._notices.append(f"It can't be shown ({type(error).__name__}): {plain(error)}")
+            self._notices.append(f"It can't be shown ({type(error).__name__}): {sanitize(error)}")
 
     def _place(self) -> AbstractContextManager[Any]:
         """What comes when the cell is over still belongs into the `Output` widget it ran in."""
@@ -261,7 +261,7 @@ class Batch:
 
 
 def _interrupted(generation: Generation) -> FinalLine:
-    """A Stop after the last picture takes nothing away."""
+    """A Stop after the last image takes nothing away."""
     if generation.error is None:
         generation.interrupted()
     if generation.status == "completed":
@@ -275,7 +275,7 @@ def _copy(generation: Generation, folder: Path) -> None:
         generation.save(folder)
     except OSError as error:
         raise MountseaError(
-            f"The pictures are in {generation[0].path.parent}, but could not be copied to "
-            f"{folder}: {plain(error.strerror or error)}.",
+            f"The images are in {generation[0].path.parent}, but could not be copied to "
+            f"{folder}: {sanitize(error.strerror or error)}.",
             task_id=generation.task_id,
         ) from error

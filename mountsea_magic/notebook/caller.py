@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from types import CodeType, FrameType
 from typing import Any
 
-from ..errors import InvalidRequest, plain
+from ..errors import InvalidRequest, sanitize
 
 _BETWEEN = frozenset({"IPython", "decorator", __name__.partition(".")[0]})
 """The packages whose frames lie between a magic and the code that calls it."""
@@ -58,8 +58,9 @@ class CallerNames(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name in self._lost:
             raise InvalidRequest(
-                f"{plain(name, limit=60)} is a variable of a function around the one that runs the "
-                "cell, and Python keeps it only if the inner one names it: pass it as an argument."
+                f"{sanitize(name, limit=60)} is a variable of a function around the one that runs "
+                "the cell, and Python keeps it only if the inner one names it: "
+                "pass it as an argument."
             )
         if name not in self._unbound:
             for scope in self._scopes:

@@ -53,7 +53,7 @@ def run_cell(shell: InteractiveShell, options: CellOptions, cell: str, defaults:
         defaults: What holds where the line says nothing.
 
     Raises:
-        MountseaError: What went wrong; the pictures that were had before are shown.
+        MountseaError: What went wrong; the images that were had before are shown.
         Interrupted: If the cell was interrupted.
     """
     settings = current_session().settings()
@@ -87,7 +87,7 @@ def run_cell(shell: InteractiveShell, options: CellOptions, cell: str, defaults:
 def describe(request: ImageRequest, settings: Settings) -> str:
     """Write a request down as it would be sent, and as a curl command; the key is a variable.
 
-    Input pictures are but named: ten megabytes of base64 are nothing to read.
+    Input images are but named: ten megabytes of base64 are nothing to read.
 
     Args:
         request: The request.
@@ -96,7 +96,7 @@ def describe(request: ImageRequest, settings: Settings) -> str:
     base_url = DEFAULT_BASE_URL if settings.is_demo else settings.base_url
     sent = request.body() | {"input": request.for_the_screen()}
     body = json_text(sent, indent=2)
-    count = request.picture_count
+    count = request.image_count
     return "\n".join(
         [
             f"POST {base_url}{SUBMIT_PATH}",
@@ -107,7 +107,7 @@ def describe(request: ImageRequest, settings: Settings) -> str:
             "  --header 'Content-Type: application/json' \\",
             f"  --data-raw {shlex.quote(json_text(sent))}",
             "",
-            f"{count} picture{'s' if count != 1 else ''}; nothing was sent.",
+            f"{count} image{'s' if count != 1 else ''}; nothing was sent.",
         ]
     )
 

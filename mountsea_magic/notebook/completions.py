@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MountseaError
-from ..request.catalog import PICTURES
-from ..runtime.text import is_pasteable, plain
+from ..request.catalog import IMAGES
+from ..runtime.text import is_pasteable, sanitize
 from .options import DIRECT, SWITCHES, cell_parser, command_parsers
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from ..request.catalog import Model
 
-_PICTURE_KINDS = frozenset({"Generation", "Picture", "Image", "ndarray", "bytes", "bytearray"})
-_PICTURE_FILES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
-_MOST_IDS = 30
-_MOST_WORDS = 500
+_IMAGE_KINDS = frozenset({"Generation", "GeneratedImage", "Image", "ndarray", "bytes", "bytearray"})
+_IMAGE_FILES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+_MAX_IDS = 30
+_MAX_WORDS = 500
 """More words than anybody reads through are a burden for the front end alone."""
 
 
@@ -52,14 +52,14 @@ def completions(
     except MountseaError:
         known = []
     fitting = (word for word in dict.fromkeys(known) if word.startswith(fragment))
-    return fragment, list(itertools.islice(filter(_is_inert, fitting), _MOST_WORDS))
+    return fragment, list(itertools.islice(filter(_is_inert, fitting), _MAX_WORDS))
 
 
 def _is_inert(word: str) -> bool:
     """A word on a magic's line that IPython, the line's parser and a reader take as it is."""
     begins = word[:1] in ("%", "!", "?", "@") or not word
     runs = re.search(r"[\s'\"{}$`\\]", word) is not None
-    return not begins and not runs and plain(word, limit=1000) == word
+    return not begins and not runs and sanitize(word, limit=1000) == word
 
 
 def _from_hub(words: Iterable[str]) -> list[str]:
@@ -71,7 +71,7 @@ def _in_cell(shell: InteractiveShell, words: list[str], fragment: str, default: 
     """After an option that takes a value its values, else options not given yet."""
     from ..session import current_session
 
-    catalog = current_session().catalogs.current(current_session().settings())
+    catalog = current_session().registry.current(current_session().settings())
     options = cell_parser().options()
     words = _parted(words, options)
     chosen = [word for flag, word in itertools.pairwise(words) if flag in ("-m", "--model")]
@@ -115,7 +115,7 @@ def _values(
     if dest == "model":
         return _from_hub(models)
     if dest == "image":
-        return [*_variables(shell, _PICTURE_KINDS), *_paths(begun)]
+        return [*_variables(shell, _IMAGE_KINDS), *_paths(begun)]
     if dest == "out":
         return _variables(shell, None)
     if dest == "save":
@@ -124,7 +124,7 @@ def _values(
         name, equals, _ = begun.partition("=")
         if equals:
             # where an image is taken, a Hub's word would be the path of a file that is sent to it
-            takes_image = name in PICTURES or name.endswith(("_url", "_urls"))
+            takes_image = name in IMAGES or name.endswith(("_url", "_urls"))
             values = () if takes_image else model.values(name)
             return [f"{name}={value}" for value in _from_hub(values)]
         own = [name for name in model.parameters if name not in DIRECT and name not in SWITCHES]
@@ -147,15 +147,15 @@ def _in_command(words: list[str]) -> list[str]:
         return list(parsers)
     flags = [flag for flag in parsers[words[0]].options()] if words[0] in parsers else []
     if words[0] in ("resume", "show"):
-        entries = current_session().journal(current_session().settings()).search(limit=_MOST_IDS)
+        entries = current_session().journal(current_session().settings()).search(limit=_MAX_IDS)
         if words[0] == "resume":
             entries.sort(key=lambda entry: not entry.is_open)
         return _from_hub(entry.task_id for entry in entries if entry.task_id)
     if words[0] == "models":
         session = current_session()
-        return [*_from_hub(session.catalogs.current(session.settings()).models), *flags]
+        return [*_from_hub(session.registry.current(session.settings()).models), *flags]
     if words[-1] == "--fail":
-        return list(current_session().connections.demo_faults())
+        return list(current_session().clients.demo_faults())
     return ["on", "off", *flags] if words[0] == "demo" else flags
 
 
@@ -172,7 +172,7 @@ def _variables(shell: InteractiveShell, kinds: frozenset[str] | None) -> list[st
 
 
 def _paths(begun: str) -> Iterable[str]:
-    """Pictures and folders beside what is typed already."""
+    """Images and folders beside what is typed already."""
     folder, slash, _ = begun.rpartition("/")
     try:
         for path in sorted(Path(folder + slash or ".").expanduser().iterdir()):
@@ -180,7 +180,7 @@ def _paths(begun: str) -> Iterable[str]:
                 continue
             if path.is_dir():
                 yield f"{folder}{slash}{path.name}/"
-            elif path.suffix.lower() in _PICTURE_FILES:
+            elif path.suffix.lower() in _IMAGE_FILES:
                 yield f"{folder}{slash}{path.name}"
     except (OSError, RuntimeError):  # RuntimeError: there is no such user's home
         return

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from ..request.catalog import PICTURES, Model
-from ..runtime.text import is_pasteable, is_quotable, json_text, plain, quoted
+from ..request.catalog import IMAGES, Model
+from ..runtime.text import is_pasteable, is_quotable, json_text, quoted, sanitize
 from .options import SWITCHES, spell_option
 
 PROMPT = "A black lab swimming in a pool."
@@ -59,7 +59,7 @@ def example_cell(model: Model) -> tuple[str, list[str]]:
             left_out.append(f"Not in the example: {quoted(name, limit=60)} = {_as_text(said)}")
     if len(pairs) > MAX_WORDS:
         left_out.append(f"Not in the example: {len(pairs) - MAX_WORDS:,} more values")
-    prompt = plain(model.example.get("prompt") or PROMPT, limit=2000)
+    prompt = sanitize(model.example.get("prompt") or PROMPT, limit=2000)
     if not is_quotable(prompt):
         left_out.append(f"Not in the example: the prompt {_as_text(prompt)}")
         prompt = PROMPT
@@ -103,7 +103,7 @@ def _holds_quotable(value: Any) -> bool:
 
 def _takes_images(model: Model, name: str) -> bool:
     """Such a parameter takes paths and variables, too."""
-    return name in PICTURES or name == model.picture_parameter or name.endswith(("_url", "_urls"))
+    return name in IMAGES or name == model.image_parameter or name.endswith(("_url", "_urls"))
 
 
 def _is_list_of_images(name: str, value: Any) -> bool:
@@ -113,4 +113,4 @@ def _is_list_of_images(name: str, value: Any) -> bool:
 
 def _as_text(text: str) -> str:
     """In typographic quotes, which are no syntax of anything."""
-    return f"“{plain(text)}”"
+    return f"“{sanitize(text)}”"

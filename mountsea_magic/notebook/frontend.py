@@ -18,7 +18,7 @@ class FrontEnd:
     """What a front end can do.
 
     Attributes:
-        notebook: Whether it shows HTML and pictures, and replaces outputs; else it is a terminal,
+        notebook: Whether it shows HTML and images, and replaces outputs; else it is a terminal,
             where a widget would be printed as its repr.
         watched: Whether someone may look on. nbclient, papermill, `jupyter execute` and `jupyter
             nbconvert` allow no input, and JupyterLab and Notebook do (measured with nbclient 0.11,
@@ -27,7 +27,7 @@ class FrontEnd:
         late: Whether what is shown after a cell is over still gets below it. ipykernel keeps the
             cell in a context variable, and Colab's 6.17 in one place for all; and a runner that
             nobody watches listens only while a cell runs.
-        draws_png: Whether a terminal draws PNG pictures: IPython does it where the terminal speaks
+        draws_png: Whether a terminal draws PNG images: IPython does it where the terminal speaks
             kitty's protocol (since 9.13, ipython/ipython#15184), or where it was given a renderer.
         updates: Whether an output can be replaced later. Not within an `Output` widget, in what
             `%%capture` collects, in a callback, whose outputs JupyterLab puts into its log, and

@@ -9,7 +9,7 @@ import shlex
 from difflib import get_close_matches
 from typing import NoReturn
 
-from ..errors import InvalidRequest, plain
+from ..errors import InvalidRequest, sanitize
 
 _ESCAPE = "" if os.name == "nt" else "\\"
 """On Windows a backslash stands in paths, and escapes nothing."""
@@ -28,7 +28,7 @@ class LineParser(argparse.ArgumentParser):
         Raises:
             InvalidRequest: Always.
         """
-        raise InvalidRequest(f"{plain(message.removeprefix('argument '))}. See {self.prog} -h.")
+        raise InvalidRequest(f"{sanitize(message.removeprefix('argument '))}. See {self.prog} -h.")
 
     def parse_line(self, line: str) -> argparse.Namespace:
         """Split a line as a shell would, and parse it.
@@ -48,7 +48,7 @@ class LineParser(argparse.ArgumentParser):
             self.error(f"{left[0]}: this word belongs to no option")
         close = get_close_matches(word, list(self._option_string_actions), n=1)
         hint = f" Did you mean {close[0]}?" if close else f" See {self.prog} -h."
-        raise InvalidRequest(f"There is no option {plain(word, limit=60)}.{hint}")
+        raise InvalidRequest(f"There is no option {sanitize(word, limit=60)}.{hint}")
 
 
 def whole_number(word: str) -> int:
@@ -90,8 +90,8 @@ def split_line(line: str) -> list[str]:
         InvalidRequest: If a quote is open.
 
     Example:
-        >>> split_line("-n 2 --save 'my pictures'")
-        ['-n', '2', '--save', 'my pictures']
+        >>> split_line("-n 2 --save 'my images'")
+        ['-n', '2', '--save', 'my images']
         >>> split_line('-p image_size={"width": 64, "height": 48}')
         ['-p', 'image_size={"width": 64, "height": 48}']
     """

@@ -38,13 +38,13 @@ def _short_errors() -> Iterator[None]:
         from ..session import current_session
 
         with suppress(ConfigurationError):
-            current_session().settings().hide_key_in(error)
+            current_session().settings().redact_key_in(error)
         raise
 
 
 @magics_class
 class MountseaMagics(Magics):
-    """Pictures from the Mountsea Hub.
+    """Images from the Mountsea Hub.
 
     Example:
         >>> from IPython.core.interactiveshell import InteractiveShell  # doctest: +SKIP
@@ -73,7 +73,7 @@ class MountseaMagics(Magics):
 
     @cell_magic("mountsea")  # type: ignore[arg-type]  # IPython types its decorators for no method
     def cell(self, line: str, cell: str) -> None:
-        """Order pictures; the help is the parser's."""
+        """Order images; the help is the parser's."""
         with _short_errors():
             options = parse_cell_line(line)
             if options.help:
@@ -110,7 +110,7 @@ class MountseaMagics(Magics):
         from ..session import current_session
 
         current_session().use_base_url(self.base_url or None)
-        current_session().connections.demo_seconds = self.demo_seconds
+        current_session().clients.demo_seconds = self.demo_seconds
 
 
 MountseaMagics.__dict__["cell"].__doc__ = cell_parser().format_help()

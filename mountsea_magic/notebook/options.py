@@ -9,21 +9,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import InvalidRequest, plain
+from ..errors import InvalidRequest, sanitize
 from .line_parser import LineParser, number, whole_number
 
 DIRECT = {
-    "num_images": ("-n", "--num-images", "N", "how many pictures, 1 to 4"),
-    "aspect_ratio": ("-a", "--aspect-ratio", "R", "the picture's shape, such as 16:9"),
+    "num_images": ("-n", "--num-images", "N", "how many images, 1 to 4"),
+    "aspect_ratio": ("-a", "--aspect-ratio", "R", "the image's shape, such as 16:9"),
     "output_format": ("-f", "--output-format", "F", "the file format: png, jpeg or webp"),
-    "seed": ("-s", "--seed", "N", "the same seed and prompt lead to the same picture"),
+    "seed": ("-s", "--seed", "N", "the same seed and prompt lead to the same image"),
     "safety_tolerance": ("--safety-tolerance", "1..6", "how much is let through; 1 is strictest"),
 }
 """The Hub's parameters that have an option of their own, and take a value."""
 
 SWITCHES = {
-    "sync_mode": ("--sync-mode", "get the pictures within the answer"),
-    "limit_generations": ("--limit-generations", "make one picture a round of prompting"),
+    "sync_mode": ("--sync-mode", "get the images within the answer"),
+    "limit_generations": ("--limit-generations", "make one image a round of prompting"),
 }
 """The Hub's parameters that are on or not sent."""
 
@@ -35,8 +35,8 @@ class CellOptions:
     Attributes:
         model: The model's id, or None for the default.
         parameters: The model's parameters that were set, as typed.
-        images: The input pictures, as typed.
-        shrink: Scale input pictures that are too large.
+        images: The input images, as typed.
+        shrink: Scale input images that are too large.
         out: The name to bind the result to, or None.
         save: The folder to put copies of the originals in, or None.
         preview: The longest side of the previews in pixels, or None for the default.
@@ -71,7 +71,7 @@ def cell_parser() -> LineParser:
     """Make the parser of the cell magic's line."""
     parser = LineParser(
         prog="%%mountsea",
-        description="Order pictures from the Mountsea Hub; the cell's body is the prompt. "
+        description="Order images from the Mountsea Hub; the cell's body is the prompt. "
         "{{ expr }} in it is filled in from your variables; a line of only --- separates "
         "several prompts.",
         add_help=False,
@@ -98,9 +98,9 @@ def cell_parser() -> LineParser:
         action="append",
         default=[],
         metavar="SRC",
-        help="an input picture for edit models: a path, a URL or a variable; repeatable",
+        help="an input image for edit models: a path, a URL or a variable; repeatable",
     )
-    add("--shrink", action="store_true", help="scale input pictures over 10 MB to fit")
+    add("--shrink", action="store_true", help="scale input images over 10 MB to fit")
     add("-o", "--out", metavar="NAME", help="bind the result to NAME, before waiting for it")
     add("--save", metavar="DIR", help="also put the originals in DIR")
     add(
@@ -110,7 +110,7 @@ def cell_parser() -> LineParser:
         help="the preview's longest side (default: 768; 0 shows the original)",
     )
     add("--timeout", type=number, metavar="S", help="stop waiting after S seconds (default: 600)")
-    add("-b", "--background", action="store_true", help="return at once; pictures come later")
+    add("-b", "--background", action="store_true", help="return at once; images come later")
     journal = parser.add_mutually_exclusive_group()
     journal.add_argument("--fresh", action="store_true", help="never answer from the journal")
     journal.add_argument(
@@ -142,12 +142,14 @@ def parse_cell_line(line: str) -> CellOptions:
         name, equals, value = text.partition("=")
         name = name.strip().replace("-", "_")
         if not equals or not name:
-            raise InvalidRequest(f"--param {plain(text, limit=60)}: write it as NAME=VALUE.")
+            raise InvalidRequest(f"--param {sanitize(text, limit=60)}: write it as NAME=VALUE.")
         if name in parameters:
             raise InvalidRequest(f"{spell_option(name)} is given twice.")
         parameters[name] = value
     if given.out is not None and (not given.out.isidentifier() or keyword.iskeyword(given.out)):
-        raise InvalidRequest(f"--out {plain(given.out, limit=60)}: it is no name for a variable.")
+        raise InvalidRequest(
+            f"--out {sanitize(given.out, limit=60)}: it is no name for a variable."
+        )
     if given.preview is not None and given.preview < 0:
         raise InvalidRequest(f"--preview {given.preview}: at least 0 pixels.")
     if given.timeout is not None and not (given.timeout > 0 and math.isfinite(given.timeout)):
@@ -205,9 +207,9 @@ def command_parsers() -> Mapping[str, LineParser]:
         "-n", dest="count", type=whole_number, default=20, metavar="N", help="how many"
     )
     history.add_argument("text", nargs="*", metavar="TEXT", help="what prompt, id or state holds")
-    show = parser("show", "show what is known of a task, and its pictures")
+    show = parser("show", "show what is known of a task, and its images")
     show.add_argument("task_id", metavar="TASK_ID")
-    resume = parser("resume", "fetch the pictures of tasks that were ordered before")
+    resume = parser("resume", "fetch the images of tasks that were ordered before")
     resume.add_argument("task_ids", nargs="*", metavar="TASK_ID", help="none: all that are open")
     return {
         "models": models,

@@ -1,4 +1,4 @@
-"""The notebook's output: the one final line, and each picture as an ``image/*`` output."""
+"""The notebook's output: the one final line, and each image as an ``image/*`` output."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import resume_hint
 from ..hub.image_counts import describe_left_out
-from ..images.files import Picture
+from ..images.files import GeneratedImage
 from ..images.previews import NoPreview, preview
 from ..request.request import ImageRequest
 from ..runtime.printing import echo, encodable, stdout_encoding
-from ..runtime.text import escape_html, plain, printable, quoted
+from ..runtime.text import escape_html, printable, quoted, sanitize
 from ..settings import DEFAULT_PREVIEW_PX
 from .frontend import front_end
 from .image_rows import SIDE_BY_SIDE as SIDE_BY_SIDE
@@ -46,7 +46,7 @@ class Shown(Protocol):
     request: ImageRequest | None
     task_id: str | None
     status: str
-    images: tuple[Picture, ...]
+    images: tuple[GeneratedImage, ...]
     elapsed_s: float | None
     is_demo: bool
     from_journal: bool
@@ -74,18 +74,18 @@ def final_line(shown: Shown) -> FinalLine:
     )
 
 
-def _path(image: Picture) -> str:
+def _path(image: GeneratedImage) -> str:
     """A folder's name may hold bytes that are no text, which no front end takes."""
     return encodable(str(image.path), "utf-8")
 
 
 def _facts(shown: Shown) -> str:
     """What was asked for, and what came of it."""
-    sizes = {f"{picture.width}×{picture.height}" for picture in shown.images}
+    sizes = {f"{image.width}×{image.height}" for image in shown.images}
     size = " ".join(sorted(sizes))
     facts = [
         # the line is there to be glanced at
-        f"“{plain(shown.prompt, limit=60)}”" if shown.prompt else "",
+        f"“{sanitize(shown.prompt, limit=60)}”" if shown.prompt else "",
         quoted(shown.request.model) if shown.request is not None else _task(shown),
         size if len(shown.images) == 1 else f"{len(shown.images)} × {size}",
         f"{shown.elapsed_s:.1f} s" if shown.elapsed_s is not None else "",
@@ -97,7 +97,7 @@ def _facts(shown: Shown) -> str:
 
 
 def ending_line(shown: Shown, what: str) -> FinalLine:
-    """Say in one line that a generation ended without pictures; the error below says why.
+    """Say in one line that a generation ended without images; the error below says why.
 
     Args:
         shown: The generation.
@@ -132,15 +132,15 @@ def show(shown: Shown) -> None:
         echo(repr(shown))
     elif front.notebook or front.draws_png:
         try:
-            Frames(shown, beside=front.notebook, png=front.draws_png).fill()
+            ImageOutputs(shown, beside=front.notebook, png=front.draws_png).fill()
         except OSError as error:
             hint = f" {resume_hint(shown.task_id)} fetches it again." if shown.task_id else ""
-            echo(f"An image can't be shown ({plain(error)}).{hint}")
+            echo(f"An image can't be shown ({sanitize(error)}).{hint}")
     if shown.images and not front.notebook:
         echo("\n".join(_path(image) for image in shown.images))
 
 
-def image_output(image: Picture) -> Output:
+def image_output(image: GeneratedImage) -> Output:
     """Make the mimebundle of one image of a result, for where the user displays it.
 
     Args:
@@ -161,15 +161,15 @@ def image_output(image: Picture) -> Output:
     try:
         return _output(image, longest_px, f"Image {image.path.stem}", png=front.draws_png)
     except OSError as error:
-        return {"text/plain": f"The image can't be shown ({plain(error)})."}, {}
+        return {"text/plain": f"The image can't be shown ({sanitize(error)})."}, {}
 
 
-class Frames:
-    """The places of a generation's pictures in the output of a cell.
+class ImageOutputs:
+    """The places of a generation's images in the output of a cell.
 
     Example:
         >>> from mountsea_magic.generation.handle import Generation
-        >>> Frames(Generation(None, task_id="hub-1")).fill()
+        >>> ImageOutputs(Generation(None, task_id="hub-1")).fill()
     """
 
     def __init__(
@@ -186,13 +186,13 @@ class Frames:
         Args:
             shown: The generation.
             hold: Take them now, where what comes after the cell is over would not get there.
-            captioned: Say above the pictures what was asked for.
-            beside: Say nothing, but put several pictures side by side.
+            captioned: Say above the images what was asked for.
+            beside: Say nothing, but put several images side by side.
             png: Show them as PNG, the one kind that terminals draw.
         """
         self._shown, self._captioned, self._beside = shown, captioned, beside
         self._png = png
-        count = shown.request.picture_count if hold and shown.request is not None else 0
+        count = shown.request.image_count if hold and shown.request is not None else 0
         self._held = [self._place() for _ in range(count + captioned if count else 0)]
         self._filled: list[Output] = []
 
@@ -208,15 +208,15 @@ class Frames:
         if self._held:
             # no more than there are places, since an output of now would be in another cell
             missing = len(self._held) - len(outputs)
-            self._filled = [*outputs, *[({"text/plain": "no picture"}, {})] * missing]
-            self.again()
+            self._filled = [*outputs, *[({"text/plain": "no image"}, {})] * missing]
+            self.republish()
         else:
             for bundle, metadata in outputs:
                 display(bundle, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]  # IPython's display bears no types
         if unreadable is not None:
             raise unreadable
 
-    def again(self) -> None:
+    def republish(self) -> None:
         """Fill the held places once more, from another cell.
 
         nbclient and papermill listen only to the cell that runs, so what came between two cells
@@ -227,20 +227,20 @@ class Frames:
 
     def _outputs(self) -> tuple[list[Output], OSError | None]:
         """The images, what stands above them, and why the last of those missing is missing."""
-        pictures = self._shown.images
+        images = self._shown.images
         above: list[Output] = []
-        if self._captioned and pictures:
+        if self._captioned and images:
             words = escape_html(_facts(self._shown))
             above.append(({"text/html": f'<small class="{TEXT_ONLY}">{words}</small>'}, {}))
-        elif self._beside and len(pictures) > 1:
+        elif self._beside and len(images) > 1:
             above.append(({"text/html": SIDE_BY_SIDE, "text/plain": ""}, {}))
         outputs, unreadable = above, None
-        for number, picture in enumerate(pictures, start=1):
+        for number, image in enumerate(images, start=1):
             try:
-                outputs.append(image_bundle(self._shown, picture, number, png=self._png))
+                outputs.append(image_bundle(self._shown, image, number, png=self._png))
             except OSError as error:
                 unreadable = error
-                outputs.append(({"text/plain": _path(picture)}, {}))
+                outputs.append(({"text/plain": _path(image)}, {}))
         return outputs, unreadable
 
     def _place(self) -> DisplayHandle:
@@ -251,26 +251,26 @@ class Frames:
         return handle
 
 
-def image_bundle(shown: Shown, picture: Picture, number: int, *, png: bool = False) -> Output:
-    """Make the mimebundle of one picture, with its size and alt text as metadata.
+def image_bundle(shown: Shown, image: GeneratedImage, number: int, *, png: bool = False) -> Output:
+    """Make the mimebundle of one image, with its size and alt text as metadata.
 
     Args:
         shown: The generation.
-        picture: One of its pictures.
+        image: One of its images.
         number: Which one, from 1.
         png: Whether it must be a PNG, whatever the size in bytes.
 
     Returns:
         The bundle, with the path as its text, and its metadata.
     """
-    return _output(picture, shown.preview_px, alt_text(shown, number), png=png)
+    return _output(image, shown.preview_px, alt_text(shown, number), png=png)
 
 
-def _output(image: Picture, longest_px: int, alt: str, *, png: bool) -> Output:
+def _output(image: GeneratedImage, longest_px: int, alt: str, *, png: bool) -> Output:
     try:
         seen = preview(image, longest_px, png=png)
     except NoPreview as error:
-        return {"text/plain": f"{_path(image)}\nNo preview: {plain(error)}."}, {}
+        return {"text/plain": f"{_path(image)}\nNo preview: {sanitize(error)}."}, {}
     bundle = {
         seen.mimetype: base64.b64encode(seen.data).decode("ascii"),
         "text/plain": _path(image),
@@ -279,14 +279,14 @@ def _output(image: Picture, longest_px: int, alt: str, *, png: bool) -> Output:
 
 
 def alt_text(shown: Shown, number: int) -> str:
-    """Describe a picture to those who do not see it: the prompt is the best that is known.
+    """Describe an image to those who do not see it: the prompt is the best that is known.
 
     Args:
         shown: The generation.
-        number: Which of its pictures, from 1.
+        number: Which of its images, from 1.
     """
-    words = plain(shown.prompt, limit=300) or f"picture of {_task(shown)}"
-    kind = "Demo drawing" if shown.is_demo else "Generated picture"
+    words = sanitize(shown.prompt, limit=300) or f"image of {_task(shown)}"
+    kind = "Demo drawing" if shown.is_demo else "Generated image"
     many = f" {number} of {len(shown.images)}" if len(shown.images) > 1 else ""
     return f"{kind}{many}: {words}"
 

@@ -9,10 +9,18 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol, TextIO
 
-from ..generation.duration import GUESS_S
-from ..generation.events import Completed, Downloading, Event, Notice, Postponed, Submitted, Waiting
+from ..generation.duration import PRIOR_S
+from ..generation.events import (
+    Completed,
+    Downloading,
+    Event,
+    Notice,
+    RetryScheduled,
+    Submitted,
+    Waiting,
+)
 from ..runtime.printing import echo, is_terminal
-from ..runtime.text import plain, quoted
+from ..runtime.text import quoted, sanitize
 
 TEXT_ONLY = "tex2jax_ignore mathjax_ignore"
 """The classes that keep notebooks from typesetting dollar signs in what others say."""
@@ -39,7 +47,7 @@ def fraction(elapsed_s: float, expected_s: float) -> float:
     return 0.97 * (1 - math.exp(-1.7 * elapsed_s / expected_s))
 
 
-class Line:
+class ProgressLine:
     """What is known of one generation while it runs, from its events.
 
     Attributes:
@@ -48,7 +56,7 @@ class Line:
         final: The one line that stays, as HTML and as text, once it has ended.
 
     Example:
-        >>> line = Line("nano-banana")
+        >>> line = ProgressLine("nano-banana")
         >>> line.take(Submitted("hub-1"))
         >>> line.words().startswith("nano-banana · submitted · 0 s")
         True
@@ -87,7 +95,7 @@ class Line:
         event = self._event
         if isinstance(event, Completed | Downloading):
             return 1.0
-        return fraction(self._elapsed_s(), self._expected_s or GUESS_S)
+        return fraction(self._elapsed_s(), self._expected_s or PRIOR_S)
 
     def words(self) -> str:
         """Return label, status, elapsed and expected seconds and task id, as plain text."""
@@ -100,7 +108,7 @@ class Line:
             status = "submitted"
         elif isinstance(event, Waiting):
             status = event.status
-        elif isinstance(event, Postponed):
+        elif isinstance(event, RetryScheduled):
             status = event.reason
         expected_s = self._expected_s if isinstance(event, Submitted | Waiting) else None
         if expected_s is not None and elapsed_s < _LONG_PAST * expected_s:
@@ -109,7 +117,7 @@ class Line:
             status = f"downloading {event.done}/{event.total}"
         elif isinstance(event, Completed):
             status = "completed"
-        facts = (self.label, plain(status), seconds, self.task_id and quoted(self.task_id))
+        facts = (self.label, sanitize(status), seconds, self.task_id and quoted(self.task_id))
         return " · ".join(filter(None, facts))
 
     def _elapsed_s(self) -> float:
@@ -125,16 +133,16 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-class Block(Protocol):
+class ProgressView(Protocol):
     """What shows the lines of one cell."""
 
-    lines: list[Line]
+    lines: list[ProgressLine]
 
     def offer_cancel(self, cancel: Callable[[], None]) -> None:
         """Show what stops the wait, where a click can arrive."""
 
-    def settle(self, number: int) -> None:
-        """Leave the final line of one generation, before its pictures are shown; in their order."""
+    def finish(self, number: int) -> None:
+        """Leave the final line of one generation, before its images are shown; in their order."""
 
     def tick(self) -> None:
         """Show what is known by now."""
@@ -142,11 +150,11 @@ class Block(Protocol):
     def close(self) -> None:
         """Leave nothing but the final lines."""
 
-    def again(self) -> None:
+    def republish(self) -> None:
         """Show the final lines once more, from another cell."""
 
 
-class TextBlock:
+class TextView:
     """Lines of text: one rewrites itself in a terminal; elsewhere each is printed once.
 
     Attributes:
@@ -163,7 +171,7 @@ class TextBlock:
             stream: Standard output if left out.
             background: Whether someone types meanwhile, whose line is not to be written over.
         """
-        self.lines = [Line(label) for label in labels]
+        self.lines = [ProgressLine(label) for label in labels]
         self._given = stream
         self._live = is_terminal(self._stream) and not background
         self._settled = 0
@@ -173,7 +181,7 @@ class TextBlock:
     def offer_cancel(self, cancel: Callable[[], None]) -> None:
         """Ctrl+C does it."""
 
-    def settle(self, number: int) -> None:
+    def finish(self, number: int) -> None:
         """Print a final line: a terminal can't go back, so they come in their order."""
         final = self.lines[number].final or ("", "")
         self._settled = number + 1
@@ -194,7 +202,7 @@ class TextBlock:
         if self._settled < len(self.lines):
             self._write("")
 
-    def again(self) -> None:
+    def republish(self) -> None:
         """What is printed stays."""
 
     @property
@@ -212,7 +220,7 @@ class TextBlock:
             echo(text, stream=self._stream, end="", control=self._cleared())
 
 
-class NoBlock:
+class SilentView:
     """Shows nothing: for quiet cells.
 
     Attributes:
@@ -221,12 +229,12 @@ class NoBlock:
 
     def __init__(self, labels: Sequence[str]) -> None:
         """Keep the lines to oneself."""
-        self.lines = [Line(label) for label in labels]
+        self.lines = [ProgressLine(label) for label in labels]
 
     def offer_cancel(self, cancel: Callable[[], None]) -> None:
         """Show nothing."""
 
-    def settle(self, number: int) -> None:
+    def finish(self, number: int) -> None:
         """Show nothing."""
 
     def tick(self) -> None:
@@ -235,5 +243,5 @@ class NoBlock:
     def close(self) -> None:
         """Show nothing."""
 
-    def again(self) -> None:
+    def republish(self) -> None:
         """Show nothing."""

@@ -14,8 +14,8 @@ from ..session import current_session
 from ..settings import Settings
 from .batch_view import Batch, RunOptions
 from .frontend import FrontEnd, front_end
-from .progress import Block, NoBlock, TextBlock
-from .widgets import PlainBlock, StaticBlock, WidgetBlock
+from .progress import ProgressView, SilentView, TextView
+from .widgets import PlainTextView, StaticView, WidgetView
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -27,7 +27,7 @@ def run(
     settings: Settings,
     options: RunOptions,
 ) -> None:
-    """Run the generations of a cell at once, and show their pictures in their order.
+    """Run the generations of a cell at once, and show their images in their order.
 
     Args:
         shell: The user's shell; the last generation is bound to ``_mountsea`` at once.
@@ -36,7 +36,7 @@ def run(
         options: How.
 
     Raises:
-        MountseaError: What went wrong first; the pictures of the others are shown.
+        MountseaError: What went wrong first; the images of the others are shown.
         Interrupted: If the cell was interrupted, or its Cancel button clicked.
     """
     shell.user_ns["_mountsea"] = generations[-1]
@@ -56,7 +56,7 @@ def _wait(
     shell: InteractiveShell,
     generations: Sequence[Generation],
     batch: Batch,
-    block: Block,
+    block: ProgressView,
     front: FrontEnd,
     options: RunOptions,
 ) -> BaseException | None:
@@ -71,7 +71,7 @@ def _wait(
         if front.notebook and front.updates and (options.background or front.clicks):
             block.offer_cancel(lambda: _cancel_all(jobs))
         if options.background:
-            current_session().see_orders_off()
+            current_session().wait_for_submissions_at_exit()
             for job in jobs:
                 job.launch()
             watcher = current_session().worker.start(batch.watch_over(jobs, shell.events))
@@ -96,7 +96,7 @@ def _cancel_all(jobs: Sequence[Job[None]]) -> None:
         job.cancel()
 
 
-def _block(front: FrontEnd, generations: Sequence[Generation], options: RunOptions) -> Block:
+def _block(front: FrontEnd, generations: Sequence[Generation], options: RunOptions) -> ProgressView:
     """Widgets are for those who look on: a terminal would print their reprs."""
     labels = [
         (quoted(generation.request.model) if generation.request is not None else "resumed")
@@ -104,18 +104,18 @@ def _block(front: FrontEnd, generations: Sequence[Generation], options: RunOptio
         for generation in generations
     ]
     if options.quiet:
-        return NoBlock(labels)
+        return SilentView(labels)
     if not front.notebook:
-        return TextBlock(labels, background=options.background)
+        return TextView(labels, background=options.background)
     if not front.updates:
-        return StaticBlock(labels)
+        return StaticView(labels)
     if not front.watched:
-        return PlainBlock(labels, background=options.background)
+        return PlainTextView(labels, background=options.background)
     try:
-        return WidgetBlock(labels)
+        return WidgetView(labels)
     except Exception:
         # ipywidgets may be broken, and comms be none of the kernel's: no reason to submit nothing
-        return StaticBlock(labels)
+        return StaticView(labels)
 
 
 def _loop_runs() -> bool:

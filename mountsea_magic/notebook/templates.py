@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidRequest, plain
+from ..errors import InvalidRequest, sanitize
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -65,12 +65,15 @@ def render(prompt: str, names: Mapping[str, Any]) -> str:
             name.name = _SELF if name.name == "self" else name.name
         return _environment().from_string(tree).render(known)
     except TemplateSyntaxError as error:
-        where, cause = f"line {error.lineno}: {plain(error.message or 'it does not parse')}", error
+        where, cause = (
+            f"line {error.lineno}: {sanitize(error.message or 'it does not parse')}",
+            error,
+        )
     except UndefinedError as error:
-        message = plain(error.message or error).replace(_SELF, "self")
+        message = sanitize(error.message or error).replace(_SELF, "self")
         where, cause = f"{message}; define it in a cell first", error
     except Exception as error:  # the user's own expression may raise anything at all
-        where, cause = f"{type(error).__name__}: {plain(error)}", error
+        where, cause = f"{type(error).__name__}: {sanitize(error)}", error
     raise InvalidRequest(
         f"The prompt's {{{{ }}}} can't be filled in: {where}. `--raw` takes the prompt as it is."
     ) from cause

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..runtime.text import escape_html
-from .progress import TEXT_ONLY, Line
+from .progress import TEXT_ONLY, ProgressLine
 
 if TYPE_CHECKING:
     from IPython.display import DisplayHandle
@@ -33,7 +33,7 @@ UNHEARD = (
 """Stays below a background cell of nbclient's if nothing else is heard of it."""
 
 
-class WidgetBlock:
+class WidgetView:
     """A progress bar and a line of words for each generation, and one Cancel button.
 
     Attributes:
@@ -45,7 +45,7 @@ class WidgetBlock:
         import ipywidgets
         from IPython.display import display
 
-        self.lines = [Line(label) for label in labels]
+        self.lines = [ProgressLine(label) for label in labels]
         self._rows = [_Row(line) for line in self.lines]
         self._next_tick = 0.0
         self._closed = False
@@ -83,7 +83,7 @@ class WidgetBlock:
         last = self._rows[-1].box
         last.children = (*last.children, button)
 
-    def settle(self, number: int) -> None:
+    def finish(self, number: int) -> None:
         """All lines are in one output: `close` leaves them there."""
 
     def tick(self) -> None:
@@ -98,19 +98,19 @@ class WidgetBlock:
         if self._closed:
             return
         self._closed = True
-        self.again()
+        self.republish()
         widgets = [widget for row in self._rows for widget in (*row.box.children, row.box)]
         for widget in dict.fromkeys([*widgets, self._button, self._box]):
             for part in (getattr(widget, "style", None), getattr(widget, "layout", None), widget):
                 if part is not None:
                     part.close()
 
-    def again(self) -> None:
-        """Show the final lines once more, from another cell; see `Frames.again`."""
+    def republish(self) -> None:
+        """Show the final lines once more, from another cell; see `ImageOutputs.republish`."""
         self._handle.update(_finals(self.lines), raw=True)  # type: ignore[no-untyped-call]  # as above
 
 
-class PlainBlock:
+class PlainTextView:
     """Lines of HTML, replaced as they change, for notebooks that are run with nobody there.
 
     nbclient and papermill keep the state of widgets that were closed long ago, and hear nothing
@@ -129,7 +129,7 @@ class PlainBlock:
         """
         from IPython.display import display
 
-        self.lines = [Line(label) for label in labels]
+        self.lines = [ProgressLine(label) for label in labels]
         self._next_tick = 0.0
         said = [f"{label} · {UNHEARD}" if background else label for label in labels]
         self._handle: DisplayHandle = display(_plain(said), raw=True, display_id=True)  # type: ignore[no-untyped-call]  # as above
@@ -137,7 +137,7 @@ class PlainBlock:
     def offer_cancel(self, cancel: Callable[[], None]) -> None:
         """Nobody is there to click."""
 
-    def settle(self, number: int) -> None:
+    def finish(self, number: int) -> None:
         """All lines are in one output: `close` leaves them there."""
 
     def tick(self) -> None:
@@ -150,14 +150,14 @@ class PlainBlock:
 
     def close(self) -> None:
         """Leave nothing but the final lines."""
-        self.again()
+        self.republish()
 
-    def again(self) -> None:
-        """Show the final lines once more, from another cell; see `Frames.again`."""
+    def republish(self) -> None:
+        """Show the final lines once more, from another cell; see `ImageOutputs.republish`."""
         self._handle.update(_finals(self.lines), raw=True)  # type: ignore[no-untyped-call]  # as above
 
 
-class StaticBlock:
+class StaticView:
     """Only the final lines, each an output of its own, where no output can be replaced.
 
     Attributes:
@@ -170,13 +170,13 @@ class StaticBlock:
         Args:
             labels: What the generations are called.
         """
-        self.lines = [Line(label) for label in labels]
+        self.lines = [ProgressLine(label) for label in labels]
         self._shown = 0
 
     def offer_cancel(self, cancel: Callable[[], None]) -> None:
         """A button would stay."""
 
-    def settle(self, number: int) -> None:
+    def finish(self, number: int) -> None:
         """Show a final line, above its images."""
         from IPython.display import display
 
@@ -189,13 +189,13 @@ class StaticBlock:
     def close(self) -> None:
         """Show the lines that have ended and were not shown, after an error of ours."""
         while self._shown < len(self.lines) and self.lines[self._shown].final is not None:
-            self.settle(self._shown)
+            self.finish(self._shown)
 
-    def again(self) -> None:
+    def republish(self) -> None:
         """What is shown stays."""
 
 
-def _finals(lines: Sequence[Line]) -> dict[str, str]:
+def _finals(lines: Sequence[ProgressLine]) -> dict[str, str]:
     """The mimebundle of what stays."""
     finals = [line.final or ("", "") for line in lines]
     return {
@@ -216,7 +216,7 @@ def _plain(said: Sequence[str]) -> dict[str, str]:
 class _Row:
     """The widgets of one line."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: ProgressLine) -> None:
         import ipywidgets
 
         self._line = line

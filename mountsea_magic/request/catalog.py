@@ -16,10 +16,10 @@ from itertools import islice
 from typing import Any
 
 from ..errors import InvalidRequest
-from ..runtime.text import MAX_ID, is_pasteable, listed, plain
+from ..runtime.text import MAX_ID, is_pasteable, listed, sanitize
 
-PICTURES = ("image_urls", "image_url", "images", "image")
-"""The names under which models take input pictures, the likeliest first."""
+IMAGES = ("image_urls", "image_url", "images", "image")
+"""The names under which models take input images, the likeliest first."""
 
 MAX_COMPARED = 2000
 """How many names a word that is none of them is compared with."""
@@ -56,9 +56,9 @@ class Model:
         return {name: schema for name, schema in properties.items() if name != "prompt"}
 
     @property
-    def picture_parameter(self) -> str | None:
-        """The parameter that takes input pictures, or None for a model that draws from text."""
-        return next((name for name in PICTURES if name in self.parameters), None)
+    def image_parameter(self) -> str | None:
+        """The parameter that takes input images, or None for a model that draws from text."""
+        return next((name for name in IMAGES if name in self.parameters), None)
 
     def values(self, name: str) -> list[str]:
         """Return what a parameter takes, where that is a closed list; else an empty list.
@@ -106,7 +106,7 @@ class Catalog:
         found = self.models.get(model_id)
         if found is None:
             raise InvalidRequest(
-                f"--model {plain(model_id, limit=60)}: there is no such model. "
+                f"--model {sanitize(model_id, limit=60)}: there is no such model. "
                 f"{nearest(model_id, self.models)} `%mountsea models --refresh` asks the Hub anew."
             )
         return found

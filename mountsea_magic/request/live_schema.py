@@ -35,7 +35,7 @@ MAX_DESCRIPTION = 600
 """How much of a description is kept, in characters."""
 
 _TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object", "null"})
-_MOST_LENGTH = 2**53
+_MAX_LENGTH = 2**53
 _FINEST = 1e-9
 """A multiple of less is no rule: every number is one, give or take."""
 
@@ -198,7 +198,7 @@ def _type(value: Any) -> str | list[str] | None:
 
 def _length(value: Any) -> int | None:
     number = finite_number(value)
-    fits = number is not None and 0 <= number <= _MOST_LENGTH and number == int(number)
+    fits = number is not None and 0 <= number <= _MAX_LENGTH and number == int(number)
     return int(number) if fits and number is not None else None
 
 

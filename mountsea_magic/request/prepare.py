@@ -24,10 +24,10 @@ def prepare(
 
     Args:
         model: The model.
-        parameters: The model's parameters; input pictures may be anything that `to_urls` takes,
+        parameters: The model's parameters; input images may be anything that `to_urls` takes,
             or ``@`` and a path, as typed on the line.
-        images: Input pictures as typed on the line.
-        shrink: Scale down input pictures that are too large.
+        images: Input images as typed on the line.
+        shrink: Scale down input images that are too large.
         variables: The user's variables, which ``images`` may name.
         spell: How the user wrote a parameter's name, for the error messages.
 
@@ -36,12 +36,12 @@ def prepare(
     """
     given: dict[str, Any] = {}
     for name, value in parameters.items():
-        urls = _pictures_in(model, name, value, variables or {}, shrink, spell)
+        urls = _image_urls_of(model, name, value, variables or {}, shrink, spell)
         given[name] = value if urls is None else _fitting(model, name, urls, spell)
-    if images and model.picture_parameter is None:
+    if images and model.image_parameter is None:
         given["image_urls"] = list(images)  # the check of the request knows the model for them
     elif images:
-        place = str(model.picture_parameter)
+        place = str(model.image_parameter)
         if place in given:
             raise InvalidRequest(f"{spell(place)} is given twice.")
         read = (read_source(word, variables or {}, shrink=shrink) for word in images)
@@ -49,7 +49,7 @@ def prepare(
     return given
 
 
-def _pictures_in(
+def _image_urls_of(
     model: Model,
     name: str,
     value: Any,
@@ -57,8 +57,8 @@ def _pictures_in(
     shrink: bool,
     spell: Callable[[str], str],
 ) -> list[str] | None:
-    """A parameter that takes addresses takes pictures too; None if this is no such one."""
-    if not name.endswith(("_url", "_urls")) and name != model.picture_parameter:
+    """A parameter that takes addresses takes images too; None if this is no such one."""
+    if not name.endswith(("_url", "_urls")) and name != model.image_parameter:
         return None
     if isinstance(value, str) and value.startswith("@"):
         return read_source(value[1:], variables, shrink=shrink, spelled=spell(name))
@@ -77,5 +77,5 @@ def _fitting(
     if model.parameters.get(name, {}).get("type") != "string":
         return urls
     if len(urls) != 1:
-        raise InvalidRequest(f"{spell(name)}: {model.id} takes one picture, not {len(urls)}.")
+        raise InvalidRequest(f"{spell(name)}: {model.id} takes one image, not {len(urls)}.")
     return urls[0]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidRequest
 from ..runtime.redaction import without_queries
-from ..runtime.text import is_pasteable, json_text, listed, plain, quoted
-from .catalog import PICTURES, Catalog, Model, bundled_catalog, nearest
+from ..runtime.text import is_pasteable, json_text, listed, quoted, sanitize
+from .catalog import IMAGES, Catalog, Model, bundled_catalog, nearest
 from .coercion import TYPE_IN_WORDS, alternatives, read_value
 from .schema import find_errors
 
@@ -50,8 +50,8 @@ class ImageRequest:
         return str(self.input.get("prompt", ""))
 
     @property
-    def picture_count(self) -> int:
-        """How many pictures are asked for; one, where that is no number."""
+    def image_count(self) -> int:
+        """How many images are asked for; one, where that is no number."""
         count = self.input.get("num_images", 1)
         return count if isinstance(count, int) and not isinstance(count, bool) else 1
 
@@ -66,7 +66,7 @@ class ImageRequest:
         )
 
     def fingerprint(self) -> str:
-        """Return what two equal requests share: input pictures count by their content.
+        """Return what two equal requests share: input images count by their content.
 
         Example:
             >>> build_request("a dog").fingerprint() == build_request("a dog").fingerprint()
@@ -75,14 +75,14 @@ class ImageRequest:
         return hashlib.sha256(self.canonical().encode()).hexdigest()
 
     def for_the_screen(self) -> dict[str, Any]:
-        """Return the input as it may be shown: the bytes of pictures are counted, not written."""
+        """Return the input as it may be shown: the bytes of images are counted, not written."""
         return {
             name: value if name == "prompt" else _shortened(value)
             for name, value in self.input.items()
         }
 
     def for_the_record(self) -> dict[str, Any]:
-        """Return the input as it may be written down: no picture's bytes, no signed address."""
+        """Return the input as it may be written down: no image's bytes, no signed address."""
         return {
             name: value if name == "prompt" else _recorded(value)
             for name, value in self.input.items()
@@ -100,7 +100,7 @@ def build_request(
     """Check a prompt and its parameters against the model's schema, and make a request of them.
 
     Args:
-        prompt: What the picture shows; leading and trailing blank lines go.
+        prompt: What the image shows; leading and trailing blank lines go.
         model: The model's id.
         parameters: The model's parameters by name; text is taken as typed on a command line
             where the schema wants another type.
@@ -131,7 +131,7 @@ def build_request(
             "The request holds half a character (a lone surrogate), which no JSON text can bear."
         ) from None
     except (TypeError, ValueError, RecursionError) as error:
-        said = plain(error, limit=120)
+        said = sanitize(error, limit=120)
         raise InvalidRequest(f"The request can't be written as JSON: {said}.") from None
     return request
 
@@ -177,12 +177,12 @@ def _unknown_parameter(
     """A parameter of another model is the usual slip: say what this one has."""
     if name == "prompt":
         return f"{spell(name)}: the prompt is the cell's body."
-    if name in PICTURES and model.picture_parameter is None:
+    if name in IMAGES and model.image_parameter is None:
         sibling = f"{model.id}-edit"
         known = sibling in models.models and is_pasteable(sibling)
         cure = f" Use --model {sibling}." if known else ""
-        return f"{spell(name)}: {quoted(model.id)} takes no pictures.{cure}"
-    said = f"{spell(plain(name, limit=60))} is not a parameter of {quoted(model.id)}"
+        return f"{spell(name)}: {quoted(model.id)} takes no images.{cure}"
+    said = f"{spell(sanitize(name, limit=60))} is not a parameter of {quoted(model.id)}"
     kin = [other for other in model.parameters if name in _SHAPES and other in _SHAPES]
     if kin:
         return f"{said}; it has {'; '.join(_with_values(model, other) for other in kin)}."
@@ -204,7 +204,7 @@ def _problems(model: Model, body: dict[str, Any], spell: Callable[[str], str]) -
         ]
     except (ArithmeticError, ValueError, RecursionError) as error:
         # numbers such as 10**400 or NaN, which no JSON can bear, and values without an end
-        reason = plain(error, limit=80)
+        reason = sanitize(error, limit=80)
         return [f"A value is too large, too deep or no number for {quoted(model.id)} ({reason})."]
 
 
@@ -225,7 +225,7 @@ def _in_words(error: ValidationError, model: Model, spell: Callable[[str], str])
     name = _spelled(error.path[0] if error.path else "input", spell)
     given = _head(given)
     text = given if isinstance(given, str) else json_text(given)
-    said = plain(text, limit=60)
+    said = sanitize(text, limit=60)
     if rule == "enum":
         known = [str(value) for value in limit]
         close = nearest(said, known)
@@ -235,10 +235,10 @@ def _in_words(error: ValidationError, model: Model, spell: Callable[[str], str])
         return f"{name} {said}: {model_id} takes {alternatives(limit)}."
     reason = {"minimum": "at least ", "maximum": "at most "}.get(rule)
     if reason is not None:
-        reason += plain(limit, limit=40)
+        reason += sanitize(limit, limit=40)
     if rule == "type":
-        reason = TYPE_IN_WORDS.get(str(limit), plain(limit, limit=120))
-    return f"{name} {said}: {reason or plain(error.message, limit=120)} for {model_id}."
+        reason = TYPE_IN_WORDS.get(str(limit), sanitize(limit, limit=120))
+    return f"{name} {said}: {reason or sanitize(error.message, limit=120)} for {model_id}."
 
 
 def _head(value: Any) -> Any:

@@ -10,7 +10,7 @@ import time
 import weakref
 from collections.abc import Callable
 
-from .loop_thread import Worker
+from .loop_thread import LoopThread
 
 EXIT_S = 3.0
 """How long it waits at most, in seconds."""
@@ -34,7 +34,7 @@ def before_leaving(wait: Callable[[], None]) -> None:
         _WAITS.append(weakref.WeakMethod(wait))
 
 
-def wait_for_orders(worker: Worker, begun: Callable[[], bool]) -> None:
+def wait_for_submissions(worker: LoopThread, begun: Callable[[], bool]) -> None:
     """Wait until the Hub has answered what was ordered.
 
     A script that was interrupted ends at once, and the Hub's answer would find nobody. A notebook
@@ -45,7 +45,7 @@ def wait_for_orders(worker: Worker, begun: Callable[[], bool]) -> None:
         begun: Says whether an order has begun whose answer is not there yet.
 
     Example:
-        >>> wait_for_orders(Worker(), lambda: True)
+        >>> wait_for_submissions(LoopThread(), lambda: True)
     """
     started = time.monotonic()
     while worker.is_running:

@@ -9,19 +9,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .rng import LOT
+from .rng import RNG
 
 if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
 
-PATIENCE_S = 10.0
+LOCK_TIMEOUT_S = 10.0
 """How long to wait for other processes, in seconds."""
 
 
 @contextmanager
-def file_lock(path: Path, *, patience_s: float = PATIENCE_S) -> Iterator[None]:
+def file_lock(path: Path, *, patience_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
     """Keep other processes, and other threads, out for as long as the block takes.
 
     The system gives the lock back when a process ends, however it ends. On a file system that
@@ -46,7 +46,7 @@ def file_lock(path: Path, *, patience_s: float = PATIENCE_S) -> Iterator[None]:
     while (descriptor := _acquired(path)) is None:
         if time.monotonic() > deadline:
             raise TimeoutError(None, f"another process has been changing it for {patience_s:g} s")
-        time.sleep(LOT.uniform(0.002, 0.02))
+        time.sleep(RNG.uniform(0.002, 0.02))
     try:
         yield
     finally:

@@ -37,7 +37,7 @@ def hider() -> Callable[[str], str] | None:
     return _HIDE.get()
 
 
-def hide_key(text: str, *, is_cut: bool = False) -> str:
+def redact_key(text: str, *, is_cut: bool = False) -> str:
     """Return a text that is about to leave without the key, if a host has echoed it.
 
     Call it once the text is clean, and before it is shortened: half a key is not found any more.
@@ -47,7 +47,7 @@ def hide_key(text: str, *, is_cut: bool = False) -> str:
         is_cut: Whether it is the beginning of a longer one.
 
     Example:
-        >>> hide_key("no key is in play here")
+        >>> redact_key("no key is in play here")
         'no key is in play here'
     """
     hide = _HIDE.get()

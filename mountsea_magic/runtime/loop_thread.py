@@ -116,13 +116,13 @@ class Job(Generic[T]):
         self._running.release()
 
 
-class Worker:
+class LoopThread:
     """The loop thread, started when it is first needed, and anew in a forked process.
 
     Example:
         >>> async def answer() -> int:
         ...     return 42
-        >>> Worker().run(answer())
+        >>> LoopThread().run(answer())
         42
     """
 

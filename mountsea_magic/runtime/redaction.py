@@ -7,8 +7,8 @@ import re
 from collections import deque
 from collections.abc import Callable
 
-from .key_redaction import LOOK, hide_from_here, hide_key, hider
-from .text import plain
+from .key_redaction import LOOK, hide_from_here, hider, redact_key
+from .text import sanitize
 
 _LOGGERS = (
     "asyncio",
@@ -40,7 +40,7 @@ def without_queries(text: str) -> str:
     """
     if len(text) <= LOOK or "data:" in text:
         text = re.sub(r"(?i)\b(data:[^,\s]{0,80}),\S{40,}", r"\1,…", text)
-    text = hide_key(text)[:LOOK] if len(text) > LOOK else text
+    text = redact_key(text)[:LOOK] if len(text) > LOOK else text
     text = re.sub(r"(?i)(https?://)[^/\s@]*@", r"\1…@", text)
     return re.sub(r"(/[^\s?/]*)\?[^\s\"<>]+", r"\1?…", text)
 
@@ -71,7 +71,7 @@ def _redact(record: logging.LogRecord) -> bool:
     hide_here = hider()
     if hide_here is not None:
         _hide_in_record(record, hide_here)
-        text = without_queries(plain(record.msg, limit=MAX_LOGGED))
+        text = without_queries(sanitize(record.msg, limit=MAX_LOGGED))
         # httpcore logs the user and the password of a SOCKS proxy, as the last of its details
         record.msg = re.sub(r"(\bauth=)\(b['\"].*", r"\1…", text)
     return True

@@ -4,5 +4,5 @@ from __future__ import annotations
 
 import random
 
-LOT = random.Random()
+RNG = random.Random()
 """For the jitter of pauses, and for what is drawn by lot; nothing secret comes from it."""

@@ -1,6 +1,6 @@
 r"""Text from outside, made inert: one function for each place where it may end up.
 
-Whatever a Hub, an image host, a web page or a journal says is data. `plain` is for a line, in an
+Whatever a Hub, an image host, a web page or a journal says is data. `sanitize` is for a line, in an
 error, a log or a terminal; `printable` for several lines; `escape_html` for HTML and the Markdown
 that nbconvert makes of it; `json_text` for JSON that is shown; `slug` for file names;
 `is_pasteable` and `is_quotable` say what may be offered as input at all, in a hint, an example or
@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
-from .key_redaction import MARGIN, hide_key
+from .key_redaction import MARGIN, redact_key
 
 MAX_ID = 120
 """The longest id, name or value that is offered as input, in characters."""
@@ -45,7 +45,7 @@ _RUNS = r"[{}$`\\]"
 _MARKDOWN = r"(?im)[\\`*\[\]{}|~^$!@]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=\bwww)\.|^[#+=-]"
 
 
-def plain(text: object, *, limit: int = 400) -> str:
+def sanitize(text: object, *, limit: int = 400) -> str:
     r"""Make text from outside safe to print: one line, no control characters, bounded.
 
     Args:
@@ -56,14 +56,14 @@ def plain(text: object, *, limit: int = 400) -> str:
         The text without terminal escapes, bidirectional overrides and what can't be seen.
 
     Example:
-        >>> plain("no\x1b[31m dogs\nallowed")
+        >>> sanitize("no\x1b[31m dogs\nallowed")
         'no[31m dogs allowed'
     """
     whole = _str(text)
     head = whole[: 20 * limit + 2 * MARGIN]  # megabytes are not worth a look
     line = " ".join(_clean(_UNSAFE, head).split())
     # here and nowhere else: an echo in pieces is whole once the text is clean, and not yet cut
-    line = hide_key(line, is_cut=len(head) < len(whole))
+    line = redact_key(line, is_cut=len(head) < len(whole))
     if len(line) > limit or len(head) < len(whole):
         return line[: limit - 1] + "…"
     return line
@@ -80,7 +80,7 @@ def remark(text: object, *, limit: int = 400) -> str:
         >>> remark("Failed: run `!sh fix`!")
         "Failed: run '!sh fix'!"
     """
-    return plain(text, limit=limit).replace("`", "'")
+    return sanitize(text, limit=limit).replace("`", "'")
 
 
 def printable(text: object, *, limit: int = MAX_MESSAGE) -> str:
@@ -98,10 +98,10 @@ def printable(text: object, *, limit: int = MAX_MESSAGE) -> str:
     """
     whole = _str(text)
     if whole.isascii() and whole.isprintable() and len(whole) <= limit:
-        return hide_key(whole)
+        return redact_key(whole)
     head = whole[: limit + 2 * MARGIN]
     lines = _clean(_UNSAFE_IN_LINES, re.sub(r"\r\n?|[\v\f]", "\n", head))
-    lines = hide_key(lines, is_cut=len(head) < len(whole))
+    lines = redact_key(lines, is_cut=len(head) < len(whole))
     return lines if len(whole) <= limit else lines[: limit - 1] + "…"
 
 
@@ -151,7 +151,7 @@ def is_quotable(text: object, *, limit: int = 2000) -> bool:
         >>> is_quotable("an oil painting"), is_quotable("{{ x }}"), is_quotable("a\n!ls")
         (True, False, False)
     """
-    if not isinstance(text, str) or len(text) > limit or plain(text, limit=limit) != text:
+    if not isinstance(text, str) or len(text) > limit or sanitize(text, limit=limit) != text:
         return False
     # a dash may begin an option, dashes alone are a separator, and the others are commands
     begins = re.match(r"[%!?@/,;~]|-(?![0-9])", text)

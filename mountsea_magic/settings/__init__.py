@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import ConfigurationError, InvalidRequest, MountseaError, plain, without_frames
+from ..errors import ConfigurationError, InvalidRequest, MountseaError, sanitize, without_frames
 from .home import data_folder, fix_home
 from .hub_urls import DEFAULT_BASE_URL as DEFAULT_BASE_URL
 from .hub_urls import DEFAULT_CREDITS_URL as DEFAULT_CREDITS_URL
@@ -48,7 +48,7 @@ class Settings:
 
     @property
     def originals(self) -> Path:
-        """The folder that keeps the pictures as they were received."""
+        """The folder that keeps the images as they were received."""
         return self.home / "originals"
 
     @property
@@ -62,20 +62,20 @@ class Settings:
         Raises:
             InvalidRequest: If it does.
         """
-        if self.key is not None and self.key.hide_in(text, pieces=False) != text:
+        if self.key is not None and self.key.redact_in(text, pieces=False) != text:
             del text
             raise InvalidRequest(
                 "The request holds your API key: take it out of the cell. Nothing was sent."
             )
 
-    def hide_key_in(self, error: MountseaError) -> None:
+    def redact_key_in(self, error: MountseaError) -> None:
         """Blot the key out of an error's message, which may quote what the user typed.
 
         Args:
             error: The error, changed in place.
         """
         if self.key is not None:
-            error.args = tuple(self.key.hide_in(str(said)) for said in error.args)
+            error.args = tuple(self.key.redact_in(str(said)) for said in error.args)
 
     def require_key(self) -> Secret | None:
         """Return the key to send, None for the demo Hub.
@@ -133,7 +133,7 @@ def read_settings(
         chosen = inherited(home) or chosen
     if chosen not in (None, "on", "off", "if-no-key"):
         raise ConfigurationError(
-            f"MOUNTSEA_DEMO is {plain(chosen)!r}: it can be `if-no-key`, `on` or `off`."
+            f"MOUNTSEA_DEMO is {sanitize(chosen)!r}: it can be `if-no-key`, `on` or `off`."
         )
     # what is wrong with other Hubs' URLs keeps nobody from the demo
     try:

@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import ConfigurationError, plain
+from ..errors import ConfigurationError, sanitize
 from ..runtime.environment import set_variable, variable
 from ..runtime.private_files import NotOurs, check_way
 
@@ -37,8 +37,8 @@ def data_folder(named: str) -> Path:
         try:
             return _trusted(Path(_expanded(named)).expanduser().absolute(), "MOUNTSEA_HOME")
         except (OSError, RuntimeError) as error:
-            message = plain(error).rstrip(".")
-            raise ConfigurationError(f"MOUNTSEA_HOME is {plain(named)}: {message}.") from error
+            message = sanitize(error).rstrip(".")
+            raise ConfigurationError(f"MOUNTSEA_HOME is {sanitize(named)}: {message}.") from error
     import platformdirs
 
     cause: RuntimeError | None = None
@@ -61,8 +61,8 @@ def _trusted(folder: Path, label: str) -> Path:
         check_way(folder)
     except NotOurs as error:
         raise ConfigurationError(
-            f"{label} is {plain(folder)}: {plain(error.strerror)}. Set MOUNTSEA_HOME to a folder "
-            "of your own."
+            f"{label} is {sanitize(folder)}: {sanitize(error.strerror)}. "
+            "Set MOUNTSEA_HOME to a folder of your own."
         ) from error
     return folder
 

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
-from ..errors import ConfigurationError, plain
+from ..errors import ConfigurationError, sanitize
 
 DEFAULT_BASE_URL = "https://api.mountsea.ai"
 """The Hub's own address (documented by the vendor)."""
@@ -156,7 +156,7 @@ def _require_name(host: str, variable: str) -> None:
     except ValueError as error:
         raise ConfigurationError(
             f"{variable} must be an http(s) URL whose host can be looked up "
-            f"({plain(error, limit=60)}): check {variable}."
+            f"({sanitize(error, limit=60)}): check {variable}."
         ) from error
 
 

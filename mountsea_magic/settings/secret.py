@@ -83,7 +83,7 @@ characters.')
         """Return the key itself: for the header of a request, and for nothing else."""
         return self.__text
 
-    def hide_in(self, text: str, *, pieces: bool = True, exactly: bool = False) -> str:
+    def redact_in(self, text: str, *, pieces: bool = True, exactly: bool = False) -> str:
         """Return the text with the key blotted out, should a host echo it in whatever form.
 
         Keys under 8 characters are left alone: they are no real keys, and common words hold them.
@@ -94,7 +94,7 @@ characters.')
             exactly: Whether only the key as it is counts, in no other form.
 
         Example:
-            >>> Secret("sk-12345678").hide_in("bad key sk-12345678")
+            >>> Secret("sk-12345678").redact_in("bad key sk-12345678")
             'bad key [key]'
         """
         if len(self.__text) < MIN_KEY:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import httpx
 import pytest
-from hub_server import data_uri, picture
+from hub_server import data_uri, image
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -24,7 +24,7 @@ from mountsea_magic.demo.server.app import URL_LIFE_S, create_app, draw
 from mountsea_magic.demo.server.inputs import Inputs
 from mountsea_magic.demo.server.network import DEMO_ORIGIN, DemoNetwork
 from mountsea_magic.demo.server.tasks import FIRST_CREDITS, PRICE, DemoTask, TaskStore
-from mountsea_magic.hub.error_mapping import Answer
+from mountsea_magic.hub.error_mapping import HubResponse
 from mountsea_magic.hub.responses import read_credits, read_submission, read_task
 from mountsea_magic.request.catalog import bundled_catalog
 
@@ -33,7 +33,7 @@ ORIGIN = "http://demo-hub.test"
 
 
 class Hub:
-    """A demo Hub with a clock that goes only when it is told to, and quick pictures."""
+    """A demo Hub with a clock that goes only when it is told to, and quick images."""
 
     def __init__(self, folder: Path, *, key: str | None = None) -> None:
         """Make the app; a task takes 7.5 to 12.5 seconds."""
@@ -47,7 +47,7 @@ class Hub:
     def _paint(self, task: DemoTask, number: int) -> bytes:
         self.drawn.append((task.task_id, number))
         self.threads.add(threading.get_ident())
-        return picture(str(task.input.get("output_format") or "png"), number)
+        return image(str(task.input.get("output_format") or "png"), number)
 
     def run(self, work: Callable[[httpx.AsyncClient], Awaitable[T]]) -> T:
         """Run a coroutine with a client of the app."""
@@ -72,7 +72,7 @@ class Hub:
         return self.run(lambda client: client.post("/hub/v1/image", content=content))
 
     def ordered(self, **given: Any) -> str:
-        """Order a picture, and return the task's id."""
+        """Order an image, and return the task's id."""
         response = self.post({"model": "nano-banana", "input": {"prompt": "a dog"} | given})
         assert response.status_code == 200, response.text
         return str(response.json()["task_id"])
@@ -109,7 +109,7 @@ def test_an_order_is_answered_as_documented(hub: Hub) -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", body["created_at"])
     assert (body["status"], body["capability"]) == ("pending", "image")
     assert (body["model"], body["mode"]) == ("nano-banana-pro", "text-to-image")
-    assert read_submission(Answer(200, {}, body)) == body["task_id"]
+    assert read_submission(HubResponse(200, {}, body)) == body["task_id"]
 
 
 def test_a_task_goes_its_way(hub: Hub) -> None:
@@ -146,34 +146,34 @@ def test_a_bad_ending_has_a_code_and_a_message(hub: Hub, word: str, status: str)
     assert (body["status"], body["ready"], body["data"]) == (status, True, None)
     assert body["error_code"]
     assert body["error_message"]
-    state = read_task(Answer(200, {}, body))
+    state = read_task(HubResponse(200, {}, body))
     assert (state.ended, state.succeeded) == (True, False)
     assert hub.get("/api-user/credits").json() == {"credits": FIRST_CREDITS}
 
 
-def test_pictures_are_served_with_the_format_that_was_asked_for(hub: Hub) -> None:
-    """Each address serves its own picture, without a key."""
+def test_images_are_served_with_the_format_that_was_asked_for(hub: Hub) -> None:
+    """Each address serves its own image, without a key."""
     task_id = hub.ordered(num_images=3, output_format="webp")
     hub.now += 20
     images = hub.task(task_id)["data"]["images"]
     responses = [hub.get(image["url"]) for image in images]
-    assert [response.content for response in responses] == [picture("webp", n) for n in range(3)]
+    assert [response.content for response in responses] == [image("webp", n) for n in range(3)]
     assert {response.headers["content-type"] for response in responses} == {"image/webp"}
     assert {image["content_type"] for image in images} == {"image/webp"}
     assert hub.drawn == [(task_id, number) for number in range(3)]
 
 
-def test_sync_mode_gives_the_pictures_themselves(hub: Hub) -> None:
+def test_sync_mode_gives_the_images_themselves(hub: Hub) -> None:
     """Each URL is then a data URI, of the format that was asked for."""
     task_id = hub.ordered(sync_mode=True, num_images=2, output_format="jpeg")
     hub.now += 20
-    for number, image in enumerate(hub.task(task_id)["data"]["images"]):
-        head, _, text = image["url"].partition(",")
+    for number, entry in enumerate(hub.task(task_id)["data"]["images"]):
+        head, _, text = entry["url"].partition(",")
         assert head == "data:image/jpeg;base64"
-        assert base64.b64decode(text) == picture("jpeg", number)
+        assert base64.b64decode(text) == image("jpeg", number)
 
 
-def test_addresses_of_pictures_expire_and_come_fresh(hub: Hub) -> None:
+def test_addresses_of_images_expire_and_come_fresh(hub: Hub) -> None:
     """403 after a while, as signed addresses do; the task then gives another."""
     task_id = hub.ordered()
     hub.now += 20
@@ -186,14 +186,14 @@ def test_addresses_of_pictures_expire_and_come_fresh(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "?expires=", "?expires=soon", "?expires=-1", "?expires=1.5"])
-def test_a_picture_without_a_good_signature_is_refused(hub: Hub, query: str) -> None:
+def test_an_image_without_a_good_signature_is_refused(hub: Hub, query: str) -> None:
     """One that does not say until when it is good is an expired one."""
     task_id = hub.ordered()
     hub.now += 20
     assert hub.get(f"/pictures/{task_id}/0{query}").status_code == 403
 
 
-def test_pictures_that_are_not_there_are_not_drawn(hub: Hub) -> None:
+def test_images_that_are_not_there_are_not_drawn(hub: Hub) -> None:
     """404 for an unknown task, for one too many, and before the task is completed."""
     task_id, failed = hub.ordered(), hub.ordered(prompt="[fail]")
     good = f"?expires={int(hub.now) + 500}"
@@ -268,7 +268,7 @@ def test_an_account_without_credits_is_refused(hub: Hub) -> None:
     assert hub.get("/api-user/credits").json() == {"credits": FIRST_CREDITS}
     hub.now += 20
     credits = hub.get("/api-user/credits")
-    assert read_credits(Answer(200, {}, credits.json())) == 0
+    assert read_credits(HubResponse(200, {}, credits.json())) == 0
     response = hub.post({"model": "nano-banana", "input": {"prompt": "x"}})
     assert response.status_code == 402
     assert "credits" in response.json()["message"]
@@ -288,7 +288,7 @@ def test_an_account_without_credits_is_refused(hub: Hub) -> None:
 def test_a_demo_with_a_key_takes_no_other(
     headers: dict[str, str], api: int, credits: int, tmp_path: Path
 ) -> None:
-    """Every endpoint but the pictures' is guarded, by the header that is documented for it."""
+    """Every endpoint but the images' is guarded, by the header that is documented for it."""
     hub = Hub(tmp_path / "demo", key="right")
     task_id = hub.app.state.tasks.add("nano-banana", {"prompt": "x"}).task_id
     paths = {
@@ -305,14 +305,14 @@ def test_a_demo_with_a_key_takes_no_other(
     assert len(list((tmp_path / "demo").glob("*.json"))) == 1 + (api == 200)
 
 
-def test_pictures_need_no_key_even_where_the_api_does(tmp_path: Path) -> None:
+def test_images_need_no_key_even_where_the_api_does(tmp_path: Path) -> None:
     """At a real Hub they are on another host, which is never sent the key."""
     hub = Hub(tmp_path, key="right")
     given = {"model": "nano-banana", "input": {"prompt": "x"}}
     task_id = hub.post(given, authorization="Bearer right").json()["task_id"]
     hub.now += 20
     body = hub.get(f"/hub/v1/tasks/{task_id}", authorization="Bearer right").json()
-    assert hub.get(body["data"]["images"][0]["url"]).content == picture()
+    assert hub.get(body["data"]["images"][0]["url"]).content == image()
 
 
 def test_models_are_listed_and_described(hub: Hub) -> None:
@@ -348,7 +348,7 @@ def test_the_real_painter_draws_the_size_and_format(kind: str | None) -> None:
 
 
 def test_seed_and_number_decide_the_drawing() -> None:
-    """The same seed draws the same; the pictures of one task differ from one another."""
+    """The same seed draws the same; the images of one task differ from one another."""
     given = {"prompt": "a dog", "image_size": {"width": 96, "height": 64}}
     task = DemoTask("hub-1", "gpt-image-2", given, 7, 0.0, 1.0)
     again = DemoTask("hub-2", "gpt-image-2", given, 7, 5.0, 2.0)
@@ -357,14 +357,14 @@ def test_seed_and_number_decide_the_drawing() -> None:
 
 
 def test_an_edit_is_answered_and_ends_as_any_task(hub: Hub) -> None:
-    """With the mode of its model, and data of the size that the input picture has."""
-    body = {"prompt": "winter", "image_urls": [data_uri(picture("png", 0, (400, 100)))]}
+    """With the mode of its model, and data of the size that the input image has."""
+    body = {"prompt": "winter", "image_urls": [data_uri(image("png", 0, (400, 100)))]}
     answer = hub.post({"model": "nano-banana-pro-edit", "input": body}).json()
     assert (answer["model"], answer["mode"]) == ("nano-banana-pro-edit", "image-to-image")
     hub.now += 20
-    (image,) = hub.task(answer["task_id"])["data"]["images"]
-    assert (image["width"], image["height"]) == (2048, 512)
-    assert hub.get(image["url"]).content == picture()
+    (entry,) = hub.task(answer["task_id"])["data"]["images"]
+    assert (entry["width"], entry["height"]) == (2048, 512)
+    assert hub.get(entry["url"]).content == image()
 
 
 @pytest.mark.parametrize(
@@ -382,17 +382,17 @@ def test_an_edit_has_the_shape_of_its_input_or_the_one_asked_for(
     model: str, given: dict[str, Any], size: tuple[int, int], hub: Hub
 ) -> None:
     """What the task tells is what is served."""
-    task_id = hub.edited(data_uri(picture("png", 0, (80, 40))), model=model, **given)
+    task_id = hub.edited(data_uri(image("png", 0, (80, 40))), model=model, **given)
     hub.now += 20
-    (image,) = hub.task(task_id)["data"]["images"]
-    assert (image["width"], image["height"]) == size
+    (entry,) = hub.task(task_id)["data"]["images"]
+    assert (entry["width"], entry["height"]) == size
 
 
-def test_input_pictures_are_kept_beside_the_task(hub: Hub, tmp_path: Path) -> None:
+def test_input_images_are_kept_beside_the_task(hub: Hub, tmp_path: Path) -> None:
     """Byte for byte; the task's own file, which is read often, stays small."""
     noise = io.BytesIO()
     Image.effect_noise((900, 900), 100).save(noise, "PNG")
-    first, mask = noise.getvalue(), picture("webp")
+    first, mask = noise.getvalue(), image("webp")
     assert len(first) > 500_000
     task_id = hub.edited(data_uri(first), model="gpt-image-2-edit", mask_url=data_uri(mask))
     task = hub.app.state.tasks.get(task_id)
@@ -402,21 +402,21 @@ def test_input_pictures_are_kept_beside_the_task(hub: Hub, tmp_path: Path) -> No
     assert written["input"] == {"prompt": "Make it winter"}
 
 
-def test_a_picture_of_this_hub_is_an_input_by_its_address(hub: Hub) -> None:
+def test_an_image_of_this_hub_is_an_input_by_its_address(hub: Hub) -> None:
     """No network is needed for it, and it may be made from an edit in turn."""
     first = hub.ordered(num_images=2)
     hub.now += 20
     url = hub.task(first)["data"]["images"][1]["url"]
     second = hub.edited(url)
     tasks = hub.app.state.tasks
-    assert tasks.inputs(tasks.get(second)).pictures == (picture("png", 1),)
+    assert tasks.inputs(tasks.get(second)).images == (image("png", 1),)
     hub.now += 20
     third = hub.edited(hub.task(second)["data"]["images"][0]["url"])
-    assert tasks.inputs(tasks.get(third)).pictures == (picture("png", 0),)
+    assert tasks.inputs(tasks.get(third)).images == (image("png", 0),)
     assert hub.drawn == [(first, 1), (second, 0)]
 
 
-def test_a_picture_that_is_not_made_yet_is_no_input(hub: Hub, tmp_path: Path) -> None:
+def test_an_image_that_is_not_made_yet_is_no_input(hub: Hub, tmp_path: Path) -> None:
     """422, and no task: neither before the task is completed nor after a bad ending."""
     first, failed = hub.ordered(), hub.ordered(prompt="[fail]")
     given = {"prompt": "x", "image_urls": [f"{ORIGIN}/pictures/{first}/0?expires=9"]}
@@ -428,9 +428,9 @@ def test_a_picture_that_is_not_made_yet_is_no_input(hub: Hub, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", ["image_urls", "mask_url"])
-def test_a_bad_input_picture_is_refused_with_a_reason(name: str, hub: Hub, tmp_path: Path) -> None:
+def test_a_bad_input_image_is_refused_with_a_reason(name: str, hub: Hub, tmp_path: Path) -> None:
     """422 in the shape of the other refusals; nothing is kept, and nothing echoed."""
-    bad, good = data_uri(picture()[:-60]), data_uri(picture())
+    bad, good = data_uri(image()[:-60]), data_uri(image())
     given = {
         "prompt": "x",
         "image_urls": [good, bad if name == "image_urls" else good],
@@ -445,7 +445,7 @@ def test_a_bad_input_picture_is_refused_with_a_reason(name: str, hub: Hub, tmp_p
 
 
 def test_drawing_and_decoding_leave_the_loop_free(hub: Hub) -> None:
-    """Pictures are drawn in other threads, also those that an order asks for."""
+    """Images are drawn in other threads, also those that an order asks for."""
     first = hub.ordered(sync_mode=True)
     hub.now += 20
     hub.task(first)
@@ -456,8 +456,8 @@ def test_drawing_and_decoding_leave_the_loop_free(hub: Hub) -> None:
 
 
 def test_edits_outlive_the_app(hub: Hub, tmp_path: Path) -> None:
-    """Another app with the same folder has the pictures, too."""
-    task_id = hub.edited(data_uri(picture()))
+    """Another app with the same folder has the images, too."""
+    task_id = hub.edited(data_uri(image()))
     other = Hub(tmp_path / "demo")
     other.now = hub.now + 20
     assert other.task(task_id)["status"] == "completed"
@@ -490,10 +490,10 @@ def test_the_real_editor_edits_what_was_sent(kind: str, tmp_path: Path) -> None:
     assert abs(light[1] - light[2]) < 2
 
 
-def test_each_picture_of_an_edit_is_another() -> None:
-    """The pictures of one task have seeds of their own, as those drawn from text."""
+def test_each_image_of_an_edit_is_another() -> None:
+    """The images of one task have seeds of their own, as those drawn from text."""
     task = DemoTask("hub-1", "nano-banana-edit", {"prompt": "winter"}, 7, 0.0, 1.0, 1, [64, 48])
-    inputs = Inputs((picture(),), None, (64, 48))
+    inputs = Inputs((image(),), None, (64, 48))
     assert draw(task, 0, inputs) == draw(task, 0, inputs)
     assert draw(task, 0, inputs) != draw(task, 1, inputs)
 
@@ -540,8 +540,8 @@ def test_a_size_beyond_reason_is_bounded(hub: Hub) -> None:
     huge = {"prompt": "x", "image_size": {"width": 10**400, "height": 5}}
     task_id = hub.post({"model": "gpt-image-2", "input": huge}).json()["task_id"]
     hub.now += 20
-    (picture,) = hub.task(task_id)["data"]["images"]
-    assert (picture["width"], picture["height"]) == (4096, 64)
+    (image,) = hub.task(task_id)["data"]["images"]
+    assert (image["width"], image["height"]) == (4096, 64)
 
 
 def test_a_fault_of_the_demo_is_an_answer(tmp_path: Path) -> None:
@@ -565,7 +565,7 @@ def test_a_fault_of_the_demo_is_an_answer(tmp_path: Path) -> None:
     assert response.json()["message"] == "The demo Hub failed (OverflowError)."
 
 
-def test_the_next_seeds_pictures_are_others(tmp_path: Path) -> None:
+def test_the_next_seeds_images_are_others(tmp_path: Path) -> None:
     """Thirty students with thirty seeds get thirty different sets of four."""
     store = TaskStore(tmp_path)
     tasks = [store.add("m", {"prompt": "x", "seed": seed}) for seed in range(30)]

@@ -1,4 +1,4 @@
-"""The demo editor: a prompt's words change a picture."""
+"""The demo editor: a prompt's words change an image."""
 
 from __future__ import annotations
 
@@ -97,61 +97,61 @@ def village() -> Image.Image:
 
 @pytest.fixture(scope="module")
 def dog() -> Image.Image:
-    """Paint another picture."""
+    """Paint another image."""
     return paint("a dog", 3, SIZE, SIZE, model="nano-banana")
 
 
 @pytest.fixture(scope="module")
 def gallery(village: Image.Image) -> dict[str, Image.Image]:
-    """Edit one picture by every prompt, for the tests that compare the results."""
+    """Edit one image by every prompt, for the tests that compare the results."""
     return {prompt: changed(village, prompt) for prompt in PROMPTS}
 
 
-def changed(picture: Image.Image, prompt: str, seed: int = 1, **more: Any) -> Image.Image:
-    """Edit a picture at its own size."""
-    return edit(prompt, seed, [picture], *picture.size, model=MODEL, **more)
+def changed(image: Image.Image, prompt: str, seed: int = 1, **more: Any) -> Image.Image:
+    """Edit an image at its own size."""
+    return edit(prompt, seed, [image], *image.size, model=MODEL, **more)
 
 
 def apart(first: Image.Image, second: Image.Image) -> float:
-    """Measure how far two pictures are apart at a glance: per channel, 0 to 255."""
-    small = [picture.resize((64, 64), Image.Resampling.BOX) for picture in (first, second)]
+    """Measure how far two images are apart at a glance: per channel, 0 to 255."""
+    small = [image.resize((64, 64), Image.Resampling.BOX) for image in (first, second)]
     return sum(ImageStat.Stat(ImageChops.difference(*small)).mean) / 3
 
 
-def mean(picture: Image.Image) -> tuple[float, float, float]:
+def mean(image: Image.Image) -> tuple[float, float, float]:
     """Average red, green and blue, without the strip that bears the mark."""
-    red, green, blue = ImageStat.Stat(picture.crop((0, 0, SIZE, round(SIZE * 0.9)))).mean
+    red, green, blue = ImageStat.Stat(image.crop((0, 0, SIZE, round(SIZE * 0.9)))).mean
     return red, green, blue
 
 
-def light(picture: Image.Image) -> float:
+def light(image: Image.Image) -> float:
     """Average brightness."""
-    return sum(mean(picture)) / 3
+    return sum(mean(image)) / 3
 
 
-def light_of(picture: Image.Image) -> float:
+def light_of(image: Image.Image) -> float:
     """Average brightness of a part."""
-    return ImageStat.Stat(picture.convert("L")).mean[0]
+    return ImageStat.Stat(image.convert("L")).mean[0]
 
 
-def colorfulness(picture: Image.Image) -> float:
+def colorfulness(image: Image.Image) -> float:
     """Average saturation, without the strip that bears the mark."""
-    strip = picture.crop((0, 0, SIZE, round(SIZE * 0.9))).convert("HSV")
+    strip = image.crop((0, 0, SIZE, round(SIZE * 0.9))).convert("HSV")
     return ImageStat.Stat(strip).mean[1]
 
 
-def has_note(picture: Image.Image) -> bool:
+def has_note(image: Image.Image) -> bool:
     """Whether a note with the prompt lies on it."""
-    flat = Image.new("RGB", picture.size, NOTE)
-    difference = ImageChops.difference(picture, flat).convert("L")
+    flat = Image.new("RGB", image.size, NOTE)
+    difference = ImageChops.difference(image, flat).convert("L")
     return difference.histogram()[0] > 200
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
-def test_each_wish_changes_the_picture(
+def test_each_wish_changes_the_image(
     prompt: str, village: Image.Image, gallery: dict[str, Image.Image]
 ) -> None:
-    """Each is seen at a glance, and understood: no note lies on the picture."""
+    """Each is seen at a glance, and understood: no note lies on the image."""
     assert gallery[prompt].size == village.size
     assert apart(gallery[prompt], village) > 2
     assert not has_note(gallery[prompt])
@@ -236,8 +236,8 @@ def test_mirroring_mirrors(village: Image.Image) -> None:
     assert changed(village, "flip it").crop(top).tobytes() == expected.tobytes()
 
 
-def test_a_colour_of_a_thing_is_not_the_pictures(village: Image.Image) -> None:
-    """A red hat makes no red picture, nor a golden frame a golden one."""
+def test_a_colour_of_a_thing_is_not_the_images(village: Image.Image) -> None:
+    """A red hat makes no red image, nor a golden frame a golden one."""
     red = changed(village, "make it red")
     assert apart(changed(village, "give him a red hat"), red) > 20
     middle = (80, 80, 170, 170)
@@ -254,7 +254,7 @@ def test_the_sky_alone_can_take_a_colour(village: Image.Image) -> None:
     assert apart(result.crop((0, 0, SIZE, 60)), village.crop((0, 0, SIZE, 60))) > 20
 
 
-def test_same_arguments_give_the_same_picture(
+def test_same_arguments_give_the_same_image(
     village: Image.Image, gallery: dict[str, Image.Image]
 ) -> None:
     """Whatever is drawn by lot between, and in threads, too; and nobody's lot is disturbed."""
@@ -268,7 +268,7 @@ def test_same_arguments_give_the_same_picture(
         assert result.tobytes() == gallery[prompt].tobytes(), prompt
 
 
-def test_another_process_gives_the_same_picture() -> None:
+def test_another_process_gives_the_same_image() -> None:
     """Nothing depends on the process, such as Python's randomized string hashes."""
     code = (
         "import hashlib; from PIL import Image;"
@@ -282,13 +282,13 @@ def test_another_process_gives_the_same_picture() -> None:
 
 
 @pytest.mark.parametrize("prompt", ["Make it winter", "in autumn", "as a pencil sketch", "no idea"])
-def test_another_seed_gives_another_picture(prompt: str, village: Image.Image) -> None:
-    """Thirty students with thirty seeds see thirty pictures."""
+def test_another_seed_gives_another_image(prompt: str, village: Image.Image) -> None:
+    """Thirty students with thirty seeds see thirty images."""
     results = {changed(village, prompt, seed).tobytes() for seed in range(5)}
     assert len(results) == 5
 
 
-def test_the_input_pictures_stay_as_they_are(village: Image.Image, dog: Image.Image) -> None:
+def test_the_input_images_stay_as_they_are(village: Image.Image, dog: Image.Image) -> None:
     """They may be edited again."""
     before = village.tobytes(), dog.tobytes()
     edit("winter night", 1, [village, dog], SIZE, SIZE, model=MODEL)
@@ -306,7 +306,7 @@ def test_a_mask_keeps_what_is_black(village: Image.Image) -> None:
     assert result.crop(inside).tobytes() == changed(village, "at night").crop(inside).tobytes()
 
 
-def test_a_mask_is_scaled_to_its_picture(village: Image.Image) -> None:
+def test_a_mask_is_scaled_to_its_image(village: Image.Image) -> None:
     """A small colour mask with transparency works as a large gray one."""
     mask = Image.new("RGBA", (16, 16), "black")
     mask.paste((255, 255, 255, 255), (0, 0, 16, 8))
@@ -317,7 +317,7 @@ def test_a_mask_is_scaled_to_its_picture(village: Image.Image) -> None:
 
 
 @pytest.mark.parametrize("count", [2, 3, 7, 9])
-def test_further_pictures_lie_on_the_first(
+def test_further_images_lie_on_the_first(
     count: int, village: Image.Image, dog: Image.Image
 ) -> None:
     """However many there are, each is seen, and the first one still fills the frame."""
@@ -329,9 +329,9 @@ def test_further_pictures_lie_on_the_first(
     assert result.crop((120, 120, 136, 136)).tobytes() == one.crop((120, 120, 136, 136)).tobytes()
 
 
-def test_without_a_picture_there_is_nothing_to_edit() -> None:
+def test_without_an_image_there_is_nothing_to_edit() -> None:
     """An error, and no empty sheet."""
-    with pytest.raises(ValueError, match="no picture"):
+    with pytest.raises(ValueError, match="no image"):
         edit("winter", 1, [], 64, 64, model=MODEL)
 
 
@@ -351,7 +351,7 @@ def test_size_is_exact(prompt: str, size: tuple[int, int], village: Image.Image)
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 900), (3000, 2), (31, 33)])
 def test_an_input_may_have_any_size(size: tuple[int, int]) -> None:
-    """One pixel and a hair line are pictures, too, and masks."""
+    """One pixel and a hair line are images, too, and masks."""
     tiny = Image.new("RGB", size, "olive")
     for prompt in ("a winter night", "in oil", "a polaroid", "hat"):
         result = edit(prompt, 1, [tiny, tiny], 64, 80, model="m", mask=tiny)
@@ -360,7 +360,7 @@ def test_an_input_may_have_any_size(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I"])
 def test_any_mode_is_an_input(mode: str) -> None:
-    """As PNG, JPEG and WebP files bring them; a half-gray picture is half gray."""
+    """As PNG, JPEG and WebP files bring them; a half-gray image is half gray."""
     source = Image.new("L", (64, 64), 128)
     if mode.startswith("I"):
         source = Image.new(mode, (64, 64), 128 * 256)
@@ -419,26 +419,26 @@ def test_an_old_mark_is_lifted(model: str, kind: str) -> None:
 
 
 def test_a_mirrored_mark_is_lifted() -> None:
-    """As on a picture that was mirrored between two edits."""
+    """As on an image that was mirrored between two edits."""
     marked = Image.new("RGB", (512, 512), (90, 120, 60))
     draw_mark(marked, MODEL)
     mirrored = marked.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     assert lift_mark(mirrored).getcolors() == [(512 * 512, (90, 120, 60))]
 
 
-def test_a_picture_without_a_mark_is_left_alone() -> None:
+def test_an_image_without_a_mark_is_left_alone() -> None:
     """Be it dark, light, or busy."""
-    for picture in (
+    for image in (
         Image.new("RGB", (512, 512), "black"),
         Image.new("RGB", (512, 512), "white"),
         Image.effect_noise((512, 512), 120).convert("RGB"),
         Image.linear_gradient("L").convert("RGB"),
     ):
-        assert lift_mark(picture) is picture
+        assert lift_mark(image) is image
 
 
 @pytest.mark.parametrize("name", STRANGE)
-def test_strange_prompts_still_give_a_picture(name: str, village: Image.Image) -> None:
+def test_strange_prompts_still_give_an_image(name: str, village: Image.Image) -> None:
     """Any Unicode text is a prompt, also none and 10,000 characters."""
     assert apart(changed(village, STRANGE[name]), village) > 3
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hub_server import picture
+from hub_server import image
 from starlette.types import ASGIApp, Message
 
 from mountsea_magic.demo.server.app import create_app
@@ -28,7 +28,7 @@ JSON = {"Content-Type": "application/json"}
 
 def guarded(folder: Path, **limits: Any) -> Guard:
     """Guard a demo Hub whose tasks are done at once."""
-    app = create_app(folder, seconds=0, painter=lambda task, number: picture())
+    app = create_app(folder, seconds=0, painter=lambda task, number: image())
     return Guard(app, AllowedHosts(), Limits(**limits))
 
 
@@ -120,9 +120,9 @@ def test_images_are_for_programs_and_for_people_who_click(tmp_path: Path) -> Non
     url = asked(app, "GET", f"/hub/v1/tasks/{task_id}").json()["data"]["images"][0]["url"]
     embedded = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "image"}
     clicked = {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Dest": "document", "Sec-Fetch-User": "?1"}
-    assert asked(app, "GET", url).content == picture()
+    assert asked(app, "GET", url).content == image()
     assert asked(app, "GET", url, headers=embedded).status_code == 403
-    assert asked(app, "GET", url, headers=clicked).content == picture()
+    assert asked(app, "GET", url, headers=clicked).content == image()
     assert asked(app, "GET", url, headers={"Host": "evil.example"}).status_code == 421
 
 

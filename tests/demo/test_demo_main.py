@@ -33,7 +33,7 @@ def served(home: Path) -> Iterator[str]:
 
 
 def test_it_serves_the_contract(served: str, home: Path) -> None:
-    """An order, its task and its picture, for who has the key; the tasks are under the home."""
+    """An order, its task and its image, for who has the key; the tasks are under the home."""
     headers = {"Authorization": "Bearer right", "Content-Type": "application/json"}
     order = json.dumps({"model": "nano-banana", "input": {"prompt": "a dog"}}).encode()
     with urlopen(Request(f"{served}/hub/v1/image", order, headers)) as answer:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from hub_server import picture
+from hub_server import image
 from quick_loop import QuickLoop
 from runs import DOG, Often, begun, followed, names, newest
 
@@ -25,9 +25,9 @@ from mountsea_magic.errors import (
     WaitTimeout,
 )
 from mountsea_magic.generation import download, submit
-from mountsea_magic.generation.events import Completed, Event, Postponed, Submitted, Submitting
+from mountsea_magic.generation.events import Completed, Event, RetryScheduled, Submitted, Submitting
 from mountsea_magic.hub.client import HubClient
-from mountsea_magic.hub.retry import order_again
+from mountsea_magic.hub.retry import submit_retry_pause
 
 
 class Lesson:
@@ -37,13 +37,13 @@ class Lesson:
         """Start with all well: a task is ready at once."""
         self.fault = "none"
         self.now = time.time()
-        self.folder, self.pictures = folder, folder / "pictures"
+        self.folder, self.images = folder, folder / "pictures"
         self.schedule = Often()
         self.app = create_app(
             folder / "demo",
             seconds=0.0,
             clock=lambda: self.now,
-            painter=lambda task, number: picture("jpeg", number),
+            painter=lambda task, number: image("jpeg", number),
         )
 
     def run(
@@ -75,14 +75,14 @@ class Lesson:
         """Order a dog."""
         often = self.schedule
         return self.run(
-            lambda client: begun(client, DOG, self.pictures, timeout_s=timeout_s, schedule=often),
+            lambda client: begun(client, DOG, self.images, timeout_s=timeout_s, schedule=often),
             watch,
         )
 
     def follow(self, task_id: str) -> list[Event]:
         """Follow a task by its id."""
         return self.run(
-            lambda client: followed(client, task_id, self.pictures, schedule=self.schedule)
+            lambda client: followed(client, task_id, self.images, schedule=self.schedule)
         )
 
     @property
@@ -92,8 +92,8 @@ class Lesson:
 
     @property
     def files(self) -> list[str]:
-        """The files of pictures, hidden ones too."""
-        return names(self.pictures)
+        """The files of images, hidden ones too."""
+        return names(self.images)
 
 
 @pytest.fixture
@@ -101,22 +101,22 @@ def lesson(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lesson:
     """Make a lesson in a folder of its own; what is tried again is tried again at once."""
 
     def at_once(
-        error: MountseaError, *, tries: int, paused_s: float, chance: float
+        error: MountseaError, *, tries: int, paused_s: float, jitter: float
     ) -> float | None:
-        pause_s = order_again(error, tries=tries, paused_s=paused_s, chance=chance)
+        pause_s = submit_retry_pause(error, tries=tries, paused_s=paused_s, jitter=jitter)
         return None if pause_s is None else 0.0
 
-    monkeypatch.setattr(submit, "order_again", at_once)
+    monkeypatch.setattr(submit, "submit_retry_pause", at_once)
     monkeypatch.setattr(download, "PAUSES_S", (0.0, 0.0, 0.0))
     return Lesson(tmp_path)
 
 
 def test_without_a_fault_all_is_well(lesson: Lesson) -> None:
-    """An order goes from submission to picture with no socket."""
+    """An order goes from submission to image with no socket."""
     events = lesson.order()
     assert [type(event) for event in events[:2]] == [Submitting, Submitted]
     assert isinstance(events[-1], Completed)
-    assert [got.bytes for got in events[-1].pictures] == [picture("jpeg")]
+    assert [got.bytes for got in events[-1].images] == [image("jpeg")]
     assert lesson.taken == len(lesson.files) == 1
 
 
@@ -125,7 +125,7 @@ def test_offline_is_no_uncertain_order(lesson: Lesson) -> None:
     lesson.fault = "offline"
     with pytest.raises(HubUnavailable, match="could not be reached"):
         lesson.order()
-    assert (lesson.taken, newest(lesson.pictures).state) == (0, "unsent")
+    assert (lesson.taken, newest(lesson.images).state) == (0, "unsent")
 
 
 @pytest.mark.parametrize("fault", ["offline", "busy"])
@@ -134,7 +134,7 @@ def test_a_network_that_is_mended_in_time_takes_the_order(lesson: Lesson, fault:
     lesson.fault = fault
 
     def mend_while_it_waits(event: Event) -> None:
-        if isinstance(event, Postponed):
+        if isinstance(event, RetryScheduled):
             lesson.fault = "none"
 
     events = lesson.order(mend_while_it_waits)
@@ -157,11 +157,11 @@ def test_a_busy_hub_orders_nothing(lesson: Lesson) -> None:
     with pytest.raises(RateLimited, match="Nothing was ordered") as caught:
         lesson.order()
     assert caught.value.retry_after_s == 2.0
-    assert (lesson.taken, newest(lesson.pictures).state) == (0, "refused")
+    assert (lesson.taken, newest(lesson.images).state) == (0, "refused")
 
 
 def test_a_flaky_network_is_waited_out(lesson: Lesson) -> None:
-    """Every other look fails, and the pictures come all the same, with one look more."""
+    """Every other look fails, and the images come all the same, with one look more."""
     lesson.fault = "flaky"
     assert isinstance(lesson.order()[-1], Completed)
     assert len(lesson.schedule.asked) == 2
@@ -182,8 +182,8 @@ def test_a_proxys_page_is_waited_out_until_the_deadline(lesson: Lesson) -> None:
 
 
 @pytest.mark.parametrize("fault", ["expired", "cut"])
-def test_a_picture_that_does_not_come_can_be_resumed(lesson: Lesson, fault: str) -> None:
-    """Nothing half is kept; mended, the same task gives the picture, and no second is ordered."""
+def test_an_image_that_does_not_come_can_be_resumed(lesson: Lesson, fault: str) -> None:
+    """Nothing half is kept; mended, the same task gives the image, and no second is ordered."""
     lesson.fault = fault
     with pytest.raises(DownloadFailed) as caught:
         lesson.order()
@@ -192,7 +192,7 @@ def test_a_picture_that_does_not_come_can_be_resumed(lesson: Lesson, fault: str)
     lesson.fault = "none"
     last = lesson.follow(caught.value.task_id)[-1]
     assert isinstance(last, Completed)
-    assert last.pictures[0].bytes == picture("jpeg")
+    assert last.images[0].bytes == image("jpeg")
     assert lesson.taken == len(lesson.files) == 1
 
 
@@ -200,10 +200,10 @@ def test_a_fault_can_come_and_go_while_a_task_runs(lesson: Lesson) -> None:
     """The fault is asked for at each request: offline after the order, mended some looks later."""
 
     class Mending(Often):
-        def interval_s(self, waited_s: float, *, chance: float) -> float:
+        def interval_s(self, waited_s: float, *, jitter: float) -> float:
             if len(self.asked) == 3:
                 lesson.fault = "none"
-            return super().interval_s(waited_s, chance=chance)
+            return super().interval_s(waited_s, jitter=jitter)
 
     def break_after_order(event: Event) -> None:
         if isinstance(event, Submitted):
@@ -228,7 +228,7 @@ ENDS: dict[str, type[MountseaError] | None] = {
 
 
 @pytest.mark.parametrize("fault", sorted(FAULTS))
-def test_every_fault_ends_in_pictures_or_an_error_of_ours(lesson: Lesson, fault: str) -> None:
+def test_every_fault_ends_in_images_or_an_error_of_ours(lesson: Lesson, fault: str) -> None:
     """No fault leaks an exception of another library, nor a part of a file."""
     lesson.fault, error = fault, ENDS[fault]
     timeout_s = 1.0 if error is WaitTimeout else 20.0

@@ -1,4 +1,4 @@
-"""The demo painter: pictures that answer to a prompt, whatever the prompt and the size."""
+"""The demo painter: images that answer to a prompt, whatever the prompt and the size."""
 
 import hashlib
 import random
@@ -49,7 +49,7 @@ def small(prompt: str, seed: int = 1, model: str = "gpt-image-1") -> Image.Image
 
 
 def difference(first: Image.Image, second: Image.Image) -> float:
-    """Measure how far two pictures are apart at a glance: per channel, 0 to 255."""
+    """Measure how far two images are apart at a glance: per channel, 0 to 255."""
     size = (32, 32)
     apart = ImageChops.difference(first.resize(size), second.resize(size))
     return sum(ImageStat.Stat(apart).mean) / 3
@@ -61,14 +61,14 @@ def gallery() -> dict[str, Image.Image]:
     return {prompt: small(prompt) for prompt in PROMPTS}
 
 
-def test_same_arguments_give_the_same_picture(gallery: dict[str, Image.Image]) -> None:
-    """The picture depends on the arguments alone, whatever is painted or drawn by lot between."""
+def test_same_arguments_give_the_same_image(gallery: dict[str, Image.Image]) -> None:
+    """The image depends on the arguments alone, whatever is painted or drawn by lot between."""
     random.seed(99)
     for prompt in PROMPTS[:4]:
         assert small(prompt).tobytes() == gallery[prompt].tobytes()
 
 
-def test_another_process_paints_the_same_picture(gallery: dict[str, Image.Image]) -> None:
+def test_another_process_paints_the_same_image(gallery: dict[str, Image.Image]) -> None:
     """Nothing depends on the process, such as Python's randomized string hashes."""
     code = (
         "import hashlib; from mountsea_magic.demo.drawing import paint;"
@@ -80,7 +80,7 @@ def test_another_process_paints_the_same_picture(gallery: dict[str, Image.Image]
 
 
 def test_painting_leaves_the_global_random_alone() -> None:
-    """A student's own seeded numbers are not disturbed by a picture."""
+    """A student's own seeded numbers are not disturbed by an image."""
     random.seed(5)
     expected = random.random()
     random.seed(5)
@@ -89,15 +89,15 @@ def test_painting_leaves_the_global_random_alone() -> None:
 
 
 def test_threads_do_not_disturb_each_other(gallery: dict[str, Image.Image]) -> None:
-    """Pictures painted at the same time are those painted one by one."""
+    """Images painted at the same time are those painted one by one."""
     with ThreadPoolExecutor(4) as pool:
-        for prompt, picture in zip(PROMPTS, pool.map(small, PROMPTS[:6]), strict=False):
-            assert picture.tobytes() == gallery[prompt].tobytes()
+        for prompt, image in zip(PROMPTS, pool.map(small, PROMPTS[:6]), strict=False):
+            assert image.tobytes() == gallery[prompt].tobytes()
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_another_seed_gives_a_clear_variation(prompt: str, gallery: dict[str, Image.Image]) -> None:
-    """Thirty students with thirty seeds see thirty pictures, of the same prompt."""
+    """Thirty students with thirty seeds see thirty images, of the same prompt."""
     assert difference(gallery[prompt], small(prompt, seed=2)) > 2.5
 
 
@@ -125,22 +125,22 @@ def test_a_prompt_is_closer_to_itself_than_to_others(gallery: dict[str, Image.Im
     ids=lambda size: f"{size[0]}x{size[1]}",
 )
 def test_size_is_exact(size: tuple[int, int]) -> None:
-    """The picture has exactly the pixels asked for, and fills a banner as it fills a square."""
-    picture = paint("a sail boat on the open sea", 3, *size, model="m")
-    assert (picture.size, picture.mode) == (size, "RGB")
-    assert min(ImageStat.Stat(picture).stddev) > 12
+    """The image has exactly the pixels asked for, and fills a banner as it fills a square."""
+    image = paint("a sail boat on the open sea", 3, *size, model="m")
+    assert (image.size, image.mode) == (size, "RGB")
+    assert min(ImageStat.Stat(image).stddev) > 12
 
 
 @pytest.mark.parametrize("prompt", [*PROMPTS, "", "xyzzy qwrt"])
-def test_picture_is_never_flat(prompt: str, gallery: dict[str, Image.Image]) -> None:
-    """Every picture has thousands of colours, and light and dark in it."""
-    picture = gallery.get(prompt) or small(prompt)
-    assert len(picture.getcolors(256 * 256) or []) > 3000
-    assert ImageStat.Stat(picture.convert("L")).stddev[0] > 14
+def test_image_is_never_flat(prompt: str, gallery: dict[str, Image.Image]) -> None:
+    """Every image has thousands of colours, and light and dark in it."""
+    image = gallery.get(prompt) or small(prompt)
+    assert len(image.getcolors(256 * 256) or []) > 3000
+    assert ImageStat.Stat(image.convert("L")).stddev[0] > 14
 
 
 def test_mark_names_the_model_and_stays_in_its_corner() -> None:
-    """Two models' pictures differ where the mark is, along the bottom, and nowhere else."""
+    """Two models' images differ where the mark is, along the bottom, and nowhere else."""
     first, second = (
         paint("a lighthouse", 1, 512, 512, model=model) for model in ("gpt-image-1", "flux-pro")
     )
@@ -153,27 +153,27 @@ def test_mark_names_the_model_and_stays_in_its_corner() -> None:
 @pytest.mark.parametrize("size", [(256, 256), (1024, 256), (256, 1024)])
 def test_mark_is_legible_on_light_and_dark(prompt: str, size: tuple[int, int]) -> None:
     """The mark is pale ink on a dark pane: both are in the band that holds it."""
-    picture = paint(prompt, 1, *size, model="gpt-image-1")
+    image = paint(prompt, 1, *size, model="gpt-image-1")
     other = paint(prompt, 1, *size, model="another-name-x9")
-    box = ImageChops.difference(picture, other).getbbox()
+    box = ImageChops.difference(image, other).getbbox()
     assert box is not None
-    pane = picture.crop(box).convert("L")
+    pane = image.crop(box).convert("L")
     histogram = pane.histogram()
     count = pane.width * pane.height
     assert sum(histogram[205:]) > 0.02 * count, "ink"
     assert sum(histogram[:150]) > 0.5 * count, "pane"
 
 
-def test_a_model_name_too_long_for_the_picture_is_cut() -> None:
-    """A long or broken name never widens the picture nor fails."""
+def test_a_model_name_too_long_for_the_image_is_cut() -> None:
+    """A long or broken name never widens the image nor fails."""
     assert paint("sea", 1, 256, 256, model="m" * 500 + "\n\n é🎨").size == (256, 256)
 
 
 @pytest.mark.parametrize("name", STRANGE)
-def test_strange_prompts_still_give_a_picture(name: str) -> None:
+def test_strange_prompts_still_give_an_image(name: str) -> None:
     """Any Unicode text is a prompt, also none and 10,000 characters."""
-    picture = small(STRANGE[name])
-    assert ImageStat.Stat(picture.convert("L")).stddev[0] > 14
+    image = small(STRANGE[name])
+    assert ImageStat.Stat(image.convert("L")).stddev[0] > 14
 
 
 def test_words_match_whole_and_in_any_case() -> None:
@@ -184,14 +184,14 @@ def test_words_match_whole_and_in_any_case() -> None:
 
 
 def test_a_colour_belongs_to_the_animal_it_stands_before() -> None:
-    """A black cat is black; the picture around it is not."""
+    """A black cat is black; the image around it is not."""
     subject = read_subject("a black cat in a red garden")
     assert subject.creatures[0].coat == (38, 38, 43)
     assert subject.tints == ((215, 38, 61),)
 
 
 def test_colour_words_steer_the_palette() -> None:
-    """An abstract picture in blue is bluer than the same in red."""
+    """An abstract image in blue is bluer than the same in red."""
     blue, red = (
         ImageStat.Stat(small(f"abstract composition in {word}")).mean for word in ("blue", "red")
     )
@@ -204,7 +204,7 @@ def test_night_is_darker_than_day() -> None:
     assert ImageStat.Stat(night).mean[0] < ImageStat.Stat(day).mean[0] - 40
 
 
-def test_a_large_picture_is_painted_in_time() -> None:
+def test_a_large_image_is_painted_in_time() -> None:
     """The largest size costs less than five seconds of processor time."""
     start = time.thread_time()
     assert paint("a cat on the moon", 1, 4096, 4096, model="m").size == (4096, 4096)

@@ -1,4 +1,4 @@
-"""How large the demo Hub's pictures are."""
+"""How large the demo Hub's images are."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mountsea_magic.demo.server.sizes import LONGEST, NAMED, NATIVE, picture_size
+from mountsea_magic.demo.server.sizes import LONGEST, NAMED, NATIVE, image_size
 from mountsea_magic.request.catalog import bundled_catalog
 
 
@@ -35,7 +35,7 @@ from mountsea_magic.request.catalog import bundled_catalog
 )
 def test_sizes_are_the_models_own(given: dict[str, Any], size: tuple[int, int]) -> None:
     """The contract's native sizes, scaled by the resolution, within bounds."""
-    assert picture_size(given) == size
+    assert image_size(given) == size
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,9 @@ def test_an_edit_keeps_its_sources_shape(
     given: dict[str, Any], source: tuple[int, int], size: tuple[int, int]
 ) -> None:
     """At about 1024² pixels, unless another shape is asked for; a chain stays sharp."""
-    assert picture_size(given, source) == size
+    assert image_size(given, source) == size
     if not given:
-        assert picture_size(given, size) == size
+        assert image_size(given, size) == size
 
 
 def test_every_size_of_the_catalogue_is_known() -> None:
@@ -73,7 +73,7 @@ def test_every_size_of_the_catalogue_is_known() -> None:
         assert {ratio for ratio in ratios if ratio != "auto"} <= NATIVE.keys()
         for resolution in model.parameters.get("resolution", {}).get("enum", []):
             expected = round(1024 * float(resolution.removesuffix("K")))
-            assert picture_size({"resolution": resolution}) == (expected, expected)
+            assert image_size({"resolution": resolution}) == (expected, expected)
         for option in model.parameters.get("image_size", {}).get("anyOf", []):
             assert set(option.get("enum", [])) <= NAMED.keys()
 

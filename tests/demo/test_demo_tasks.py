@@ -62,10 +62,10 @@ def test_a_word_in_brackets_asks_for_a_bad_ending(prompt: str, ending: str) -> N
     assert (task.ending, task.status(105.0), task.status(110.0)) == (ending, "processing", ending)
 
 
-def test_a_task_counts_its_pictures() -> None:
+def test_a_task_counts_its_images() -> None:
     """As many as were asked for, one if none were; and nobody changes an order."""
-    assert DOG.picture_count == 1
-    assert replace(DOG, input={"prompt": "x", "num_images": 3}).picture_count == 3
+    assert DOG.image_count == 1
+    assert replace(DOG, input={"prompt": "x", "num_images": 3}).image_count == 3
     with pytest.raises(FrozenInstanceError):
         DOG.model = "other"  # type: ignore[misc]
 
@@ -142,7 +142,7 @@ def test_a_damaged_file_is_an_unknown_task(content: str, tmp_path: Path) -> None
 
 
 def test_only_completed_tasks_are_charged(tmp_path: Path) -> None:
-    """As documented: by picture, once completed; failed, timed out and cancelled are free."""
+    """As documented: by image, once completed; failed, timed out and cancelled are free."""
     clock = Clock()
     store = TaskStore(tmp_path, seconds=10, clock=clock)
     store.add("m", {"prompt": "a dog", "num_images": 3})
@@ -189,7 +189,7 @@ def test_many_kernels_share_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_notebooks_random_numbers_are_its_own(tmp_path: Path) -> None:
-    """One that seeds `random` gets the same numbers, and other pictures each time."""
+    """One that seeds `random` gets the same numbers, and other images each time."""
     store = TaskStore(tmp_path)
     seeds = set()
     for _ in range(2):
@@ -200,7 +200,7 @@ def test_a_notebooks_random_numbers_are_its_own(tmp_path: Path) -> None:
     assert len(seeds) == 2
 
 
-def test_input_pictures_are_kept_as_files(tmp_path: Path) -> None:
+def test_input_images_are_kept_as_files(tmp_path: Path) -> None:
     """Another kernel finds them, and the task's own file bears none of their bytes."""
     store = TaskStore(tmp_path)
     task = store.add("m", EDIT, INPUTS)
@@ -213,7 +213,7 @@ def test_input_pictures_are_kept_as_files(tmp_path: Path) -> None:
     assert EDIT["image_urls"]
 
 
-def test_a_task_without_input_pictures_has_none(tmp_path: Path) -> None:
+def test_a_task_without_input_images_has_none(tmp_path: Path) -> None:
     """Neither files nor a size."""
     store = TaskStore(tmp_path)
     task = store.add("m", {"prompt": "x"})
@@ -223,7 +223,7 @@ def test_a_task_without_input_pictures_has_none(tmp_path: Path) -> None:
 
 
 def test_tasks_of_an_older_version_are_known(tmp_path: Path) -> None:
-    """Their files say nothing of input pictures."""
+    """Their files say nothing of input images."""
     store = TaskStore(tmp_path)
     task = store.add("m", {"prompt": "x"})
     path = tmp_path / f"{task.task_id}.json"
@@ -233,7 +233,7 @@ def test_tasks_of_an_older_version_are_known(tmp_path: Path) -> None:
     assert store.get(task.task_id) == task
 
 
-def test_input_pictures_are_forgotten_with_their_task(tmp_path: Path) -> None:
+def test_input_images_are_forgotten_with_their_task(tmp_path: Path) -> None:
     """No sooner, and with them what a killed kernel left behind."""
     clock = Clock()
     store = TaskStore(tmp_path, clock=clock)
@@ -249,7 +249,7 @@ def test_input_pictures_are_forgotten_with_their_task(tmp_path: Path) -> None:
     assert list(tmp_path.glob("*.input")) == []
 
 
-def test_a_task_whose_pictures_are_gone_is_unknown(tmp_path: Path) -> None:
+def test_a_task_whose_images_are_gone_is_unknown(tmp_path: Path) -> None:
     """A curious student who empties half the folder breaks nothing."""
     store = TaskStore(tmp_path)
     task = store.add("m", EDIT, INPUTS)
@@ -257,8 +257,8 @@ def test_a_task_whose_pictures_are_gone_is_unknown(tmp_path: Path) -> None:
     assert store.get(task.task_id) is None
 
 
-def test_counting_credits_reads_no_picture(tmp_path: Path) -> None:
-    """Edits are charged by picture, as drawings are; their inputs may even be gone."""
+def test_counting_credits_reads_no_image(tmp_path: Path) -> None:
+    """Edits are charged by image, as drawings are; their inputs may even be gone."""
     clock = Clock()
     store = TaskStore(tmp_path, seconds=1, clock=clock)
     task = store.add("m", EDIT, INPUTS)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import picture
+from hub_server import image
 
 from mountsea_magic.demo.server.helper import Helper, HelperFailed
 from mountsea_magic.demo.server.http_app import OpenTasks
@@ -187,13 +187,13 @@ def test_input_images_are_read_in_a_helper(
 ) -> None:
     """Also an image of this Hub; what is refused in-process is refused here with the same words."""
     task = added(tasks)
-    uri = f"data:image/png;base64,{base64.b64encode(picture()).decode()}"
+    uri = f"data:image/png;base64,{base64.b64encode(image()).decode()}"
     own = f"http://localhost:8787/pictures/{task.task_id}/0"
 
     async def work(workshop: Workshop) -> None:
         inputs = await workshop.read_inputs({"image_urls": [uri, own]}, "m")
-        assert inputs.pictures[0] == picture()
-        assert inputs.pictures[1]
+        assert inputs.images[0] == image()
+        assert inputs.images[1]
         with pytest.raises(BadInput, match=r"image_urls\[0\]: its base64 is damaged"):
             await workshop.read_inputs({"image_urls": ["data:image/png;base64,a*"]}, "m")
 

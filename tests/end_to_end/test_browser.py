@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab_server import (
+    IMAGE,
     KERNEL_IDLE,
-    PICTURE,
     WIDGETS,
     alts_of,
     await_cells,
@@ -73,7 +73,7 @@ def _cell(page: Page, number: int) -> ElementHandle:
 def test_the_bar_moves_and_leaves_one_line(
     page: Page, url: str, folder: Path, tmp_path: Path
 ) -> None:
-    """While a task runs the bar grows; afterwards there is a picture and no widget."""
+    """While a task runs the bar grows; afterwards there is an image and no widget."""
     sources = _setup(tmp_path, 3600), "%%mountsea\na sail boat on the open sea"
     open_notebook(page, url, write_notebook(folder / f"{tmp_path.name}.ipynb", *sources))
     run_all_cells(page)
@@ -81,8 +81,8 @@ def test_the_bar_moves_and_leaves_one_line(
     seen = page.evaluate("() => window.widths")
     assert seen == sorted(seen) and len(seen) >= 3
     end_demo_tasks(tmp_path)
-    picture = page.wait_for_selector(PICTURE)
-    assert picture is not None and picture.evaluate("img => img.naturalWidth") == 768
+    image = page.wait_for_selector(IMAGE)
+    assert image is not None and image.evaluate("img => img.naturalWidth") == 768
     assert page.query_selector(WIDGETS) is None
     assert "sail boat" in page.inner_text(".jp-RenderedHTMLCommon small")
     assert alts_of(saved(page, folder / f"{tmp_path.name}.ipynb")[1]) == [
@@ -164,10 +164,10 @@ def test_background_cells_keep_their_own_output(
 
 
 @pytest.mark.parametrize("face", ["lab", "notebook"])
-def test_pictures_stand_side_by_side(
+def test_images_stand_side_by_side(
     page: Page, url: str, folder: Path, tmp_path: Path, face: str
 ) -> None:
-    """Several pictures of a result share a row, however they come, and each is saved as one."""
+    """Several images of a result share a row, however they come, and each is saved as one."""
     sources = [
         _setup(tmp_path, 0.2),
         "%%mountsea -n 2 -o fox\na red fox",
@@ -182,7 +182,7 @@ def test_pictures_stand_side_by_side(
     for number in (1, 2, 3):
         cell = _cell(page, number)
         cell.scroll_into_view_if_needed()
-        marked = f'.jp-Cell[data-windowed-list-index="{number}"] {PICTURE}'
+        marked = f'.jp-Cell[data-windowed-list-index="{number}"] {IMAGE}'
         page.wait_for_function(
             "selector => document.querySelectorAll(selector).length === 2", arg=marked
         )
@@ -222,7 +222,7 @@ def test_what_cannot_be_updated_is_final(
         cell.scroll_into_view_if_needed()
         within = f'.jp-Cell[data-windowed-list-index="{number}"] .widget-output'
         page.wait_for_selector(f"{within} small:has-text('“a {animal}”')")
-        page.wait_for_selector(f"{within} {PICTURE}")
+        page.wait_for_selector(f"{within} {IMAGE}")
         assert page.query_selector(f"{within} .widget-hprogress") is None
     page.screenshot(path=str(tmp_path / "static.png"))
     assert "Error displaying widget" not in page.inner_text("body")
@@ -232,7 +232,7 @@ def test_what_cannot_be_updated_is_final(
 def test_a_reload_in_mid_run_loses_no_result(
     page: Page, url: str, folder: Path, tmp_path: Path, way: str
 ) -> None:
-    """A page that was reloaded gets the picture by the handle; after a new kernel, by resume."""
+    """A page that was reloaded gets the image by the handle; after a new kernel, by resume."""
     name = write_notebook(
         folder / f"{tmp_path.name}.ipynb",
         _setup(tmp_path, 3600),
@@ -250,9 +250,9 @@ def test_a_reload_in_mid_run_loses_no_result(
     open_notebook(page, url, name)
     if way == "resume":
         run_cell(page, 0)
-    assert page.query_selector(PICTURE) is None
+    assert page.query_selector(IMAGE) is None
     run_cell(page, 2)
-    page.wait_for_selector(PICTURE)
+    page.wait_for_selector(IMAGE)
     page.wait_for_function(KERNEL_IDLE)
     assert alts_of(saved(page, folder / name)[2]) == ["Demo drawing: a red fox"]
     assert len(list((tmp_path / "originals").rglob("*.png"))) == 1
@@ -264,7 +264,7 @@ def test_hostile_prompt_is_only_text(page: Page, url: str, folder: Path, tmp_pat
     sources = _setup(tmp_path, 0.2), f"%%mountsea --raw\n{hostile}"
     open_notebook(page, url, write_notebook(folder / f"{tmp_path.name}.ipynb", *sources))
     run_all_cells(page)
-    page.wait_for_selector(PICTURE)
+    page.wait_for_selector(IMAGE)
     line = page.wait_for_selector(".jp-OutputArea-output small")
     assert line is not None and hostile[:40] in line.inner_text()
     assert page.evaluate("() => window.pwned === undefined")
@@ -275,7 +275,7 @@ def test_hostile_prompt_is_only_text(page: Page, url: str, folder: Path, tmp_pat
 def test_nothing_of_ours_keeps_anyone_out(
     page: Page, url: str, folder: Path, tmp_path: Path
 ) -> None:
-    """axe-core finds no serious fault in live lines, final lines, lists, pictures and errors."""
+    """axe-core finds no serious fault in live lines, final lines, lists, images and errors."""
     sources = [
         _setup(tmp_path, 0.2),
         "%%mountsea -n 2\na red fox",
@@ -300,7 +300,7 @@ def test_nothing_of_ours_keeps_anyone_out(
 
 
 def _faults(page: Page) -> list[str]:
-    """Look at all outputs; JupyterLab itself gives its pictures no alt text."""
+    """Look at all outputs; JupyterLab itself gives its images no alt text."""
     from axe_playwright_python.sync_playwright import Axe
 
     found = Axe().run(

@@ -1,4 +1,4 @@
-"""Chains in a real kernel: a picture is made, then edited, on the demo Hub and on a stand-in."""
+"""Chains in a real kernel: an image is made, then edited, on the demo Hub and on a stand-in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import StandInHub, data_uri, picture
+from hub_server import StandInHub, data_uri, image
 from kernel_driver import Kernel
 from PIL import Image
 
@@ -37,12 +37,12 @@ def sent(hub: StandInHub) -> Any:
 
 
 def uploaded(hub: StandInHub) -> list[bytes]:
-    """Return the pictures of the newest order, decoded."""
+    """Return the images of the newest order, decoded."""
     return [base64.b64decode(uri.partition(",")[2]) for uri in sent(hub)["image_urls"]]
 
 
 def test_a_result_is_edited_byte_for_byte(hub: StandInHub, kernel: Kernel) -> None:
-    """Two pictures made into `a` go out with the edit into `b` as they came, in order."""
+    """Two images made into `a` go out with the edit into `b` as they came, in order."""
     assert kernel.run("%%mountsea -n 2 -f webp -o a\na dog").status == "ok"
     edit = kernel.run("%%mountsea -m nano-banana-edit -i a -a 16:9 -o b\nmake it winter")
     assert edit.status == "ok" and len(edit.images()) == 1
@@ -50,26 +50,26 @@ def test_a_result_is_edited_byte_for_byte(hub: StandInHub, kernel: Kernel) -> No
         "model": "nano-banana-edit",
         "input": {
             "prompt": "make it winter",
-            "image_urls": [data_uri(picture("webp", number), "webp") for number in range(2)],
+            "image_urls": [data_uri(image("webp", number), "webp") for number in range(2)],
             "aspect_ratio": "16:9",
         },
     }
     assert len(hub.posts) == 2
     again = "%%mountsea -m nano-banana-edit -i b --image a[1] -i a.images[0] -o c\nand night"
     assert kernel.run(again).status == "ok"
-    assert uploaded(hub) == [picture(), picture("webp", 1), picture("webp", 0)]
+    assert uploaded(hub) == [image(), image("webp", 1), image("webp", 0)]
     assert len(hub.posts) == 3
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
 def test_a_file_goes_out_as_it_is(hub: StandInHub, kernel: Kernel, folder: Path, kind: str) -> None:
     """A path, an address and bytes in one order: kept in order, the file not encoded anew."""
-    (folder / "my photo.bin").write_bytes(picture(kind, 3))
+    (folder / "my photo.bin").write_bytes(image(kind, 3))
     kernel.run("raw = open('my photo.bin', 'rb').read()")
     address = "https://example.com/x.png?a=1&b=2"
     line = f"-m gpt-image-2-edit -i raw -i {address} -i 'my photo.bin' -p mask_url='@my photo.bin'"
     assert kernel.run(f"%%mountsea {line}\nmake it winter").status == "ok"
-    uri = data_uri(picture(kind, 3), kind)
+    uri = data_uri(image(kind, 3), kind)
     assert sent(hub)["image_urls"] == [uri, address, uri]
     assert sent(hub)["mask_url"] == uri
     assert len(hub.posts) == 1
@@ -100,7 +100,7 @@ REFUSED = {
     "-i photo.png": "Use --model nano-banana-edit",
     "-m nano-banana-edit": "needs --image",
     "-m nano-banana-edit -i phot.png": "no such file, and no such variable",
-    "-m nano-banana-edit -i number": "a int is no picture",
+    "-m nano-banana-edit -i number": "a int is no image",
     "-m nano-banana-edit -i notes.txt": "not an image that can be read",
     "-m nano-banana-edit -i half.png": "the PNG image is damaged",
     "-m nano-banana-edit -i photo.heic": "pip install pillow-heif",
@@ -118,10 +118,10 @@ def test_what_is_no_input_is_refused_before_anything_is_sent(
     hub: StandInHub, kernel: Kernel, folder: Path
 ) -> None:
     """The cell fails and names the way out, -o is not bound, and the Hub hears of no order."""
-    (folder / "photo.png").write_bytes(picture())
-    (folder / "half.png").write_bytes(picture()[: len(picture()) // 2])
+    (folder / "photo.png").write_bytes(image())
+    (folder / "half.png").write_bytes(image()[: len(image()) // 2])
     (folder / "notes.txt").write_text("a dog")
-    (folder / "large.png").write_bytes(picture() + bytes(10_000_000))
+    (folder / "large.png").write_bytes(image() + bytes(10_000_000))
     (folder / "photo.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(90))
     Image.new("F", (4, 2), 0.5).save(folder / "map.tif")
     kernel.run("number, a = 7, [open('photo.png', 'rb').read()]")
@@ -136,7 +136,7 @@ def test_what_is_no_input_is_refused_before_anything_is_sent(
 
 
 def test_a_chain_on_the_demo_hub_shows(demo: None, kernel: Kernel, home: Path) -> None:
-    """The edit is drawn from the picture: same shape, other pixels, and another input's differs."""
+    """The edit is drawn from the image: same shape, other pixels, and another input's differs."""
     cells = [
         "%%mountsea -s 7 -a 16:9 -o a\na lighthouse by the sea",
         "%%mountsea -s 8 -a 16:9 -o other\na cat on a sofa",

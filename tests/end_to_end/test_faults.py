@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from fault_layer import HUB, KEY
 from fault_sequences import OVER_SOCKETS, SEQUENCES, logged, run_sequence
-from hub_server import BAD_GATEWAY, RESET, Reply, Script, StandInHub, json_reply, picture
+from hub_server import BAD_GATEWAY, RESET, Reply, Script, StandInHub, image, json_reply
 from hub_server import told as all_that_is_said
 
 from mountsea_magic.errors import Interrupted, MountseaError, SubmissionUncertain
@@ -21,7 +21,7 @@ from mountsea_magic.generation import download, poll, submit
 from mountsea_magic.generation.events import Event
 from mountsea_magic.generation.handle import Generation
 from mountsea_magic.generation.schedule import LearnedSchedule
-from mountsea_magic.hub.retry import order_again
+from mountsea_magic.hub.retry import submit_retry_pause
 from mountsea_magic.journal.journal import Journal
 from mountsea_magic.request.request import ImageRequest
 from mountsea_magic.session import Session
@@ -73,8 +73,8 @@ SUBMITS: dict[str, tuple[Script, ...]] = {
 }
 LOOKS: tuple[Script, ...] = (RESET, BAD_GATEWAY, PROXY, HALF, BUSY, ECHO, "queued", json_reply([]))
 DOWNLOADS: tuple[Script, ...] = (
-    *(RESET, BAD_GATEWAY, PROXY, BUSY, Reply(403), Reply(410), broken(picture())),
-    *(Reply(200, picture()[:99]), Reply(200, b"GIF89a"), Reply(200, b"", length=10**9)),
+    *(RESET, BAD_GATEWAY, PROXY, BUSY, Reply(403), Reply(410), broken(image())),
+    *(Reply(200, image()[:99]), Reply(200, b"GIF89a"), Reply(200, b"", length=10**9)),
 )
 
 
@@ -92,11 +92,11 @@ async def over_sockets(seed: int, home: Path, heard: list[str]) -> None:
     ) as hub:
         settings = Settings(hub.url, Secret(KEY), "a test", None, home)
         first, dog, events = Session(), Generation(request), list[Event]()
-        run = asyncio.ensure_future(first.generate(dog, settings, watch=events.append))
+        run = asyncio.ensure_future(first.generate(dog, settings, on_event=events.append))
         if rng.random() < 0.3:
             asyncio.get_running_loop().call_later(rng.random() / 4, run.cancel)
         await asyncio.wait([run])
-        await first.landed()
+        await first.drain()
         error = dog.interrupted() if run.cancelled() else run.exception()
         if error is not None:
             assert isinstance(error, MountseaError | Interrupted)
@@ -110,7 +110,7 @@ async def over_sockets(seed: int, home: Path, heard: list[str]) -> None:
         entries = [entry for entry in journal.search(limit=99) if entry.hub == hub.url]
         if not entries:
             assert run.cancelled() and posts == 0  # stopped before it was written down
-            await first.connections.aclose()
+            await first.clients.aclose()
             return
         (entry,) = entries
         state = {"lost": "uncertain", "refused": "refused"}.get(fate, entry.state)
@@ -119,10 +119,10 @@ async def over_sockets(seed: int, home: Path, heard: list[str]) -> None:
         if entry.task_id is not None:
             second = Session()
             found = Generation(None, task_id=entry.task_id)
-            await second.generate(found, settings, watch=events.append)
-            assert [got.bytes for got in found] == [picture("png", n) for n in range(count)]
-            await second.connections.aclose()
-        await first.connections.aclose()
+            await second.generate(found, settings, on_event=events.append)
+            assert [got.bytes for got in found] == [image("png", n) for n in range(count)]
+            await second.clients.aclose()
+        await first.clients.aclose()
         assert len(hub.posts) == posts
         assert not any(KEY in str(seen.headers) for seen in hub.downloads_seen)
         heard += map(repr, events)
@@ -133,9 +133,9 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Send and poll again at once what may be sent and polled again."""
 
     def retry(error: MountseaError, **given: float) -> float | None:
-        return None if order_again(error, **given) is None else 0.0  # type: ignore[arg-type]  # its own arguments
+        return None if submit_retry_pause(error, **given) is None else 0.0  # type: ignore[arg-type]  # its own arguments
 
-    monkeypatch.setattr(submit, "order_again", retry)
+    monkeypatch.setattr(submit, "submit_retry_pause", retry)
     monkeypatch.setattr(download, "PAUSES_S", (0.0,) * len(download.PAUSES_S))
     often = partial(LearnedSchedule, shortest_s=0.02, longest_s=0.05)
     monkeypatch.setattr(poll, "LearnedSchedule", often)
@@ -157,5 +157,5 @@ def test_the_same_holds_over_sockets(chunk: int, folder: Path) -> None:
     assert not any(KEY in text or "s3cret-query" in text for text in heard)
     files = [path for path in home.rglob("*") if path.is_file()]
     assert not any(KEY.encode() in path.read_bytes() for path in files)
-    drawn = {picture("png", number) for number in range(2)}
+    drawn = {image("png", number) for number in range(2)}
     assert {path.read_bytes() for path in files if "originals" in path.parts} <= drawn

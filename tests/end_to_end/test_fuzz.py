@@ -20,13 +20,13 @@ import pytest
 from fuzz_input import body, image, schema, url, value
 
 from mountsea_magic.errors import ConfigurationError, InvalidRequest, MountseaError
-from mountsea_magic.hub.downloads import Delivery
-from mountsea_magic.hub.error_mapping import Answer
+from mountsea_magic.hub.downloads import ImageDownloader
+from mountsea_magic.hub.error_mapping import HubResponse
 from mountsea_magic.hub.model_cache import LiveModels, load, save
 from mountsea_magic.hub.models import read_model, read_model_ids
-from mountsea_magic.hub.responses import PictureSource, read_credits, read_submission, read_task
+from mountsea_magic.hub.responses import ImageSource, read_credits, read_submission, read_task
 from mountsea_magic.images.data_uris import InlineError, clean_url, read_inline
-from mountsea_magic.images.files import FORMATS, MAX_PIXELS, BadPicture, check
+from mountsea_magic.images.files import FORMATS, MAX_PIXELS, BadImage, check
 from mountsea_magic.images.previews import preview
 from mountsea_magic.journal.entry import Entry
 from mountsea_magic.request.catalog import Catalog
@@ -46,11 +46,11 @@ def short(error: Exception) -> None:
     assert len(str(error)) <= MAX_MESSAGE, str(error)[:200]
 
 
-def answer(rng: random.Random) -> Answer:
+def answer(rng: random.Random) -> HubResponse:
     """Read a response of the Hub, of any status."""
     headers = {"Retry-After": rng.choice(("7", "x", "-1", "9" * 400)), "Location": url(rng)}
     status = rng.choice((200, 200, 200, 201, 302, 400, 401, 402, 403, 404, 413, 422, 429, 500, 502))
-    return Answer.read(status, headers, body(rng))
+    return HubResponse.read(status, headers, body(rng))
 
 
 def read_answers(rng: random.Random, folder: Path) -> None:
@@ -81,7 +81,7 @@ def read_answers(rng: random.Random, folder: Path) -> None:
 
 def read_schemas(rng: random.Random, folder: Path) -> None:
     """A live schema is left out, or checks what the user gives; it survives the file of models."""
-    said = Answer(200, {}, {"input_schema": schema(rng), "example": fuzz_input.anything(rng)})
+    said = HubResponse(200, {}, {"input_schema": schema(rng), "example": fuzz_input.anything(rng)})
     model = read_model(said, "dog")
     if model is None:
         return
@@ -121,11 +121,11 @@ def fetch(rng: random.Random, folder: Path) -> None:
     async def run() -> None:
         async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as http:
             with (folder / "part").open("wb") as file:
-                await Delivery(http, None).fetch(PictureSource(url(rng)), file)
+                await ImageDownloader(http, None).fetch(ImageSource(url(rng)), file)
 
     try:
         asyncio.run(run())
-    except (MountseaError, BadPicture) as error:
+    except (MountseaError, BadImage) as error:
         short(error)
 
 
@@ -135,7 +135,7 @@ def check_images(rng: random.Random, folder: Path) -> None:
     path.write_bytes(image(rng, rng.choice(FORMATS)))
     try:
         found = check(path)
-    except BadPicture as error:
+    except BadImage as error:
         short(error)
     else:
         assert 0 < found.width * found.height <= MAX_PIXELS
@@ -155,7 +155,7 @@ def read_rows(rng: random.Random, folder: Path) -> None:
     if entry is not None:
         assert all(kept.format in FORMATS and kept.path.is_absolute() for kept in entry.files)
         assert isinstance(entry.state_at(0), str) and isinstance(entry.prompt, str)
-        assert entry.request is None or entry.request.picture_count is not None
+        assert entry.request is None or entry.request.image_count is not None
     save(folder, LiveModels("https://hub.example", 7.0, {}))
     (kept_models,) = folder.glob("models-*")
     kept_models.write_bytes(fuzz_input.bent(rng, kept_models.read_bytes()))

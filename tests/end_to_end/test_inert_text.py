@@ -13,7 +13,7 @@ from typing import Any
 import mistune
 import nbformat
 import pytest
-from hub_server import StandInHub, json_reply, picture
+from hub_server import StandInHub, image, json_reply
 from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 from kernel_driver import CellRun, Kernel
@@ -136,7 +136,7 @@ def test_no_id_runs_where_its_hint_is_pasted_and_each_task_can_be_resumed(
         hints = set(re.findall(r"`(.*?)`", said))
         assert hints == {"%mountsea resume"}
     hub.looks.clear()
-    hub.looks.append(json_reply(hub.done(hub.data([picture()])), lasting=True))
+    hub.looks.append(json_reply(hub.done(hub.data([image()])), lasting=True))
     assert ran(shell, "%mountsea resume")
     assert not UNSEEN.search(capsys.readouterr().out.replace("\x1b[2K", "").replace("\r", ""))
     journal = session.current_session().journal(session.current_session().settings())
@@ -162,8 +162,8 @@ def test_a_pasted_example_runs_nothing_and_sends_no_file(
 ) -> None:
     """What is code, an option, a path or a variable is said beside the cell, not put into it."""
     monkeypatch.chdir(tmp_path)
-    Path("secret.png").write_bytes(picture())
-    shell.user_ns["secret"] = picture()
+    Path("secret.png").write_bytes(image())
+    shell.user_ns["secret"] = image()
     shell.run_line_magic("mountsea", "models --refresh")
     for model_id in ("evil", "shell", "parted"):
         capsys.readouterr()
@@ -187,10 +187,10 @@ def test_tab_offers_nothing_that_runs(
     """Models, names, values, ids, variables and files: what is code on a line is left out."""
     monkeypatch.chdir(tmp_path)
     for name in (f"{RUNS}.png", "$x.png", "dog.png", "!a.png", "a\u202e.png", "b\nc.png"):
-        Path(name).write_bytes(picture())
-    shell.user_ns[RUNS] = shell.user_ns["good"] = picture()
+        Path(name).write_bytes(image())
+    shell.user_ns[RUNS] = shell.user_ns["good"] = image()
     evil_hub.submits.extend({"task_id": task_id} for task_id in (RUNS, "$x", "hub-good"))
-    evil_hub.looks.append(json_reply(evil_hub.done(evil_hub.data([picture()])), lasting=True))
+    evil_hub.looks.append(json_reply(evil_hub.done(evil_hub.data([image()])), lasting=True))
     for _ in range(3):
         generate("a dog")
     shell.run_line_magic("mountsea", "models --refresh")
@@ -274,7 +274,7 @@ def test_a_notebook_and_its_exports_hold_text_alone(evil_hub: StandInHub, kernel
     prompt = EVIL.replace("{{ pwned() }}", "")
     evil_hub.submits.extend({"task_id": EVIL} for _ in range(4))
     evil_hub.looks.extend([json_reply({"status": EVIL}), None])
-    evil_hub.looks.append(json_reply(evil_hub.done(evil_hub.data([picture()]), description=EVIL)))
+    evil_hub.looks.append(json_reply(evil_hub.done(evil_hub.data([image()]), description=EVIL)))
     kernel.run("calls = []\npwned = lambda: calls.append(1)")
     runs = [kernel.run(f"%%mountsea -o dog\n{prompt}"), kernel.run("dog"), kernel.run("[dog]")]
     evil_hub.looks.append(json_reply({"status": "failed", "error_message": EVIL}, lasting=True))

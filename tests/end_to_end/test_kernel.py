@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hub_server import KEY, RESET, SILENT, Reply, StandInHub, data_uri, json_reply, picture
+from hub_server import KEY, RESET, SILENT, Reply, StandInHub, data_uri, image, json_reply
 from kernel_driver import CellRun, Kernel, started_kernel
 
 pytestmark = pytest.mark.kernel
@@ -58,8 +58,8 @@ def test_loading_twice_reloading_and_unloading(kernel: Kernel) -> None:
     assert "MountseaMagics" not in kernel.run("%config").text
 
 
-def test_a_cell_orders_once_and_shows_the_pictures(hub: StandInHub, kernel: Kernel) -> None:
-    """One POST with exactly what was set leads to one output a picture and one line."""
+def test_a_cell_orders_once_and_shows_the_images(hub: StandInHub, kernel: Kernel) -> None:
+    """One POST with exactly what was set leads to one output an image and one line."""
     run = kernel.run(
         "%%mountsea -n 2 -a 16:9 -s 7 --safety-tolerance 4 --limit-generations -o dog\n\n"
         "A “black” lab's {tail} 🐕\n\n"
@@ -80,7 +80,7 @@ def test_a_cell_orders_once_and_shows_the_pictures(hub: StandInHub, kernel: Kern
     ]
     shown = run.images()
     assert [base64.b64decode(data) for _, data, _ in shown] == [
-        picture("png", number) for number in range(2)
+        image("png", number) for number in range(2)
     ]
     assert all("A “black” lab's {tail} 🐕" in metadata["alt"] for _, _, metadata in shown)
     assert "2 × 64×48" in run.html()
@@ -151,13 +151,13 @@ def test_a_failed_task_fails_the_cell(hub: StandInHub, kernel: Kernel) -> None:
 
 
 def test_strange_answers_are_tolerated(hub: StandInHub, kernel: Kernel) -> None:
-    """`taskId`, unknown statuses, strings, nulls and data URIs all lead to pictures."""
+    """`taskId`, unknown statuses, strings, nulls and data URIs all lead to images."""
     hub.submits.append(json_reply({"taskId": "odd/1", "status": None}, 201))
     hub.looks += ["ready", "🦆-ing", {"status": None, "ready": None, "data": None}]
     hub.looks.append(
-        hub.done({"images": [data_uri(picture()), {"url": hub.image_url("a.webp"), "width": None}]})
+        hub.done({"images": [data_uri(image()), {"url": hub.image_url("a.webp"), "width": None}]})
     )
-    hub.downloads.append(Reply(200, picture("webp")))
+    hub.downloads.append(Reply(200, image("webp")))
     run = kernel.run("%%mountsea -o dog\na dog")
     assert (run.said, len(run.images())) == ("", 2)
     assert len(hub.posts) == 1
@@ -179,7 +179,7 @@ def test_the_key_is_nowhere(hub: StandInHub, kernel: Kernel, home: Path) -> None
             "import mountsea_magic; from mountsea_magic.session import current_session\n"
             "s = current_session()\n"
             "print(vars(s), s.settings(), repr(dog), vars(dog))\n"
-            "print(vars(s.connections), s.journal(s.settings()).search())\n"
+            "print(vars(s.clients), s.journal(s.settings()).search())\n"
             "import traceback, sys\n"
             "try:\n    mountsea_magic.generate('a dog', seed=object())\n"
             "except Exception: traceback.print_exc()\n"
@@ -203,7 +203,7 @@ def test_the_key_is_nowhere(hub: StandInHub, kernel: Kernel, home: Path) -> None
 @pytest.mark.own_kernel
 @pytest.mark.parametrize("runner", ["thread", "nested"])
 def test_run_all(hub: StandInHub, kernel: Kernel, runner: str) -> None:
-    """Several cells queued at once run in order, each with its own picture, and Python between."""
+    """Several cells queued at once run in order, each with its own image, and Python between."""
     kernel.run(f"%config MountseaMagics.runner = '{runner}'")
     cells = [f"%%mountsea -o dog{n}\na dog {n}" for n in range(3)]
     runs = kernel.run_all([*cells, "import asyncio; await asyncio.sleep(0); print(len(dog2))"])
@@ -220,13 +220,13 @@ def test_interrupt(hub: StandInHub, kernel: Kernel, runner: str) -> None:
     hub.looks.append(SILENT)
     kernel.run(f"%config MountseaMagics.runner = '{runner}'")
     message_id = kernel.begin("%%mountsea -o dog\na dog")
-    hub.wait_until(lambda: len(hub.looks_seen) == 1)
+    hub.wait_until(lambda: len(hub.polls_seen) == 1)
     run = _stopped(kernel, message_id)
     assert run.error == "Interrupted" and len(run.traceback) == 1
     assert hub.task_ids[0] in run.said and "resume" in run.said and not run.widgets()
     pause = "import asyncio; await asyncio.sleep(1); print(len(asyncio.all_tasks()) < 20)"
     assert kernel.run(pause).text.strip() == "True"
-    assert len(hub.looks_seen) == 1
+    assert len(hub.polls_seen) == 1
     assert len(kernel.run(f"%mountsea resume {hub.task_ids[0]}").images()) == 1
     assert len(hub.posts) == 1
     assert kernel.run("print(dog.status, len(dog))").text.split() == ["completed", "1"]
@@ -240,7 +240,7 @@ def test_interrupt_in_flight(hub: StandInHub, kernel: Kernel, runner: str) -> No
     answered = threading.Event()
     hub.submits.append(json_reply({"task_id": "hub-late"}, hold=answered))
     hub.looks.append(hub.done({"url": hub.image_url("a")}))
-    hub.downloads.append(Reply(200, picture("jpeg")))
+    hub.downloads.append(Reply(200, image("jpeg")))
 
     message_id = kernel.begin("%%mountsea -o dog\na dog")
     hub.wait_until(lambda: len(hub.posts) == 1)
@@ -250,14 +250,14 @@ def test_interrupt_in_flight(hub: StandInHub, kernel: Kernel, runner: str) -> No
     assert "submitting" in kernel.run("%mountsea history").text
     answered.set()
     resumed = kernel.run("%mountsea resume")
-    assert [base64.b64decode(data) for _, data, _ in resumed.images()] == [picture("jpeg")]
+    assert [base64.b64decode(data) for _, data, _ in resumed.images()] == [image("jpeg")]
     assert "hub-late" in kernel.run("%mountsea history").text
     assert kernel.run("print(dog.task_id)").text.strip() == "hub-late"
     assert len(hub.posts) == 1
 
 
 def test_answers_from_the_journal(hub: StandInHub, kernel: Kernel) -> None:
-    """A seed brings the same picture without a request; `--fresh` and `--cache` say otherwise."""
+    """A seed brings the same image without a request; `--fresh` and `--cache` say otherwise."""
     cells = ["-s 7", "-s 7", "-s 7 --fresh", "", "", "--cache"]
     runs = kernel.run_all([f"%%mountsea {line}\na dog" for line in cells])
     assert [len(run.images()) for run in runs] == [1] * 6
@@ -284,21 +284,21 @@ def test_nested_lets_the_users_tasks_go_on(hub: StandInHub, kernel: Kernel) -> N
     def beats() -> int:
         return sum(seen.path == "/api-user/credits" for seen in hub.requests)
 
-    hub.ready_after_looks = 10**6
+    hub.ready_after_polls = 10**6
     message_id = kernel.begin("%%mountsea\na dog")
     hub.wait_until(lambda: len(hub.posts) == 1)
     before = beats()
     hub.wait_until(lambda: beats() > before + 5)
-    hub.ready_after_looks = 0
+    hub.ready_after_polls = 0
     assert kernel.collect(message_id).status == "ok"
     assert kernel.run("print(task.done()); task.cancel()").text.strip() == "False"
 
 
 def test_resume_from_another_kernel(hub: StandInHub, kernel: Kernel) -> None:
     """A task ordered elsewhere is fetched by its id alone, and nothing is ordered."""
-    hub.ready_after_looks = 10**6
+    hub.ready_after_polls = 10**6
     kernel.run("%%mountsea --timeout 0.1\na dog")
-    hub.ready_after_looks = 0
+    hub.ready_after_polls = 0
     with started_kernel() as other:
         other.run("%load_ext mountsea_magic")
         run = other.run(f"%mountsea resume {hub.task_ids[0]}")
@@ -307,7 +307,7 @@ def test_resume_from_another_kernel(hub: StandInHub, kernel: Kernel) -> None:
 
 def test_several_prompts(hub: StandInHub, kernel: Kernel, tmp_path: Path) -> None:
     """Prompts between --- lines are ordered once each, named as a list in order, and saved."""
-    folder = tmp_path / "my pictures"
+    folder = tmp_path / "my images"
     run = kernel.run(
         f"animal = 'cat'\nget_ipython().run_cell_magic('mountsea', "
         f"'-o both --save \"{folder}\"', 'a dog\\n---\\na {{{{ animal }}}} {{{{ 1 + 1 }}}}')"
@@ -326,7 +326,7 @@ def test_quiet_and_dry_run(hub: StandInHub, kernel: Kernel) -> None:
     dry = kernel.run("%%mountsea --dry-run -n 3\nit's a dog")
     assert len(hub.posts) == 1
     assert '"num_images": 3' in dry.text and "$MOUNTSEA_API_KEY" in dry.text
-    assert "3 pictures" in dry.text and KEY not in dry.text
+    assert "3 images" in dry.text and KEY not in dry.text
 
 
 def test_login_is_asked_for_without_an_echo(home: Path, kernel: Kernel) -> None:
@@ -353,7 +353,7 @@ def test_without_a_key_the_cure_is_named(kernel: Kernel) -> None:
     assert "%mountsea login" in run.said and "%mountsea demo" in run.said
 
 
-def test_demo_from_cell_to_picture(kernel: Kernel) -> None:
+def test_demo_from_cell_to_image(kernel: Kernel) -> None:
     """On the demo Hub a cell ends with drawings that are said to be such, and a credit less."""
     kernel.run("%mountsea demo\n%config MountseaMagics.demo_seconds = 0.3")
     run = kernel.run("%%mountsea -a 9:16 -f webp\na lighthouse at sunset")
@@ -372,7 +372,7 @@ def test_demo_from_cell_to_picture(kernel: Kernel) -> None:
 
 
 def test_python_api_in_a_notebook(hub: StandInHub, kernel: Kernel) -> None:
-    """`agenerate` is awaited at top level, and a result shown by its name is its pictures."""
+    """`agenerate` is awaited at top level, and a result shown by its name is its images."""
     run = kernel.run(
         "import asyncio, mountsea_magic\n"
         "a, b = await asyncio.gather(*(mountsea_magic.agenerate(p, num_images=2) for p in 'ab'))\n"

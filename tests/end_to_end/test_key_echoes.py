@@ -12,7 +12,7 @@ from echoes import FORMS, KEY, EchoHub, in_json, leaks, response
 from hub_server import told
 from runs import DOG, Often, begun, collect, newest
 
-from mountsea_magic.errors import MountseaError, plain
+from mountsea_magic.errors import MountseaError, sanitize
 from mountsea_magic.generation import download
 from mountsea_magic.hub.client import HubClient
 from mountsea_magic.runtime.redaction import guard_logs
@@ -164,7 +164,7 @@ def test_what_asyncio_logs_of_a_failure_has_no_key(logs: pytest.LogCaptureFixtur
 
     async def run() -> None:
         async def ours() -> None:
-            guard_logs(Secret(KEY).hide_in)
+            guard_logs(Secret(KEY).redact_in)
             raise RuntimeError(f"unforeseen: {KEY}")
 
         task = asyncio.create_task(ours())
@@ -185,11 +185,11 @@ def test_a_long_echo_is_cut_before_it_is_searched() -> None:
 
         def hide(text: str) -> str:
             seen.append(len(text))
-            return secret.hide_in(text)
+            return secret.redact_in(text)
 
         guard_logs(hide)
         texts = ["\x00".join(KEY) * 40_000, f"{KEY[:20]}\x00" * 100_000, f"{KEY} " * 40_000]
-        return [plain(text, limit=4000) for text in texts]
+        return [sanitize(text, limit=4000) for text in texts]
 
     said = asyncio.run(run())
     assert [leaks(text) for text in said] == [[], [], []]

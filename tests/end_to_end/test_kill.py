@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hub_server import SILENT, Reply, StandInHub, json_reply, picture
+from hub_server import SILENT, Reply, StandInHub, image, json_reply
 from kernel_driver import Kernel, started_kernel
 
 from mountsea_magic.journal.entry import FORGOTTEN_S, Entry
@@ -44,9 +44,9 @@ def kill(kernel: Kernel) -> None:
 
 def run_until(kernel: Kernel, hub: StandInHub, journal: Journal, moment: str, size: int) -> None:
     """Run the cell up to a moment."""
-    posts, looks, downloads = len(hub.posts), len(hub.looks_seen), len(hub.downloads_seen)
+    posts, looks, downloads = len(hub.posts), len(hub.polls_seen), len(hub.downloads_seen)
     if moment == "fetched":
-        hub.downloads.extend([Reply(200, picture(), length=size), SILENT, SILENT])
+        hub.downloads.extend([Reply(200, image(), length=size), SILENT, SILENT])
     else:
         hub.looks.append(json_reply({"status": "processing"}, lasting=True))
     kernel.client.execute(CELL)
@@ -57,7 +57,7 @@ def run_until(kernel: Kernel, hub: StandInHub, journal: Journal, moment: str, si
             assert time.monotonic() < deadline, "the task was never written down"
             time.sleep(0.002)  # nothing but the file itself tells
     elif moment == "looked for":
-        hub.wait_until(lambda: len(hub.looks_seen) >= looks + size % 3 + 1)
+        hub.wait_until(lambda: len(hub.polls_seen) >= looks + size % 3 + 1)
     else:
         hub.wait_until(lambda: len(hub.downloads_seen) >= downloads + 2)
 
@@ -66,14 +66,14 @@ def run_until(kernel: Kernel, hub: StandInHub, journal: Journal, moment: str, si
 def test_a_killed_kernels_task_is_resumed_by_the_next(
     seed: int, hub: StandInHub, home: Path
 ) -> None:
-    """Kernels die in a row, at seeded moments; each next one brings the pictures, with no POST."""
+    """Kernels die in a row, at seeded moments; each next one brings the images, with no POST."""
     rng, journal = random.Random(seed), Journal(home / "journal.sqlite")
     expect_soon(journal, hub)
     moments = rng.sample(("written down", "looked for", "fetched"), k=3)
     with ExitStack() as kernels:
         kernel = load(kernels.enter_context(started_kernel()))
         for kills, moment in enumerate(moments, start=1):
-            size = rng.choice((len(picture()), 10**6))
+            size = rng.choice((len(image()), 10**6))
             run_until(kernel, hub, journal, moment, size)
             kill(kernel)
             hub.looks.clear()
@@ -82,7 +82,7 @@ def test_a_killed_kernels_task_is_resumed_by_the_next(
             run = kernel.run("%mountsea resume")
             assert run.status == "ok", run.traceback
             shown = [base64.b64decode(data) for _, data, _ in run.images()]
-            assert shown == [picture("png", number) for number in range(2)], moment
+            assert shown == [image("png", number) for number in range(2)], moment
             assert len(hub.posts) == kills
             assert journal.open_entries() == []
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from checkout import NOTEBOOKS
 from lab_server import (
-    PICTURE,
+    IMAGE,
     WIDGETS,
     alts_of,
     await_cells,
@@ -32,7 +32,7 @@ _SHOWN = """() => [...globalThis.jupyterapp?.shell.widgets('main') ?? []]
 
 @pytest.fixture(scope="module")
 def drawn() -> dict[str, int]:
-    """Keep how many pictures each lesson has made, once it has been run."""
+    """Keep how many images each lesson has made, once it has been run."""
     return {}
 
 
@@ -56,7 +56,7 @@ def run_lesson(page: Page, url: str, path: Path, drawn: dict[str, int]) -> None:
 def test_a_lesson_runs_to_its_end(
     page: Page, url: str, folder: Path, drawn: dict[str, int], lesson: str
 ) -> None:
-    """Run All leaves no error and no dead widget; pictures have alt texts, and are in its HTML."""
+    """Run All leaves no error and no dead widget; images have alt texts, and are in its HTML."""
     from nbconvert import HTMLExporter
 
     run_lesson(page, url, folder / lesson, drawn)
@@ -68,7 +68,7 @@ def test_a_lesson_runs_to_its_end(
 def test_lessons_are_reopened_without_a_kernel(
     page: Page, url: str, folder: Path, drawn: dict[str, int]
 ) -> None:
-    """All pictures of a saved lesson are there, and no dead widget, though nothing runs."""
+    """All images of a saved lesson are there, and no dead widget, though nothing runs."""
     for lesson in LESSONS:
         run_lesson(page, url, folder / lesson, drawn)
         close_notebooks(page)
@@ -94,7 +94,7 @@ def test_lessons_are_reopened_without_a_kernel(
             page.wait_for_function(
                 "([selector, count]) => [...document.querySelectorAll(selector)]"
                 ".filter(image => image.naturalWidth).length === count",
-                arg=[PICTURE, drawn[lesson]],
+                arg=[IMAGE, drawn[lesson]],
             )
             assert "rror displaying widget" not in page.inner_text(".jp-NotebookPanel")
             assert page.query_selector(WIDGETS) is None

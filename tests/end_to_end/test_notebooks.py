@@ -88,7 +88,7 @@ def test_its_links_within_the_repository_lead_somewhere(path: Path) -> None:
 
 
 def test_what_a_lesson_writes_is_not_committed() -> None:
-    """Git ignores the folder into which the lesson on Python saves its pictures."""
+    """Git ignores the folder into which the lesson on Python saves its images."""
     if not (ROOT / ".git").exists():
         pytest.skip("needs a clone")
     ignored = subprocess.run(["git", "check-ignore", "-q", "notebooks/pictures/a.png"], cwd=ROOT)
@@ -98,7 +98,7 @@ def test_what_a_lesson_writes_is_not_committed() -> None:
 @pytest.mark.kernel
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_every_runner_saves_it_cleanly(tmp_path: Path, home: Path, runner: str) -> None:
-    """Each picture is in the cell that asked for it, background ones too, and no widget is left.
+    """Each image is in the cell that asked for it, background ones too, and no widget is left.
 
     Of a background cell with none behind it nothing more is heard: the line says so, and its task
     is there to be resumed.
@@ -120,8 +120,8 @@ def test_every_runner_saves_it_cleanly(tmp_path: Path, home: Path, runner: str) 
     open_entries = Journal(home / "journal.sqlite").open_entries()
     assert [entry.prompt for entry in open_entries if entry.task_id] == ["a lighthouse"]
     for cell, count in ((cells[1], 1), (cells[2], 2)):
-        line, *pictures = [output.data for output in cell.outputs]
-        assert "demo Hub" in line["text/plain"] and len(pictures) == count
+        line, *images = [output.data for output in cell.outputs]
+        assert "demo Hub" in line["text/plain"] and len(images) == count
 
 
 def _sources(path: Path, kind: str) -> list[str]:

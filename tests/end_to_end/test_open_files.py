@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import Reply, Seen, StandInHub, json_reply, picture
+from hub_server import Reply, Seen, StandInHub, image, json_reply
 
 from mountsea_magic import agenerate
 from mountsea_magic.errors import InvalidRequest
@@ -30,7 +30,7 @@ from mountsea_magic.session import current_session
 
 limit, count = int(sys.argv[1]), int(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-current_session().connections.demo_seconds = 0.5
+current_session().clients.demo_seconds = 0.5
 
 async def main():
     size = {"width": 16, "height": 16}
@@ -49,7 +49,7 @@ for result in asyncio.run(main()):
 def test_what_is_open_at_once_is_bounded(hub: StandInHub, here: Session, busy: str) -> None:
     """However many wait: submissions, polls and downloads each have slots of their own."""
     gate = threading.Event()
-    count, content = 60, Reply(200, picture(), {"Content-Type": "image/png"}, hold=gate)
+    count, content = 60, Reply(200, image(), {"Content-Type": "image/png"}, hold=gate)
     if busy == "submissions":
         hub.submits.extend([json_reply({"message": "no"}, 422, hold=gate)] * count)
     elif busy == "polls":
@@ -63,7 +63,7 @@ def test_what_is_open_at_once_is_bounded(hub: StandInHub, here: Session, busy: s
 
     waiting: dict[str, tuple[Callable[[], list[Seen]], int]] = {
         "submissions": (lambda: hub.posts, MAX_SUBMISSIONS),
-        "polls": (lambda: hub.looks_seen, MAX_REQUESTS),
+        "polls": (lambda: hub.polls_seen, MAX_REQUESTS),
         "downloads": (lambda: hub.downloads_seen, MAX_DOWNLOADS),
     }
     seen, slots = waiting[busy]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from hub_server import KEY, StandInHub, picture
+from hub_server import KEY, StandInHub, image
 from kernel_driver import reset_code
 from PIL import Image
 from terminals import end_terminal
@@ -77,23 +77,23 @@ def _in_terminal(*cells: str) -> str:
 
 def test_one_line_rewrites_itself(terminal: pexpect.spawn, hub: StandInHub) -> None:
     """A bar of text moves in place; afterwards the final line and each file's full path stay."""
-    hub.ready_after_looks = 10**6
+    hub.ready_after_polls = 10**6
     terminal.sendline(_cell("-n 2 -o dog", "a dog \x1b[31mred"))
     terminal.expect(r"\r\x1b\[2K\[#+\.+\] nano-banana")
     said = terminal.before or ""
-    hub.ready_after_looks = 0
+    hub.ready_after_polls = 0
     terminal.expect(r"In \[3\]: ")
     said += terminal.before or ""
     final = said.rpartition("\x1b[2K")[2]
     assert "nano-banana · 2 × 64×48" in final and "\x1b" not in final
     paths = re.findall(r"^  (/.*\.png)\r?$", final, re.MULTILINE)
-    assert [Path(path).read_bytes() for path in paths] == [picture("png", n) for n in range(2)]
+    assert [Path(path).read_bytes() for path in paths] == [image("png", n) for n in range(2)]
     assert "FloatProgress" not in said and KEY not in said
 
 
 def test_interrupt_in_a_terminal(terminal: pexpect.spawn, hub: StandInHub) -> None:
     """Ctrl+C gives the prompt back with one line that names the task."""
-    hub.ready_after_looks = 10**6
+    hub.ready_after_polls = 10**6
     terminal.sendline(_cell("-o dog", "a dog"))
     terminal.expect("processing")
     terminal.sendintr()
@@ -117,11 +117,11 @@ def test_the_background_spares_the_line_that_is_typed(
     terminal: pexpect.spawn, hub: StandInHub
 ) -> None:
     """A line when it begins and one when it ends; nothing is rewritten meanwhile."""
-    hub.ready_after_looks = 10**6
+    hub.ready_after_polls = 10**6
     terminal.sendline(_cell("-b -o dog", "a dog"))
     terminal.expect(r"nano-banana · in the background\r\n")
     terminal.expect(r"In \[3\]: ")
-    hub.ready_after_looks = 0
+    hub.ready_after_polls = 0
     terminal.expect(r"nano-banana · 64×48 .*\.png\r\n")
     assert "\x1b" not in (terminal.before or "") and "processing" not in (terminal.before or "")
     terminal.sendline("dog.status")
@@ -130,10 +130,10 @@ def test_the_background_spares_the_line_that_is_typed(
 
 
 @pytest.mark.parametrize("speaks", ["1", "0"])
-def test_a_terminal_that_draws_shows_the_pictures(
+def test_a_terminal_that_draws_shows_the_images(
     hub: StandInHub, monkeypatch: pytest.MonkeyPatch, speaks: str
 ) -> None:
-    """IPython draws PNG by kitty's protocol; each picture stands below its own line, as a PNG."""
+    """IPython draws PNG by kitty's protocol; each image stands below its own line, as a PNG."""
     monkeypatch.setenv("IPYTHON_KITTY_GRAPHICS", speaks)
     body = _cell("-f jpeg -o dogs", "a dog\n---\na cat")
     said = _in_terminal("%load_ext mountsea_magic", body, "dogs[1]")
@@ -156,7 +156,7 @@ def test_a_script_prints_one_line(hub: StandInHub, tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     lines = done.stdout.strip().splitlines()
     assert len(lines) == 2 and "nano-banana" in lines[0]
-    assert Path(lines[1].strip()).read_bytes() == picture()
+    assert Path(lines[1].strip()).read_bytes() == image()
     assert "\x1b" not in done.stdout
 
 
@@ -165,4 +165,4 @@ def test_plain_python(hub: StandInHub) -> None:
     code = "import mountsea_magic as m; g = m.generate('a dog', num_images=2); print(len(g), g)"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.startswith("2 <Generation nano-banana completed, 2 pictures, task hub-")
+    assert done.stdout.startswith("2 <Generation nano-banana completed, 2 images, task hub-")

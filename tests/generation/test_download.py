@@ -1,4 +1,4 @@
-"""Fetching against real HTTP servers: a completed task's pictures come whole, or it is said why."""
+"""Fetching against real HTTP servers: a completed task's images come whole, or it is said why."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import RESET, Reply, StandInHub, data_uri, picture
+from hub_server import RESET, Reply, StandInHub, data_uri, image
 from runs import (
     Often,
     assert_helpful,
@@ -31,7 +31,7 @@ from mountsea_magic.generation.download import PAUSES_S
 from mountsea_magic.generation.events import Notice
 from mountsea_magic.hub import downloads
 from mountsea_magic.hub.client import HubClient
-from mountsea_magic.hub.responses import PictureSource
+from mountsea_magic.hub.responses import ImageSource
 from mountsea_magic.request.request import build_request
 
 AT_ONCE = (0.0, 0.0, 0.0)
@@ -63,22 +63,22 @@ def folder(tmp_path: Path) -> Path:
         lambda hub, url: hub.done(url),
         lambda hub, url: hub.done(None, output={"images": [{"url": url}]}),
         lambda hub, url: hub.done({"images": [{"url": None}, {"url": url}, None, 7]}),
-        lambda hub, url: hub.done({"images": [data_uri(picture())]}),
-        lambda hub, url: hub.done({"b64_json": data_uri(picture()).partition(",")[2]}),
-        lambda hub, url: hub.done({"image": {"b64": data_uri(picture()).partition(",")[2]}}),
+        lambda hub, url: hub.done({"images": [data_uri(image())]}),
+        lambda hub, url: hub.done({"b64_json": data_uri(image()).partition(",")[2]}),
+        lambda hub, url: hub.done({"image": {"b64": data_uri(image()).partition(",")[2]}}),
         lambda hub, url: {"status": "succeeded", "output": {"image": url}},
         lambda hub, url: {"status": "a-new-word", "ready": True, "data": {"images": [url]}},
     ],
 )
-def test_pictures_are_found_in_every_shape(
+def test_images_are_found_in_every_shape(
     shape: Callable[[StandInHub, str], dict[str, Any]], folder: Path
 ) -> None:
-    """Whatever the output looks like within the contract's tolerance, its picture is kept."""
-    with StandInHub(downloads=[Reply(200, picture())]) as hub:
+    """Whatever the output looks like within the contract's tolerance, its image is kept."""
+    with StandInHub(downloads=[Reply(200, image())]) as hub:
         hub.looks.append(shape(hub, hub.image_url("a")))
-        (got,) = completed(resumed(hub, folder)).pictures
+        (got,) = completed(resumed(hub, folder)).images
         assert got.url == (hub.image_url("a") if hub.downloads_seen else None)
-    assert got.bytes == picture()
+    assert got.bytes == image()
     assert names(folder) == [got.path.name]
 
 
@@ -94,7 +94,7 @@ def test_pictures_are_found_in_every_shape(
         ({"text": "Blocked: see https://hub.example/a?key=s3cret."}, "Blocked: see"),
     ],
 )
-def test_a_completed_task_without_a_picture_says_what_the_hub_said(
+def test_a_completed_task_without_an_image_says_what_the_hub_said(
     data: Any, said: str, folder: Path
 ) -> None:
     """It may have been charged, so the error shows all there is and how to ask again."""
@@ -111,10 +111,10 @@ def test_a_completed_task_without_a_picture_says_what_the_hub_said(
 @pytest.mark.parametrize(
     "reply",
     [
-        Reply(200, picture("jpeg")[:-200], {"Content-Type": "image/jpeg"}),
-        Reply(200, picture("png")[: len(picture("png")) // 2]),
-        Reply(200, picture("webp")[:-20]),
-        Reply(200, picture("png")[:30], length=len(picture("png"))),
+        Reply(200, image("jpeg")[:-200], {"Content-Type": "image/jpeg"}),
+        Reply(200, image("png")[: len(image("png")) // 2]),
+        Reply(200, image("webp")[:-20]),
+        Reply(200, image("png")[:30], length=len(image("png"))),
         Reply(200, b"\x89PNG\r\n\x1a\n" + b"\0" * 20_000, endless=True),
         Reply(200, b"<html>sign in</html>", {"Content-Type": "image/png"}),
         Reply(200, b""),
@@ -131,12 +131,12 @@ def test_a_completed_task_without_a_picture_says_what_the_hub_said(
         *("403", "404", "410", "500", "reset", "circle", "nowhere"),
     ],
 )
-def test_a_picture_that_cannot_be_had_leaves_no_file(
+def test_an_image_that_cannot_be_had_leaves_no_file(
     reply: Reply, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What did not arrive whole is not kept, not paid again, and can be asked for later."""
     monkeypatch.setattr(downloads, "MAX_BYTES", 100_000)
-    with StandInHub(downloads=[reply] * 20, images=[picture("jpeg")]) as hub:
+    with StandInHub(downloads=[reply] * 20, images=[image("jpeg")]) as hub:
         with pytest.raises(DownloadFailed) as caught:
             ordered(hub, folder)
         assert len(hub.posts) == 1
@@ -145,22 +145,22 @@ def test_a_picture_that_cannot_be_had_leaves_no_file(
 
 
 def test_what_could_not_be_had_is_had_by_resuming(folder: Path) -> None:
-    """After a broken download the same task gives the same picture, with no second order."""
-    with StandInHub(downloads=[RESET] * 4, images=[picture("jpeg")]) as hub:
+    """After a broken download the same task gives the same image, with no second order."""
+    with StandInHub(downloads=[RESET] * 4, images=[image("jpeg")]) as hub:
         with pytest.raises(DownloadFailed) as caught:
             ordered(hub, folder)
         assert (newest(folder).state, newest(folder).is_open) == ("completed", True)
         assert caught.value.task_id is not None
-        (got,) = completed(resumed(hub, folder, caught.value.task_id)).pictures
+        (got,) = completed(resumed(hub, folder, caught.value.task_id)).images
         assert (len(hub.posts), len(hub.downloads_seen)) == (1, 5)
     assert (newest(folder).is_open, newest(folder).error) == (False, "")
-    assert got.bytes == picture("jpeg")
+    assert got.bytes == image("jpeg")
     assert names(folder) == [got.path.name]
 
 
-def test_one_bad_picture_of_several_leaves_no_part(folder: Path) -> None:
+def test_one_bad_image_of_several_leaves_no_part(folder: Path) -> None:
     """The others are let go of cleanly: what is in the folder is whole."""
-    images = [picture("png", number) for number in range(3)] + [b"no picture"]
+    images = [image("png", number) for number in range(3)] + [b"no image"]
     with StandInHub(images=images) as hub:
         with pytest.raises(DownloadFailed) as caught:
             ordered(hub, folder)
@@ -176,7 +176,7 @@ def test_one_bad_picture_of_several_leaves_no_part(folder: Path) -> None:
 )
 def test_one_unusable_url_of_four_loses_none_of_the_others(url: str, folder: Path) -> None:
     """They are on disk, the error says where, and a resume has all once the Hub mends the URL."""
-    images = [picture("png", number) for number in range(4)]
+    images = [image("png", number) for number in range(4)]
     with StandInHub(images=images) as hub:
         mended = [hub.image_url(f"hub-0001/{number}") for number in range(4)]
         broken = [mended[0], url, *mended[2:]]
@@ -188,14 +188,14 @@ def test_one_unusable_url_of_four_loses_none_of_the_others(url: str, folder: Pat
         assert sorted(path.read_bytes() for path in folder.iterdir()) == sorted(
             image for number, image in enumerate(images) if number != 1
         )
-        got = completed(resumed(hub, folder, "hub-0001")).pictures
+        got = completed(resumed(hub, folder, "hub-0001")).images
         assert [one.bytes for one in got] == images
 
 
 def test_a_folder_that_cannot_be_written_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The picture is kept in a temporary folder, and the notice names both folders."""
+    """The image is kept in a temporary folder, and the notice names both folders."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     blocked = tmp_path / "a file"
     blocked.write_text("mine")
@@ -203,22 +203,22 @@ def test_a_folder_that_cannot_be_written_loses_nothing(
         events = ordered(hub, blocked)
         assert (len(hub.posts), len(hub.downloads_seen)) == (1, 1)
     (notice,) = (event.text for event in events if isinstance(event, Notice))
-    (kept,) = completed(events).pictures
-    assert kept.bytes == picture()
+    (kept,) = completed(events).images
+    assert kept.bytes == image()
     assert kept.path.is_relative_to(tmp_path)
     assert str(blocked) in notice and str(kept.path.parent) in notice
     assert [got.path for got in newest(blocked).files] == [kept.path]
     assert blocked.read_text() == "mine"
 
 
-def test_a_disk_that_fills_up_moves_all_pictures_once(
+def test_a_disk_that_fills_up_moves_all_images_once(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pictures that find it full at the same moment go to one temporary folder, told of once."""
+    """Images that find it full at the same moment go to one temporary folder, told of once."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     download, met = HubClient.download, threading.Barrier(3, timeout=20)
 
-    async def full(client: HubClient, source: PictureSource, part: Path) -> None:
+    async def full(client: HubClient, source: ImageSource, part: Path) -> None:
         if part.parent == folder:
             await asyncio.to_thread(met.wait)
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -230,9 +230,9 @@ def test_a_disk_that_fills_up_moves_all_pictures_once(
         events = ordered(hub, folder, request)
         assert (len(hub.posts), len(hub.downloads_seen)) == (1, 3)
     (notice,) = (event.text for event in events if isinstance(event, Notice))
-    pictures = completed(events).pictures
-    assert [got.bytes for got in pictures] == [picture(number=n) for n in range(3)]
-    assert {str(got.path.parent) in notice for got in pictures} == {True}
+    images = completed(events).images
+    assert [got.bytes for got in images] == [image(number=n) for n in range(3)]
+    assert {str(got.path.parent) in notice for got in images} == {True}
     assert "No space left on device" in notice
     assert names(folder) == []
 
@@ -254,42 +254,42 @@ def test_a_machine_without_any_room_fails_the_download_and_keeps_the_task(
         assert_helpful(caught.value)
         assert newest(folder).is_open
         folder.unlink()
-        assert completed(resumed(hub, folder, "hub-0001")).pictures[0].bytes == picture()
+        assert completed(resumed(hub, folder, "hub-0001")).images[0].bytes == image()
         assert len(hub.posts) == 1
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
 def test_expired_addresses_are_asked_for_anew(folder: Path, status: int) -> None:
-    """A URL that is too old leads to one more look at the task, and to the picture."""
+    """A URL that is too old leads to one more look at the task, and to the image."""
     with StandInHub(downloads=[Reply(status, b"expired")]) as hub:
-        assert completed(ordered(hub, folder)).pictures[0].bytes == picture()
-        assert (len(hub.posts), len(hub.looks_seen), len(hub.downloads_seen)) == (1, 2, 2)
+        assert completed(ordered(hub, folder)).images[0].bytes == image()
+        assert (len(hub.posts), len(hub.polls_seen), len(hub.downloads_seen)) == (1, 2, 2)
 
 
 def test_fresh_addresses_take_the_place_of_expired_ones(folder: Path) -> None:
-    """What the task tells the second time is what is fetched, and kept as the picture's origin."""
-    with StandInHub(downloads=[Reply(410), Reply(200, picture())]) as hub:
+    """What the task tells the second time is what is fetched, and kept as the image's origin."""
+    with StandInHub(downloads=[Reply(410), Reply(200, image())]) as hub:
         old, new = hub.image_url("old"), hub.image_url("new")
         hub.looks += [hub.done(hub.data([old])), hub.done(hub.data([new]))]
-        (got,) = completed(resumed(hub, folder)).pictures
+        (got,) = completed(resumed(hub, folder)).images
         paths = [seen.path.partition("?")[0] for seen in hub.downloads_seen]
     assert paths == ["/old", "/new"]
-    assert (got.bytes, got.url) == (picture(), new)
+    assert (got.bytes, got.url) == (image(), new)
 
 
 def test_all_expired_addresses_of_a_task_need_one_look(folder: Path) -> None:
-    """Four pictures that expired together are asked for anew together."""
+    """Four images that expired together are asked for anew together."""
     request = build_request("a dog", parameters={"num_images": 4})
     with StandInHub() as hub:
         hub.looks.append(hub.done(hub.data([hub.image_url(f"old/{n}") for n in range(4)])))
         done = completed(ordered(hub, folder, request))
-        assert (len(hub.posts), len(hub.looks_seen), len(hub.downloads_seen)) == (1, 2, 8)
-    assert [got.bytes for got in done.pictures] == [picture("png", n) for n in range(4)]
+        assert (len(hub.posts), len(hub.polls_seen), len(hub.downloads_seen)) == (1, 2, 8)
+    assert [got.bytes for got in done.images] == [image("png", n) for n in range(4)]
 
 
 @pytest.mark.parametrize("reply", [RESET, Reply(500), Reply(200, b"<html>"), Reply(404)])
 def test_a_download_is_given_up_after_a_few_tries(reply: Reply, folder: Path) -> None:
-    """A picture that never comes is `DownloadFailed` after four tries, not a wait."""
+    """An image that never comes is `DownloadFailed` after four tries, not a wait."""
     with StandInHub(downloads=[reply] * 9) as hub:
         with pytest.raises(DownloadFailed):
             ordered(hub, folder)
@@ -303,10 +303,10 @@ def test_the_pauses_between_the_tries_are_seconds() -> None:
 
 
 def test_a_download_that_breaks_is_tried_again(folder: Path) -> None:
-    """A reset and a cut body cost a second, not the picture."""
-    cut = Reply(200, picture()[:100], {"Content-Type": "image/png"})
+    """A reset and a cut body cost a second, not the image."""
+    cut = Reply(200, image()[:100], {"Content-Type": "image/png"})
     with StandInHub(downloads=[RESET, cut]) as hub:
-        assert completed(ordered(hub, folder)).pictures[0].bytes == picture()
+        assert completed(ordered(hub, folder)).images[0].bytes == image()
         assert (len(hub.posts), len(hub.downloads_seen)) == (1, 3)
 
 
@@ -328,7 +328,7 @@ def test_the_same_task_twice_overwrites_nothing(folder: Path) -> None:
             resumed(hub, folder, "hub-0001")
         assert len(hub.posts) == 1
     assert len(names(folder)) == 4
-    assert {path.read_bytes() for path in folder.iterdir()} == {picture()}
+    assert {path.read_bytes() for path in folder.iterdir()} == {image()}
 
 
 def test_a_cancel_during_the_downloads_leaves_no_part(folder: Path) -> None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 from cells import FAILED
-from hub_server import SILENT, StandInHub, json_reply, picture
+from hub_server import SILENT, StandInHub, image, json_reply
 from IPython.core.interactiveshell import InteractiveShell
 
 from mountsea_magic.errors import Interrupted, MountseaError, TaskFailed
@@ -50,7 +50,7 @@ def test_a_cell_in_the_background_returns_at_once(hub: StandInHub, start: Start)
     with pytest.raises(TimeoutError, match="not over within 0 s"):
         dog.wait(0)
     answered.set()
-    hub.wait_until(lambda: len(hub.looks_seen) == 1)
+    hub.wait_until(lambda: len(hub.polls_seen) == 1)
     assert dog.task_id == "hub-slow"
     assert len(hub.posts) == 1
 
@@ -60,7 +60,7 @@ def test_waiting_brings_the_handle_itself(hub: StandInHub, start: Start) -> None
     dog = start("-n 2")
     assert dog.wait(20) is dog is dog.wait() is dog.wait(0)
     assert dog.done() and dog.status == "completed"
-    assert [made.bytes for made in dog] == [picture("png", number) for number in range(2)]
+    assert [made.bytes for made in dog] == [image("png", number) for number in range(2)]
     assert len(hub.posts) == 1
 
 
@@ -76,18 +76,18 @@ def test_waiting_raises_what_went_wrong(hub: StandInHub, start: Start) -> None:
 
 
 def test_a_wait_that_gives_up_stops_nothing(hub: StandInHub, start: Start) -> None:
-    """The time-out is the wait's alone: the generation goes on to its pictures."""
-    hub.ready_after_looks = 10**6
+    """The time-out is the wait's alone: the generation goes on to its images."""
+    hub.ready_after_polls = 10**6
     dog = start()
     with pytest.raises(TimeoutError, match=r"0\.05 s"):
         dog.wait(0.05)
-    hub.ready_after_looks = 0
+    hub.ready_after_polls = 0
     assert len(dog.wait(20)) == 1
 
 
 def test_awaiting_leaves_the_loop_free(hub: StandInHub, start: Start) -> None:
     """Other tasks of the same loop run meanwhile; two may await the same handle."""
-    hub.ready_after_looks = 10**6
+    hub.ready_after_polls = 10**6
     dog = start()
 
     async def both() -> tuple[list[Generation], int]:
@@ -98,7 +98,7 @@ def test_awaiting_leaves_the_loop_free(hub: StandInHub, start: Start) -> None:
             while not dog.done():
                 beats += 1
                 if beats == 4:
-                    hub.ready_after_looks = 0
+                    hub.ready_after_polls = 0
                 await asyncio.sleep(0.005)
 
         async def awaited() -> Generation:
@@ -113,7 +113,7 @@ def test_awaiting_leaves_the_loop_free(hub: StandInHub, start: Start) -> None:
 
 def test_cancelling_whoever_awaits_stops_nothing(hub: StandInHub, start: Start) -> None:
     """A time-out around an await is the await's alone."""
-    hub.ready_after_looks = 10**6
+    hub.ready_after_polls = 10**6
     dog = start()
 
     async def impatient() -> None:
@@ -122,7 +122,7 @@ def test_cancelling_whoever_awaits_stops_nothing(hub: StandInHub, start: Start) 
 
     with pytest.raises(TimeoutError):
         asyncio.run(impatient())
-    hub.ready_after_looks = 0
+    hub.ready_after_polls = 0
     assert len(dog.wait(20)) == 1
 
 
@@ -141,22 +141,22 @@ def test_awaiting_raises_what_went_wrong(hub: StandInHub, start: Start) -> None:
 def test_cancel_stops_the_wait_and_keeps_the_task(
     hub: StandInHub, here: Session, start: Start
 ) -> None:
-    """No look follows, the error says how to get at the task, and a resume brings its pictures."""
+    """No look follows, the error says how to get at the task, and a resume brings its images."""
     hub.looks.append(SILENT)  # no other poll is on its way when the wait ends
     dog = start()
-    hub.wait_until(lambda: len(hub.looks_seen) == 1)
+    hub.wait_until(lambda: len(hub.polls_seen) == 1)
     dog.cancel()
     with pytest.raises(Interrupted, match="`%mountsea resume hub-0001`"):
         dog.wait(20)
     assert dog.done() and isinstance(dog.error, KeyboardInterrupt)
     dog.cancel()
     again = here.worker.run(here.generate(*here.recall("hub-0001")))
-    assert again is dog and dog.error is None and dog[0].bytes == picture()
-    assert (len(hub.looks_seen), len(hub.posts)) == (2, 1)
+    assert again is dog and dog.error is None and dog[0].bytes == image()
+    assert (len(hub.polls_seen), len(hub.posts)) == (2, 1)
 
 
 def test_cancel_after_the_end_changes_nothing(hub: StandInHub, start: Start) -> None:
-    """The pictures stay, and no error comes up."""
+    """The images stay, and no error comes up."""
     dog = start()
     dog.wait(20)
     dog.cancel()
@@ -175,13 +175,13 @@ def test_cancel_while_the_order_is_on_its_way_loses_no_task(
     with pytest.raises(Interrupted, match="on its way"):
         dog.wait(20)
     answered.set()
-    here.worker.run(here.landed())
+    here.worker.run(here.drain())
     assert dog.task_id == "hub-late" and len(hub.posts) == 1
     assert [entry.task_id for entry in here.open_tasks()] == ["hub-late"]
 
 
 def test_a_result_can_be_pickled(hub: StandInHub, start: Start) -> None:
-    """It is kept with its request and pictures, and is over where it comes to light again."""
+    """It is kept with its request and images, and is over where it comes to light again."""
     dog = start("-n 2 -s 7")
     dog.wait(20)
     again = pickle.loads(pickle.dumps(dog))
@@ -194,11 +194,11 @@ def test_a_result_can_be_pickled(hub: StandInHub, start: Start) -> None:
 @pytest.mark.parametrize("how", ["failed", "interrupted", "running"])
 def test_an_unfinished_handle_can_be_pickled(hub: StandInHub, start: Start, how: str) -> None:
     """Its task and its error are kept, so that it can be resumed elsewhere."""
-    hub.ready_after_looks = 10**6
+    hub.ready_after_polls = 10**6
     if how == "failed":
         hub.looks.append(FAILED)
     dog = start()
-    hub.wait_until(lambda: len(hub.looks_seen) >= 1)
+    hub.wait_until(lambda: len(hub.polls_seen) >= 1)
     if how == "interrupted":
         dog.cancel()
     if how != "running":

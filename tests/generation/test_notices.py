@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 from mountsea_magic.generation.events import Event, Notice
-from mountsea_magic.generation.notices import tell
+from mountsea_magic.generation.notices import notify
 
 
 def test_whoever_watches_is_told_all_at_once() -> None:
@@ -15,21 +15,21 @@ def test_whoever_watches_is_told_all_at_once() -> None:
     told: list[Event] = []
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        tell(["one", "two"], told.append)
-        tell([], told.append)
+        notify(["one", "two"], told.append)
+        notify([], told.append)
     assert told == [Notice("one; two")]
 
 
 def test_where_nobody_watches_it_is_a_warning() -> None:
     """One for all of it."""
     with pytest.warns(RuntimeWarning, match=r"^one; two$") as caught:
-        tell(["one", "two"], None)
+        notify(["one", "two"], None)
     assert len(caught) == 1
 
 
 def test_a_warning_that_is_an_error_is_but_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    """A picture that is paid for is not lost to it."""
+    """An image that is paid for is not lost to it."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        tell(["one"], None)
+        notify(["one"], None)
     assert capsys.readouterr().err == "one\n"

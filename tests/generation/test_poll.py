@@ -19,8 +19,8 @@ from hub_server import (
     Script,
     StandInHub,
     data_uri,
+    image,
     json_reply,
-    picture,
 )
 from runs import (
     DOG,
@@ -54,7 +54,7 @@ from mountsea_magic.errors import (
     TaskFailed,
     WaitTimeout,
 )
-from mountsea_magic.generation.duration import GUESS_S
+from mountsea_magic.generation.duration import PRIOR_S
 from mountsea_magic.generation.events import (
     Completed,
     Downloading,
@@ -63,7 +63,7 @@ from mountsea_magic.generation.events import (
     Submitting,
     Waiting,
 )
-from mountsea_magic.generation.submit import Flights
+from mountsea_magic.generation.submit import PendingSubmissions
 from mountsea_magic.hub import retry
 from mountsea_magic.hub.client import HubClient
 from mountsea_magic.request.request import build_request
@@ -77,18 +77,18 @@ def folder(tmp_path: Path) -> Path:
 
 def test_an_order_becomes_files(folder: Path) -> None:
     """One POST, the events in their order, and originals that are byte for byte the host's."""
-    images = [picture("png"), picture("jpeg"), picture("webp")]
-    with StandInHub(images=images, ready_after_looks=2, key=KEY) as hub:
+    images = [image("png"), image("jpeg"), image("webp")]
+    with StandInHub(images=images, ready_after_polls=2, key=KEY) as hub:
         events = ordered(hub, folder / "new" / "folder")
         assert [seen.json for seen in hub.posts] == [
             {"model": "nano-banana", "input": {"prompt": "A dog!"}}
         ]
-        assert (len(hub.looks_seen), len(hub.downloads_seen)) == (3, 3)
+        assert (len(hub.polls_seen), len(hub.downloads_seen)) == (3, 3)
         assert {seen.headers["authorization"] for seen in hub.requests} == {f"Bearer {KEY}"}
         for download in hub.downloads_seen:
             assert KEY not in repr(download)
         urls = [hub.image_url(f"hub-0001/{number}") for number in range(3)]
-    assert events[:2] == [Submitting(), Submitted("hub-0001", GUESS_S)]
+    assert events[:2] == [Submitting(), Submitted("hub-0001", PRIOR_S)]
     assert [type(event) for event in events] == [
         Submitting,
         Submitted,
@@ -100,39 +100,39 @@ def test_an_order_becomes_files(folder: Path) -> None:
         Downloading(done, 3) for done in range(4)
     ]
     done = completed(events)
-    assert [got.bytes for got in done.pictures] == images
-    assert [got.format for got in done.pictures] == ["png", "jpeg", "webp"]
-    assert [got.url for got in done.pictures] == urls
-    assert {(got.width, got.height) for got in done.pictures} == {(64, 48)}
+    assert [got.bytes for got in done.images] == images
+    assert [got.format for got in done.images] == ["png", "jpeg", "webp"]
+    assert [got.url for got in done.images] == urls
+    assert {(got.width, got.height) for got in done.images} == {(64, 48)}
     assert (done.description, done.task_id) == ("A stand-in's drawing.", "hub-0001")
     assert done.from_journal is False
-    assert names(folder / "new" / "folder") == [got.path.name for got in done.pictures]
-    for number, (got, end) in enumerate(zip(done.pictures, ("png", "jpg", "webp"), strict=True)):
+    assert names(folder / "new" / "folder") == [got.path.name for got in done.images]
+    for number, (got, end) in enumerate(zip(done.images, ("png", "jpg", "webp"), strict=True)):
         assert re.fullmatch(
             rf"\d{{8}}-\d{{6}}-a-dog-[0-9a-f]{{8}}-{number + 1}\.{end}", got.path.name
         )
 
 
 def test_the_journal_knows_a_completed_order(folder: Path) -> None:
-    """Task, state, time, words and files are written down; addresses of pictures are not."""
+    """Task, state, time, words and files are written down; addresses of images are not."""
     with StandInHub() as hub:
         done = completed(ordered(hub, folder))
     entry = newest(folder)
     assert (entry.hub, entry.task_id, entry.state) == (HUB, "hub-0001", "completed")
     assert (entry.prompt, entry.model) == ("A dog!", "nano-banana")
     assert (entry.elapsed_s, entry.description) == (done.elapsed_s, done.description)
-    assert [kept.path for kept in entry.files] == [got.path for got in done.pictures]
+    assert [kept.path for kept in entry.files] == [got.path for got in done.images]
     assert all(kept.is_intact() and kept.url is None for kept in entry.files)
     assert b"s3cret-query" not in (folder.parent / "journal.sqlite").read_bytes()
 
 
-def test_half_a_character_in_a_task_id_loses_no_picture(folder: Path) -> None:
+def test_half_a_character_in_a_task_id_loses_no_image(folder: Path) -> None:
     """JSON may hold what no address and no file can: it is replaced there, and the task goes on."""
     with StandInHub(submits=[json_reply({"task_id": "hub-\ud800"})]) as hub:
-        hub.looks.append(hub.done({"url": data_uri(picture())}))
+        hub.looks.append(hub.done({"url": data_uri(image())}))
         done = completed(ordered(hub, folder))
-        assert [seen.path for seen in hub.looks_seen] == ["/hub/v1/tasks/hub-%3F"]
-    assert (done.task_id, done.pictures[0].bytes) == ("hub-\ud800", picture())
+        assert [seen.path for seen in hub.polls_seen] == ["/hub/v1/tasks/hub-%3F"]
+    assert (done.task_id, done.images[0].bytes) == ("hub-\ud800", image())
     assert (newest(folder).task_id, newest(folder).state) == ("hub-?", "completed")
 
 
@@ -150,9 +150,9 @@ def test_the_hubs_words_for_a_running_task_are_passed_on(folder: Path) -> None:
 def test_looks_follow_the_schedule(folder: Path) -> None:
     """Before each look the schedule is asked once, with the time waited, from 0 upwards."""
     often = Often()
-    with StandInHub(ready_after_looks=9) as hub:
+    with StandInHub(ready_after_polls=9) as hub:
         events = ordered(hub, folder, schedule=often)
-        assert len(hub.looks_seen) == len(often.asked) == 10
+        assert len(hub.polls_seen) == len(often.asked) == 10
     assert often.asked[0] == 0.0
     assert often.asked == sorted(often.asked)
     waited = [event.elapsed_s for event in events if isinstance(event, Waiting)]
@@ -163,14 +163,14 @@ def test_the_built_in_schedule_looks_seldom(folder: Path) -> None:
     """A task that is ready at once costs one look, without a schedule of our own."""
     with StandInHub() as hub:
         with_client(hub, lambda client: collect(begun(client, DOG, folder)))
-        assert len(hub.looks_seen) == 1
+        assert len(hub.polls_seen) == 1
 
 
 def test_a_resumed_task_is_looked_at_at_once(folder: Path) -> None:
     """There is no pause before the first look, no POST, and the time is told by the Hub's clock."""
     often = Often()
     with StandInHub() as hub:
-        hub.looks.append(hub.done({"url": data_uri(picture())}))
+        hub.looks.append(hub.done({"url": data_uri(image())}))
         events = with_client(
             hub, lambda client: collect(followed(client, "hub-x", folder, schedule=often))
         )
@@ -182,7 +182,7 @@ def test_a_resumed_task_is_looked_at_at_once(folder: Path) -> None:
 def test_how_long_a_resumed_task_took_is_not_guessed(folder: Path) -> None:
     """Where the Hub does not say, the length of the resume is no lesson for the next bar."""
     with StandInHub() as hub:
-        hub.looks.append(hub.done({"url": data_uri(picture())}, elapsed_ms=None))
+        hub.looks.append(hub.done({"url": data_uri(image())}, elapsed_ms=None))
         assert completed(resumed(hub, folder)).elapsed_s is None
     assert newest(folder).elapsed_s is None
     assert journal_of(folder).durations(HUB, DOG) == []
@@ -206,7 +206,7 @@ def test_a_failed_task_says_why_and_that_it_is_free(answer: dict[str, Any], fold
     with StandInHub(looks=["processing", answer]) as hub:
         with pytest.raises(TaskFailed, match="Nothing was charged") as caught:
             ordered(hub, folder)
-        assert (len(hub.posts), len(hub.looks_seen), len(hub.downloads_seen)) == (1, 2, 0)
+        assert (len(hub.posts), len(hub.polls_seen), len(hub.downloads_seen)) == (1, 2, 0)
     assert_named(caught.value)
     assert "no dogs" in str(caught.value)
     assert not re.search("[\x1b\u202e]", str(caught.value))
@@ -230,7 +230,7 @@ def test_trouble_while_waiting_is_waited_out(folder: Path) -> None:
     often = Often()
     with StandInHub(looks=looks, key=KEY) as hub:
         events = ordered(hub, folder, schedule=often)
-        assert (len(hub.posts), len(hub.looks_seen)) == (1, len(looks) + 1)
+        assert (len(hub.posts), len(hub.polls_seen)) == (1, len(looks) + 1)
     assert len(often.asked) == len(looks) + 1
     assert [event.status for event in events if isinstance(event, Waiting)] == ["processing"]
     assert isinstance(events[-1], Completed)
@@ -240,22 +240,22 @@ def test_a_newborn_task_may_be_unknown_at_first(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Just after the order a 404 means that not all of the Hub knows the task yet."""
-    monkeypatch.setattr(retry, "NEWBORN_S", 60.0)
+    monkeypatch.setattr(retry, "NEW_TASK_GRACE_S", 60.0)
     unknown = json_reply({"message": "no such task"}, 404)
     with StandInHub(looks=[unknown, unknown]) as hub:
         assert isinstance(ordered(hub, folder)[-1], Completed)
-        assert (len(hub.posts), len(hub.looks_seen)) == (1, 3)
+        assert (len(hub.posts), len(hub.polls_seen)) == (1, 3)
 
 
 def test_a_task_that_stays_unknown_is_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When it is no newborn any more, a 404 is the Hub's last word."""
-    monkeypatch.setattr(retry, "NEWBORN_S", 0.0)
+    monkeypatch.setattr(retry, "NEW_TASK_GRACE_S", 0.0)
     with StandInHub(looks=[json_reply({}, 404)]) as hub:
         with pytest.raises(InvalidRequest, match="404") as caught:
             ordered(hub, folder)
-        assert len(hub.looks_seen) == 1
+        assert len(hub.polls_seen) == 1
     assert_named(caught.value)
 
 
@@ -278,7 +278,7 @@ def test_a_refusal_in_mid_wait_ends_it_and_keeps_the_task(
     with StandInHub(looks=["processing", refusal]) as hub:
         with pytest.raises(kind) as caught:
             ordered(hub, folder)
-        assert (len(hub.posts), len(hub.looks_seen)) == (1, 2)
+        assert (len(hub.posts), len(hub.polls_seen)) == (1, 2)
     assert caught.value.status_code == status
     if kind is InvalidRequest:
         assert_named(caught.value)
@@ -302,13 +302,13 @@ def test_a_task_that_was_ordered_just_now_may_be_unknown_to_a_resume_too(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Run right after an interrupt, a resume waits until all of the Hub knows the task."""
-    monkeypatch.setattr(retry, "NEWBORN_S", 60.0)
+    monkeypatch.setattr(retry, "NEW_TASK_GRACE_S", 60.0)
     unknown = json_reply({"message": "no such task"}, 404)
     with StandInHub(looks=[unknown, unknown]) as hub:
         with pytest.raises(WaitTimeout):
             ordered(hub, folder, timeout_s=0.0)
-        assert completed(resumed(hub, folder, "hub-0001")).pictures[0].bytes == picture()
-        assert (len(hub.posts), len(hub.looks_seen)) == (1, 3)
+        assert completed(resumed(hub, folder, "hub-0001")).images[0].bytes == image()
+        assert (len(hub.posts), len(hub.polls_seen)) == (1, 3)
     assert (newest(folder).state, newest(folder).is_open) == ("completed", False)
 
 
@@ -316,13 +316,13 @@ def test_a_task_that_was_ordered_long_ago_is_forgotten_at_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When it is no newborn any more, a 404 closes it, and no later resume asks for it again."""
-    monkeypatch.setattr(retry, "NEWBORN_S", 0.0)
+    monkeypatch.setattr(retry, "NEW_TASK_GRACE_S", 0.0)
     with StandInHub(looks=[json_reply({"message": "no such task"}, 404)]) as hub:
         with pytest.raises(WaitTimeout):
             ordered(hub, folder, timeout_s=0.0)
         with pytest.raises(InvalidRequest, match="knows no task hub-0001") as caught:
             resumed(hub, folder, "hub-0001")
-        assert (len(hub.posts), len(hub.looks_seen)) == (1, 1)
+        assert (len(hub.posts), len(hub.polls_seen)) == (1, 1)
     assert_named(caught.value)
     assert (newest(folder).state, newest(folder).is_open) == ("forgotten", False)
 
@@ -393,14 +393,14 @@ def test_no_time_at_all_still_keeps_the_task(folder: Path) -> None:
     with StandInHub() as hub:
         with pytest.raises(WaitTimeout) as caught:
             ordered(hub, folder, timeout_s=0.0)
-        assert (len(hub.posts), len(hub.looks_seen)) == (1, 0)
+        assert (len(hub.posts), len(hub.polls_seen)) == (1, 0)
     assert_helpful(caught.value)
 
 
 def test_several_at_once_do_not_mix(folder: Path) -> None:
-    """Orders that share a client get each its own task and its own pictures, one POST each."""
+    """Orders that share a client get each its own task and its own images, one POST each."""
     formats = ("png", "jpeg", "webp", "png", "jpeg", "webp")
-    with StandInHub(ready_after_looks=1) as hub:
+    with StandInHub(ready_after_polls=1) as hub:
 
         async def work(client: HubClient) -> list[list[Event]]:
             return await asyncio.gather(
@@ -424,9 +424,9 @@ def test_several_at_once_do_not_mix(folder: Path) -> None:
         assert len(hub.posts) == len(formats)
         assert len(hub.downloads_seen) == len(names(folder)) == 12
     for number, (run, kind) in enumerate(zip(runs, formats, strict=True)):
-        pictures = completed(run).pictures
-        assert [got.bytes for got in pictures] == [picture(kind, n) for n in range(1 + number % 3)]
-        assert all(f"dog-{number}-" in got.path.name for got in pictures)
+        images = completed(run).images
+        assert [got.bytes for got in images] == [image(kind, n) for n in range(1 + number % 3)]
+        assert all(f"dog-{number}-" in got.path.name for got in images)
     assert (
         len({event.task_id for run in runs for event in run if isinstance(event, Submitted)}) == 6
     )
@@ -449,24 +449,24 @@ def test_nothing_is_asked_after_a_cancel(folder: Path) -> None:
 
 def test_a_cancel_of_the_order_itself_leaves_the_post_alone(folder: Path) -> None:
     """Cancelled while the answer is awaited: one POST, whose answer is still heard."""
-    answered, ids, flights = threading.Event(), list[str](), Flights()
+    answered, ids, pending = threading.Event(), list[str](), PendingSubmissions()
     with StandInHub(submits=[json_reply({"task_id": "hub-late"}, hold=answered)]) as hub:
 
         async def work(client: HubClient) -> None:
-            events = begun(client, DOG, folder, flights=flights, told=ids.append)
+            events = begun(client, DOG, folder, pending=pending, on_task_id=ids.append)
             running = asyncio.ensure_future(collect(events))
             await asyncio.to_thread(hub.wait_until, lambda: len(hub.posts) == 1)
             running.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await running
-            assert (flights.count, ids, newest(folder).state) == (1, [], "submitting")
+            assert (pending.count, ids, newest(folder).state) == (1, [], "submitting")
             answered.set()
-            await flights.landed()
+            await pending.drain()
             assert asyncio.all_tasks() == {asyncio.current_task()}
 
         with_client(hub, work)
         assert len(hub.requests) == 1
-    assert (flights.count, ids) == (0, ["hub-late"])
+    assert (pending.count, ids) == (0, ["hub-late"])
     assert (newest(folder).task_id, newest(folder).is_open) == ("hub-late", True)
 
 
@@ -478,7 +478,7 @@ def test_closing_the_events_stops_the_looks(folder: Path) -> None:
             events = begun(client, DOG, folder, schedule=Often())
             async with aclosing(events):
                 assert await anext(events) == Submitting()
-                assert await anext(events) == Submitted("hub-0001", GUESS_S)
+                assert await anext(events) == Submitted("hub-0001", PRIOR_S)
             assert asyncio.all_tasks() == {asyncio.current_task()}
 
         with_client(hub, work)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import Reply, StandInHub, data_uri, json_reply, picture
+from hub_server import Reply, StandInHub, data_uri, image, json_reply
 from own_session import begin_session, reach
 
 from mountsea_magic import generate
@@ -26,21 +26,21 @@ pytestmark = pytest.mark.usefixtures("here")
 
 def traffic(hub: StandInHub) -> tuple[int, int, int]:
     """Count the POSTs, the looks and the downloads so far."""
-    return len(hub.posts), len(hub.looks_seen), len(hub.downloads_seen)
+    return len(hub.posts), len(hub.polls_seen), len(hub.downloads_seen)
 
 
 @pytest.mark.parametrize("seed", [7, 0])
 def test_an_equal_request_with_a_seed_sends_nothing_at_all(
     hub: StandInHub, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In this kernel and in another: the same pictures, task and words, and it is said so."""
+    """In this kernel and in another: the same images, task and words, and it is said so."""
     first = generate("a dog", seed=seed, num_images=2)
     before = traffic(hub)
     assert before == (1, 1, 2)
     for _ in range(2):
         again = generate("a dog", num_images=2, seed=seed)
         assert (again.from_journal, again.status, again.task_id) == (True, "completed", "hub-0001")
-        assert [got.bytes for got in again] == [picture(number=0), picture(number=1)]
+        assert [got.bytes for got in again] == [image(number=0), image(number=1)]
         assert [got.path for got in again] == [got.path for got in first]
         assert (again.description, again.elapsed_s) == (first.description, first.elapsed_s)
         assert "from the journal, nothing charged" in final_line(again).text
@@ -60,7 +60,7 @@ def test_the_hub_need_not_be_there(here: Session, monkeypatch: pytest.MonkeyPatc
 
 
 def test_without_a_seed_each_call_is_an_order(hub: StandInHub) -> None:
-    """Who sets no seed wants a new picture each time."""
+    """Who sets no seed wants a new image each time."""
     tasks = [generate("a dog").task_id for _ in range(2)]
     assert tasks == ["hub-0001", "hub-0002"]
     assert len(hub.posts) == 2
@@ -104,11 +104,11 @@ def test_another_input_is_another_order(
     assert len(hub.posts) == 2
 
 
-def test_input_pictures_count_by_content(hub: StandInHub) -> None:
+def test_input_images_count_by_content(hub: StandInHub) -> None:
     """The same bytes are the same request, other bytes are another."""
 
     def hat(number: int) -> Generation:
-        urls = [data_uri(picture(number=number))]
+        urls = [data_uri(image(number=number))]
         return generate("a hat", model="nano-banana-edit", seed=7, image_urls=urls)
 
     assert [hat(number).from_journal for number in (1, 2, 1, 2)] == [False, False, True, True]
@@ -129,21 +129,21 @@ def test_another_hub_is_another_order(hub: StandInHub, monkeypatch: pytest.Monke
 def test_a_demo_drawing_never_answers_for_a_real_hub(
     hub: StandInHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor a real picture for the demo; each answers for itself."""
+    """Nor a real image for the demo; each answers for itself."""
     for _ in range(2):
         monkeypatch.setenv("MOUNTSEA_BASE_URL", "demo:")
         drawing = generate("a dog", cache=True, **SMALL)
         monkeypatch.setenv("MOUNTSEA_BASE_URL", hub.url)
         real = generate("a dog", cache=True, **SMALL)
         assert (drawing.is_demo, real.is_demo) == (True, False)
-        assert real[0].bytes == picture() != drawing[0].bytes
+        assert real[0].bytes == image() != drawing[0].bytes
     assert drawing.from_journal and real.from_journal
     assert len(hub.posts) == 1
 
 
 def _alter(path: Path) -> None:
     """As an image editor would."""
-    path.write_bytes(picture("jpeg", 5))
+    path.write_bytes(image("jpeg", 5))
 
 
 def _cut(path: Path) -> None:
@@ -174,7 +174,7 @@ def test_a_harmed_file_is_fetched_again_and_not_paid_again(
         else:
             again = generate("a dog", seed=7, num_images=2)
             assert again.from_journal
-        assert [got.bytes for got in again] == [picture(number=0), picture(number=1)]
+        assert [got.bytes for got in again] == [image(number=0), image(number=1)]
         assert all(got.is_intact() for got in again)
         assert traffic(hub) == (1, 2, 4)
 
@@ -187,20 +187,20 @@ def test_a_harmed_file_is_fetched_again_and_not_paid_again(
         json_reply({"status": "completed", "ready": True, "data": {"images": []}}),
         json_reply({"status": "completed", "ready": True, "data": None}),
     ],
-    ids=["404", "failed", "no picture", "no data"],
+    ids=["404", "failed", "no image", "no data"],
 )
 def test_what_the_hub_has_forgotten_is_ordered_anew(hub: StandInHub, answer: Reply) -> None:
-    """One more POST, and from then on the new pictures answer."""
+    """One more POST, and from then on the new images answer."""
     generate("a dog", seed=7)[0].path.unlink()
     hub.looks.append(answer)
     again = generate("a dog", seed=7)
     assert (again.task_id, again.from_journal) == ("hub-0002", False)
-    assert again[0].bytes == picture()
+    assert again[0].bytes == image()
     assert generate("a dog", seed=7).task_id == "hub-0002"
     assert len(hub.posts) == 2
 
 
-def test_pictures_that_are_gone_from_their_host_are_ordered_anew(hub: StandInHub) -> None:
+def test_images_that_are_gone_from_their_host_are_ordered_anew(hub: StandInHub) -> None:
     """The task is asked for fresh addresses first."""
     generate("a dog", seed=7)[0].path.unlink()
     before = traffic(hub)
@@ -213,7 +213,7 @@ def test_pictures_that_are_gone_from_their_host_are_ordered_anew(hub: StandInHub
 
 @pytest.mark.parametrize("way", ["a proxy's 403", "no fresh address"])
 def test_what_is_not_surely_gone_is_not_paid_again(hub: StandInHub, way: str) -> None:
-    """Only a fresh address that leads nowhere says that the host has the picture no more."""
+    """Only a fresh address that leads nowhere says that the host has the image no more."""
     generate("a dog", seed=7)[0].path.unlink()
     hub.downloads.extend([Reply(403 if way == "a proxy's 403" else 410)] * 4)
     if way == "no fresh address":
@@ -223,24 +223,24 @@ def test_what_is_not_surely_gone_is_not_paid_again(hub: StandInHub, way: str) ->
         generate("a dog", seed=7)
     assert caught.value.task_id == "hub-0001" and not caught.value.gone
     hub.looks.clear()
-    assert generate("a dog", seed=7)[0].bytes == picture()
+    assert generate("a dog", seed=7)[0].bytes == image()
     assert len(hub.posts) == 1
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_hub_that_refuses_the_key_gets_no_order(hub: StandInHub, status: int) -> None:
-    """Whether the pictures are gone for good is not known then."""
+    """Whether the images are gone for good is not known then."""
     generate("a dog", seed=7)[0].path.unlink()
     hub.looks.append(json_reply({"message": "no"}, status))
     with pytest.raises(AuthenticationError) as caught:
         generate("a dog", seed=7)
     assert caught.value.task_id == "hub-0001"
     assert len(hub.posts) == 1
-    assert generate("a dog", seed=7)[0].bytes == picture()
+    assert generate("a dog", seed=7)[0].bytes == image()
     assert len(hub.posts) == 1
 
 
-@pytest.mark.parametrize("trouble", ["Hub", "picture host"])
+@pytest.mark.parametrize("trouble", ["Hub", "image host"])
 def test_what_is_out_of_reach_for_now_is_not_paid_again(
     hub: StandInHub, monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
@@ -255,11 +255,11 @@ def test_what_is_out_of_reach_for_now_is_not_paid_again(
         generate("a dog", seed=7)
     assert caught.value.task_id == "hub-0001"
     hub.looks.clear()
-    assert generate("a dog", seed=7)[0].bytes == picture()
+    assert generate("a dog", seed=7)[0].bytes == image()
     assert len(hub.posts) == 1
 
 
-def test_an_older_picture_that_is_intact_answers_before_the_hub_is_asked(hub: StandInHub) -> None:
+def test_an_older_image_that_is_intact_answers_before_the_hub_is_asked(hub: StandInHub) -> None:
     """Of several equal orders any whose files are whole will do: nothing is sent at all."""
     first = generate("a dog", seed=7)
     generate("a dog", seed=7, fresh=True)[0].path.unlink()
@@ -270,7 +270,7 @@ def test_an_older_picture_that_is_intact_answers_before_the_hub_is_asked(hub: St
 
 
 @pytest.mark.parametrize("ending", ["failed", "timeout", "cancelled"])
-def test_what_brought_no_pictures_answers_nothing(hub: StandInHub, ending: str) -> None:
+def test_what_brought_no_images_answers_nothing(hub: StandInHub, ending: str) -> None:
     """A request that failed is ordered when it is asked for again."""
     hub.ending = ending
     with pytest.raises(MountseaError, match="Nothing was charged"):
@@ -295,7 +295,7 @@ def test_without_a_journal_everything_is_an_order(hub: StandInHub, home: Path) -
     (home / "journal.sqlite").mkdir(parents=True)
     with pytest.warns(RuntimeWarning, match="can't be used"):
         generate("a dog", seed=7)
-    assert generate("a dog", seed=7)[0].bytes == picture()
+    assert generate("a dog", seed=7)[0].bytes == image()
     assert len(hub.posts) == 2
 
 

@@ -7,20 +7,25 @@ from itertools import pairwise
 
 import pytest
 
-from mountsea_magic.generation.duration import Expectation
+from mountsea_magic.generation.duration import DurationEstimate
 from mountsea_magic.generation.schedule import LearnedSchedule, Schedule
 
-KNOWN = Expectation(20.0, 0.15, 0.02)
+KNOWN = DurationEstimate(20.0, 0.15, 0.02)
 """What fifty tasks of about 20 s lead to."""
 
-EXPECTATIONS = [Expectation(), KNOWN, Expectation(0.3, 0.12, 0.02), Expectation(600.0, 1.5, 0.3)]
+EXPECTATIONS = [
+    DurationEstimate(),
+    KNOWN,
+    DurationEstimate(0.3, 0.12, 0.02),
+    DurationEstimate(600.0, 1.5, 0.3),
+]
 
 
 def _looks(schedule: Schedule, until_s: float) -> list[float]:
     """Return when the schedule looks at a task, without jitter."""
     times = [0.0]
     while times[-1] < until_s:
-        times.append(times[-1] + schedule.interval_s(times[-1], chance=0.5))
+        times.append(times[-1] + schedule.interval_s(times[-1], jitter=0.5))
     return times[1:]
 
 
@@ -37,27 +42,27 @@ def test_looks_are_dense_around_the_expected_end_alone() -> None:
 def test_the_longer_overdue_the_fewer_looks() -> None:
     """A task that is no usual one may take for ever, so the pauses grow up to the longest."""
     schedule = LearnedSchedule(KNOWN)
-    pauses = [schedule.interval_s(seconds, chance=0.5) for seconds in (24, 40, 100, 400, 3600)]
+    pauses = [schedule.interval_s(seconds, jitter=0.5) for seconds in (24, 40, 100, 400, 3600)]
     assert all(first < second for first, second in pairwise(pauses[:-1]))
     assert pauses[-1] == pytest.approx(schedule.longest_s)
 
 
 def test_an_unknown_task_is_looked_at_a_bearable_number_of_times() -> None:
     """The guess fits none well: a minute takes some forty looks, an hour at most 600."""
-    schedule = LearnedSchedule(Expectation())
+    schedule = LearnedSchedule(DurationEstimate())
     assert 10 <= len(_looks(schedule, 60)) <= 50
     assert len(_looks(schedule, 3600)) <= 600
 
 
 @pytest.mark.parametrize("expectation", EXPECTATIONS)
 @pytest.mark.parametrize("waited_s", [0.0, 1e-9, 3.0, 12.0, 100.0, 1e5])
-@pytest.mark.parametrize("chance", [0.0, 0.999])
+@pytest.mark.parametrize("jitter", [0.0, 0.999])
 def test_every_pause_is_within_its_bounds(
-    expectation: Expectation, waited_s: float, chance: float
+    expectation: DurationEstimate, waited_s: float, jitter: float
 ) -> None:
     """Whatever is expected and however long it takes, with the jitter on both sides."""
     schedule = LearnedSchedule(expectation)
-    pause_s = schedule.interval_s(waited_s, chance=chance)
+    pause_s = schedule.interval_s(waited_s, jitter=jitter)
     assert schedule.shortest_s * 0.9 <= pause_s <= schedule.longest_s * 1.1
 
 
@@ -65,7 +70,7 @@ def test_every_pause_is_within_its_bounds(
 def test_jitter_spreads_a_class_evenly_around_the_interval(waited_s: float) -> None:
     """The chance moves an interval by at most its part, down as far as up."""
     schedule = LearnedSchedule(KNOWN, jitter=0.2)
-    least, middle, most = (schedule.interval_s(waited_s, chance=c) for c in (0.0, 0.5, 1.0))
+    least, middle, most = (schedule.interval_s(waited_s, jitter=c) for c in (0.0, 0.5, 1.0))
     assert least == pytest.approx(middle * 0.8)
     assert most == pytest.approx(middle * 1.2)
 
@@ -82,7 +87,7 @@ def test_a_lower_price_buys_more_looks() -> None:
 def test_a_schedule_of_ones_own() -> None:
     """Its parts are arguments, so that tests and patient users choose their own."""
     schedule: Schedule = LearnedSchedule(KNOWN, shortest_s=2.0, longest_s=2.0, jitter=0.0)
-    assert [schedule.interval_s(waited, chance=0.9) for waited in (0, 20, 900)] == [2.0] * 3
+    assert [schedule.interval_s(waited, jitter=0.9) for waited in (0, 20, 900)] == [2.0] * 3
 
 
 def test_a_schedule_is_frozen() -> None:

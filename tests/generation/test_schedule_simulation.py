@@ -10,11 +10,11 @@ from functools import cache
 
 import pytest
 
-from mountsea_magic.generation.duration import Expectation, expect
+from mountsea_magic.generation.duration import DurationEstimate, estimate_duration
 from mountsea_magic.generation.schedule import LearnedSchedule
 
 KINDS = [(6.0, 0.25), (11.0, 0.3), (24.0, 0.35), (9.0, 0.2), (40.0, 0.4)]
-"""Median and spread of the seconds of several models, picture counts and resolutions."""
+"""Median and spread of the seconds of several models, image counts and resolutions."""
 
 ORDERS_A_DAY = 5
 JITTER = 0.1
@@ -51,18 +51,18 @@ class Learned:
 
     def begin(self, durations: list[float]) -> Pause:
         """Expect what the newest fifty tasks of the kind took; rounded, so that it is quick."""
-        learned = expect(durations[:50])
+        learned = estimate_duration(durations[:50])
         about = (
             math.exp(round(math.log(learned.median_s), 1)),
             round(learned.spread, 1),
-            round(learned.doubt, 2),
+            round(learned.outlier_weight, 2),
         )
-        schedule = LearnedSchedule(Expectation(*about), self.price, self.shortest_s)
+        schedule = LearnedSchedule(DurationEstimate(*about), self.price, self.shortest_s)
 
         def pause(waited_s: float) -> float:
             key = (*about, round(waited_s, 1) if waited_s < 10 else round(2 * waited_s) / 2)
             if key not in self._intervals:
-                self._intervals[key] = schedule.interval_s(key[-1], chance=0.5)
+                self._intervals[key] = schedule.interval_s(key[-1], jitter=0.5)
             return self._intervals[key]
 
         return pause
@@ -149,7 +149,7 @@ def test_learned_polling_is_better_than(name: str) -> None:
 
 def test_the_price_of_the_package_beats_both_neighbours() -> None:
     """As it is set, it looks half as often as once a second, and no later."""
-    year, second = _year(Learned(LearnedSchedule(Expectation()).price)), _year(Fixed(1.0))
+    year, second = _year(Learned(LearnedSchedule(DurationEstimate()).price)), _year(Fixed(1.0))
     print(f"\nas it is set: {year.looks:.1f} looks a task, {year.delay_s:.3f} s mean delay")
     assert year.looks <= 0.6 * second.looks
     assert year.delay_s <= 1.02 * second.delay_s

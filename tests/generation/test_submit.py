@@ -27,9 +27,9 @@ from hub_server import (
     Reply,
     Script,
     StandInHub,
+    image,
     json_reply,
     nobody,
-    picture,
 )
 from own_session import begin_session
 
@@ -45,13 +45,13 @@ from mountsea_magic.errors import (
     RateLimited,
     SubmissionUncertain,
 )
-from mountsea_magic.generation.events import Event, Postponed, Submitted, Submitting
+from mountsea_magic.generation.events import Event, RetryScheduled, Submitted, Submitting
 from mountsea_magic.generation.handle import Generation
-from mountsea_magic.generation.submit import Flights, place
+from mountsea_magic.generation.submit import PendingSubmissions, submit
 from mountsea_magic.hub import error_mapping, exchange
 from mountsea_magic.hub.client import HubClient
 from mountsea_magic.journal.entry import Entry
-from mountsea_magic.journal.journal import Journal, Record
+from mountsea_magic.journal.journal import Journal, JournaledSubmission
 from mountsea_magic.request.request import build_request
 from mountsea_magic.session import Session
 from mountsea_magic.settings import Secret
@@ -61,27 +61,27 @@ DOG = build_request("a dog")
 
 @dataclass
 class Order:
-    """One order on its way through `place`.
+    """One order on its way through `submit`.
 
     Attributes:
         record: Its entry.
-        flights: What keeps it alive.
+        pending: What keeps it alive.
         told: The task ids it told.
         events: What it yielded.
         error: What it raised.
     """
 
-    record: Record
-    flights: Flights
+    record: JournaledSubmission
+    pending: PendingSubmissions
     told: list[str] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     error: MountseaError | None = None
 
-    async def place(self, hub: HubClient, *, timeout_s: float = 600.0) -> None:
+    async def submit(self, hub: HubClient, *, timeout_s: float = 600.0) -> None:
         """Place it, and keep what comes of it."""
         try:
-            steps = place(
-                hub, DOG, self.record, self.flights, self.told.append, timeout_s=timeout_s
+            steps = submit(
+                hub, DOG, self.record, self.pending, self.told.append, timeout_s=timeout_s
             )
             async for event in steps:
                 self.events.append(event)
@@ -114,7 +114,10 @@ async def desk(url: str, path: Path) -> AsyncIterator[tuple[Order, HubClient]]:
     """Give an order that is about to be placed at a Hub, and that Hub's client."""
     made = HubClient(url, Secret(KEY))
     try:
-        yield Order(Record(Journal(path), Entry.begin(url, DOG)), Flights()), made
+        yield (
+            Order(JournaledSubmission(Journal(path), Entry.begin(url, DOG)), PendingSubmissions()),
+            made,
+        )
     finally:
         await made.aclose()
 
@@ -124,8 +127,8 @@ def placed(url: str, path: Path, *, timeout_s: float = 600.0) -> Order:
 
     async def work() -> Order:
         async with desk(url, path) as (order, hub):
-            await order.place(hub, timeout_s=timeout_s)
-            await order.flights.landed()
+            await order.submit(hub, timeout_s=timeout_s)
+            await order.pending.drain()
             return order
 
     return asyncio.run(work())
@@ -246,7 +249,7 @@ def test_a_busy_hub_is_asked_again_after_the_pause_it_wants(
         assert len({seen.body for seen in hub.posts}) == 1
     assert order.told == ["hub-0001"]
     assert [type(event) for event in order.events] == [
-        *[Submitting, Postponed] * len(expected),
+        *[Submitting, RetryScheduled] * len(expected),
         *[Submitting, Submitted],
     ]
     assert state(path) == ("submitted", "hub-0001")
@@ -319,8 +322,8 @@ def test_a_hub_that_comes_back_gets_the_order_once(path: Path) -> None:
 
         async def work() -> Order:
             async with desk(url, path) as (order, hub):
-                async for event in place(hub, DOG, order.record, order.flights, order.told.append):
-                    if isinstance(event, Postponed) and not serving.is_alive():
+                async for event in submit(hub, DOG, order.record, order.pending, order.told.append):
+                    if isinstance(event, RetryScheduled) and not serving.is_alive():
                         serving.start()
                 return order
 
@@ -363,16 +366,16 @@ def test_a_cancel_gives_back_at_once_and_the_order_flies_on(
 
     async def work(hub: StandInHub) -> None:
         async with desk(hub.url, path) as (order, hub_client):
-            placing = asyncio.ensure_future(order.place(hub_client))
+            placing = asyncio.ensure_future(order.submit(hub_client))
             await asyncio.to_thread(hub.wait_until, lambda: len(hub.posts) == 1)
             assert state(path) == ("submitting", None)
             placing.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await placing
-            assert (order.flights.count, hold.is_set(), order.told) == (1, False, [])
+            assert (order.pending.count, hold.is_set(), order.told) == (1, False, [])
             hold.set()
-            await order.flights.landed()
-            assert (order.flights.count, order.told) == (0, told)
+            await order.pending.drain()
+            assert (order.pending.count, order.told) == (0, told)
 
     with StandInHub(submits=[answer(hold)]) as hub:
         asyncio.run(work(hub))
@@ -386,7 +389,7 @@ def test_an_id_that_comes_while_the_journal_is_locked_is_written_later(path: Pat
 
     async def work(hub: StandInHub) -> None:
         async with desk(hub.url, path) as (order, hub_client):
-            placing = asyncio.ensure_future(order.place(hub_client))
+            placing = asyncio.ensure_future(order.submit(hub_client))
             await asyncio.to_thread(hub.wait_until, lambda: len(hub.posts) == 1)
             placing.cancel()
             await asyncio.wait([placing])
@@ -396,7 +399,7 @@ def test_an_id_that_comes_while_the_journal_is_locked_is_written_later(path: Pat
                 while not order.told:
                     await asyncio.sleep(0.01)
                 other.execute("ROLLBACK")
-            await order.flights.landed()
+            await order.pending.drain()
 
     with StandInHub(submits=[json_reply({"task_id": "hub-7"}, hold=hold)]) as hub:
         asyncio.run(work(hub))
@@ -410,19 +413,19 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield fresh
     signal.signal(signal.SIGINT, before)
-    fresh.worker.run(fresh.connections.aclose())
+    fresh.worker.run(fresh.clients.aclose())
 
 
 def test_an_interrupt_in_mid_flight_loses_no_task(
     path: Path, here: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The cell is back before the answer is; later the pictures come without a second POST."""
+    """The cell is back before the answer is; later the images come without a second POST."""
     hold = threading.Event()
     monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)
     with StandInHub() as hub:
         taken = {"task_id": "hub-0001"}
         hub.submits.append(json_reply(taken, hold=hold))
-        hub.looks.append(hub.done(hub.data([picture()])))
+        hub.looks.append(hub.done(hub.data([image()])))
         monkeypatch.setenv("MOUNTSEA_BASE_URL", hub.url)
 
         def press_stop() -> None:
@@ -434,16 +437,16 @@ def test_an_interrupt_in_mid_flight_loses_no_task(
         with pytest.raises(Interrupted, match=r"on its way.*charged if it completes.*resume"):
             generate("a dog")
         stopping.join()
-        assert (here.orders_on_their_way, hold.is_set()) == (1, False)
+        assert (here.pending_submissions, hold.is_set()) == (1, False)
         hold.set()
-        here.worker.run(here.landed())
+        here.worker.run(here.drain())
         assert state(path) == ("submitted", "hub-0001")
         (dog,) = here.open
         assert (dog.task_id, dog.status) == ("hub-0001", "submitted")
         again = Generation(None, task_id="hub-0001")
         here.worker.run(here.generate(again, here.settings()))
         assert len(hub.posts) == 1
-    assert again[0].bytes == picture()
+    assert again[0].bytes == image()
     assert state(path) == ("completed", "hub-0001")
 
 

@@ -9,21 +9,21 @@ from urllib.parse import parse_qs, urlsplit
 
 import nbformat
 
-_BADGE = re.compile(r"\[!\[(?P<alt>[^\]]+)\]\((?P<picture>[^)]+)\)\]\((?P<target>[^)]+)\)")
+_BADGE = re.compile(r"\[!\[(?P<alt>[^\]]+)\]\((?P<image>[^)]+)\)\]\((?P<target>[^)]+)\)")
 
 
 @dataclass(frozen=True)
 class Badge:
-    """A picture that is a link.
+    """An image that is a link.
 
     Attributes:
-        alt: What is read out in place of the picture.
-        picture: The picture's address.
+        alt: What is read out in place of the image.
+        image: The image's address.
         target: Where a click leads.
     """
 
     alt: str
-    picture: str
+    image: str
     target: str
 
     @property

@@ -11,7 +11,7 @@ from mountsea_magic.demo.drawing.pen import Pen
 from mountsea_magic.demo.drawing.ridge import trace_ridge
 from mountsea_magic.demo.drawing.species import species
 from mountsea_magic.demo.drawing.subject import Creature, read_subject
-from mountsea_magic.demo.editing.edit_canvas import Sheet
+from mountsea_magic.demo.editing.edit_canvas import EditCanvas
 
 __all__ = ["MOODS", "Creature", "Pen", "Random", "read_subject", "species"]
 
@@ -20,9 +20,9 @@ pen = Pen(canvas, 128, 200, 50)
 palette = MOODS["day"]
 subject = read_subject("two dogs in a meadow")
 tops = trace_ridge(canvas, 200, 50, 90, 4, True)
-picture, dog, cat = (paint(words, 1, 128, 96, model="m") for words in ("a fox", "a dog", "a cat"))
+image, dog, cat = (paint(words, 1, 128, 96, model="m") for words in ("a fox", "a dog", "a cat"))
 drawing = paint("a comic", 1, 128, 96, model="m")
-sheet = Sheet(picture, "Put a hat on the dog", Random(1))
+sheet = EditCanvas(image, "Put a hat on the dog", Random(1))
 
 black, white, grey, cream = map(color, ("#101014", "#ffffff", "#8d9299", "#f1e3c6"))
 red, orange, yellow, green = map(color, ("#d7263d", "#e8833a", "#f2c14e", "#3f8f4f"))

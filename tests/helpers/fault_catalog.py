@@ -171,7 +171,7 @@ def _renamed_task(rng: random.Random, body: Any) -> Any:
 
 
 def _misled_task(rng: random.Random, body: Any) -> Any:
-    """A picture's address that leads nowhere, or where nobody should go."""
+    """An image's address that leads nowhere, or where nobody should go."""
     for image in (body.get("data") or {}).get("images", []):
         image["url"] = rng.choice(NO_URLS)
     return body
@@ -237,7 +237,7 @@ FAULTS: dict[str, dict[str, Fault]] = {
     "picture": _ANYWHERE
     | {
         "expired": one_of(says(403, HTML), says(404), says(410), says(403, b"<Error/>")),
-        "no picture": one_of(says(200, b"GIF89a\x01\x00\x01\x00"), says(200, b"<svg/>")),
+        "no image": one_of(says(200, b"GIF89a\x01\x00\x01\x00"), says(200, b"<svg/>")),
         "huge by its header": one_of(
             *(says(200, declared_png(side, side)) for side in (9_000, 30_000, 2**31 - 1)),
             says(200, declared_png(10_000, 10_000)),

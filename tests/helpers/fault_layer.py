@@ -31,11 +31,11 @@ from mountsea_magic.demo.server.tasks import DemoTask, TaskStore
 KEY = "sk-mountsea-fault-suite-0123456789"
 HUB = "https://hub.example"
 SIGNATURE = "expires=1"
-"""What the demo Hub's picture addresses are signed with: no log and no message may hold it."""
+"""What the demo Hub's image addresses are signed with: no log and no message may hold it."""
 
 HOUR_S = 3600.0
 FULL_DISK_BYTES = 40
-"""On a full disk a file grows to this size, in bytes; every picture is larger."""
+"""On a full disk a file grows to this size, in bytes; every image is larger."""
 
 
 def fill_disk(full: bool) -> None:
@@ -103,7 +103,7 @@ class FaultLayer(httpx.AsyncBaseTransport):
         Args:
             rng: Draws the faults.
             folder: Where the Hub keeps its tasks.
-            faults: What may happen to an ``order``, a look at a ``task``, a ``picture``, by name.
+            faults: What may happen to an ``order``, a look at a ``task``, a ``image``, by name.
             rates: The part of these that meet a fault, by the same names.
             seconds: How long a task takes, give or take a quarter, in seconds.
         """

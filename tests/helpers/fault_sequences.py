@@ -21,7 +21,7 @@ from hub_server import told as all_that_is_said
 from quick_loop import QuickLoop
 
 from mountsea_magic import session as process_session
-from mountsea_magic.clients import Connections
+from mountsea_magic.clients import ClientPool
 from mountsea_magic.demo.server.tasks import DemoTask
 from mountsea_magic.errors import (
     HubUnavailable,
@@ -48,7 +48,7 @@ OVER_SOCKETS = 25
 """How many are tried over real sockets, too."""
 
 
-class Wired(Connections):
+class Wired(ClientPool):
     """Connections that all lead through one fault layer."""
 
     def __init__(self, layer: FaultLayer) -> None:
@@ -92,7 +92,7 @@ class Sequence:
             records: Where the log goes.
         """
         self.rng = rng = random.Random(seed)
-        chance.LOT.seed(seed)
+        chance.RNG.seed(seed)
         self.home = folder / "home"
         self.layer = FaultLayer(
             rng,
@@ -145,7 +145,7 @@ class Sequence:
     def session(self) -> Session:
         """Begin as a new kernel does."""
         session = Session()
-        session.connections = Wired(self.layer)
+        session.clients = Wired(self.layer)
         return session
 
     async def _faulty(self, session: Session, generation: Generation) -> None:
@@ -154,7 +154,7 @@ class Sequence:
             generation,
             session.settings(),
             timeout_s=self.timeout_s,
-            watch=self.heard.events.append,
+            on_event=self.heard.events.append,
         )
         run = asyncio.ensure_future(work)
         helpers = [asyncio.ensure_future(self.machine.break_down())] if self.machine else []
@@ -166,7 +166,7 @@ class Sequence:
         if self.stopped_at is not None:
             took_s = asyncio.get_running_loop().time() - self.stopped_at
             assert took_s < 0.5, "it would not stop"
-        await session.landed()
+        await session.drain()
         for helper in helpers:
             helper.cancel()
         await asyncio.gather(*helpers, return_exceptions=True)
@@ -211,7 +211,7 @@ class Sequence:
         if self.known:
             assert not isinstance(error, HubUnavailable | RateLimited), "it gave a task up"
         if generation.status == "completed":
-            self._check_pictures(generation)
+            self._check_images(generation)
         journal = session.journal(session.settings())
         later = journal.trouble()
         said = "; ".join([self.heard.notices(), *later])
@@ -237,7 +237,7 @@ class Sequence:
         return (entry.task_id, entry.state) == (generation.task_id, state)
 
     async def _resume(self, session: Session) -> None:
-        """All that is open brings its pictures, byte for byte."""
+        """All that is open brings its images, byte for byte."""
         broken = self.machine is not None and (self.machine.forgetful or self.machine.mute)
         journal = session.journal(session.settings())
         texts, events = len(self.heard.texts), len(self.heard.events)
@@ -265,7 +265,7 @@ class Sequence:
         task = self.layer.tasks.get(task_id)
         try:
             generation, settings = session.recall(task_id)
-            await session.generate(generation, settings, watch=self.heard.events.append)
+            await session.generate(generation, settings, on_event=self.heard.events.append)
         except MountseaError as error:
             self.heard.errors.append(error)
             if task is None:
@@ -275,27 +275,27 @@ class Sequence:
                 assert isinstance(error, TaskFailed)
         else:
             assert generation.task_id == task_id
-            self._check_pictures(generation)
+            self._check_images(generation)
 
     async def _repeat(self) -> None:
         """The same cell with a seed is answered from the journal, also if a file was altered."""
         session = self.session()
         journal = session.journal(session.settings())
-        twins = journal.twins(HUB, self.request.fingerprint())
+        identical = journal.find_identical(HUB, self.request.fingerprint())
         hurt = self.machine is not None and self.machine.forgetful
-        if not twins or hurt or "seed" not in self.request.input:
+        if not identical or hurt or "seed" not in self.request.input:
             return
         altered = self.rng.random() < 0.3
         if altered:
-            twins[0].files[0].path.write_bytes(b"altered")
+            identical[0].files[0].path.write_bytes(b"altered")
         before = self.layer.requests
         again = Generation(self.request)
-        await session.generate(again, session.settings(), watch=self.heard.events.append)
+        await session.generate(again, session.settings(), on_event=self.heard.events.append)
         assert again.from_journal
         assert altered == (self.layer.requests > before)
-        self._check_pictures(again)
+        self._check_images(again)
         if altered:
-            twins[0].files[0].path.unlink()
+            identical[0].files[0].path.unlink()
 
     def task(self, task_id: str) -> DemoTask:
         """Return what the Hub knows of a task."""
@@ -303,19 +303,19 @@ class Sequence:
         assert task is not None
         return task
 
-    def _check_pictures(self, generation: Generation) -> None:
+    def _check_images(self, generation: Generation) -> None:
         """What the Hub drew is what is here."""
         task = self.task(str(generation.task_id))
-        drawn = [paint_small(task, number) for number in range(task.picture_count)]
-        assert [picture.bytes for picture in generation] == drawn
+        drawn = [paint_small(task, number) for number in range(task.image_count)]
+        assert [image.bytes for image in generation] == drawn
 
     def _check_files(self) -> None:
-        """Whole pictures or nothing, one order, and no key anywhere."""
+        """Whole images or nothing, one order, and no key anywhere."""
         orders, taken = self.layer.orders, self.layer.taken()
         assert set(orders[:-1]) <= {"unreached", "busy"}, f"ordered again after {orders}"
         assert len(taken) <= 1
         assert self.layer.sins == []
-        drawn = {paint_small(task, n) for task in taken for n in range(task.picture_count)}
+        drawn = {paint_small(task, n) for task in taken for n in range(task.image_count)}
         for path in self.home.parent.rglob("*"):
             if not path.is_file() or path.is_relative_to(self.home.parent / "hub"):
                 continue

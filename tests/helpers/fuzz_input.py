@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from PIL import Image
-from sample_pictures import encoded, noise
+from sample_images import encoded, noise
 
 _NAMES = (
     *("task_id", "taskId", "id", "status", "ready", "data", "output", "images", "image", "url"),

@@ -105,8 +105,8 @@ def json_reply(
 
 
 @cache
-def picture(kind: str = "png", number: int = 0, size: tuple[int, int] = (64, 48)) -> bytes:
-    """Draw and encode a small picture; another number gives another picture.
+def image(kind: str = "png", number: int = 0, size: tuple[int, int] = (64, 48)) -> bytes:
+    """Draw and encode a small image; another number gives another image.
 
     Args:
         kind: ``png``, ``jpeg`` or ``webp``.
@@ -121,7 +121,7 @@ def picture(kind: str = "png", number: int = 0, size: tuple[int, int] = (64, 48)
 
 
 def data_uri(content: bytes, kind: str = "png") -> str:
-    """Write a picture as a data URI."""
+    """Write an image as a data URI."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
@@ -135,9 +135,9 @@ class _Task:
 
 
 class StandInHub:
-    """A small Hub on two ports: one for the API, one for the pictures (another origin).
+    """A small Hub on two ports: one for the API, one for the images (another origin).
 
-    Left alone it takes every order, completes it, and draws as many pictures as were asked for, in
+    Left alone it takes every order, completes it, and draws as many images as were asked for, in
     the format that was asked for. What it is told to say goes out first, in order: put replies
     into `submits`, `looks` and `downloads`, at the start or at any time. A mapping stands for the
     JSON of a 200; for a look, a bare text stands for that status, and None for the stand-in's own
@@ -146,19 +146,19 @@ class StandInHub:
 
     Attributes:
         requests: What the API has received, in order: submissions, looks, and all else.
-        downloads_seen: What the picture host has received, in order.
+        downloads_seen: What the image host has received, in order.
         submits: Scripted answers to submissions.
         looks: Scripted answers to looks at a task.
         downloads: Scripted answers to downloads.
         ready_after_s: How long a task takes, in seconds.
-        ready_after_looks: How many looks find a task still running (and both must have passed).
+        ready_after_polls: How many looks find a task still running (and both must have passed).
         ending: The status with which tasks end.
         credits: How many credits it tells.
         models: What it says of each model, by id; a model that it lacks is a 404.
         listing: What it says to who asks for all models; the ids of `models` if None.
 
     Example:
-        >>> with StandInHub(ready_after_s=0.3, images=[picture("jpeg")]) as hub:
+        >>> with StandInHub(ready_after_s=0.3, images=[image("jpeg")]) as hub:
         ...     settings = {"MOUNTSEA_BASE_URL": hub.url, "MOUNTSEA_API_KEY": "sk-stand-in-123"}
         ...     ...
         ...     assert len(hub.posts) == 1
@@ -168,7 +168,7 @@ class StandInHub:
         self,
         *,
         ready_after_s: float = 0.0,
-        ready_after_looks: int = 0,
+        ready_after_polls: int = 0,
         images: Sequence[bytes] | None = None,
         ending: str = "completed",
         key: str | None = None,
@@ -183,8 +183,8 @@ class StandInHub:
 
         Args:
             ready_after_s: How long a task takes, in seconds.
-            ready_after_looks: How many looks find a task still running.
-            images: The pictures of every task; drawn as asked for if left out.
+            ready_after_polls: How many looks find a task still running.
+            images: The images of every task; drawn as asked for if left out.
             ending: The status with which tasks end.
             key: The only key that is accepted; any and none if left out.
             credits: How many credits it tells.
@@ -194,7 +194,7 @@ class StandInHub:
             models: What it says of each model, by id; it lists but nano-banana if left out.
             listing: What it says to who asks for all models.
         """
-        self.ready_after_s, self.ready_after_looks = ready_after_s, ready_after_looks
+        self.ready_after_s, self.ready_after_polls = ready_after_s, ready_after_polls
         self.ending, self.credits = ending, credits
         self.requests: list[Seen] = []
         self.downloads_seen: list[Seen] = []
@@ -203,13 +203,13 @@ class StandInHub:
         self.downloads: deque[Script] = deque(downloads)
         self.models: dict[str, Script] = dict(models or {"nano-banana": None})
         self.listing = listing
-        self._images, self._key = images, key
+        self._given_images, self._key = images, key
         self._tasks: dict[str, _Task] = {}
         self._changed = threading.Condition()
         self.closing = threading.Event()
         self._api = _Server(self, partial(self._respond, self.requests, self._answer_api))
-        self._pictures = _Server(
-            self, partial(self._respond, self.downloads_seen, self._answer_picture)
+        self._image_host = _Server(
+            self, partial(self._respond, self.downloads_seen, self._answer_image)
         )
 
     @property
@@ -218,9 +218,9 @@ class StandInHub:
         return self._api.url
 
     @property
-    def picture_url(self) -> str:
-        """The address of the picture host, without a trailing slash."""
-        return self._pictures.url
+    def image_origin(self) -> str:
+        """The address of the image host, without a trailing slash."""
+        return self._image_host.url
 
     @property
     def credits_url(self) -> str:
@@ -233,7 +233,7 @@ class StandInHub:
         return [seen for seen in self.requests if seen.method == "POST"]
 
     @property
-    def looks_seen(self) -> list[Seen]:
+    def polls_seen(self) -> list[Seen]:
         """The looks at tasks that arrived, in order."""
         return [seen for seen in self.requests if seen.path.startswith("/hub/v1/tasks/")]
 
@@ -252,11 +252,11 @@ class StandInHub:
     @property
     def most_open(self) -> tuple[int, int]:
         """How many connections were open at once at most: the API's and the image host's."""
-        return self._api.most_open, self._pictures.most_open
+        return self._api.most_open, self._image_host.most_open
 
     def image_url(self, name: str) -> str:
-        """Return an address on the picture host, signed as addresses of pictures are."""
-        return f"{self.picture_url}/{name}?signature=s3cret-query"
+        """Return an address on the image host, signed as addresses of images are."""
+        return f"{self.image_origin}/{name}?signature=s3cret-query"
 
     def wait_until(self, holds: Callable[[], bool], *, timeout_s: float = 10.0) -> None:
         """Block until a condition holds, looking at it whenever a request has been answered.
@@ -301,7 +301,7 @@ class StandInHub:
 
     def __enter__(self) -> Self:
         self._api.start()
-        self._pictures.start()
+        self._image_host.start()
         return self
 
     def __exit__(
@@ -312,7 +312,7 @@ class StandInHub:
     ) -> None:
         self.closing.set()
         self._api.stop()
-        self._pictures.stop()
+        self._image_host.stop()
 
     def _respond(self, received: list[Seen], respond: Callable[[Seen], Reply], seen: Seen) -> Reply:
         """Record a request and choose its response in one step, as if no other came meanwhile."""
@@ -388,7 +388,7 @@ class StandInHub:
             "error_code": None,
             "error_message": None,
         }
-        if age_s >= self.ready_after_s and task.looks > self.ready_after_looks:
+        if age_s >= self.ready_after_s and task.looks > self.ready_after_polls:
             body |= {"status": self.ending, "ready": True}
             if self.ending == "completed":
                 names = [self.image_url(f"{task_id}/{n}") for n in range(len(self._drawn(task)))]
@@ -398,22 +398,22 @@ class StandInHub:
         return json_reply(body)
 
     def _drawn(self, task: _Task) -> Sequence[bytes]:
-        """The pictures of a task."""
-        if self._images is not None:
-            return self._images
+        """The images of a task."""
+        if self._given_images is not None:
+            return self._given_images
         asked = task.body.get("input", {})
         kind = asked.get("output_format") or "png"
-        return [picture(kind, number) for number in range(asked.get("num_images", 1))]
+        return [image(kind, number) for number in range(asked.get("num_images", 1))]
 
-    def _answer_picture(self, seen: Seen) -> Reply:
-        """A scripted answer, or the picture that the path names."""
+    def _answer_image(self, seen: Seen) -> Reply:
+        """A scripted answer, or the image that the path names."""
         script = self._next(self.downloads)
         if script is not None:
             return _as_reply(script)
         task_id, _, number = seen.path.partition("?")[0].strip("/").partition("/")
         task = self._tasks.get(task_id)
         if task is None:
-            return Reply(404, b"no such picture")
+            return Reply(404, b"no such image")
         return Reply(200, self._drawn(task)[int(number)], {"Content-Type": "image/png"})
 
 

@@ -76,7 +76,7 @@ class CellRun:
             self.status = "error" if self.error else "ok"
 
     def images(self) -> list[tuple[str, str, Message]]:
-        """Return media type, base64 text and metadata of each picture."""
+        """Return media type, base64 text and metadata of each image."""
         return [
             (kind, data, output["metadata"].get(kind, {}))
             for output in self.outputs

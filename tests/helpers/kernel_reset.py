@@ -17,7 +17,7 @@ async def _end_jobs(session: Any) -> None:
     for job in jobs:
         job.cancel()
     await asyncio.gather(*jobs, return_exceptions=True)
-    await session.connections.aclose()
+    await session.clients.aclose()
 
 
 def _forget_package(shell: Any) -> None:

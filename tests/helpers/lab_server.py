@@ -31,7 +31,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PICTURE = ".jp-RenderedImage img"
+IMAGE = ".jp-RenderedImage img"
 WIDGETS = ".jupyter-widgets, .widget-hprogress"
 KERNEL_IDLE = """() => {
   const widget = globalThis.jupyterapp?.shell.currentWidget;
@@ -187,7 +187,7 @@ def saved(page: Page, path: Path) -> list[Any]:
 
 
 def alts_of(outputs: list[Any]) -> list[str]:
-    """Return the alt texts of the pictures among outputs."""
+    """Return the alt texts of the images among outputs."""
     return [
         described["alt"]
         for output in outputs

@@ -23,7 +23,7 @@ def begin_session(monkeypatch: pytest.MonkeyPatch) -> Session:
     """Forget all that a process knows, but not what is on disk; the loop thread stays."""
     fresh = Session()
     fresh.worker = session.current_session().worker
-    fresh.connections.demo_seconds = 0.05
+    fresh.clients.demo_seconds = 0.05
     monkeypatch.setattr(session, "_current", fresh)
     BEGUN.append(fresh)
     return fresh
@@ -33,7 +33,7 @@ def end_sessions() -> None:
     """Close the clients of all sessions that a test has begun: no kernel's end does it here."""
     while BEGUN:
         session = BEGUN.pop()
-        session.worker.run(session.connections.aclose())
+        session.worker.run(session.clients.aclose())
 
 
 def reach(hub: StandInHub, monkeypatch: pytest.MonkeyPatch) -> None:

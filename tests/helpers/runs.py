@@ -14,12 +14,12 @@ from quick_loop import QuickLoop
 
 from mountsea_magic.errors import MountseaError
 from mountsea_magic.generation.events import Completed, Event
-from mountsea_magic.generation.poll import follow, order
+from mountsea_magic.generation.poll import submit_and_wait, wait_for_images
 from mountsea_magic.generation.schedule import Schedule
-from mountsea_magic.generation.submit import Flights
+from mountsea_magic.generation.submit import PendingSubmissions
 from mountsea_magic.hub.client import HubClient
 from mountsea_magic.journal.entry import Entry
-from mountsea_magic.journal.journal import Journal, Record
+from mountsea_magic.journal.journal import Journal, JournaledSubmission
 from mountsea_magic.request.request import ImageRequest, build_request
 from mountsea_magic.settings import Secret
 
@@ -41,9 +41,9 @@ class Often:
         self.asked: list[float] = []
         self._interval_s = interval_s
 
-    def interval_s(self, waited_s: float, *, chance: float) -> float:
+    def interval_s(self, waited_s: float, *, jitter: float) -> float:
         """Note the question."""
-        assert 0 <= chance < 1
+        assert 0 <= jitter < 1
         self.asked.append(waited_s)
         return self._interval_s
 
@@ -121,17 +121,17 @@ def begun(
     *,
     timeout_s: float = 20.0,
     schedule: Schedule | None = None,
-    flights: Flights | None = None,
-    told: Callable[[str], None] = lambda task_id: None,
+    pending: PendingSubmissions | None = None,
+    on_task_id: Callable[[str], None] = lambda task_id: None,
 ) -> AsyncGenerator[Event, None]:
     """Begin an order that is written down beside the folder."""
-    return order(
+    return submit_and_wait(
         client,
         request,
-        Record(journal_of(folder), Entry.begin(HUB, request)),
+        JournaledSubmission(journal_of(folder), Entry.begin(HUB, request)),
         folder,
-        flights=flights or Flights(),
-        told=told,
+        pending=pending or PendingSubmissions(),
+        on_task_id=on_task_id,
         timeout_s=timeout_s,
         schedule=schedule,
     )
@@ -143,7 +143,9 @@ def followed(
     """Begin to follow a task by its id alone, or by what the journal knows of it."""
     journal = journal_of(folder)
     entry = journal.find(task_id) or Entry.begin(HUB, task_id=task_id)
-    return follow(client, Record(journal, entry), folder, schedule=schedule or Often())
+    return wait_for_images(
+        client, JournaledSubmission(journal, entry), folder, schedule=schedule or Often()
+    )
 
 
 def ordered(

@@ -161,7 +161,7 @@ def cancelled() -> None:
     """Cancel a submission that waits for its answer, on the caller's own loop."""
 
     async def work(hub: StandInHub) -> None:
-        client = clients.Connections().client(session.current_session().settings())
+        client = clients.ClientPool().client(session.current_session().settings())
         request = mountsea_magic.ImageRequest("nano-banana", {"prompt": "a dog"})
         submission = asyncio.ensure_future(client.submit(request))
         await asyncio.to_thread(hub.wait_until, lambda: len(hub.posts) == 1)
@@ -181,7 +181,7 @@ def interrupted_in_httpx() -> None:
         raise AssertionError("not reached")
 
     async def work() -> None:
-        client = clients.Connections().client(session.current_session().settings())
+        client = clients.ClientPool().client(session.current_session().settings())
         await client.task("hub-1")
 
     breaks = mock.patch("h11.Connection.send", interrupt)
@@ -283,7 +283,7 @@ def rendered(error: BaseException) -> str:
 
 def main() -> None:
     """Go all ways."""
-    retry.CONNECT_TRIES = 1
+    retry.MAX_CONNECT_ATTEMPTS = 1
     mountsea_magic.load_ipython_extension(InteractiveShell.instance())
     for name, fail in WAYS.items():
         session.current_session().login = None

@@ -18,9 +18,9 @@ from hub_server import (
     Reply,
     Script,
     StandInHub,
+    image,
     json_reply,
     nobody,
-    picture,
     told,
 )
 
@@ -37,7 +37,7 @@ from mountsea_magic.errors import (
 )
 from mountsea_magic.hub import downloads
 from mountsea_magic.hub.client import HubClient
-from mountsea_magic.hub.responses import PictureSource, TaskState
+from mountsea_magic.hub.responses import ImageSource, TaskState
 from mountsea_magic.request.request import build_request
 from mountsea_magic.settings import Secret
 
@@ -269,9 +269,9 @@ def test_an_order_that_never_left_is_no_uncertain_one(gone: str) -> None:
 
 
 def test_no_cookie_is_kept(tmp_path: Path) -> None:
-    """Neither the Hub nor a picture's host knows a client again by what it was given before."""
+    """Neither the Hub nor an image's host knows a client again by what it was given before."""
     given = {"Set-Cookie": "session=abc; Path=/"}
-    drawn = Reply(200, picture(), given)
+    drawn = Reply(200, image(), given)
     hop = Reply(302, headers={"Location": "/b", **given})
     with StandInHub(
         submits=[json_reply({"task_id": "hub-1"}, headers=given)] * 2,
@@ -282,7 +282,7 @@ def test_no_cookie_is_kept(tmp_path: Path) -> None:
         async def work(client: HubClient) -> None:
             for _ in range(2):
                 await client.task(await client.submit(DOG))
-                await client.download(PictureSource(hub.image_url("a")), tmp_path / "part")
+                await client.download(ImageSource(hub.image_url("a")), tmp_path / "part")
 
         with_client(hub.url, work)
         seen = [*hub.requests, *hub.downloads_seen]

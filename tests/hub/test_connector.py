@@ -61,7 +61,7 @@ def connected(wires: Wires, monkeypatch: pytest.MonkeyPatch, hub: list[str] | No
 
     async def work() -> str:
         place = None if hub is None else places_of(map(real_address, hub))
-        stream = await Connector(place).connect_tcp("pictures.example", 80, timeout=5.0)
+        stream = await Connector(place).connect_tcp("images.example", 80, timeout=5.0)
         return (await stream.read(99)).decode()
 
     return asyncio.run(work())
@@ -118,8 +118,8 @@ def test_a_hub_is_reached_in_its_private_network_first(monkeypatch: pytest.Monke
 
 @pytest.fixture
 def tls_host() -> Iterator[tuple[StandInHub, Relay]]:
-    """Start a host that shows a certificate for pictures.example."""
-    context = tls_context("pictures.example")
+    """Start a host that shows a certificate for images.example."""
+    context = tls_context("images.example")
     with StandInHub() as hub, Relay({"*": hub.url.removeprefix("http://")}, tls=context) as relay:
         yield hub, relay
 
@@ -139,12 +139,12 @@ def test_the_certificate_is_checked_against_the_name(
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     leads_to(monkeypatch, "127.0.0.1")
     loopback = {HUB_ADDRESSES: (real_address("127.0.0.1"),)}
-    url = f"https://pictures.example:{relay.port}/hub/v1/models"
+    url = f"https://images.example:{relay.port}/hub/v1/models"
     assert asyncio.run(asked(url, **loopback)) == 200
-    assert hub.requests[0].headers["host"] == f"pictures.example:{relay.port}"
+    assert hub.requests[0].headers["host"] == f"images.example:{relay.port}"
     for host in ("other.example", "127.0.0.1"):
         with pytest.raises(httpx.ConnectError, match="certificate"):
-            asyncio.run(asked(url.replace("pictures.example", host), **loopback))
+            asyncio.run(asked(url.replace("images.example", host), **loopback))
     assert len(hub.requests) == 1
 
 

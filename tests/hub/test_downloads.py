@@ -15,24 +15,24 @@ from typing import Any
 
 import httpx
 import pytest
-from hub_server import KEY, RESET, Reply, StandInHub, data_uri, picture, told
+from hub_server import KEY, RESET, Reply, StandInHub, data_uri, image, told
 
 from mountsea_magic.errors import HubUnavailable
 from mountsea_magic.hub import downloads
 from mountsea_magic.hub.client import HubClient
 from mountsea_magic.hub.connector import UnusableUrl
-from mountsea_magic.hub.downloads import MAX_REDIRECTS, Delivery
+from mountsea_magic.hub.downloads import MAX_REDIRECTS, ImageDownloader
 from mountsea_magic.hub.proxies import read_network
-from mountsea_magic.hub.responses import PictureSource
+from mountsea_magic.hub.responses import ImageSource
 from mountsea_magic.hub.transport import EnvironmentTransport, Peers
-from mountsea_magic.images.files import BadPicture, TooLarge
+from mountsea_magic.images.files import BadImage, TooLarge
 from mountsea_magic.request.request import build_request
 from mountsea_magic.settings import Secret
 
-BASE64 = base64.b64encode(picture("webp")).decode()
+BASE64 = base64.b64encode(image("webp")).decode()
 
 PUBLIC = "https://8.8.8.8"
-"""A Hub of the internet, so that nothing near it is a place for pictures; it is never asked."""
+"""A Hub of the internet, so that nothing near it is a place for images; it is never asked."""
 
 LINK_LOCAL = [
     "http://169.254.169.254/latest/meta-data/?s3cret-query",
@@ -49,12 +49,12 @@ NO_WEB = ["ftp://127.0.0.1/a?s3cret-query", "file:///etc/passwd", "gopher://127.
 
 
 class Rerouted(httpx.AsyncHTTPTransport):
-    """An internet in which a stand-in's picture host answers for every host."""
+    """An internet in which a stand-in's image host answers for every host."""
 
     def __init__(self, hub: StandInHub) -> None:
         """Lead to that stand-in."""
         super().__init__()
-        self._host = httpx.URL(hub.picture_url)
+        self._host = httpx.URL(hub.image_origin)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Carry a request there, whatever host it names."""
@@ -66,8 +66,8 @@ class Rerouted(httpx.AsyncHTTPTransport):
         return response
 
 
-def downloaded(hub: StandInHub, source: PictureSource, folder: Path) -> bytes:
-    """Download one picture with a client of that Hub, which has a key."""
+def downloaded(hub: StandInHub, source: ImageSource, folder: Path) -> bytes:
+    """Download one image with a client of that Hub, which has a key."""
 
     async def work() -> None:
         client = HubClient(hub.url, Secret(KEY))
@@ -87,15 +87,15 @@ def delivered(
     base_url: str | None = PUBLIC,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> bytes:
-    """Download one picture for a Hub at another address."""
+    """Download one image for a Hub at another address."""
 
     async def work() -> None:
         network = read_network()
         carrier = transport or EnvironmentTransport(network)
         async with httpx.AsyncClient(transport=carrier) as http:
             with (folder / "part").open("wb") as file:
-                downloads = Delivery(http, base_url, network=network)
-                await downloads.fetch(PictureSource(url), file)
+                downloads = ImageDownloader(http, base_url, network=network)
+                await downloads.fetch(ImageSource(url), file)
 
     asyncio.run(work())
     return (folder / "part").read_bytes()
@@ -120,7 +120,7 @@ async def served(
     try:
         async with httpx.AsyncClient() as http:
             with (folder / "part").open("wb") as file, pytest.raises(HubUnavailable) as caught:
-                await Delivery(http, url).fetch(PictureSource(url), file)
+                await ImageDownloader(http, url).fetch(ImageSource(url), file)
     finally:
         await ended.wait()
         server.close()
@@ -131,23 +131,23 @@ async def served(
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
 def test_a_download_is_byte_for_byte(kind: str, tmp_path: Path) -> None:
     """What is written is what the host has sent; it is asked not to compress it."""
-    content = picture(kind)
+    content = image(kind)
     with StandInHub(downloads=[Reply(200, content, {"Content-Type": "text/html"})]) as hub:
-        source = PictureSource(hub.image_url("a.png"))
+        source = ImageSource(hub.image_url("a.png"))
         assert downloaded(hub, source, tmp_path) == content
         (seen,) = hub.downloads_seen
     assert seen.path == "/a.png?signature=s3cret-query"
     assert seen.headers["accept-encoding"] == "identity"
 
 
-def test_a_picture_is_followed_through_redirects_without_the_key(tmp_path: Path) -> None:
-    """Picture hosts may redirect, even back to the API's origin: the key is not sent along."""
-    with StandInHub(looks=[Reply(200, picture())]) as hub:
+def test_an_image_is_followed_through_redirects_without_the_key(tmp_path: Path) -> None:
+    """Image hosts may redirect, even back to the API's origin: the key is not sent along."""
+    with StandInHub(looks=[Reply(200, image())]) as hub:
         hub.downloads += [
             Reply(302, headers={"Location": "/b.png?signature=other"}),
             Reply(307, headers={"Location": f"{hub.url}/hub/v1/tasks/x"}),
         ]
-        assert downloaded(hub, PictureSource(hub.image_url("a.png")), tmp_path) == picture()
+        assert downloaded(hub, ImageSource(hub.image_url("a.png")), tmp_path) == image()
         for seen in [*hub.downloads_seen, *hub.requests]:
             assert "authorization" not in seen.headers
             assert "x-api-key" not in seen.headers
@@ -155,10 +155,10 @@ def test_a_picture_is_followed_through_redirects_without_the_key(tmp_path: Path)
 
 
 def test_redirects_without_end_are_given_up(tmp_path: Path) -> None:
-    """A picture that is always elsewhere is not there."""
+    """An image that is always elsewhere is not there."""
     with StandInHub(downloads=[Reply(302, headers={"Location": "/b"})] * 9) as hub:
         with pytest.raises(HubUnavailable):
-            downloaded(hub, PictureSource(hub.image_url("a.png")), tmp_path)
+            downloaded(hub, ImageSource(hub.image_url("a.png")), tmp_path)
         assert len(hub.downloads_seen) == MAX_REDIRECTS + 1
 
 
@@ -166,18 +166,18 @@ def test_redirects_without_end_are_given_up(tmp_path: Path) -> None:
 def test_a_refused_download_bears_its_status(status: int, tmp_path: Path) -> None:
     """Whoever asks again for fresh addresses needs to know what the host has said."""
     with StandInHub(downloads=[Reply(status)]) as hub, pytest.raises(HubUnavailable) as caught:
-        downloaded(hub, PictureSource(hub.image_url("a.png")), tmp_path)
+        downloaded(hub, ImageSource(hub.image_url("a.png")), tmp_path)
     assert caught.value.status_code == status
     assert "s3cret-query" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    "reply", [RESET, Reply(200, picture()[:40], length=4000)], ids=["reset", "cut"]
+    "reply", [RESET, Reply(200, image()[:40], length=4000)], ids=["reset", "cut"]
 )
 def test_a_broken_download_tells_no_signed_address(reply: Reply, tmp_path: Path) -> None:
     """The query of a signed address is a secret too: it is in no error and in no cause."""
     with StandInHub(downloads=[reply]) as hub, pytest.raises(HubUnavailable) as caught:
-        downloaded(hub, PictureSource(hub.image_url("a.png")), tmp_path)
+        downloaded(hub, ImageSource(hub.image_url("a.png")), tmp_path)
     cause = caught.value.__cause__
     assert isinstance(cause, httpx.RequestError)
     assert cause.__traceback__ is None
@@ -199,7 +199,7 @@ def test_a_broken_download_tells_no_signed_address(reply: Reply, tmp_path: Path)
 def test_an_address_that_is_none_is_the_hosts_fault(url: str, tmp_path: Path) -> None:
     """Whatever the Hub calls an address: no file is read, and the error is one of ours."""
     with StandInHub() as hub, pytest.raises(HubUnavailable) as caught:
-        downloaded(hub, PictureSource(url), tmp_path)
+        downloaded(hub, ImageSource(url), tmp_path)
     assert "s3cret-query" not in f"{caught.value} {caught.value.__cause__}"
 
 
@@ -212,41 +212,41 @@ def test_an_address_that_is_none_is_the_hosts_fault(url: str, tmp_path: Path) ->
     ],
     ids=["endless", "one too many", "cut and too large"],
 )
-def test_a_picture_that_is_too_large_is_given_up(
+def test_an_image_that_is_too_large_is_given_up(
     reply: Reply, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bytes are counted as they come, whatever was declared; not one more is written."""
     monkeypatch.setattr(downloads, "MAX_BYTES", 100_000)
-    with StandInHub(downloads=[reply]) as hub, pytest.raises(BadPicture, match=r"larger|more than"):
-        downloaded(hub, PictureSource(hub.image_url("a.png")), tmp_path)
+    with StandInHub(downloads=[reply]) as hub, pytest.raises(BadImage, match=r"larger|more than"):
+        downloaded(hub, ImageSource(hub.image_url("a.png")), tmp_path)
     assert (tmp_path / "part").stat().st_size <= 100_000
 
 
-def test_a_picture_of_exactly_the_limit_is_taken(
+def test_an_image_of_exactly_the_limit_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The limit itself is allowed."""
     monkeypatch.setattr(downloads, "MAX_BYTES", 100_000)
     with StandInHub(downloads=[Reply(200, b"x" * 100_000)]) as hub:
-        assert len(downloaded(hub, PictureSource(hub.image_url("a.png")), tmp_path)) == 100_000
+        assert len(downloaded(hub, ImageSource(hub.image_url("a.png")), tmp_path)) == 100_000
 
 
 def test_more_than_was_declared_is_not_taken(tmp_path: Path) -> None:
     """A body that goes on after its declared length is cut there, as HTTP says."""
-    with StandInHub(downloads=[Reply(200, picture() * 50, length=len(picture()))]) as hub:
-        assert downloaded(hub, PictureSource(hub.image_url("a.png")), tmp_path) == picture()
+    with StandInHub(downloads=[Reply(200, image() * 50, length=len(image()))]) as hub:
+        assert downloaded(hub, ImageSource(hub.image_url("a.png")), tmp_path) == image()
 
 
 @pytest.mark.parametrize(
     "source",
     [
-        PictureSource(data_uri(picture("webp"), "webp")),
-        PictureSource(data_uri(picture("webp"), "webp").replace("data:", "DATA:")),
-        PictureSource("data:image/webp," + "".join(f"%{byte:02x}" for byte in picture("webp"))),
-        PictureSource(None, data_uri(picture("webp")).partition(",")[2]),
-        PictureSource(None, "\n ".join(data_uri(picture("webp")).partition(",")[2])),
+        ImageSource(data_uri(image("webp"), "webp")),
+        ImageSource(data_uri(image("webp"), "webp").replace("data:", "DATA:")),
+        ImageSource("data:image/webp," + "".join(f"%{byte:02x}" for byte in image("webp"))),
+        ImageSource(None, data_uri(image("webp")).partition(",")[2]),
+        ImageSource(None, "\n ".join(data_uri(image("webp")).partition(",")[2])),
         *(
-            PictureSource(None, written)
+            ImageSource(None, written)
             for written in (
                 BASE64.replace("+", "-").replace("/", "_"),
                 BASE64.rstrip("="),
@@ -257,7 +257,7 @@ def test_more_than_was_declared_is_not_taken(tmp_path: Path) -> None:
             )
         ),
         *(
-            PictureSource(written)
+            ImageSource(written)
             for written in (
                 f"DATA:IMAGE/WEBP;BASE64,{BASE64}\n",
                 f"data:;base64,{BASE64}",
@@ -271,36 +271,34 @@ def test_more_than_was_declared_is_not_taken(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_picture_within_the_answer_needs_no_request(
-    source: PictureSource, tmp_path: Path
-) -> None:
+def test_an_image_within_the_answer_needs_no_request(source: ImageSource, tmp_path: Path) -> None:
     """Data URIs and base64 are decoded here, byte for byte."""
     with StandInHub() as hub:
-        assert downloaded(hub, source, tmp_path) == picture("webp")
+        assert downloaded(hub, source, tmp_path) == image("webp")
         assert hub.downloads_seen == hub.requests == []
 
 
 @pytest.mark.parametrize("text", ["data:image/png;base64,a*b", "data:image/png;base64,abcde"])
-def test_damaged_base64_is_a_bad_picture(text: str, tmp_path: Path) -> None:
+def test_damaged_base64_is_a_bad_image(text: str, tmp_path: Path) -> None:
     """Letters that are no base64 are not skipped silently."""
-    with StandInHub() as hub, pytest.raises(BadPicture, match="base64"):
-        downloaded(hub, PictureSource(text), tmp_path)
+    with StandInHub() as hub, pytest.raises(BadImage, match="base64"):
+        downloaded(hub, ImageSource(text), tmp_path)
 
 
 def test_a_data_uri_that_is_too_large_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The limit holds for pictures within the answer too, before they are decoded."""
+    """The limit holds for images within the answer too, before they are decoded."""
     monkeypatch.setattr(downloads, "MAX_BYTES", 1000)
-    with StandInHub() as hub, pytest.raises(BadPicture, match=r"larger|more than"):
-        downloaded(hub, PictureSource(data_uri(b"x" * 2000)), tmp_path)
+    with StandInHub() as hub, pytest.raises(BadImage, match=r"larger|more than"):
+        downloaded(hub, ImageSource(data_uri(b"x" * 2000)), tmp_path)
 
 
 @pytest.mark.parametrize("url", LINK_LOCAL)
 def test_a_link_local_address_is_never_asked(url: str, tmp_path: Path) -> None:
-    """However it is spelled, and even for a Hub on this machine: metadata is no picture."""
+    """However it is spelled, and even for a Hub on this machine: metadata is no image."""
     with StandInHub() as hub, pytest.raises(HubUnavailable, match="private network") as caught:
-        downloaded(hub, PictureSource(url), tmp_path)
+        downloaded(hub, ImageSource(url), tmp_path)
     assert "s3cret-query" not in told(caught.value)
     assert (tmp_path / "part").read_bytes() == b""
 
@@ -310,16 +308,16 @@ def test_no_redirect_leads_astray(url: str, tmp_path: Path) -> None:
     """Each hop is judged as the first: one request, and none after the redirect."""
     with StandInHub(downloads=[Reply(302, headers={"Location": url})]) as hub:
         with pytest.raises(HubUnavailable) as caught:
-            downloaded(hub, PictureSource(hub.image_url("a.png")), tmp_path)
+            downloaded(hub, ImageSource(hub.image_url("a.png")), tmp_path)
         assert (len(hub.downloads_seen), len(hub.requests)) == (1, 0)
     assert "s3cret-query" not in f"{caught.value} {caught.value.__cause__}"
 
 
 @pytest.mark.parametrize("host", NEAR)
 def test_a_hub_of_the_internet_leads_to_nothing_near(host: str, tmp_path: Path) -> None:
-    """Neither this machine nor its network is asked, though a picture is waiting there."""
-    with StandInHub(downloads=[Reply(200, picture())]) as hub:
-        port = hub.picture_url.rpartition(":")[2]
+    """Neither this machine nor its network is asked, though an image is waiting there."""
+    with StandInHub(downloads=[Reply(200, image())]) as hub:
+        port = hub.image_origin.rpartition(":")[2]
         with pytest.raises(HubUnavailable, match="private network"):
             delivered(f"http://{host}:{port}/a.png", tmp_path)
         assert hub.downloads_seen == []
@@ -334,20 +332,20 @@ def test_a_redirect_of_the_internet_leads_to_nothing_near(host: str, tmp_path: P
         assert [seen.path for seen in hub.downloads_seen] == ["/a"]
 
 
-def test_a_public_picture_of_a_public_hub_is_fetched(tmp_path: Path) -> None:
+def test_a_public_image_of_a_public_hub_is_fetched(tmp_path: Path) -> None:
     """From public host to public host, through as many redirects as are allowed."""
     hops = [Reply(302, headers={"Location": f"http://1.1.1.{n}/"}) for n in range(MAX_REDIRECTS)]
-    with StandInHub(downloads=[*hops, Reply(200, picture())]) as hub:
-        assert delivered("https://9.9.9.9/a", tmp_path, transport=Rerouted(hub)) == picture()
+    with StandInHub(downloads=[*hops, Reply(200, image())]) as hub:
+        assert delivered("https://9.9.9.9/a", tmp_path, transport=Rerouted(hub)) == image()
         assert len(hub.downloads_seen) == MAX_REDIRECTS + 1
 
 
 def test_a_hub_in_this_process_has_no_addresses(tmp_path: Path) -> None:
     """The demo's network carries any host's name; what is no web address is still refused."""
-    with StandInHub(downloads=[Reply(200, picture())]) as hub:
+    with StandInHub(downloads=[Reply(200, image())]) as hub:
         network = Rerouted(hub)
         url = "http://demo-hub.invalid/pictures/1"
-        assert delivered(url, tmp_path, base_url=None, transport=network) == picture()
+        assert delivered(url, tmp_path, base_url=None, transport=network) == image()
         with pytest.raises(HubUnavailable, match="http or https"):
             delivered("ftp://demo-hub.invalid/1", tmp_path, base_url=None, transport=network)
         assert len(hub.downloads_seen) == 1
@@ -361,35 +359,35 @@ def no_such_name(*given: Any, **more: Any) -> Any:
 def test_a_name_that_is_unknown_is_told_without_its_address(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A host that can't be found is the picture host's trouble."""
+    """A host that can't be found is the image host's trouble."""
     monkeypatch.setattr(socket, "getaddrinfo", no_such_name)
     with pytest.raises(HubUnavailable, match="could not be found") as caught:
-        delivered("http://pictures.example/a?s3cret-query", tmp_path)
+        delivered("http://images.example/a?s3cret-query", tmp_path)
     assert "s3cret-query" not in told(caught.value)
 
 
 def test_a_proxy_resolves_what_is_unknown_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Behind a proxy that knows the name the picture is had, but a link-local one never."""
-    with StandInHub(downloads=[Reply(200, picture())]) as hub:
-        monkeypatch.setenv("HTTP_PROXY", hub.picture_url)
+    """Behind a proxy that knows the name the image is had, but a link-local one never."""
+    with StandInHub(downloads=[Reply(200, image())]) as hub:
+        monkeypatch.setenv("HTTP_PROXY", hub.image_origin)
         with pytest.raises(HubUnavailable, match="private network"):
             delivered("http://169.254.169.254/a", tmp_path)
         with monkeypatch.context() as patch:
-            port = int(hub.picture_url.rpartition(":")[2])
+            port = int(hub.image_origin.rpartition(":")[2])
             here = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
 
             def known_to_the_proxy(host: Any, *given: Any, **more: Any) -> Any:
                 return [here] if host in ("127.0.0.1", b"127.0.0.1") else no_such_name()
 
             patch.setattr(socket, "getaddrinfo", known_to_the_proxy)
-            assert delivered("http://pictures.example/a.png", tmp_path) == picture()
-        assert [seen.path for seen in hub.downloads_seen] == ["http://pictures.example/a.png"]
+            assert delivered("http://images.example/a.png", tmp_path) == image()
+        assert [seen.path for seen in hub.downloads_seen] == ["http://images.example/a.png"]
 
 
 @pytest.mark.parametrize(
-    "reply", [Reply(200, picture()), Reply(302, headers={"Location": "/b"})], ids=["200", "302"]
+    "reply", [Reply(200, image()), Reply(302, headers={"Location": "/b"})], ids=["200", "302"]
 )
 def test_a_name_that_changes_its_mind_leads_to_nothing_near(
     reply: Reply, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -398,20 +396,20 @@ def test_a_name_that_changes_its_mind_leads_to_nothing_near(
     resolve, asked = socket.getaddrinfo, list[str]()
 
     def fickle(host: Any, *given: Any, **more: Any) -> Any:
-        if host in ("pictures.example", b"pictures.example"):
-            asked.append("pictures.example")
+        if host in ("images.example", b"images.example"):
+            asked.append("images.example")
             host = "9.9.9.9" if len(asked) % 2 else "127.0.0.1"
         return resolve(host, *given, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", fickle)
-    with StandInHub(downloads=[reply, Reply(200, picture())]) as hub:
-        url = f"http://pictures.example:{hub.picture_url.rpartition(':')[2]}/a.png?s3cret-query"
+    with StandInHub(downloads=[reply, Reply(200, image())]) as hub:
+        url = f"http://images.example:{hub.image_origin.rpartition(':')[2]}/a.png?s3cret-query"
         with pytest.raises(HubUnavailable, match="private network") as caught:
             delivered(url, tmp_path)
         assert (len(asked), hub.most_open, hub.downloads_seen) == (2, (0, 0), [])
         assert (tmp_path / "part").read_bytes() == b""
         assert "s3cret-query" not in told(caught.value)
-        assert delivered(url, tmp_path, base_url=hub.url) == picture()
+        assert delivered(url, tmp_path, base_url=hub.url) == image()
 
 
 @pytest.mark.parametrize(
@@ -428,14 +426,14 @@ def test_a_proxy_for_other_addresses_opens_none(
     resolve, asked = socket.getaddrinfo, list[str]()
 
     def fickle(host: Any, *given: Any, **more: Any) -> Any:
-        if host in ("pictures.example", b"pictures.example"):
-            asked.append("pictures.example")
+        if host in ("images.example", b"images.example"):
+            asked.append("images.example")
             host = "9.9.9.9" if len(asked) == 1 else "127.0.0.1"
         return resolve(host, *given, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", fickle)
-    with StandInHub(downloads=[Reply(200, picture())]) as hub:
-        url = f"http://pictures.example:{hub.picture_url.rpartition(':')[2]}/a.png"
+    with StandInHub(downloads=[Reply(200, image())]) as hub:
+        url = f"http://images.example:{hub.image_origin.rpartition(':')[2]}/a.png"
         with pytest.raises(HubUnavailable, match="private network"):
             delivered(url, tmp_path)
         assert hub.most_open == (0, 0)
@@ -451,18 +449,20 @@ def test_a_hub_is_where_it_has_answered_from(
         peers: Peers = {("hub.example", None): {ip_address(peer)}}
         async with httpx.AsyncClient(transport=EnvironmentTransport(read_network())) as http:
             with (tmp_path / "part").open("wb") as file:
-                fetcher = Delivery(http, "https://hub.example", network=read_network(), peers=peers)
-                await fetcher.fetch(PictureSource(hub.image_url("a.png")), file)
+                fetcher = ImageDownloader(
+                    http, "https://hub.example", network=read_network(), peers=peers
+                )
+                await fetcher.fetch(ImageSource(hub.image_url("a.png")), file)
         return (tmp_path / "part").read_bytes()
 
     resolved = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 443))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *given, **more: resolved)
-    with StandInHub(downloads=[Reply(200, picture())]) as hub:
+    with StandInHub(downloads=[Reply(200, image())]) as hub:
         for peer in ("8.8.8.8", "10.0.0.1", "192.0.2.2"):
             with pytest.raises(UnusableUrl, match="private network"):
                 asyncio.run(fetch(hub, peer))
         assert hub.most_open == (0, 0)
-        assert asyncio.run(fetch(hub, "127.0.0.1")) == picture()
+        assert asyncio.run(fetch(hub, "127.0.0.1")) == image()
 
 
 def test_a_client_knows_from_where_its_hub_has_answered(tmp_path: Path) -> None:
@@ -477,7 +477,7 @@ def test_a_client_knows_from_where_its_hub_has_answered(tmp_path: Path) -> None:
 
     with StandInHub() as hub:
         asyncio.run(work(hub, hub.url.replace("127.0.0.1", "localhost")))
-    assert (tmp_path / "part").read_bytes() == picture()
+    assert (tmp_path / "part").read_bytes() == image()
 
 
 MALFORMED = [
@@ -502,10 +502,10 @@ def test_every_malformed_url_is_a_short_error_of_ours(tmp_path: Path) -> None:
 
     async def work() -> None:
         async with httpx.AsyncClient(transport=EnvironmentTransport(read_network())) as http:
-            fetcher = Delivery(http, "http://127.0.0.1:9", network=read_network())
+            fetcher = ImageDownloader(http, "http://127.0.0.1:9", network=read_network())
             for url in MALFORMED:
                 with (tmp_path / "part").open("wb") as file, pytest.raises(UnusableUrl) as caught:
-                    await fetcher.fetch(PictureSource(url), file)
+                    await fetcher.fetch(ImageSource(url), file)
                 assert len(str(caught.value)) < 80
 
     asyncio.run(work())
@@ -529,7 +529,7 @@ def test_every_malformed_redirect_is_a_short_error_of_ours(
     """What leads nowhere is refused, and what leads around in circles is given up."""
     circle = Reply(302, headers={"Location": location.encode().decode("latin-1")}, lasting=True)
     with StandInHub(downloads=[circle]) as hub, pytest.raises(HubUnavailable) as caught:
-        downloaded(hub, PictureSource(hub.image_url("a.png")), tmp_path)
+        downloaded(hub, ImageSource(hub.image_url("a.png")), tmp_path)
     assert len(hub.downloads_seen) == asked
     assert len(str(caught.value)) < 300 and "s3cret-query" not in str(caught.value)
 
@@ -541,7 +541,7 @@ def test_a_declared_size_over_the_cap_is_not_even_begun(
     monkeypatch.setattr(downloads, "MAX_BYTES", 1000)
     huge = Reply(200, b"x" * 1001)
     with StandInHub(downloads=[huge]) as hub, pytest.raises(TooLarge, match="declares 1001"):
-        downloaded(hub, PictureSource(hub.image_url("a.png")), tmp_path)
+        downloaded(hub, ImageSource(hub.image_url("a.png")), tmp_path)
     assert (tmp_path / "part").read_bytes() == b""
 
 
@@ -550,18 +550,18 @@ def test_a_silent_host_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(downloads, "READ_S", httpx.Timeout(None, read=0.05))
     with StandInHub(downloads=[Reply(hold=threading.Event())]) as hub:
         with pytest.raises(HubUnavailable, match="did not deliver"):
-            downloaded(hub, PictureSource(hub.image_url("a.png")), tmp_path)
+            downloaded(hub, ImageSource(hub.image_url("a.png")), tmp_path)
         hub.wait_until(lambda: len(hub.downloads_seen) == 1)
 
 
 def test_a_host_that_falls_silent_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half a picture and then nothing is no picture."""
+    """Half an image and then nothing is no image."""
     monkeypatch.setattr(downloads, "READ_S", httpx.Timeout(None, read=0.05))
 
     async def answer(writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n" + picture()[:40])
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n" + image()[:40])
         await writer.drain()
 
     error = asyncio.run(served(answer, tmp_path))
@@ -572,7 +572,7 @@ def test_a_host_that_falls_silent_is_given_up(
 def test_headers_that_trickle_in_are_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A host that never gets to the picture is not waited for, however busy it seems."""
+    """A host that never gets to the image is not waited for, however busy it seems."""
     monkeypatch.setattr(downloads, "HEADERS_S", 0.5)
 
     async def answer(writer: asyncio.StreamWriter) -> None:

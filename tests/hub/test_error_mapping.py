@@ -20,17 +20,25 @@ from mountsea_magic.errors import (
     RateLimited,
     SubmissionUncertain,
 )
-from mountsea_magic.hub.error_mapping import Answer, reason, refusal, retry_after, uncertain
+from mountsea_magic.hub.error_mapping import (
+    HubResponse,
+    error_from_response,
+    reason,
+    retry_after,
+    uncertain,
+)
 from mountsea_magic.hub.proxies import read_proxy
 from mountsea_magic.hub.responses import read_credits, read_task
-from mountsea_magic.hub.retry import is_unknown_task, look_again, order_again
+from mountsea_magic.hub.retry import is_unknown_task, may_retry_poll, submit_retry_pause
 
 NOW = datetime(2026, 5, 18, 9, 0, 0, tzinfo=UTC)
 
 
 def busy(content: bytes, *, submitting: bool = True) -> RateLimited:
     """Read a 429 with that body."""
-    error = refusal(Answer.read(429, {"Retry-After": "2"}, content), submitting=submitting)
+    error = error_from_response(
+        HubResponse.read(429, {"Retry-After": "2"}, content), submitting=submitting
+    )
     assert isinstance(error, RateLimited)
     assert (error.status_code, error.retry_after_s) == (429, 2.0)
     return error
@@ -140,7 +148,7 @@ def test_bottomless_bodies_do_no_harm() -> None:
 )
 def test_what_a_refusal_means(status: int, body: dict[str, Any], kind: type[MountseaError]) -> None:
     """Each status has its error, which knows the status; reading any answer raises it."""
-    error = refusal(answer(body, status))
+    error = error_from_response(answer(body, status))
     assert type(error) is kind
     assert error.status_code == status
     for read in (read_task, read_credits):
@@ -152,7 +160,7 @@ def test_what_a_refusal_means(status: int, body: dict[str, Any], kind: type[Moun
 @pytest.mark.parametrize("content", NOT_JSON, ids=range(len(NOT_JSON)))
 def test_a_refusal_without_json_is_told_without_its_page(status: int, content: bytes) -> None:
     """A proxy's HTML is not shown, and the status alone decides."""
-    error = refusal(Answer.read(status, {}, content))
+    error = error_from_response(HubResponse.read(status, {}, content))
     assert str(status) in str(error)
     assert "<" not in str(error)
 
@@ -160,7 +168,9 @@ def test_a_refusal_without_json_is_told_without_its_page(status: int, content: b
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 422, 429, 301])
 def test_a_clear_refusal_of_an_order_is_not_uncertain(status: int) -> None:
     """A 3xx or 4xx says that nothing was ordered."""
-    assert not isinstance(refusal(answer({}, status), submitting=True), SubmissionUncertain)
+    assert not isinstance(
+        error_from_response(answer({}, status), submitting=True), SubmissionUncertain
+    )
 
 
 @pytest.mark.parametrize("submitting", [False, True])
@@ -177,34 +187,36 @@ def test_a_page_in_place_of_the_hubs_json_says_nothing_of_key_credits_or_request
     status: int, page: bytes, submitting: bool
 ) -> None:
     """It is named as what it is, by its title; nothing was submitted, and it is not retried."""
-    error = refusal(Answer.read(status, {}, page), submitting=submitting)
+    error = error_from_response(HubResponse.read(status, {}, page), submitting=submitting)
     assert type(error) is HubUnavailable and error.status_code == status
     said = str(error)
     assert ("Nothing was submitted." in said) is submitting
     assert not re.search("the key|login`|credits", said)
     assert ("MOUNTSEA_BASE_URL" in said) is (status in (404, 405))
     assert ("“Access denied b”" in said) is (b"title" in page)
-    assert order_again(error, tries=1, paused_s=0.0, chance=0.0) is None
+    assert submit_retry_pause(error, tries=1, paused_s=0.0, jitter=0.0) is None
 
 
 def test_the_proxy_of_a_page_is_named() -> None:
     """Only it knows more."""
     proxy = read_proxy("https_proxy", "http://ann:s3cret@proxy.example:3128")
     for status in (403, 407):
-        said = str(refusal(Answer(status, {}, None, "<html>", proxy)))
+        said = str(error_from_response(HubResponse(status, {}, None, "<html>", proxy)))
         assert "http://proxy.example:3128 (https_proxy)" in said and "s3cret" not in said
 
 
 def test_a_gateways_page_is_no_forgotten_task() -> None:
     """Only the Hub itself can say that it does not know a task: else it would be paid for again."""
-    page = refusal(Answer.read(404, {}, b"default backend - 404"))
-    assert not is_unknown_task(page) and look_again(page, age_s=None)
-    assert is_unknown_task(refusal(answer({"message": "no such task"}, 404)))
+    page = error_from_response(HubResponse.read(404, {}, b"default backend - 404"))
+    assert not is_unknown_task(page) and may_retry_poll(page, age_s=None)
+    assert is_unknown_task(error_from_response(answer({"message": "no such task"}, 404)))
 
 
 def test_a_redirect_says_where_to_and_what_that_may_be() -> None:
     """A login page of a hotel's network redirects; what is signed in its URL is cut."""
-    said = str(refusal(answer({}, 302, location="https://login.example/start?token=s3cret")))
+    said = str(
+        error_from_response(answer({}, 302, location="https://login.example/start?token=s3cret"))
+    )
     assert "a redirect (302 to https://login.example/start?…)" in said
     assert "MOUNTSEA_BASE_URL" in said and "s3cret" not in said
 
@@ -213,30 +225,32 @@ def test_what_is_wrong_with_the_credits_url_names_its_variable() -> None:
     """It is another host than the Hub's."""
     for status in (302, 404):
         with pytest.raises(MountseaError, match="MOUNTSEA_CREDITS_URL"):
-            read_credits(Answer.read(status, {}, b"<html>"))
+            read_credits(HubResponse.read(status, {}, b"<html>"))
 
 
 def test_too_large_names_what_makes_it_smaller() -> None:
     """Whoever says so: the limit of a gateway is as real as the Hub's."""
     for content in (b'{"message": "Payload Too Large"}', b"<html><title>413</title></html>", b""):
-        error = refusal(Answer.read(413, {}, content), submitting=True)
+        error = error_from_response(HubResponse.read(413, {}, content), submitting=True)
         assert type(error) is InvalidRequest and "`--shrink`" in str(error)
 
 
 @pytest.mark.parametrize("status", [404, 405])
 def test_an_unknown_path_points_to_the_base_url(status: int) -> None:
     """The Hub's own words too, where the base URL has a part too many."""
-    error = refusal(answer({"message": "Cannot POST /hub/hub/v1/image"}, status), submitting=True)
+    error = error_from_response(
+        answer({"message": "Cannot POST /hub/hub/v1/image"}, status), submitting=True
+    )
     assert "MOUNTSEA_BASE_URL" in str(error)
 
 
 def test_errors_name_the_cure() -> None:
     """A refusal tells the command that helps."""
-    assert "`%mountsea login`" in str(refusal(answer({}, 401)))
-    assert "`%mountsea credits`" in str(refusal(answer({}, 402)))
-    assert "MOUNTSEA_BASE_URL" in str(refusal(answer({}, 302)))
-    assert "Nothing was ordered" in str(refusal(answer({}, 429), submitting=True))
-    assert "ordered" not in str(refusal(answer({}, 429)))
+    assert "`%mountsea login`" in str(error_from_response(answer({}, 401)))
+    assert "`%mountsea credits`" in str(error_from_response(answer({}, 402)))
+    assert "MOUNTSEA_BASE_URL" in str(error_from_response(answer({}, 302)))
+    assert "Nothing was ordered" in str(error_from_response(answer({}, 429), submitting=True))
+    assert "ordered" not in str(error_from_response(answer({}, 429)))
 
 
 @pytest.mark.parametrize(
@@ -271,23 +285,26 @@ def test_retry_after_is_seconds_or_a_date(value: str | None, pause_s: float | No
 
 def test_rate_limited_carries_the_pause_in_seconds() -> None:
     """The header is found whatever the case of its name."""
-    error = refusal(answer({}, 429, Retry_After="17"))
+    error = error_from_response(answer({}, 429, Retry_After="17"))
     assert isinstance(error, RateLimited)
     assert error.retry_after_s == 17.0
 
 
 def test_rate_limited_carries_the_pause_of_a_date() -> None:
     """A date is counted from now: one long gone asks for no pause, one to come for some."""
-    past = refusal(answer({}, 429, Retry_After="Thu, 01 Jan 1998 00:00:00 GMT"))
+    past = error_from_response(answer({}, 429, Retry_After="Thu, 01 Jan 1998 00:00:00 GMT"))
     assert isinstance(past, RateLimited) and past.retry_after_s == 0.0
     then = datetime.now(UTC) + timedelta(days=1)
-    coming = refusal(answer({}, 429, Retry_After=f"{then:%a, %d %b %Y %H:%M:%S} GMT"))
+    coming = error_from_response(answer({}, 429, Retry_After=f"{then:%a, %d %b %Y %H:%M:%S} GMT"))
     assert isinstance(coming, RateLimited) and coming.retry_after_s
 
 
 def test_rate_limited_without_a_pause() -> None:
     """The header may be missing, or nonsense."""
-    for error in (refusal(answer({}, 429)), refusal(answer({}, 429, Retry_After="later"))):
+    for error in (
+        error_from_response(answer({}, 429)),
+        error_from_response(answer({}, 429, Retry_After="later")),
+    ):
         assert isinstance(error, RateLimited)
         assert error.retry_after_s is None
 
@@ -303,10 +320,11 @@ def test_uncertain_says_where_to_look() -> None:
 def test_permissions_are_not_credits() -> None:
     """A 403 about permissions is about the key, not about money."""
     assert isinstance(
-        refusal(answer({"message": "Insufficient permissions"}, 403)), AuthenticationError
+        error_from_response(answer({"message": "Insufficient permissions"}, 403)),
+        AuthenticationError,
     )
     assert isinstance(
-        refusal(answer({"message": "Insufficient credits"}, 403)), InsufficientCredits
+        error_from_response(answer({"message": "Insufficient credits"}, 403)), InsufficientCredits
     )
 
 

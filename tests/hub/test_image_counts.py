@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hub_server import Reply, StandInHub, picture
+from hub_server import Reply, StandInHub, image
 from runs import completed, names, newest, ordered, resumed
 
 from mountsea_magic.errors import DownloadFailed
 from mountsea_magic.generation import download
 from mountsea_magic.generation.handle import Generation
-from mountsea_magic.hub.error_mapping import Answer
+from mountsea_magic.hub.error_mapping import HubResponse
 from mountsea_magic.hub.image_counts import asked_for, count_left_out, max_images
-from mountsea_magic.hub.responses import MAX_SOURCES, PictureSource, read_task
+from mountsea_magic.hub.responses import MAX_SOURCES, ImageSource, read_task
 from mountsea_magic.notebook.outputs import final_line
 from mountsea_magic.request.request import ImageRequest, build_request
 
@@ -53,13 +53,13 @@ def test_a_number_by_another_name_is_one(name: str) -> None:
 
 @pytest.mark.parametrize(("asked", "most"), [(1, 1), (2, 2), (None, MOST)])
 def test_what_a_hub_adds_is_left_there(folder: Path, asked: int | None, most: int) -> None:
-    """One request a picture that was asked for; the first ones, and the others are counted."""
+    """One request an image that was asked for; the first ones, and the others are counted."""
     request = build_request("a dog", parameters={"num_images": asked} if asked else {})
-    with StandInHub(images=[picture()] * 3000) as hub:
+    with StandInHub(images=[image()] * 3000) as hub:
         done = completed(ordered(hub, folder, request))
         assert (len(hub.posts), len(hub.downloads_seen)) == (1, most)
         first = [hub.image_url(f"hub-0001/{n}") for n in range(most)]
-    assert [got.url for got in done.pictures] == first
+    assert [got.url for got in done.images] == first
     assert done.left_out == 3000 - most
     assert len(names(folder)) == len(newest(folder).files) == most
 
@@ -67,37 +67,37 @@ def test_what_a_hub_adds_is_left_there(folder: Path, asked: int | None, most: in
 def test_a_resumed_task_brings_what_its_journal_says_was_asked_for(folder: Path) -> None:
     """Of a task that nobody here has submitted, the documented maximum is fetched."""
     request = build_request("a dog", parameters={"num_images": 2})
-    with StandInHub(downloads=[Reply(500)] * 8, images=[picture()] * 6) as hub:
+    with StandInHub(downloads=[Reply(500)] * 8, images=[image()] * 6) as hub:
         with pytest.raises(DownloadFailed):
             ordered(hub, folder, request)
         known = completed(resumed(hub, folder, "hub-0001"))
-        assert (len(hub.downloads_seen), len(known.pictures), known.left_out) == (8 + 2, 2, 4)
+        assert (len(hub.downloads_seen), len(known.images), known.left_out) == (8 + 2, 2, 4)
         hub.looks.append(hub.done(hub.data([hub.image_url(f"hub-0001/{n}") for n in range(6)])))
         unknown = completed(resumed(hub, folder, "hub-x"))
-        assert (len(unknown.pictures), unknown.left_out) == (MOST, 2)
+        assert (len(unknown.images), unknown.left_out) == (MOST, 2)
 
 
 def test_expired_urls_of_too_many_images_are_asked_for_anew(folder: Path) -> None:
     """The fresh ones are counted as the old ones were."""
     request = build_request("a dog", parameters={"num_images": 2})
-    with StandInHub(downloads=[Reply(410), Reply(410)], images=[picture()] * 5) as hub:
+    with StandInHub(downloads=[Reply(410), Reply(410)], images=[image()] * 5) as hub:
         done = completed(ordered(hub, folder, request))
-        assert (len(hub.looks_seen), len(hub.downloads_seen)) == (2, 4)
-    assert (len(done.pictures), done.left_out) == (2, 3)
+        assert (len(hub.polls_seen), len(hub.downloads_seen)) == (2, 4)
+    assert (len(done.images), done.left_out) == (2, 3)
 
 
 @pytest.mark.parametrize("made", [1, 2])
 def test_a_hub_that_makes_fewer_is_fine(folder: Path, made: int) -> None:
     """What there is is fetched, and nothing is said of others."""
     request = build_request("a dog", parameters={"num_images": 2})
-    with StandInHub(images=[picture(number=n) for n in range(made)]) as hub:
+    with StandInHub(images=[image(number=n) for n in range(made)]) as hub:
         done = completed(ordered(hub, folder, request))
-    assert (len(done.pictures), done.left_out) == (made, 0)
+    assert (len(done.images), done.left_out) == (made, 0)
 
 
 def test_an_image_that_is_named_twice_takes_no_place_of_another() -> None:
     """Where the places suffice, both are fetched, as ever."""
-    a, b, c = (PictureSource(f"https://cdn.example/{name}") for name in "abc")
+    a, b, c = (ImageSource(f"https://cdn.example/{name}") for name in "abc")
     assert asked_for((a, a, b, c), 2) == (a, b)
     assert (count_left_out((a, a, b, c), 2), count_left_out((a, a), 2)) == (1, 0)
     assert (asked_for((a, a), 2), asked_for((a, a), 1)) == ((a, a), (a,))
@@ -108,7 +108,7 @@ def test_the_final_line_names_what_was_left_out(folder: Path) -> None:
     """In words, with its number; it is the handle's `left_out`, too."""
     request = build_request("a dog", parameters={"num_images": 1})
     handle = Generation(request)
-    with StandInHub(images=[picture(number=n) for n in range(3)]) as hub:
+    with StandInHub(images=[image(number=n) for n in range(3)]) as hub:
         for event in ordered(hub, folder, request):
             handle.take(event)
     line = final_line(handle)
@@ -123,5 +123,5 @@ def test_endless_images_are_not_counted_to_their_end() -> None:
     """No Hub makes so many: what is counted is bounded, within lists, too."""
     many = [f"https://cdn.example/{n}" for n in range(MAX_SOURCES)]
     for data in ({"images": many * 3}, [{"images": many}, many, [many]]):
-        state = read_task(Answer(200, {}, {"status": "completed", "data": data}))
+        state = read_task(HubResponse(200, {}, {"status": "completed", "data": data}))
         assert len(state.sources) == MAX_SOURCES

@@ -78,7 +78,7 @@ def test_a_file_with_a_field_of_the_wrong_type_breaks_no_cell(tmp_path: Path, fi
     path.write_text(json.dumps(content), "utf-8")
     for model in load(tmp_path, HUB).catalog():
         assert isinstance(dict(model.parameters), dict)
-        assert model.picture_parameter in (None, "image_urls")
+        assert model.image_parameter in (None, "image_urls")
 
 
 def test_a_folder_that_cannot_be_written_to_is_no_reason_to_stop(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hub_server import BAD_GATEWAY, KEY, RESET, SILENT, Script, StandInHub, json
 from mountsea_magic.errors import InvalidRequest, MountseaError
 from mountsea_magic.hub import model_registry
 from mountsea_magic.hub.model_cache import LiveModels
-from mountsea_magic.hub.model_registry import MOST_MODELS, Catalogs
+from mountsea_magic.hub.model_registry import MAX_MODELS, ModelRegistry
 from mountsea_magic.hub.models import MAX_LISTED
 from mountsea_magic.request.catalog import bundled_catalog
 from mountsea_magic.request.request import build_request
@@ -36,7 +36,7 @@ def refresh(here: Session, settings: Settings) -> LiveModels:
     """Ask for all models."""
 
     async def ask() -> LiveModels:
-        return await here.catalogs.refresh(settings, here.connections.client(settings))
+        return await here.registry.refresh(settings, here.clients.client(settings))
 
     return here.worker.run(ask())
 
@@ -45,7 +45,7 @@ def learn(here: Session, settings: Settings, model_id: str) -> None:
     """Ask for one model."""
 
     async def ask() -> None:
-        await here.catalogs.learn(settings, here.connections.client(settings), model_id)
+        await here.registry.learn(settings, here.clients.client(settings), model_id)
 
     here.worker.run(ask())
 
@@ -60,7 +60,7 @@ def test_refreshing_asks_for_the_list_and_for_each_model(here: Session, home: Pa
     assert asked[0] == "/hub/v1/models"
     assert sorted(asked[1:]) == ["/hub/v1/models/nano-banana", "/hub/v1/models/new"]
     assert live.listed == ("new", "nano-banana")
-    catalog = here.catalogs.current(settings)
+    catalog = here.registry.current(settings)
     assert set(catalog.model("new").parameters) == {"mood"}
     assert catalog.model("nano-banana").parameters == {}
     assert catalog.model("nano-banana").vendor == "Google"
@@ -73,8 +73,8 @@ def test_what_was_learned_is_there_for_the_next_process(here: Session, home: Pat
         settings = settings_of(hub, home)
         live = refresh(here, settings)
         count = len(hub.requests)
-        assert Catalogs().live(settings) == live
-        assert "new" in Catalogs().current(settings).models
+        assert ModelRegistry().live(settings) == live
+        assert "new" in ModelRegistry().current(settings).models
         assert len(hub.requests) == count
     assert live.date > 0
 
@@ -85,11 +85,11 @@ def test_each_hub_has_its_own_models(here: Session, home: Path) -> None:
         both = [settings_of(hub, home) for hub in (first, second)]
         for settings in both:
             refresh(here, settings)
-        found = [set(here.catalogs.current(settings).models) for settings in both]
+        found = [set(here.registry.current(settings).models) for settings in both]
     known = set(bundled_catalog().models)
     assert found == [known | {"a"}, known | {"b"}]
     demo = replace(both[0], base_url="demo:")
-    assert set(here.catalogs.current(demo).models) == known
+    assert set(here.registry.current(demo).models) == known
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_refresh_that_fails_says_so_and_changes_nothing(
         settings = settings_of(hub, home)
         with pytest.raises(MountseaError):
             refresh(here, settings)
-    assert here.catalogs.live(settings) == LiveModels(hub.url, 0.0, {})
+    assert here.registry.live(settings) == LiveModels(hub.url, 0.0, {})
 
 
 def test_one_model_that_fails_does_not_hide_the_others(here: Session, home: Path) -> None:
@@ -113,7 +113,7 @@ def test_one_model_that_fails_does_not_hide_the_others(here: Session, home: Path
     with StandInHub(models={"good": said(), "bad": BAD_GATEWAY}) as hub:
         settings = settings_of(hub, home)
         refresh(here, settings)
-    assert {"good", "bad"} <= set(here.catalogs.current(settings).models)
+    assert {"good", "bad"} <= set(here.registry.current(settings).models)
 
 
 def test_a_listed_model_without_a_schema_is_usable(here: Session, home: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_listed_model_without_a_schema_is_usable(here: Session, home: Path) ->
     with StandInHub(models={"bare": None}) as hub:
         settings = settings_of(hub, home)
         refresh(here, settings)
-    model = here.catalogs.current(settings).model("bare")
+    model = here.registry.current(settings).model("bare")
     assert model.takes("whatever") and model.mark == "live"
 
 
@@ -130,10 +130,10 @@ def test_a_mistyped_parameter_leaves_the_documented_rules(here: Session, home: P
     with StandInHub(models={"nano-banana": None}) as hub:
         settings = settings_of(hub, home)
         refresh(here, settings)
-        assert here.catalogs.lacks(settings, "nano-banana", ["sed"])
+        assert here.registry.lacks(settings, "nano-banana", ["sed"])
         learn(here, settings, "nano-banana")
         assert len(hub.models_seen) == 3
-    model = here.catalogs.current(settings).model("nano-banana")
+    model = here.registry.current(settings).model("nano-banana")
     assert model == bundled_catalog().model("nano-banana") and not model.takes("sed")
 
 
@@ -144,15 +144,15 @@ def test_a_model_that_lost_its_live_schema_keeps_the_last_one(here: Session, hom
         refresh(here, settings)
         hub.models["new"] = {"input_schema": None}
         refresh(here, settings)
-    assert "mood" in here.catalogs.current(settings).model("new").parameters
+    assert "mood" in here.registry.current(settings).model("new").parameters
 
 
 def test_a_huge_list_is_not_asked_for_one_by_one(here: Session, home: Path) -> None:
     """All are listed, and a bounded number is looked at."""
-    names = [f"m{number}" for number in range(MOST_MODELS + 10)]
+    names = [f"m{number}" for number in range(MAX_MODELS + 10)]
     with StandInHub(listing={"data": names}) as hub:
         live = refresh(here, settings_of(hub, home))
-        assert len(hub.models_seen) == 1 + MOST_MODELS
+        assert len(hub.models_seen) == 1 + MAX_MODELS
     assert live.listed == tuple(names)
 
 
@@ -170,10 +170,10 @@ def test_only_unknown_names_are_asked_for(
 ) -> None:
     """And only of a Hub that can be asked: one without a key is not."""
     settings = Settings("https://hub.example", Secret("sk-stand-in-1"), "a test", None, home)
-    assert Catalogs().lacks(settings, model_id, parameters) is lacks
-    assert not Catalogs().lacks(replace(settings, key=None), model_id, parameters)
+    assert ModelRegistry().lacks(settings, model_id, parameters) is lacks
+    assert not ModelRegistry().lacks(replace(settings, key=None), model_id, parameters)
     demo = replace(settings, base_url="demo:", key=None)
-    assert Catalogs().lacks(demo, model_id, parameters) is lacks
+    assert ModelRegistry().lacks(demo, model_id, parameters) is lacks
 
 
 @pytest.mark.parametrize(
@@ -195,8 +195,8 @@ def test_learning_is_quiet_and_not_repeated(
         settings = settings_of(hub, home)
         learn(here, settings, "new")
         assert len(hub.models_seen) >= 1
-    assert not here.catalogs.lacks(settings, "new", [])
-    assert not here.catalogs.lacks(settings, "new", ["mood"])
+    assert not here.registry.lacks(settings, "new", [])
+    assert not here.registry.lacks(settings, "new", ["mood"])
 
 
 def test_a_minute_later_it_may_be_asked_again(
@@ -206,9 +206,9 @@ def test_a_minute_later_it_may_be_asked_again(
     with StandInHub() as hub:
         settings = settings_of(hub, home)
         learn(here, settings, "new")
-        assert not here.catalogs.lacks(settings, "new", [])
+        assert not here.registry.lacks(settings, "new", [])
         monkeypatch.setattr(model_registry, "AGAIN_S", 0.0)
-        assert here.catalogs.lacks(settings, "new", [])
+        assert here.registry.lacks(settings, "new", [])
 
 
 def test_a_hub_that_does_not_answer_is_not_waited_for_long(
@@ -220,7 +220,7 @@ def test_a_hub_that_does_not_answer_is_not_waited_for_long(
         settings = settings_of(hub, home)
         learn(here, settings, "new")
         hub.wait_until(lambda: hub.models_seen == ["/hub/v1/models"])
-    assert "new" not in here.catalogs.current(settings).models
+    assert "new" not in here.registry.current(settings).models
 
 
 def test_a_model_that_the_list_lacks_is_not_asked_for(here: Session, home: Path) -> None:
@@ -229,7 +229,7 @@ def test_a_model_that_the_list_lacks_is_not_asked_for(here: Session, home: Path)
         settings = settings_of(hub, home)
         learn(here, settings, "nano-bananna")
         assert hub.models_seen == ["/hub/v1/models"]
-    assert "nano-bananna" not in here.catalogs.current(settings).models
+    assert "nano-bananna" not in here.registry.current(settings).models
 
 
 @pytest.mark.parametrize("model_id", ["a/b", "..", "a b?c#d", "ü🐕", "\ud83d", "\x1b[31m", "."])
@@ -251,15 +251,15 @@ def test_nothing_that_a_schema_names_is_fetched(here: Session, home: Path, keywo
         hub.models["new"] = said(mood=mood)
         settings = settings_of(hub, home)
         learn(here, settings, "new")
-        catalog = here.catalogs.current(settings)
+        catalog = here.registry.current(settings)
         build_request("a dog", model="new", parameters={"mood": "calm"}, catalog=catalog)
         assert other.requests == []
         assert other.url not in next((home / "models").iterdir()).read_text("utf-8")
-    notices = here.catalogs.notices()
+    notices = here.registry.notices()
     assert [text for text in notices if "schema of new is not used" in text] == (
         [] if keyword == "$id" else notices
     )
-    assert bool(notices) == (keyword != "$id") and here.catalogs.notices() == []
+    assert bool(notices) == (keyword != "$id") and here.registry.notices() == []
 
 
 def test_a_schema_that_can_not_be_used_leaves_the_bundled_one(here: Session, home: Path) -> None:
@@ -269,10 +269,10 @@ def test_a_schema_that_can_not_be_used_leaves_the_bundled_one(here: Session, hom
     with StandInHub(models=models) as hub:
         settings = settings_of(hub, home)
         refresh(here, settings)
-    catalog = here.catalogs.current(settings)
+    catalog = here.registry.current(settings)
     assert catalog.model("nano-banana") == bundled_catalog().model("nano-banana")
     assert set(catalog.model("new").parameters) == {"mood"}
-    assert here.catalogs.notices() == [
+    assert here.registry.notices() == [
         "the Hub's schema of nano-banana is not used: it refers to itself"
     ]
 
@@ -285,10 +285,10 @@ def test_a_list_without_end_is_cut_and_its_models_are_still_found(
     with StandInHub(listing=listing, models={"m19999": said()}) as hub:
         settings = settings_of(hub, home)
         live = refresh(here, settings)
-        assert len(live.listed) == MAX_LISTED and len(hub.models_seen) == 1 + MOST_MODELS
-        assert any("the rest is left out" in text for text in here.catalogs.notices())
+        assert len(live.listed) == MAX_LISTED and len(hub.models_seen) == 1 + MAX_MODELS
+        assert any("the rest is left out" in text for text in here.registry.notices())
         learn(here, settings, "m19999")
-    assert here.catalogs.current(settings).model("m19999").parameters == {}
+    assert here.registry.current(settings).model("m19999").parameters == {}
     with pytest.raises(InvalidRequest) as caught:
-        here.catalogs.current(settings).model("something else")
+        here.registry.current(settings).model("something else")
     assert len(str(caught.value)) < 1000

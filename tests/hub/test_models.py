@@ -209,11 +209,11 @@ def test_what_is_said_beside_the_schema_is_taken() -> None:
 
 
 @pytest.mark.parametrize("required", [["prompt", "image_urls"], ["prompt"]])
-def test_a_model_that_needs_pictures_is_an_edit_model(required: list[str]) -> None:
+def test_a_model_that_needs_images_is_an_edit_model(required: list[str]) -> None:
     """Where the Hub does not say the mode."""
     schema = {"properties": {"prompt": {}, "image_urls": {"type": "array"}}, "required": required}
     model = read_model(answer({"input_schema": schema}), "m")
-    assert model is not None and model.picture_parameter == "image_urls"
+    assert model is not None and model.image_parameter == "image_urls"
     assert model.mode == ("image-to-image" if "image_urls" in required else "text-to-image")
 
 

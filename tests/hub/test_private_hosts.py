@@ -34,7 +34,7 @@ def found(host: str, port: int = 443) -> list[str]:
 
 @pytest.mark.parametrize("text", NEAR)
 def test_near_addresses_are_for_near_hubs(text: str) -> None:
-    """This machine and its network have pictures only where the Hub itself is there."""
+    """This machine and its network have images only where the Hub itself is there."""
     address = ipaddress.ip_address(text)
     assert is_near(address)
     assert is_forbidden(address, near_allowed=False)
@@ -43,7 +43,7 @@ def test_near_addresses_are_for_near_hubs(text: str) -> None:
 
 @pytest.mark.parametrize("text", FAR)
 def test_far_addresses_are_for_every_hub(text: str) -> None:
-    """The internet is where pictures are."""
+    """The internet is where images are."""
     address = ipaddress.ip_address(text)
     assert not is_near(address)
     assert not is_forbidden(address, near_allowed=False)
@@ -98,8 +98,8 @@ def test_a_name_is_all_of_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None
         return [*told, (socket.AF_INET6, socket.SOCK_STREAM, 6, "", v6)]
 
     monkeypatch.setattr(socket, "getaddrinfo", resolved)
-    assert found("pictures.example", 8443) == ["8.8.8.8", "10.0.0.1", "fe80::1"]
-    assert asked == [("pictures.example", 8443)]
+    assert found("images.example", 8443) == ["8.8.8.8", "10.0.0.1", "fe80::1"]
+    assert asked == [("images.example", 8443)]
 
 
 def test_a_name_that_is_unknown_is_an_oserror(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +110,7 @@ def test_a_name_that_is_unknown_is_an_oserror(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(OSError, match="not known"):
-        found("pictures.example")
+        found("images.example")
 
 
 @pytest.mark.parametrize("host", ["a" * 64 + ".example", ".example", "a..example"])

@@ -15,7 +15,7 @@ from mountsea_magic.errors import HubUnavailable
 from mountsea_magic.hub import exchange, resolver
 from mountsea_magic.hub.client import HubClient
 from mountsea_magic.hub.resolver import resolve
-from mountsea_magic.runtime.loop_thread import Worker
+from mountsea_magic.runtime.loop_thread import LoopThread
 from mountsea_magic.settings import Secret
 
 FOUND = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80))]
@@ -65,7 +65,7 @@ def test_a_lookup_that_hangs_is_given_up_at_once_and_holds_nothing(names: SlowNa
         await given_up(*(f"slow{n}.example" for n in range(40)))
         assert await asyncio.to_thread(int, "7") == 7
 
-    worker = Worker()
+    worker = LoopThread()
     worker.run(first_cell())
     assert worker.run(resolve("hub.example", 80)) == ("127.0.0.1",)
     assert not names.answers.is_set()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import KEY, Reply, StandInHub, data_uri, json_reply, picture
+from hub_server import KEY, Reply, StandInHub, data_uri, image, json_reply
 from test_client import DOG, looked, submitted, with_client
 
 import mountsea_magic.hub.exchange
@@ -19,7 +19,7 @@ from mountsea_magic.errors import HubUnavailable, MountseaError, SubmissionUncer
 from mountsea_magic.hub import downloads, response_body
 from mountsea_magic.hub.bounded_json import JsonBody
 from mountsea_magic.hub.client import HubClient
-from mountsea_magic.hub.responses import PictureSource
+from mountsea_magic.hub.responses import ImageSource
 from mountsea_magic.images.files import TooLarge
 from mountsea_magic.request.request import ImageRequest
 
@@ -215,7 +215,7 @@ def test_a_stop_does_not_wait_until_a_large_response_is_parsed(
 
 def test_four_images_within_a_response_are_brought(tmp_path: Path) -> None:
     """As data URIs, beside the echo of an input, however large they are."""
-    images = [picture("png", number) + bytes(1 << 20) for number in range(4)]
+    images = [image("png", number) + bytes(1 << 20) for number in range(4)]
     done = {"status": "completed", "input": {"image_urls": [data_uri(images[0])]}}
     with StandInHub() as hub:
         hub.looks.append(done | {"data": hub.data(images)})
@@ -233,9 +233,9 @@ def test_four_images_within_a_response_are_brought(tmp_path: Path) -> None:
     ("reply", "error", "why"),
     [
         (coded(gzip.compress(bytes(1 << 20))), TooLarge, "larger than"),
-        (coded(gzip.compress(gzip.compress(picture())), "gzip, gzip"), HubUnavailable, "gzip and"),
-        (coded(gzip.compress(picture())[:-9]), HubUnavailable, "ends too early"),
-        (coded(gzip.compress(picture())), None, ""),
+        (coded(gzip.compress(gzip.compress(image())), "gzip, gzip"), HubUnavailable, "gzip and"),
+        (coded(gzip.compress(image())[:-9]), HubUnavailable, "ends too early"),
+        (coded(gzip.compress(image())), None, ""),
     ],
     ids=["bomb", "twice", "cut", "once"],
 )
@@ -249,14 +249,14 @@ def test_an_image_that_its_host_compresses_is_bounded_too(
     """Once is decoded; what becomes too large is given up before it is there."""
     monkeypatch.setattr(downloads, "MAX_BYTES", 100_000)
     with StandInHub(downloads=[reply]) as hub:
-        source = PictureSource(hub.image_url("a"))
+        source = ImageSource(hub.image_url("a"))
 
         def work(client: HubClient) -> Any:
             return client.download(source, tmp_path / "part")
 
         if error is None:
             with_client(hub.url, work)
-            assert (tmp_path / "part").read_bytes() == picture()
+            assert (tmp_path / "part").read_bytes() == image()
         else:
             with pytest.raises(error, match=why):
                 with_client(hub.url, work)
@@ -272,7 +272,7 @@ def test_a_download_has_one_deadline_and_hangs_up(
     async def work(url: str) -> None:
         client = HubClient(url)
         with pytest.raises(HubUnavailable, match=r"more than 0\.3 s"):
-            await client.download(PictureSource(url), tmp_path / "part")
+            await client.download(ImageSource(url), tmp_path / "part")
         await client.aclose()
 
     assert raw(HEADS["body"], PIECES["body"], work)

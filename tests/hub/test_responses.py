@@ -8,9 +8,9 @@ import pytest
 from wire import HTML, NOT_JSON, answer
 
 from mountsea_magic.errors import HubUnavailable, SubmissionUncertain
-from mountsea_magic.hub.error_mapping import Answer, refusal
+from mountsea_magic.hub.error_mapping import HubResponse, error_from_response
 from mountsea_magic.hub.responses import (
-    PictureSource,
+    ImageSource,
     TaskState,
     read_credits,
     read_submission,
@@ -29,7 +29,7 @@ def state(**body: Any) -> TaskState:
 
 def test_an_answer_is_decoded_and_its_header_names_are_lower_case() -> None:
     """Header names differ in case from proxy to proxy."""
-    read = Answer.read(200, {"Retry-After": "3", "X-Y": "Z"}, b'{"a": [1]}')
+    read = HubResponse.read(200, {"Retry-After": "3", "X-Y": "Z"}, b'{"a": [1]}')
     assert (read.status, dict(read.headers)) == (200, {"retry-after": "3", "x-y": "Z"})
     assert read.body == {"a": [1]}
 
@@ -37,7 +37,7 @@ def test_an_answer_is_decoded_and_its_header_names_are_lower_case() -> None:
 @pytest.mark.parametrize("content", NOT_JSON, ids=range(len(NOT_JSON)))
 def test_a_body_that_is_no_json_is_none(content: bytes) -> None:
     """A proxy's page, half an answer, or one that is nested to attack, does no harm."""
-    assert Answer.read(200, {}, content).body is None
+    assert HubResponse.read(200, {}, content).body is None
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 206])
@@ -82,14 +82,14 @@ def test_an_order_taken_without_an_id_is_uncertain(body: Any) -> None:
 def test_a_page_in_place_of_the_submissions_answer_is_uncertain() -> None:
     """A proxy's 200 with HTML does not say that nothing was ordered."""
     with pytest.raises(SubmissionUncertain):
-        read_submission(Answer.read(200, {}, HTML))
+        read_submission(HubResponse.read(200, {}, HTML))
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 599])
 def test_a_server_error_leaves_an_order_uncertain(status: int) -> None:
     """A 5xx or 408 may come after the order was taken."""
     with pytest.raises(SubmissionUncertain) as caught:
-        read_submission(Answer.read(status, {}, HTML))
+        read_submission(HubResponse.read(status, {}, HTML))
     assert str(status) in str(caught.value)
     assert caught.value.status_code == status
     assert "<h1>" not in str(caught.value)
@@ -118,7 +118,7 @@ def test_the_words_for_success(word: str, ready: object) -> None:
     """The Hub's word and the neighbour's, whatever `ready` says beside it."""
     read = state(status=word, ready=ready, data={"images": [{"url": URL}]})
     assert (read.ended, read.succeeded) == (True, True)
-    assert read.sources == (PictureSource(URL),)
+    assert read.sources == (ImageSource(URL),)
 
 
 @pytest.mark.parametrize("word", ["failed", "error", "timeout", "cancelled", "canceled", "FAILED"])
@@ -131,10 +131,10 @@ def test_the_words_for_failure(word: str, ready: object) -> None:
 
 @pytest.mark.parametrize("word", ["done", "finished", "ready", None])
 def test_ready_with_an_unknown_word_is_judged_by_what_came(word: str | None) -> None:
-    """With pictures, or without an error, it succeeded; with an error alone it failed."""
-    pictures = {"images": [{"url": URL}]}
-    assert state(status=word, ready=True, data=pictures).succeeded
-    assert state(status=word, ready=True, data=pictures, error_message="a warning").succeeded
+    """With images, or without an error, it succeeded; with an error alone it failed."""
+    images = {"images": [{"url": URL}]}
+    assert state(status=word, ready=True, data=images).succeeded
+    assert state(status=word, ready=True, data=images, error_message="a warning").succeeded
     assert state(status=word, ready=True).succeeded
     failed = state(status=word, ready=True, error_code="E1")
     assert (failed.ended, failed.succeeded, failed.error) == (True, False, "E1")
@@ -143,30 +143,30 @@ def test_ready_with_an_unknown_word_is_judged_by_what_came(word: str | None) -> 
 @pytest.mark.parametrize(
     ("data", "sources"),
     [
-        ({"images": [{"url": URL}]}, [PictureSource(URL)]),
-        ({"images": [{"url": URL, "width": None, "file_name": None}]}, [PictureSource(URL)]),
-        ({"images": [{"url": URL}, {"url": DATA}]}, [PictureSource(URL), PictureSource(DATA)]),
-        ({"images": [{"url": DATA}]}, [PictureSource(DATA)]),
-        ({"images": [URL, DATA]}, [PictureSource(URL), PictureSource(DATA)]),
-        ({"images": URL}, [PictureSource(URL)]),
-        ({"images": {"url": URL}}, [PictureSource(URL)]),
-        ({"images": [None, {"url": URL}, 3, {}, ""]}, [PictureSource(URL)]),
-        ({"images": [{"b64_json": "iVBO"}]}, [PictureSource(None, "iVBO")]),
-        ({"images": [{"b64": "iVBO"}]}, [PictureSource(None, "iVBO")]),
-        ({"images": [{"url": None, "b64": "iVBO"}]}, [PictureSource(None, "iVBO")]),
-        ({"images": [{"url": "", "b64_json": "iVBO"}]}, [PictureSource(None, "iVBO")]),
-        ({"images": [], "image": {"url": URL}}, [PictureSource(URL)]),
-        ({"images": None, "image": URL}, [PictureSource(URL)]),
-        ({"image": {"url": URL}}, [PictureSource(URL)]),
-        ({"image": DATA}, [PictureSource(DATA)]),
-        ({"url": URL}, [PictureSource(URL)]),
-        ({"b64": "iVBO"}, [PictureSource(None, "iVBO")]),
-        ({"b64_json": "iVBO"}, [PictureSource(None, "iVBO")]),
-        ([{"url": URL}], [PictureSource(URL)]),
-        ([URL], [PictureSource(URL)]),
-        (URL, [PictureSource(URL)]),
-        ("HTTPS://CDN.EXAMPLE/A", [PictureSource("HTTPS://CDN.EXAMPLE/A")]),
-        (DATA, [PictureSource(DATA)]),
+        ({"images": [{"url": URL}]}, [ImageSource(URL)]),
+        ({"images": [{"url": URL, "width": None, "file_name": None}]}, [ImageSource(URL)]),
+        ({"images": [{"url": URL}, {"url": DATA}]}, [ImageSource(URL), ImageSource(DATA)]),
+        ({"images": [{"url": DATA}]}, [ImageSource(DATA)]),
+        ({"images": [URL, DATA]}, [ImageSource(URL), ImageSource(DATA)]),
+        ({"images": URL}, [ImageSource(URL)]),
+        ({"images": {"url": URL}}, [ImageSource(URL)]),
+        ({"images": [None, {"url": URL}, 3, {}, ""]}, [ImageSource(URL)]),
+        ({"images": [{"b64_json": "iVBO"}]}, [ImageSource(None, "iVBO")]),
+        ({"images": [{"b64": "iVBO"}]}, [ImageSource(None, "iVBO")]),
+        ({"images": [{"url": None, "b64": "iVBO"}]}, [ImageSource(None, "iVBO")]),
+        ({"images": [{"url": "", "b64_json": "iVBO"}]}, [ImageSource(None, "iVBO")]),
+        ({"images": [], "image": {"url": URL}}, [ImageSource(URL)]),
+        ({"images": None, "image": URL}, [ImageSource(URL)]),
+        ({"image": {"url": URL}}, [ImageSource(URL)]),
+        ({"image": DATA}, [ImageSource(DATA)]),
+        ({"url": URL}, [ImageSource(URL)]),
+        ({"b64": "iVBO"}, [ImageSource(None, "iVBO")]),
+        ({"b64_json": "iVBO"}, [ImageSource(None, "iVBO")]),
+        ([{"url": URL}], [ImageSource(URL)]),
+        ([URL], [ImageSource(URL)]),
+        (URL, [ImageSource(URL)]),
+        ("HTTPS://CDN.EXAMPLE/A", [ImageSource("HTTPS://CDN.EXAMPLE/A")]),
+        (DATA, [ImageSource(DATA)]),
         (None, []),
         ({}, []),
         ([], []),
@@ -180,13 +180,11 @@ def test_ready_with_an_unknown_word_is_judged_by_what_came(word: str | None) -> 
         ({"images": [{"url": 7}]}, []),
         ({"images": [{"url": {"x": 1}}]}, []),
         ({"images": 3}, []),
-        ({"description": "no picture"}, []),
+        ({"description": "no image"}, []),
     ],
 )
 @pytest.mark.parametrize("place", ["data", "output"])
-def test_pictures_are_found_in_every_shape(
-    place: str, data: Any, sources: list[PictureSource]
-) -> None:
+def test_images_are_found_in_every_shape(place: str, data: Any, sources: list[ImageSource]) -> None:
     """Lists, objects, strings, data URIs and base64, under `data` or `output`."""
     assert state(**{"status": "completed", place: data}).sources == tuple(sources)
 
@@ -207,7 +205,7 @@ def test_null_data_gives_way_to_output() -> None:
     ],
 )
 def test_the_description(data: Any, said: str) -> None:
-    """What the model said beside the pictures, or nothing."""
+    """What the model said beside the images, or nothing."""
     assert state(status="completed", data=data).description == said
 
 
@@ -224,7 +222,7 @@ def test_the_elapsed_time(given: object, read: int | None) -> None:
 def test_no_number_of_another_language_is_an_elapsed_time(number: str) -> None:
     """JSON as others write it holds NaN, infinities, and numbers that no clock and no float has."""
     body = b'{"status": "completed", "elapsed_ms": %s}' % number.encode()
-    read = read_task(Answer.read(200, {}, body))
+    read = read_task(HubResponse.read(200, {}, body))
     assert (read.succeeded, read.elapsed_ms) == (True, None)
 
 
@@ -258,7 +256,7 @@ def test_no_number_of_another_language_is_an_elapsed_time(number: str) -> None:
 def test_the_reason_is_found_under_every_name(body: dict[str, Any], said: str) -> None:
     """In a task's answer and in a refusal alike, as one safe line."""
     assert state(status="failed", **body).error == said
-    told = str(refusal(answer(body, 400)))
+    told = str(error_from_response(answer(body, 400)))
     assert told == f"The Hub refused the request (400){': ' + said if said else ''}."
 
 
@@ -281,22 +279,22 @@ def test_the_reason_is_found_under_every_name(body: dict[str, Any], said: str) -
 def test_an_echoed_input_is_never_shown(
     body: dict[str, Any], status: int, submitting: bool
 ) -> None:
-    """The `input` of a validation error may hold a whole picture."""
-    assert ECHO not in str(refusal(answer(body, status), submitting=submitting))
+    """The `input` of a validation error may hold a whole image."""
+    assert ECHO not in str(error_from_response(answer(body, status), submitting=submitting))
     assert ECHO not in state(status="failed", **body).error
 
 
 def test_a_long_reason_is_cut() -> None:
     """A refusal stays short, however much the Hub has to say."""
     body = {"detail": [{"loc": ["body"], "msg": "x" * 5000}] * 50}
-    assert len(str(refusal(answer(body, 422)))) < 500
+    assert len(str(error_from_response(answer(body, 422)))) < 500
 
 
 @pytest.mark.parametrize("content", NOT_JSON, ids=range(len(NOT_JSON)))
 def test_a_task_answer_that_is_not_the_hubs(content: bytes) -> None:
     """A page with status 200 in place of JSON is trouble on the way, not the task's end."""
     with pytest.raises(HubUnavailable, match="not the Hub's"):
-        read_task(Answer.read(200, {}, content))
+        read_task(HubResponse.read(200, {}, content))
 
 
 @pytest.mark.parametrize("body", [[], "completed", 3, True, [{"status": "completed"}]])
@@ -338,7 +336,7 @@ def test_an_accepted_order_without_an_id_is_uncertain() -> None:
         read_submission(answer(None, 204))
 
 
-def test_pictures_in_output_are_found_behind_empty_data() -> None:
+def test_images_in_output_are_found_behind_empty_data() -> None:
     """An empty `data` does not hide an `output`."""
     assert state(status="completed", data={}, output={"images": [URL]}).sources
 
@@ -413,7 +411,7 @@ def test_a_task_in_an_envelope_is_that_task(body: dict[str, Any]) -> None:
     """And a task's own output is not an envelope, whatever it holds."""
     read = read_task(answer(body))
     assert (read.ended, read.succeeded) == (True, True)
-    assert read.sources == (PictureSource(URL),)
+    assert read.sources == (ImageSource(URL),)
 
 
 def test_a_task_in_an_envelope_may_run_or_fail() -> None:
@@ -453,25 +451,25 @@ B64 = "iVBORw0KGgoAAAANSUhEUg"
 @pytest.mark.parametrize(
     ("data", "source"),
     [
-        ({"images": [f" {URL}\n"]}, PictureSource(URL)),
-        ({"images": [{"url": f"\t{URL} "}]}, PictureSource(URL)),
-        ({"images": [{"url": "https://cdn.example/\n  dog.png"}]}, PictureSource(URL)),
-        ({"images": [f"\u00a0{URL}\u200b"]}, PictureSource(URL)),
-        ({"images": ["//cdn.example/dog.png"]}, PictureSource(URL)),
-        ({"image": {"url": "//cdn.example/dog.png"}}, PictureSource(URL)),
-        ({"images": [f" {DATA}\n"]}, PictureSource(DATA)),
-        ({"b64_json": f" {DATA}"}, PictureSource(DATA)),
-        ({"b64": DATA.upper()}, PictureSource(DATA.upper())),
-        ({"b64": URL}, PictureSource(URL)),
-        ({"images": [B64]}, PictureSource(None, B64)),
-        ({"images": ["_9j_4AAQ"]}, PictureSource(None, "_9j_4AAQ")),
-        ({"url": B64}, PictureSource(None, B64)),
-        ({"url": "/pictures/dog.png"}, PictureSource("/pictures/dog.png")),
-        ({"b64": " iVBO\nRw0K "}, PictureSource(None, " iVBO\nRw0K ")),
+        ({"images": [f" {URL}\n"]}, ImageSource(URL)),
+        ({"images": [{"url": f"\t{URL} "}]}, ImageSource(URL)),
+        ({"images": [{"url": "https://cdn.example/\n  dog.png"}]}, ImageSource(URL)),
+        ({"images": [f"\u00a0{URL}\u200b"]}, ImageSource(URL)),
+        ({"images": ["//cdn.example/dog.png"]}, ImageSource(URL)),
+        ({"image": {"url": "//cdn.example/dog.png"}}, ImageSource(URL)),
+        ({"images": [f" {DATA}\n"]}, ImageSource(DATA)),
+        ({"b64_json": f" {DATA}"}, ImageSource(DATA)),
+        ({"b64": DATA.upper()}, ImageSource(DATA.upper())),
+        ({"b64": URL}, ImageSource(URL)),
+        ({"images": [B64]}, ImageSource(None, B64)),
+        ({"images": ["_9j_4AAQ"]}, ImageSource(None, "_9j_4AAQ")),
+        ({"url": B64}, ImageSource(None, B64)),
+        ({"url": "/pictures/dog.png"}, ImageSource("/pictures/dog.png")),
+        ({"b64": " iVBO\nRw0K "}, ImageSource(None, " iVBO\nRw0K ")),
     ],
 )
 def test_urls_and_inline_images_are_found_as_others_write_them(
-    data: Any, source: PictureSource
+    data: Any, source: ImageSource
 ) -> None:
     """Blanks around them, in the field of the other, or without what says what they are."""
     assert state(status="completed", data=data).sources == (source,)

@@ -21,7 +21,7 @@ from proxies import HttpProxy, Relay, SocksProxy
 import mountsea_magic.hub.exchange
 from mountsea_magic.errors import ConfigurationError, HubUnavailable, MountseaError
 from mountsea_magic.hub.client import HubClient
-from mountsea_magic.hub.responses import PictureSource
+from mountsea_magic.hub.responses import ImageSource
 from mountsea_magic.request.request import build_request
 from mountsea_magic.settings import Secret
 
@@ -138,7 +138,7 @@ def test_plain_http_goes_by_the_proxy_too(
     async def run() -> None:
         client = HubClient(company.hub.url, Secret(KEY))
         state = await client.task(await client.submit(DOG))
-        await client.download(PictureSource(state.sources[0].url), tmp_path / "part")
+        await client.download(ImageSource(state.sources[0].url), tmp_path / "part")
         await client.aclose()
 
     asyncio.run(run())

@@ -1,4 +1,4 @@
-"""Pictures: only whole ones pass, and nothing is overwritten."""
+"""Images: only whole ones pass, and nothing is overwritten."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, ImageFile
-from sample_pictures import encoded, kept, noise
+from sample_images import encoded, kept, noise
 
 from mountsea_magic.images import files
 from mountsea_magic.images.files import (
     FORMATS,
-    BadPicture,
-    Picture,
+    BadImage,
+    GeneratedImage,
     check,
     copy_into,
     file_stem,
     part_file,
-    settle,
+    publish,
     sniff,
 )
 
@@ -31,35 +31,35 @@ NOON = datetime(2026, 11, 23, 12, 0, 0)
 
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("url", [None, "https://cdn.example/a"])
-def test_a_whole_picture_is_described(tmp_path: Path, kind: str, url: str | None) -> None:
+def test_a_whole_image_is_described(tmp_path: Path, kind: str, url: str | None) -> None:
     """Format, size and digest are the file's own, whatever its name says."""
-    path = tmp_path / "picture.bin"
+    path = tmp_path / "image.bin"
     path.write_bytes(encoded(noise("RGB", 31, 17), kind))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert check(path, url=url) == Picture(path, kind, 31, 17, digest, url)
+    assert check(path, url=url) == GeneratedImage(path, kind, 31, 17, digest, url)
 
 
 def test_an_altered_file_is_no_longer_intact(tmp_path: Path) -> None:
     """One bit, another file under its name, no file, a folder: none of them is the original."""
-    picture = kept(tmp_path, noise("RGB", 31, 17))
-    assert picture.is_intact()
-    whole = picture.bytes
+    image = kept(tmp_path, noise("RGB", 31, 17))
+    assert image.is_intact()
+    whole = image.bytes
     for content in (whole[:-1] + bytes([whole[-1] ^ 1]), whole + b"\0", whole[:-1], b""):
-        picture.path.write_bytes(content)
-        assert not picture.is_intact()
-    picture.path.unlink()
-    assert not picture.is_intact()
-    picture.path.mkdir()
-    assert not picture.is_intact()
-    picture.path.rmdir()
-    picture.path.write_bytes(whole)
-    assert picture.is_intact()
+        image.path.write_bytes(content)
+        assert not image.is_intact()
+    image.path.unlink()
+    assert not image.is_intact()
+    image.path.mkdir()
+    assert not image.is_intact()
+    image.path.rmdir()
+    image.path.write_bytes(whole)
+    assert image.is_intact()
 
 
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("lenient", [False, True])
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
-def test_a_truncated_picture_is_refused(
+def test_a_truncated_image_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, lenient: bool, part: float
 ) -> None:
     """Also where the notebook told Pillow to be lenient; and that setting stays the user's."""
@@ -67,12 +67,12 @@ def test_a_truncated_picture_is_refused(
     whole = encoded(noise("RGB", 64, 64), kind)
     path = tmp_path / f"half.{kind}"
     path.write_bytes(whole[: int(len(whole) * part)])
-    with pytest.raises(BadPicture, match=r"does not decode|end is missing"):
+    with pytest.raises(BadImage, match=r"does not decode|end is missing"):
         check(path)
     assert ImageFile.LOAD_TRUNCATED_IMAGES is lenient
 
 
-def test_the_users_leniency_also_outlives_a_good_picture(
+def test_the_users_leniency_also_outlives_a_good_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A check leaves Pillow's global setting as it was."""
@@ -97,10 +97,10 @@ def test_the_users_leniency_also_outlives_a_good_picture(
     ids=range(9),
 )
 def test_another_format_is_refused(tmp_path: Path, content: bytes) -> None:
-    """Only what the Hub documents is ever decoded; a page or a GIF is no picture here."""
-    path = tmp_path / "picture.png"
+    """Only what the Hub documents is ever decoded; a page or a GIF is no image here."""
+    path = tmp_path / "image.png"
     path.write_bytes(content)
-    with pytest.raises(BadPicture, match="no PNG, JPEG or WebP"):
+    with pytest.raises(BadImage, match="no PNG, JPEG or WebP"):
         check(path)
 
 
@@ -118,36 +118,36 @@ def test_another_format_is_refused(tmp_path: Path, content: bytes) -> None:
     ids=range(7),
 )
 def test_a_good_beginning_is_not_enough(tmp_path: Path, content: bytes) -> None:
-    """A file that only begins like a picture is refused with our own error."""
-    path = tmp_path / "picture.png"
+    """A file that only begins like an image is refused with our own error."""
+    path = tmp_path / "image.png"
     path.write_bytes(content)
-    with pytest.raises(BadPicture) as caught:
+    with pytest.raises(BadImage) as caught:
         check(path)
     assert len(str(caught.value)) < 150
 
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_the_pixel_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    """A picture of exactly the cap passes; one pixel more is refused by its header alone."""
+    """An image of exactly the cap passes; one pixel more is refused by its header alone."""
     path = tmp_path / "picture"
     path.write_bytes(encoded(Image.new("RGB", (10, 10)), kind))
     monkeypatch.setattr(files, "MAX_PIXELS", 100)
     assert check(path).width == 10
     monkeypatch.setattr(files, "MAX_PIXELS", 99)
-    with pytest.raises(BadPicture, match="10×10 is more than 99 pixels"):
+    with pytest.raises(BadImage, match="10×10 is more than 99 pixels"):
         check(path)
 
 
 def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pillow's own limit, should it be lower, is told as a bad picture, too."""
+    """Pillow's own limit, should it be lower, is told as a bad image, too."""
     path = tmp_path / "picture"
     path.write_bytes(encoded(Image.new("RGB", (10, 10)), "png"))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    with pytest.raises(BadPicture, match="more pixels"):
+    with pytest.raises(BadImage, match="more pixels"):
         check(path)
 
 
-def test_a_missing_file_is_no_bad_picture(tmp_path: Path) -> None:
+def test_a_missing_file_is_no_bad_image(tmp_path: Path) -> None:
     """A folder that was cleaned up meanwhile is told as what it is."""
     with pytest.raises(FileNotFoundError):
         check(tmp_path / "gone.png")
@@ -172,51 +172,51 @@ def test_formats_are_told_by_their_first_bytes(head: bytes, kind: str | None) ->
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_a_picture_gives_its_bytes_and_pixels(tmp_path: Path, kind: str) -> None:
+def test_an_image_gives_its_bytes_and_pixels(tmp_path: Path, kind: str) -> None:
     """The bytes are those that were received; the Pillow image is decoded and independent."""
     content = encoded(noise("RGB", 12, 8), kind)
     path = tmp_path / "picture"
     path.write_bytes(content)
-    picture = check(path)
-    assert picture.bytes == content
-    assert picture.mimetype == f"image/{kind}"
-    image = picture.pil
+    image = check(path)
+    assert image.bytes == content
+    assert image.mimetype == f"image/{kind}"
+    pil = image.pil
     path.unlink()
-    assert image.size == (12, 8)
-    assert image.getpixel((11, 7)) is not None
+    assert pil.size == (12, 8)
+    assert pil.getpixel((11, 7)) is not None
 
 
-def test_a_picture_is_frozen_and_says_where_it_is(tmp_path: Path) -> None:
+def test_an_image_is_frozen_and_says_where_it_is(tmp_path: Path) -> None:
     """What a result holds does not change; its repr names file and size."""
-    picture = kept(tmp_path, Image.new("RGB", (12, 8)))
-    assert repr(picture) == f"Picture({str(picture.path)!r}, 12×8)"
+    image = kept(tmp_path, Image.new("RGB", (12, 8)))
+    assert repr(image) == f"Image({str(image.path)!r}, 12×8)"
     with pytest.raises(FrozenInstanceError):
-        picture.width = 1  # type: ignore[misc]  # that is the point
+        image.width = 1  # type: ignore[misc]  # that is the point
 
 
-def test_a_picture_is_saved_to_a_path_or_into_a_folder(tmp_path: Path) -> None:
+def test_an_image_is_saved_to_a_path_or_into_a_folder(tmp_path: Path) -> None:
     """The copy is the original byte for byte; its path is returned."""
-    picture = kept(tmp_path, noise("RGB", 8, 8))
+    image = kept(tmp_path, noise("RGB", 8, 8))
     folder = tmp_path / "folder"
     folder.mkdir()
-    assert picture.save(tmp_path / "a.png") == tmp_path / "a.png"
-    assert picture.save(str(folder)) == folder / "original.png"
-    assert (tmp_path / "a.png").read_bytes() == picture.bytes
-    assert (folder / "original.png").read_bytes() == picture.bytes
+    assert image.save(tmp_path / "a.png") == tmp_path / "a.png"
+    assert image.save(str(folder)) == folder / "original.png"
+    assert (tmp_path / "a.png").read_bytes() == image.bytes
+    assert (folder / "original.png").read_bytes() == image.bytes
 
 
 def test_saving_overwrites_nothing(tmp_path: Path) -> None:
     """A file of that name stays as it is, whether named or met in a folder."""
-    picture = kept(tmp_path, noise("RGB", 8, 8))
+    image = kept(tmp_path, noise("RGB", 8, 8))
     other = tmp_path / "other.png"
     other.write_bytes(b"mine")
     with pytest.raises(FileExistsError):
-        picture.save(other)
+        image.save(other)
     with pytest.raises(FileExistsError):
-        picture.save(tmp_path)
+        image.save(tmp_path)
     assert other.read_bytes() == b"mine"
     with pytest.raises(FileNotFoundError):
-        picture.save(tmp_path / "no" / "folder" / "a.png")
+        image.save(tmp_path / "no" / "folder" / "a.png")
 
 
 def test_saving_knows_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,7 +293,7 @@ def test_settling_never_overwrites(
     for content in (b"first", b"second"):
         part = part_file(tmp_path)
         part.write_bytes(content)
-        settled.append(settle(part, tmp_path, "dog", extension))
+        settled.append(publish(part, tmp_path, "dog", extension))
     assert [path.name for path in settled] == names[1:]
     assert [path.read_bytes() for path in settled] == [b"first", b"second"]
     assert (tmp_path / names[0]).read_bytes() == b"mine"
@@ -311,7 +311,7 @@ def test_many_threads_settle_under_one_name(
     def place(number: int) -> Path:
         part = part_file(tmp_path)
         part.write_bytes(str(number).encode())
-        return settle(part, tmp_path, "dog", "png")
+        return publish(part, tmp_path, "dog", "png")
 
     with ThreadPoolExecutor(8) as pool:
         paths = list(pool.map(place, range(40)))
@@ -321,26 +321,26 @@ def test_many_threads_settle_under_one_name(
 
 def test_a_copy_goes_into_a_folder_under_its_own_name(tmp_path: Path) -> None:
     """Copies are whole, numbered where the name is taken, and leave no part file."""
-    picture = kept(tmp_path, noise("RGB", 8, 8), "jpeg", "dog")
+    image = kept(tmp_path, noise("RGB", 8, 8), "jpeg", "dog")
     folder = tmp_path / "new" / "folder"
-    copies = [copy_into(picture, folder) for _ in range(2)]
+    copies = [copy_into(image, folder) for _ in range(2)]
     assert [copy.name for copy in copies] == ["dog.jpg", "dog-2.jpg"]
-    assert all(copy.read_bytes() == picture.bytes for copy in copies)
+    assert all(copy.read_bytes() == image.bytes for copy in copies)
     assert sorted(path.name for path in folder.iterdir()) == ["dog-2.jpg", "dog.jpg"]
 
 
 def test_a_copy_that_fails_leaves_nothing(tmp_path: Path) -> None:
     """An original that is gone is told, and no half file stays."""
-    picture = kept(tmp_path, noise("RGB", 8, 8))
-    picture.path.unlink()
+    image = kept(tmp_path, noise("RGB", 8, 8))
+    image.path.unlink()
     with pytest.raises(FileNotFoundError):
-        copy_into(picture, tmp_path / "folder")
+        copy_into(image, tmp_path / "folder")
     assert list((tmp_path / "folder").iterdir()) == []
 
 
 def test_a_copy_into_a_folder_that_can_not_be(tmp_path: Path) -> None:
     """A file in the folder's place is told as an OSError."""
-    picture = kept(tmp_path, noise("RGB", 8, 8))
+    image = kept(tmp_path, noise("RGB", 8, 8))
     (tmp_path / "taken").write_bytes(b"")
     with pytest.raises(FileExistsError):
-        copy_into(picture, tmp_path / "taken")
+        copy_into(image, tmp_path / "taken")

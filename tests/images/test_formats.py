@@ -18,7 +18,7 @@ from mountsea_magic.demo.server.inputs import take_inputs
 from mountsea_magic.errors import InvalidRequest
 from mountsea_magic.images import inputs as uploads
 from mountsea_magic.images.decoding import decode
-from mountsea_magic.images.files import BadPicture, check
+from mountsea_magic.images.files import BadImage, check
 from mountsea_magic.images.formats import essential, identify, sniff
 from mountsea_magic.images.inputs import to_urls
 from mountsea_magic.images.previews import preview
@@ -149,7 +149,7 @@ def test_a_whole_image_with_odd_metadata_is_an_input(
         given = {"prompt": "winter", "image_urls": [url]}
         inputs = take_inputs(given, lambda task_id, number: None, model="demo")
         assert inputs.size == (120, 80)
-        assert decode(inputs.pictures[0], max_pixels=9600).size == (120, 80)
+        assert decode(inputs.images[0], max_pixels=9600).size == (120, 80)
 
 
 def truncations(name: str) -> Iterator[bytes]:
@@ -175,7 +175,7 @@ def test_half_an_image_is_refused_whatever_its_metadata(name: str, tmp_path: Pat
     path = tmp_path / "original"
     for content in truncations(name):
         path.write_bytes(content)
-        with pytest.raises(BadPicture, match=r"end is missing|does not decode|no PNG"):
+        with pytest.raises(BadImage, match=r"end is missing|does not decode|no PNG"):
             check(path)
         with pytest.raises(InvalidRequest):
             to_urls(content)
@@ -247,7 +247,7 @@ def test_what_can_not_be_read_is_named(name: str, content: bytes, tmp_path: Path
         with pytest.raises(InvalidRequest) as caught:
             to_urls(value, said="--image photo.jpg")
         assert str(caught.value).startswith(f"--image photo.jpg: it is {name}, which Pillow can't")
-    with pytest.raises(BadPicture, match=f"it is {name}, no PNG, JPEG or WebP"):
+    with pytest.raises(BadImage, match=f"it is {name}, no PNG, JPEG or WebP"):
         check(path)
 
 

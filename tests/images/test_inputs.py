@@ -1,4 +1,4 @@
-"""Input pictures: whatever a user calls a picture arrives whole, upright and unchanged."""
+"""Input images: whatever a user calls an image arrives whole, upright and unchanged."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hub_server import data_uri, picture
+from hub_server import data_uri, image
 from PIL import Image
-from sample_pictures import bent_photos
+from sample_images import bent_photos
 
 from mountsea_magic.errors import InvalidRequest
 from mountsea_magic.generation.handle import Generation
 from mountsea_magic.images import inputs
-from mountsea_magic.images.files import Picture, check
+from mountsea_magic.images.files import GeneratedImage, check
 from mountsea_magic.images.inputs import read_source, to_urls
 from mountsea_magic.request.request import build_request
 
@@ -33,7 +33,7 @@ def decoded(url: str) -> tuple[str, bytes]:
 
 
 def opened(url: str) -> Image.Image:
-    """Decode the picture of a data URI, whose media type must be true."""
+    """Decode the image of a data URI, whose media type must be true."""
     kind, content = decoded(url)
     image = Image.open(io.BytesIO(content))
     image.load()
@@ -42,7 +42,7 @@ def opened(url: str) -> Image.Image:
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    """Encode a picture."""
+    """Encode an image."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
@@ -57,16 +57,16 @@ def refused(value: Any, **options: Any) -> str:
     return said
 
 
-def on_disk(folder: Path, number: int = 0) -> Picture:
-    """Keep a picture as an original."""
+def on_disk(folder: Path, number: int = 0) -> GeneratedImage:
+    """Keep an image as an original."""
     folder.mkdir(exist_ok=True)
     path = folder / f"{number}.png"
-    path.write_bytes(picture("png", number))
+    path.write_bytes(image("png", number))
     return check(path)
 
 
 def result(folder: Path, count: int = 2) -> Generation:
-    """A completed generation of some pictures."""
+    """A completed generation of some images."""
     made = Generation(build_request("a dog"))
     made.images = tuple(on_disk(folder, number) for number in range(count))
     return made
@@ -74,9 +74,9 @@ def result(folder: Path, count: int = 2) -> Generation:
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
 @pytest.mark.parametrize("wrap", [bytes, bytearray, memoryview, io.BytesIO, Path, str])
-def test_a_whole_picture_is_sent_byte_for_byte(tmp_path: Path, kind: str, wrap: Any) -> None:
+def test_a_whole_image_is_sent_byte_for_byte(tmp_path: Path, kind: str, wrap: Any) -> None:
     """PNG, JPEG and WebP go out as they are, from a file or from memory."""
-    content = picture(kind)
+    content = image(kind)
     path = tmp_path / "wrong-ending.txt"
     path.write_bytes(content)
     (url,) = to_urls(wrap(path) if wrap in (Path, str) else wrap(content))
@@ -89,7 +89,7 @@ def test_a_whole_picture_is_sent_byte_for_byte(tmp_path: Path, kind: str, wrap: 
         "https://a.example/dog.png?x=1",
         "http://a.example/",
         "HTTPS://A.example",
-        data_uri(picture()),
+        data_uri(image()),
     ],
 )
 def test_addresses_are_passed_on(address: str) -> None:
@@ -113,27 +113,27 @@ def test_addresses_are_passed_on(address: str) -> None:
     ],
 )
 def test_variables_are_found(tmp_path: Path, word: str, numbers: list[int]) -> None:
-    """A result counts as all its pictures; order is kept."""
+    """A result counts as all its images; order is kept."""
     dog = result(tmp_path)
     variables = {
         "dog": dog,
         "one": dog[1],
-        "mixed": [picture("png", 1), dog, tmp_path / "0.png"],
+        "mixed": [image("png", 1), dog, tmp_path / "0.png"],
         "köpek": (dog[0],),
-        "content": picture("png", 1),
+        "content": image("png", 1),
     }
     found = [decoded(url)[1] for url in read_source(word, variables)]
-    assert found == [picture("png", number) for number in numbers]
+    assert found == [image("png", number) for number in numbers]
 
 
 def test_a_path_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the working folder and from the home folder, blanks and all."""
-    (tmp_path / "my dog.png").write_bytes(picture())
+    (tmp_path / "my dog.png").write_bytes(image())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     for word in ("my dog.png", "./my dog.png", str(tmp_path / "my dog.png"), "~/my dog.png"):
-        assert read_source(word, {}) == [data_uri(picture())]
+        assert read_source(word, {}) == [data_uri(image())]
 
 
 @pytest.mark.parametrize(
@@ -151,16 +151,16 @@ def test_a_path_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         ("dog[" + "9" * 5000 + "]", ["--image dog"]),
         ("number[0]", ["--image number[0]"]),
         ("number.images", ["--image number.images"]),
-        ("number", ["a int is no picture"]),
-        ("nothing", ["a NoneType is no picture"]),
+        ("number", ["a int is no image"]),
+        ("nothing", ["a NoneType is no image"]),
         ("text", ["--image text"]),
-        ("empty", ["no pictures in it yet"]),
-        ("fresh", ["no pictures in it yet"]),
+        ("empty", ["no images in it yet"]),
+        ("fresh", ["no images in it yet"]),
         ("table[0]", ["--image table[0]"]),
         ("itself", ["--image itself"]),
     ],
 )
-def test_what_is_no_picture_is_refused(tmp_path: Path, word: str, words: list[str]) -> None:
+def test_what_is_no_image_is_refused(tmp_path: Path, word: str, words: list[str]) -> None:
     """In one line that names the word as it was typed."""
     itself: list[Any] = []
     itself.append(itself)
@@ -199,7 +199,7 @@ def test_what_is_no_picture_is_refused(tmp_path: Path, word: str, words: list[st
     ],
 )
 def test_pillow_images_of_every_mode_become_png(mode: str, sent: str) -> None:
-    """In a mode that PNG has; the picture keeps its size."""
+    """In a mode that PNG has; the image keeps its size."""
     (url,) = to_urls(Image.new(mode, (6, 4)))
     image = opened(url)
     assert image.format == "PNG" and image.size == (6, 4)
@@ -212,7 +212,7 @@ def test_sixteen_bits_become_eight() -> None:
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])
-def test_a_picture_without_black_and_white_is_refused(mode: str) -> None:
+def test_an_image_without_black_and_white_is_refused(mode: str) -> None:
     """What its numbers mean is the user's to say; the error names their range."""
     with pytest.raises(InvalidRequest, match=r"7 to 7.*scale it to 0\.\.255"):
         to_urls(Image.new(mode, (6, 4), 7))
@@ -256,7 +256,7 @@ class Array:
         return self.content
 
 
-def test_whatever_speaks_numpys_protocol_is_a_picture() -> None:
+def test_whatever_speaks_numpys_protocol_is_an_image() -> None:
     """Other libraries' arrays do; they need not have numpy's dtype."""
     image = opened(to_urls(Array(bytes(range(18)), (2, 3, 3)))[0])
     assert image.size == (3, 2) and image.tobytes() == bytes(range(18))
@@ -273,7 +273,7 @@ def test_whatever_speaks_numpys_protocol_is_a_picture() -> None:
         ((4, 6), "bool", "L"),
     ],
 )
-def test_numpy_arrays_are_pictures(shape: tuple[int, ...], kind: str, mode: str) -> None:
+def test_numpy_arrays_are_images(shape: tuple[int, ...], kind: str, mode: str) -> None:
     """Height by width, of bytes, of floats from 0 to 1, or of truths."""
     numpy = pytest.importorskip("numpy")
     image = opened(to_urls(numpy.ones(shape, kind))[0])
@@ -287,7 +287,7 @@ def test_numpy_arrays_are_pictures(shape: tuple[int, ...], kind: str, mode: str)
      ((0, 0, 3), "uint8"), ((2, 2, 2, 3), "uint8"), ((), "uint8"), ((2, 2), "U1")],
 )  # fmt: skip
 def test_other_arrays_are_refused(shape: tuple[int, ...], kind: str) -> None:
-    """With their shape and type, or as what they are: no picture."""
+    """With their shape and type, or as what they are: no image."""
     numpy = pytest.importorskip("numpy")
     refused(numpy.zeros(shape, kind))
 
@@ -307,7 +307,7 @@ def test_other_arrays_are_refused(shape: tuple[int, ...], kind: str) -> None:
     ],
 )
 def test_an_arrays_numbers_are_kept_or_refused(kind: str, level: float, grey: int | None) -> None:
-    """Cut off at its ends, a picture would be all black or white, and be paid for."""
+    """Cut off at its ends, an image would be all black or white, and be paid for."""
     numpy = pytest.importorskip("numpy")
     array = numpy.full((4, 6, 3), level, kind)
     if grey is None:
@@ -330,7 +330,7 @@ def test_floats_that_are_no_numbers_warn_of_nothing() -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("turn", range(2, 9))
-def test_a_picture_is_sent_upright(kind: str, turn: int) -> None:
+def test_an_image_is_sent_upright(kind: str, turn: int) -> None:
     """A camera's note about orientation is obeyed, and gone: not every model reads it."""
     image = Image.new("RGB", (32, 16), "blue")
     image.paste("red", (0, 0, 16, 8))
@@ -357,9 +357,9 @@ def test_other_formats_become_png(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
 @pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.9])
-def test_half_a_picture_is_refused(kind: str, part: float) -> None:
+def test_half_an_image_is_refused(kind: str, part: float) -> None:
     """An edit of half a file would be paid for."""
-    content = picture(kind, size=(300, 200))
+    content = image(kind, size=(300, 200))
     said = refused(content[: int(len(content) * part)])
     assert ("is damaged: " if part else "not an image that can be read") in said
 
@@ -388,7 +388,7 @@ def test_pixel_bombs_are_refused_undecoded(side: int) -> None:
 
 
 def noise(width: int, height: int, mode: str = "RGB") -> Image.Image:
-    """A picture that does not pack."""
+    """An image that does not pack."""
     grey = Image.effect_noise((width, height), 90)
     return Image.merge(
         mode, [grey.rotate(90 * turn).resize(grey.size) for turn in range(len(mode))]
@@ -413,15 +413,15 @@ def test_what_is_too_large_is_refused_or_shrunk(
 
 def test_shrinking_leaves_alone_what_fits(tmp_path: Path) -> None:
     """It is byte for byte the same."""
-    assert to_urls(picture(), shrink=True) == [data_uri(picture())]
+    assert to_urls(image(), shrink=True) == [data_uri(image())]
 
 
 def test_the_limit_itself_is_let_through(monkeypatch: pytest.MonkeyPatch) -> None:
     """One byte more is not."""
-    monkeypatch.setattr(inputs, "UPLOAD_BYTES", len(picture()))
-    assert to_urls(picture()) == [data_uri(picture())]
-    monkeypatch.setattr(inputs, "UPLOAD_BYTES", len(picture()) - 1)
-    assert "--shrink" in refused(picture())
+    monkeypatch.setattr(inputs, "UPLOAD_BYTES", len(image()))
+    assert to_urls(image()) == [data_uri(image())]
+    monkeypatch.setattr(inputs, "UPLOAD_BYTES", len(image()) - 1)
+    assert "--shrink" in refused(image())
 
 
 def test_a_file_that_is_far_too_large_is_not_read(tmp_path: Path) -> None:
@@ -434,7 +434,7 @@ def test_a_file_that_is_far_too_large_is_not_read(tmp_path: Path) -> None:
 
 
 def test_an_original_that_is_gone_is_refused(tmp_path: Path) -> None:
-    """And a folder is no picture."""
+    """And a folder is no image."""
     dog = result(tmp_path)
     dog[0].path.unlink()
     refused(dog)
@@ -448,7 +448,7 @@ def test_damaged_metadata_harm_no_image() -> None:
         assert opened(to_urls(damaged)[0]).size in ((60, 30), (30, 60))
 
 
-BASE64 = base64.b64encode(picture("jpeg")).decode()
+BASE64 = base64.b64encode(image("jpeg")).decode()
 URI = f"data:image/jpeg;base64,{BASE64}"
 
 
@@ -464,7 +464,7 @@ URI = f"data:image/jpeg;base64,{BASE64}"
         f"data:image/jpeg;base64,{BASE64.replace('+', '-').replace('/', '_')}",
         f"data:image/jpeg;base64,{BASE64.replace('+', '%2B').replace('/', '%2F')}",
         "data:image/jpeg;base64," + "\r\n".join(BASE64[n : n + 76] for n in range(0, 9999, 76)),
-        "data:image/jpeg," + "".join(f"%{byte:02X}" for byte in picture("jpeg")),
+        "data:image/jpeg," + "".join(f"%{byte:02X}" for byte in image("jpeg")),
     ],
 )
 def test_a_data_uri_is_sent_as_the_standard_writes_it(written: str) -> None:
@@ -480,7 +480,7 @@ def test_a_data_uri_is_sent_as_the_standard_writes_it(written: str) -> None:
         ("data:image/png;base64", "no data"),
         ("data:image/png;base64,", "not an image that can be read"),
         ("data:,hello", "not an image that can be read"),
-        (data_uri(picture()[:-9]), "the PNG image is damaged"),
+        (data_uri(image()[:-9]), "the PNG image is damaged"),
         ("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E", "an SVG drawing"),
     ],
 )
@@ -491,7 +491,7 @@ def test_a_damaged_data_uri_is_refused(written: str, words: str) -> None:
 
 def test_a_data_uri_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a file is."""
-    monkeypatch.setattr(inputs, "UPLOAD_BYTES", len(picture("jpeg")) - 1)
+    monkeypatch.setattr(inputs, "UPLOAD_BYTES", len(image("jpeg")) - 1)
     assert "--shrink" in refused(URI)
     monkeypatch.setattr(inputs, "UPLOAD_BYTES", 10)
     assert "larger than" in refused(URI, shrink=True)
@@ -526,12 +526,12 @@ class Reader:
 def test_open_files_are_images(tmp_path: Path) -> None:
     """Of every kind; they are read from their start, and left where they were."""
     path = tmp_path / "dog.png"
-    path.write_bytes(picture())
+    path.write_bytes(image())
     with path.open("rb") as file, tempfile.SpooledTemporaryFile() as spooled:
         file.seek(7)
-        spooled.write(picture())
-        for value in (file, spooled, Reader(picture()), io.BytesIO(picture())):
-            assert to_urls(value) == [data_uri(picture())]
+        spooled.write(image())
+        for value in (file, spooled, Reader(image()), io.BytesIO(image())):
+            assert to_urls(value) == [data_uri(image())]
         assert file.tell() == 7
     assert "closed file" in refused(file)
     with path.open(encoding="latin-1") as text:

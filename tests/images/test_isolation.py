@@ -31,14 +31,14 @@ from hostile_images import (
 )
 from PIL import Image
 from profiles import far
-from sample_pictures import encoded, kept, noise
+from sample_images import encoded, kept, noise
 
 from mountsea_magic.generation import download
 from mountsea_magic.images import files, isolation, previews
 from mountsea_magic.images.decoding import TooManyPixels, decode, normalized
 from mountsea_magic.images.decoding_cost import IN_PROCESS_WORK, MAX_WORK, Work, work_of
 from mountsea_magic.images.exif import orientation_of
-from mountsea_magic.images.files import FORMATS, BadPicture, Picture, TooLarge, check
+from mountsea_magic.images.files import FORMATS, BadImage, GeneratedImage, TooLarge, check
 from mountsea_magic.images.formats import essential
 from mountsea_magic.images.isolation import run_bounded
 from mountsea_magic.images.previews import preview
@@ -115,7 +115,7 @@ def test_a_canvas_is_refused_before_it_is_allocated(
     monkeypatch.setattr(Image, "open", fail)
     with pytest.raises(TooLarge, match="16777216×16777216 is more"):
         check(written(tmp_path, webp(canvas(2**24, 2**24), (b"VP8L", still[8:]))))
-    with pytest.raises(BadPicture, match="end is missing"):
+    with pytest.raises(BadImage, match="end is missing"):
         check(written(tmp_path, frames))
 
 
@@ -224,7 +224,7 @@ def test_a_large_image_is_decoded_in_a_process_of_its_own(
         patch.setattr(files, "decode", fail)
         patch.setattr(previews, "decode", fail)
         assert check(got.path) == got and preview(got, 90) == shown
-        with pytest.raises(BadPicture):
+        with pytest.raises(BadImage):
             check(written(tmp_path, got.bytes[: len(got.bytes) // 2]))
 
 
@@ -245,10 +245,10 @@ def test_where_no_process_can_be_the_image_is_decoded_here(
 
 @pytest.mark.parametrize(
     ("kind", "expected"),
-    [("TimeoutError", TooLarge), ("TooManyPixels", TooLarge), ("", BadPicture)],
+    [("TimeoutError", TooLarge), ("TooManyPixels", TooLarge), ("", BadImage)],
 )
 def test_what_runs_into_a_limit_is_not_fetched_again(
-    kind: str, expected: type[BadPicture], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, expected: type[BadImage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A crash may come of a damaged download, which is."""
     got = kept(tmp_path, noise("RGB", 30, 20))
@@ -258,7 +258,7 @@ def test_what_runs_into_a_limit_is_not_fetched_again(
 
     monkeypatch.setattr(isolation, "IN_PROCESS_WORK", 0)
     monkeypatch.setattr(isolation, "run_limited", give_up)
-    with pytest.raises(BadPicture, match="it took too much") as caught:
+    with pytest.raises(BadImage, match="it took too much") as caught:
         check(got.path)
     assert type(caught.value) is expected
 
@@ -400,7 +400,7 @@ def test_a_segment_too_many_is_one_too_many(tmp_path: Path) -> None:
     whole = encoded(Image.new("RGB", (8, 8)), "jpeg")
     table = segment(0xC4, b"\0\1" + bytes(16))
     assert check(written(tmp_path, whole[:2] + table * 500 + whole[2:])).width == 8
-    with pytest.raises(BadPicture):
+    with pytest.raises(BadImage):
         check(written(tmp_path, whole[:2] + table * 60_000 + whole[2:]))
 
 
@@ -409,4 +409,4 @@ def test_an_image_that_is_no_more_has_no_preview(tmp_path: Path) -> None:
     got = kept(tmp_path, noise("RGB", 900, 40))
     for content in (b"", b"text", got.bytes[:99], scanned_jpeg(512, 512, 9000)):
         with pytest.raises(previews.NoPreview):
-            preview(Picture(written(tmp_path, content), "png", 900, 40, ""), 90)
+            preview(GeneratedImage(written(tmp_path, content), "png", 900, 40, ""), 90)

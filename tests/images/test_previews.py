@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from sample_pictures import kept, noise
+from sample_images import kept, noise
 
 from mountsea_magic.images.files import FORMATS, check, sniff
 from mountsea_magic.images.previews import PREVIEW_BYTES, preview
@@ -22,17 +22,17 @@ def big_noise() -> Image.Image:
 @pytest.mark.parametrize("kind", FORMATS)
 def test_preview_0_is_the_original(tmp_path: Path, kind: str) -> None:
     """Byte for byte, however large it is."""
-    picture = kept(tmp_path, noise("RGB", 512, 512), kind)
-    shown = preview(picture, 0)
-    assert shown.data == picture.bytes
+    image = kept(tmp_path, noise("RGB", 512, 512), kind)
+    shown = preview(image, 0)
+    assert shown.data == image.bytes
     assert (shown.mimetype, shown.width, shown.height) == (f"image/{kind}", 512, 512)
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg"])
-def test_a_small_picture_is_shown_as_it_is(tmp_path: Path, kind: str) -> None:
+def test_a_small_image_is_shown_as_it_is(tmp_path: Path, kind: str) -> None:
     """What fits loses nothing by encoding it again."""
-    picture = kept(tmp_path, noise("RGB", 100, 60), kind)
-    assert preview(picture, 100).data == picture.bytes
+    image = kept(tmp_path, noise("RGB", 100, 60), kind)
+    assert preview(image, 100).data == image.bytes
 
 
 def test_a_small_webp_is_shown_in_a_format_for_everyone(tmp_path: Path) -> None:
@@ -112,8 +112,8 @@ def test_a_preview_stands_upright(tmp_path: Path) -> None:
 
 def test_a_preview_leaves_the_original_alone(tmp_path: Path, big_noise: Image.Image) -> None:
     """Nothing is written where the originals are."""
-    picture = kept(tmp_path, big_noise)
-    before = picture.bytes
-    preview(picture, 64)
-    assert picture.bytes == before
-    assert [path for path in tmp_path.iterdir() if path.is_file()] == [picture.path]
+    image = kept(tmp_path, big_noise)
+    before = image.bytes
+    preview(image, 64)
+    assert image.bytes == before
+    assert [path for path in tmp_path.iterdir() if path.is_file()] == [image.path]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mountsea_magic.journal import database
-from mountsea_magic.journal.database import MIGRATIONS, JournalFile, JournalTrouble, wal_is_safe
+from mountsea_magic.journal.database import MIGRATIONS, JournalDatabase, JournalError, wal_is_safe
 
 COLUMNS = (
     *("id", "hub", "task_id", "state", "model", "input", "fingerprint"),
@@ -26,7 +26,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "deep" / "down" / "journal.sqlite"
 
 
-def put(file: JournalFile, name: str) -> None:
+def put(file: JournalDatabase, name: str) -> None:
     """Write one row, all of whose texts are its name."""
     row = tuple(0.0 if column in ("created", "updated") else name for column in COLUMNS)
     marks = ", ".join("?" * len(COLUMNS))
@@ -36,7 +36,7 @@ def put(file: JournalFile, name: str) -> None:
     )
 
 
-def names(file: JournalFile) -> list[str]:
+def names(file: JournalDatabase) -> list[str]:
     """List the rows by name."""
     rows = file.use(lambda db: db.execute("SELECT id FROM orders ORDER BY id").fetchall())
     return [row[0] for row in rows]
@@ -55,17 +55,17 @@ def kept(path: Path) -> list[Path]:
 
 def test_a_file_is_begun_with_its_folders_and_its_schema(path: Path) -> None:
     """The first use makes all that is needed; the second finds what the first has written."""
-    put(JournalFile(path), "dog")
-    assert names(JournalFile(path)) == ["dog"]
+    put(JournalDatabase(path), "dog")
+    assert names(JournalDatabase(path)) == ["dog"]
     assert version(path) == len(MIGRATIONS)
-    assert JournalFile(path).use(
+    assert JournalDatabase(path).use(
         lambda db: [row[1] for row in db.execute("PRAGMA table_info(orders)")]
     ) == list(COLUMNS)
 
 
 def test_making_one_touches_nothing(path: Path) -> None:
     """Loading the extension must not leave files behind."""
-    JournalFile(path)
+    JournalDatabase(path)
     assert not path.parent.parent.exists()
 
 
@@ -75,7 +75,7 @@ def test_the_log_fits_the_file_system(
 ) -> None:
     """WAL where it is safe, the rollback journal elsewhere; and nothing stays open after a use."""
     monkeypatch.setattr(database, "wal_is_safe", lambda folder: safe)
-    put(JournalFile(path), "dog")
+    put(JournalDatabase(path), "dog")
     with closing(sqlite3.connect(path)) as db:
         (mode,) = db.execute("PRAGMA journal_mode").fetchone()
     assert mode == ("wal" if safe else "delete")
@@ -86,7 +86,7 @@ def test_an_older_file_is_led_forward_and_loses_nothing(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each missing script runs once, in order; the rows of the old schema are there afterwards."""
-    put(JournalFile(path), "dog")
+    put(JournalDatabase(path), "dog")
     newer = (
         *MIGRATIONS,
         "ALTER TABLE orders ADD COLUMN cost REAL; UPDATE orders SET cost = 1.5;",
@@ -94,7 +94,7 @@ def test_an_older_file_is_led_forward_and_loses_nothing(
     )
     monkeypatch.setattr(database, "MIGRATIONS", newer)
     for _ in range(2):
-        found = JournalFile(path).use(
+        found = JournalDatabase(path).use(
             lambda db: db.execute("SELECT id, task_id, price FROM orders").fetchall()
         )
         assert found == [("dog", "dog", 1.5)]
@@ -105,26 +105,26 @@ def test_a_migration_that_fails_leaves_the_old_file_as_it_was(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All scripts or none: half a migration would be a schema that nobody knows."""
-    put(JournalFile(path), "dog")
+    put(JournalDatabase(path), "dog")
     broken = (*MIGRATIONS, "ALTER TABLE orders ADD COLUMN cost REAL; DROP TABLE no_such_table")
     with monkeypatch.context() as patch:
         patch.setattr(database, "MIGRATIONS", broken)
-        with pytest.raises(JournalTrouble, match="no_such_table") as caught:
-            names(JournalFile(path))
+        with pytest.raises(JournalError, match="no_such_table") as caught:
+            names(JournalDatabase(path))
         assert not caught.value.busy
     assert version(path) == len(MIGRATIONS)
-    assert names(JournalFile(path)) == ["dog"]
+    assert names(JournalDatabase(path)) == ["dog"]
     assert kept(path) == []
 
 
 def test_a_newer_file_is_left_alone(path: Path) -> None:
     """What a newer version of this package wrote is neither read, changed, nor set aside."""
-    put(JournalFile(path), "dog")
+    put(JournalDatabase(path), "dog")
     with closing(sqlite3.connect(path)) as db:
         db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     before = path.read_bytes()
-    with pytest.raises(JournalTrouble, match="newer mountsea-magic") as caught:
-        put(JournalFile(path), "cat")
+    with pytest.raises(JournalError, match="newer mountsea-magic") as caught:
+        put(JournalDatabase(path), "cat")
     assert not caught.value.busy
     assert path.read_bytes() == before
     assert kept(path) == []
@@ -169,14 +169,14 @@ def _scribbled(whole: bytes) -> bytes:
 def test_a_damaged_file_is_set_aside_and_kept(
     path: Path,
     damage: Callable[[bytes], bytes],
-    first: Callable[[JournalFile, str], object],
+    first: Callable[[JournalDatabase, str], object],
 ) -> None:
     """Whether it is found on writing or reading, a new file is begun, and not a byte is lost."""
     for number in range(100):
-        put(JournalFile(path), f"dog {number} {'x' * 100}")
+        put(JournalDatabase(path), f"dog {number} {'x' * 100}")
     broken = damage(path.read_bytes())
     path.write_bytes(broken)
-    file = JournalFile(path)
+    file = JournalDatabase(path)
     first(file, "cat")
     put(file, "mouse")
     assert "mouse" in names(file)
@@ -187,9 +187,9 @@ def test_a_damaged_file_is_set_aside_and_kept(
 def test_every_damaged_file_is_kept(path: Path) -> None:
     """A second one within the same second does not take the first one's place."""
     for number in range(3):
-        put(JournalFile(path), "dog")
+        put(JournalDatabase(path), "dog")
         path.write_bytes(b"garbage %d " % number * 1000)
-        assert names(JournalFile(path)) == []
+        assert names(JournalDatabase(path)) == []
     assert {file.read_bytes()[:9] for file in kept(path)} == {b"garbage %d" % n for n in range(3)}
 
 
@@ -197,8 +197,8 @@ def test_an_empty_file_is_a_new_one(path: Path) -> None:
     """There is nothing in it to keep."""
     path.parent.mkdir(parents=True)
     path.touch()
-    put(JournalFile(path), "dog")
-    assert names(JournalFile(path)) == ["dog"]
+    put(JournalDatabase(path), "dog")
+    assert names(JournalDatabase(path)) == ["dog"]
     assert kept(path) == []
 
 
@@ -214,15 +214,15 @@ def test_what_stands_in_the_way_is_trouble_and_stays(tmp_path: Path, place: str)
     else:
         obstacle.write_text("mine")
     for _ in range(2):
-        with pytest.raises(JournalTrouble, match=r"\S") as caught:
-            put(JournalFile(path), "dog")
+        with pytest.raises(JournalError, match=r"\S") as caught:
+            put(JournalDatabase(path), "dog")
         assert not caught.value.busy
     assert obstacle.is_dir() if place == "file" else obstacle.read_text() == "mine"
 
 
 def test_a_folder_that_is_deleted_meanwhile_is_made_again(path: Path) -> None:
     """A user who tidies up in mid-session loses the past, not what comes."""
-    file = JournalFile(path)
+    file = JournalDatabase(path)
     put(file, "dog")
     path.unlink()
     path.parent.rmdir()
@@ -237,8 +237,8 @@ def test_a_file_of_someone_else_is_trouble_and_stays(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TABLE orders (mine TEXT)")
     before = path.read_bytes()
-    with pytest.raises(JournalTrouble, match="already exists"):
-        put(JournalFile(path), "dog")
+    with pytest.raises(JournalError, match="already exists"):
+        put(JournalDatabase(path), "dog")
     with closing(sqlite3.connect(path)) as db:
         assert [row[1] for row in db.execute("PRAGMA table_info(orders)")] == ["mine"]
     assert len(path.read_bytes()) == len(before)
@@ -258,25 +258,25 @@ def test_a_file_that_runs_something_of_its_own_is_trouble_and_stays(
     path: Path, script: str
 ) -> None:
     """A table of ours runs nothing; an endless view would hang each cell."""
-    put(JournalFile(path), "dog")
+    put(JournalDatabase(path), "dog")
     with closing(sqlite3.connect(path)) as db:
         db.executescript(script)
-    with pytest.raises(JournalTrouble, match="a view or a trigger that is not ours"):
-        put(JournalFile(path), "cat")
+    with pytest.raises(JournalError, match="a view or a trigger that is not ours"):
+        put(JournalDatabase(path), "cat")
     assert kept(path) == []
 
 
 @pytest.mark.parametrize("statement", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
 def test_another_writer_is_told_apart_from_damage(path: Path, statement: str) -> None:
     """Busy means that later it may go well: the file is left in its place."""
-    put(JournalFile(path), "dog")
+    put(JournalDatabase(path), "dog")
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute(statement)
-        with pytest.raises(JournalTrouble, match="locked") as caught:
-            JournalFile(path).use(lambda db: db.execute("DELETE FROM orders"))
+        with pytest.raises(JournalError, match="locked") as caught:
+            JournalDatabase(path).use(lambda db: db.execute("DELETE FROM orders"))
         assert caught.value.busy
         other.execute("ROLLBACK")
-    assert names(JournalFile(path)) == ["dog"]
+    assert names(JournalDatabase(path)) == ["dog"]
     assert kept(path) == []
 
 
@@ -303,16 +303,18 @@ except JournalTrouble as error:
 """
 
 
-@pytest.mark.parametrize("room", [0, 20_000, 33_000, 100_000])
-def test_a_full_disk_is_trouble_and_what_was_written_stays(path: Path, room: int) -> None:
+@pytest.mark.parametrize("free_bytes", [0, 20_000, 33_000, 100_000])
+def test_a_full_disk_is_trouble_and_what_was_written_stays(path: Path, free_bytes: int) -> None:
     """Files that can't grow fail one write, in no way that is taken for damage."""
-    put(JournalFile(path), "dog")
-    command = [sys.executable, "-c", FULL_DISK, str(path), str(room)]
+    put(JournalDatabase(path), "dog")
+    command = [sys.executable, "-c", FULL_DISK, str(path), str(free_bytes)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     written, busy, aside = done.stdout.split()
     assert (busy, aside) == ("False", "None")
-    assert sorted(names(JournalFile(path))) == sorted(["dog", *map(str, range(int(written) + 1))])
+    assert sorted(names(JournalDatabase(path))) == sorted(
+        ["dog", *map(str, range(int(written) + 1))]
+    )
 
 
 BEGINNER = """
@@ -361,7 +363,7 @@ def test_processes_that_begin_the_same_file_at_once_agree(path: Path, beginning:
         process.stdin.flush()
     ended = [process.communicate(timeout=60) for process in started]
     assert [stderr for _, stderr in ended] == [""] * len(started)
-    assert names(JournalFile(path)) == [str(number) for number in range(len(started))]
+    assert names(JournalDatabase(path)) == [str(number) for number in range(len(started))]
     assert len(kept(path)) == (1 if beginning == "garbage" else 0)
 
 

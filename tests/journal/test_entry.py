@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import data_uri, picture
+from hub_server import data_uri, image
 
-from mountsea_magic.images.files import Picture
-from mountsea_magic.journal.entry import CLOSED, FORGOTTEN_S, LONGEST_TEXT, MAX_FILES, Entry
+from mountsea_magic.images.files import GeneratedImage
+from mountsea_magic.journal.entry import CLOSED, FORGOTTEN_S, MAX_FILES, MAX_TEXT, Entry
 from mountsea_magic.request.request import ImageRequest, build_request
 
 HUB = "https://hub.example"
 DOG = build_request("a dög\n“in two lines”", parameters={"seed": 7, "num_images": 2})
 FILES = (
-    Picture(Path("/originals/dög 1.png"), "png", 64, 48, "ab" * 32, "https://cdn.example/a?sig=1"),
-    Picture(Path("/originals/dog-2.jpg"), "jpeg", 48, 64, "cd" * 32),
+    GeneratedImage(
+        Path("/originals/dög 1.png"), "png", 64, 48, "ab" * 32, "https://cdn.example/a?sig=1"
+    ),
+    GeneratedImage(Path("/originals/dog-2.jpg"), "jpeg", 48, 64, "cd" * 32),
 )
 
 
@@ -77,8 +79,8 @@ def test_a_row_gives_back_what_was_written(entry: Entry) -> None:
     assert through_a_row(entry) == entry
 
 
-def test_pictures_are_kept_by_path_and_hash_without_their_address() -> None:
-    """A picture's URL is signed and expires: it is the one thing that is not written down."""
+def test_images_are_kept_by_path_and_hash_without_their_address() -> None:
+    """An image's URL is signed and expires: it is the one thing that is not written down."""
     entry = replace(Entry.begin(HUB, DOG, task_id="hub-1"), files=FILES)
     assert "sig" not in repr(entry.row())
     assert through_a_row(entry).files == tuple(replace(file, url=None) for file in FILES)
@@ -93,7 +95,7 @@ def test_a_row_holds_columns_that_sqlite_can_bear() -> None:
 
 @pytest.mark.parametrize(
     ("name", "length"),
-    [("task_id", 10_000), *((name, LONGEST_TEXT) for name in ("state", "error", "description"))],
+    [("task_id", 10_000), *((name, MAX_TEXT) for name in ("state", "error", "description"))],
 )
 def test_text_from_outside_is_bounded_and_whole_characters(name: str, length: int) -> None:
     """Half a character becomes a question mark; a novel keeps its beginning, an id its end too."""
@@ -104,9 +106,9 @@ def test_text_from_outside_is_bounded_and_whole_characters(name: str, length: in
     assert kept.encode("utf-8")
 
 
-def test_input_pictures_and_signed_addresses_are_not_written_down() -> None:
+def test_input_images_and_signed_addresses_are_not_written_down() -> None:
     """A data URI becomes its digest and an address loses its query, however deep they stand."""
-    uri = data_uri(picture())
+    uri = data_uri(image())
     request = ImageRequest(
         "nano-banana-edit",
         {
@@ -131,11 +133,11 @@ def test_input_pictures_and_signed_addresses_are_not_written_down() -> None:
     }
 
 
-def test_input_pictures_count_by_content() -> None:
-    """Two pictures of one size have two fingerprints, one picture has one."""
+def test_input_images_count_by_content() -> None:
+    """Two images of one size have two fingerprints, one image has one."""
 
     def fingerprint(number: int) -> str:
-        urls = [data_uri(picture(number=number))]
+        urls = [data_uri(image(number=number))]
         request = build_request(
             "a hat", model="nano-banana-edit", parameters={"image_urls": urls, "seed": 1}
         )
@@ -158,7 +160,7 @@ def test_input_pictures_count_by_content() -> None:
     ],
     ids=repr,
 )
-def test_open_is_what_may_still_bring_pictures(changes: dict[str, Any], is_open: bool) -> None:
+def test_open_is_what_may_still_bring_images(changes: dict[str, Any], is_open: bool) -> None:
     """A task without its files is open until the Hub has said that there will be none."""
     assert replace(Entry.begin(HUB, DOG, task_id="hub-1"), **changes).is_open is is_open
 

@@ -14,20 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import KEY, StandInHub, data_uri, json_reply, picture
+from hub_server import KEY, StandInHub, data_uri, image, json_reply
 from own_session import begin_session
 
 from mountsea_magic import generate
 from mountsea_magic.errors import MountseaError
-from mountsea_magic.images.files import Picture
+from mountsea_magic.images.files import GeneratedImage
 from mountsea_magic.journal import journal
-from mountsea_magic.journal.database import JournalTrouble
+from mountsea_magic.journal.database import JournalError
 from mountsea_magic.journal.entry import CLOSED, Entry
-from mountsea_magic.journal.journal import WEEK_S, Journal, Record
+from mountsea_magic.journal.journal import WEEK_S, Journal, JournaledSubmission
 from mountsea_magic.request.request import build_request
 
 HUB, OTHER = "https://hub.example", "https://other.example"
-FILES = (Picture(Path("/originals/dog.png"), "png", 64, 48, "ab" * 32),)
+FILES = (GeneratedImage(Path("/originals/dog.png"), "png", 64, 48, "ab" * 32),)
 
 
 @pytest.fixture
@@ -40,11 +40,11 @@ def path(home: Path) -> Path:
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
     """A stand-in Hub that `generate` reaches, from a session of its own."""
     fresh = begin_session(monkeypatch)
-    with StandInHub(images=[picture()]) as stand_in:
+    with StandInHub(images=[image()]) as stand_in:
         monkeypatch.setenv("MOUNTSEA_BASE_URL", stand_in.url)
         monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)
         yield stand_in
-        fresh.worker.run(fresh.connections.aclose())
+        fresh.worker.run(fresh.clients.aclose())
 
 
 def made(
@@ -99,7 +99,7 @@ def test_an_entry_changes_and_is_not_doubled(path: Path) -> None:
     assert [(row["id"], row["state"]) for row in rows(path)] == [(entry.id, "processing")]
 
 
-def test_a_stale_entry_does_not_take_the_pictures_away(path: Path) -> None:
+def test_a_stale_entry_does_not_take_the_images_away(path: Path) -> None:
     """A kernel that still polls what another one has fetched leaves its files in the journal."""
     entry = made(task_id="hub-1", state="processing")
     done = replace(entry, state="completed", files=FILES)
@@ -109,7 +109,7 @@ def test_a_stale_entry_does_not_take_the_pictures_away(path: Path) -> None:
     assert written(path, again).find("hub-1") == again
 
 
-def test_open_is_what_may_still_bring_pictures(path: Path) -> None:
+def test_open_is_what_may_still_bring_images(path: Path) -> None:
     """Oldest first, of all Hubs; without what is ended, has its files, or never had a task."""
     new = made(task_id="hub-3", state="processing")
     old = made(task_id="hub-1", state="completed", age_s=100, hub=OTHER)
@@ -132,7 +132,7 @@ def test_unanswered_orders_are_told_for_a_week(path: Path) -> None:
     assert written(path, on_its_way, uncertain, *others).unanswered() == [uncertain, on_its_way]
 
 
-def test_a_twin_is_an_equal_request_at_the_same_hub_with_its_pictures(path: Path) -> None:
+def test_a_twin_is_an_equal_request_at_the_same_hub_with_its_images(path: Path) -> None:
     """All of them, newest first; another Hub, model or input, or no files, is no twin."""
     done: dict[str, Any] = {"state": "completed", "files": FILES}
     older = made(task_id="hub-1", age_s=120, **done)
@@ -145,9 +145,9 @@ def test_a_twin_is_an_equal_request_at_the_same_hub_with_its_pictures(path: Path
         made("a cat", task_id="hub-6", **done),
     ]
     found = written(path, twin, *others)
-    assert found.twins(HUB, twin.fingerprint) == [twin, older]
-    assert found.twins(OTHER, twin.fingerprint) == []
-    assert found.twins(HUB, twin.fingerprint[:-1]) == []
+    assert found.find_identical(HUB, twin.fingerprint) == [twin, older]
+    assert found.find_identical(OTHER, twin.fingerprint) == []
+    assert found.find_identical(HUB, twin.fingerprint[:-1]) == []
 
 
 ODD = (
@@ -230,7 +230,7 @@ def test_one_bad_letter_hides_no_row(path: Path) -> None:
 def test_a_record_writes_news_and_nothing_else(path: Path) -> None:
     """The row is there before the order goes out; what does not change is not written again."""
     entry = made()
-    record = Record(Journal(path), entry)
+    record = JournaledSubmission(Journal(path), entry)
 
     async def work() -> None:
         await record.note(state="submitting", error="")
@@ -255,7 +255,7 @@ def test_keep_waits_for_another_writer(path: Path) -> None:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
             keeping = asyncio.ensure_future(kept.keep(made(task_id="hub-2")))
-            with pytest.raises(JournalTrouble, match="locked"):
+            with pytest.raises(JournalError, match="locked"):
                 kept.write(made(task_id="hub-3"))
             await asyncio.sleep(0.1)
             assert not keeping.done()
@@ -270,8 +270,8 @@ def test_keep_waits_for_another_writer(path: Path) -> None:
 @pytest.fixture
 def locked(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Connection]:
     """A journal that another connection has locked and does not let go, and a short patience."""
-    monkeypatch.setattr(journal, "PATIENCE_S", 0.2)
-    monkeypatch.setattr(journal, "IMPATIENCE_S", 0.05)
+    monkeypatch.setattr(journal, "LOCK_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(journal, "SHORT_LOCK_TIMEOUT_S", 0.05)
     written(path, made(task_id="hub-1"))
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -299,11 +299,11 @@ def test_keep_gives_up_a_locked_journal_and_says_so_once(
 
 
 def test_a_locked_journal_stops_no_generation(hub: StandInHub, locked: sqlite3.Connection) -> None:
-    """One POST, the pictures, and one warning for all that could not be written."""
+    """One POST, the images, and one warning for all that could not be written."""
     with pytest.warns(RuntimeWarning, match="locked") as warned:
         dog = generate("a dog", seed=7)
     assert len(hub.posts) == 1
-    assert dog[0].bytes == picture()
+    assert dog[0].bytes == image()
     assert len(warned) == 1
 
 
@@ -316,7 +316,7 @@ def test_a_journal_that_cant_be_had_stops_nothing(home: Path, what: str) -> None
         (home / "journal.sqlite").mkdir(parents=True)
     kept = Journal(home / "journal.sqlite")
     for _ in range(2):
-        assert kept.find("hub-1") is None and kept.twins(HUB, "x") == []
+        assert kept.find("hub-1") is None and kept.find_identical(HUB, "x") == []
         assert kept.open_entries() == kept.unanswered() == kept.search("a") == []
         asyncio.run(kept.keep(made()))
     (said,) = kept.trouble()
@@ -348,17 +348,17 @@ def test_half_a_character_does_not_keep_a_row_out(path: Path) -> None:
     assert kept.trouble() == []
 
 
-@pytest.mark.parametrize("ending", ["completed", "refused", "no picture"])
-def test_neither_key_nor_picture_nor_signature_is_in_the_file(
+@pytest.mark.parametrize("ending", ["completed", "refused", "no image"])
+def test_neither_key_nor_image_nor_signature_is_in_the_file(
     home: Path, hub: StandInHub, ending: str
 ) -> None:
     """Whatever comes of an order, and whatever the Hub echoes of the key."""
-    inner = data_uri(picture(number=3))
+    inner = data_uri(image(number=3))
     urls = [inner, "https://cdn.example/in.png?X-Amz-Signature=s3cret-query"]
     if ending == "refused":
         said = {"detail": [{"loc": ["input"], "msg": f"bad key {KEY}", "input": inner}]}
         hub.submits.append(json_reply(said, 422))
-    if ending == "no picture":
+    if ending == "no image":
         hub.downloads.extend([json_reply({"message": KEY}, 500)] * 9)
     with nullcontext() if ending == "completed" else pytest.raises(MountseaError):
         generate("a hat", model="nano-banana-edit", image_urls=urls)
@@ -411,7 +411,7 @@ def test_two_processes_with_many_generations_each_lose_no_row(path: Path, hub: S
     found = Journal(path).search(limit=3 * count)
     assert sorted(entry.task_id or "" for entry in found) == sorted(hub.task_ids)
     assert {entry.state for entry in found} == {"completed"}
-    assert all(picture.is_intact() for entry in found for picture in entry.files)
+    assert all(image.is_intact() for entry in found for image in entry.files)
     assert {entry.prompt for entry in found} == {
         f"{name} {number}" for name in ("dog", "cat") for number in range(count)
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from cells import FAILED, handles, prompts, run_cell
-from hub_server import StandInHub, json_reply, picture
+from hub_server import StandInHub, image, json_reply
 from IPython.core.interactiveshell import InteractiveShell
 
 from mountsea_magic.errors import (
@@ -23,10 +23,10 @@ SIX = "\n---\n".join(f"dog {number}" for number in range(6))
 
 def test_several_prompts_run_at_once_but_not_all(hub: StandInHub, shell: InteractiveShell) -> None:
     """A few tasks wait side by side; each prompt is ordered once, and none is mixed up."""
-    hub.ready_after_looks = 10**6
+    hub.ready_after_polls = 10**6
     dogs = run_cell(shell, SIX, "-b")
-    hub.wait_until(lambda: len({seen.path for seen in hub.looks_seen}) == AT_ONCE)
-    hub.ready_after_looks = 0
+    hub.wait_until(lambda: len({seen.path for seen in hub.polls_seen}) == AT_ONCE)
+    hub.ready_after_polls = 0
     for dog in dogs:
         dog.wait(20)
     assert sorted(prompts(hub)) == [f"dog {number}" for number in range(6)]
@@ -38,9 +38,9 @@ def test_several_prompts_run_at_once_but_not_all(hub: StandInHub, shell: Interac
 
 def test_no_more_than_a_few_tasks_wait_at_once(hub: StandInHub, shell: InteractiveShell) -> None:
     """The others are ordered only when one of them has ended."""
-    hub.ready_after_looks = 10**6
+    hub.ready_after_polls = 10**6
     shell.run_cell_magic("mountsea", "-b -q -o dogs", SIX)  # type: ignore[no-untyped-call]  # as above
-    hub.wait_until(lambda: len({seen.path for seen in hub.looks_seen}) == AT_ONCE)
+    hub.wait_until(lambda: len({seen.path for seen in hub.polls_seen}) == AT_ONCE)
     assert len(hub.posts) == AT_ONCE
     handles(shell)[0].cancel()
     hub.wait_until(lambda: len(hub.posts) == AT_ONCE + 1)
@@ -87,11 +87,11 @@ def test_a_hopeless_error_leaves_the_others_unsent(
     assert all("Not ordered" in str(dog.error) and dog.task_id is None for dog in unsent)
 
 
-def test_pictures_are_told_in_the_prompts_order(
+def test_images_are_told_in_the_prompts_order(
     hub: StandInHub, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Whichever is ready first."""
-    hub.ready_after_looks = 1
+    hub.ready_after_polls = 1
     hub.looks += [{"status": "processing"}] * 2
     dogs = run_cell(shell, "a dog\n---\na cat\n---\na cow")
     said = capsys.readouterr().out
@@ -109,7 +109,7 @@ def test_several_errors_are_told_together(hub: StandInHub, shell: InteractiveShe
 
 
 @pytest.mark.parametrize("line", ["", "-b"])
-def test_copies_are_made_of_each_prompts_pictures(
+def test_copies_are_made_of_each_prompts_images(
     hub: StandInHub, shell: InteractiveShell, tmp_path: Path, line: str
 ) -> None:
     """In the folder that was named, also in the background."""
@@ -117,4 +117,4 @@ def test_copies_are_made_of_each_prompts_pictures(
     for dog in run_cell(shell, "a dog\n---\na cat", f"-n 2 -q --save {folder} {line}"):
         dog.wait(20)
     contents = sorted(path.read_bytes() for path in folder.iterdir())
-    assert contents == sorted([picture("png", 0), picture("png", 1)] * 2)
+    assert contents == sorted([image("png", 0), image("png", 1)] * 2)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from cells import prompts
-from hub_server import StandInHub, data_uri, picture
+from hub_server import StandInHub, data_uri, image
 from IPython.core.interactiveshell import InteractiveShell
 from PIL import Image
 
@@ -239,7 +239,7 @@ def test_an_input_image_is_the_callers(hub: StandInHub, shell: InteractiveShell,
     shell.user_ns["photo"] = Image.new("RGB", (8, 8), "blue")
 
     class Result:
-        images = (picture(number=1),)
+        images = (image(number=1),)
 
         def __getitem__(self, number: int) -> bytes:
             return self.images[number]
@@ -248,7 +248,7 @@ def test_an_input_image_is_the_callers(hub: StandInHub, shell: InteractiveShell,
         shell.run_cell_magic("mountsea", f"-q -m nano-banana-edit -i {word}", "Winter")  # type: ignore[no-untyped-call]  # as above
 
     draw(Result())
-    assert hub.posts[0].json["input"]["image_urls"] == [data_uri(picture(number=1))]
+    assert hub.posts[0].json["input"]["image_urls"] == [data_uri(image(number=1))]
 
 
 def test_a_callback_sees_its_own_names(hub: StandInHub, shell: InteractiveShell) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import KEY, StandInHub, picture
+from hub_server import KEY, StandInHub, image
 from IPython.core.interactiveshell import InteractiveShell
 
 from mountsea_magic.errors import ConfigurationError, InvalidRequest, WaitTimeout
@@ -39,7 +39,7 @@ def test_the_curl_form_sends_just_what_the_cell_would(home: Path, demo: bool) ->
     settings = Settings(base_url, Secret(KEY), "a test", None, home)
     request = build_request('it\'s a `dog` for $5 & "more"\nин', parameters={"num_images": 2})
     said = describe(request, settings)
-    command = said[said.index("curl ") : said.index("\n\n2 pictures; nothing was sent.")]
+    command = said[said.index("curl ") : said.index("\n\n2 images; nothing was sent.")]
     words = shlex.split(command.replace("\\\n", " "))
     given = dict(zip(words[1::2], words[2::2], strict=True))
     assert given["--url"] == f"{DEFAULT_BASE_URL if demo else base_url}/hub/v1/image"
@@ -56,7 +56,7 @@ def test_a_dry_run_needs_no_key_and_binds_nothing(
     monkeypatch.delenv("MOUNTSEA_API_KEY")
     assert run("--dry-run -n 3", "a dog\n---\na cat") is None
     said = capsys.readouterr().out
-    assert said.count("3 pictures; nothing was sent.") == 2 and '"a cat"' in said
+    assert said.count("3 images; nothing was sent.") == 2 and '"a cat"' in said
     assert hub.requests == []
 
 
@@ -132,7 +132,7 @@ def test_a_home_and_variables_in_a_folder_are_expanded(
     monkeypatch.setenv("NAME", "my/dogs")
     run(f"--save {named}")
     (copy,) = (tmp_path / "my" / "dogs").iterdir()
-    assert copy.read_bytes() == picture()
+    assert copy.read_bytes() == image()
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_config_gives_what_the_line_leaves_open(
     assert run("").preview_px == 99
     assert run("-m nano-banana --preview 0").preview_px == 0
     assert [seen.json["model"] for seen in hub.posts] == ["nano-banana-pro", "nano-banana"]
-    hub.ready_after_looks = 10**6
+    hub.ready_after_polls = 10**6
     shell.run_line_magic("config", "MountseaMagics.timeout = 0.2")
     with pytest.raises(WaitTimeout, match=r"within 0\.2 s"):
         run("")

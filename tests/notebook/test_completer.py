@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import StandInHub, picture
+from hub_server import StandInHub, image
 from IPython.core import completer
 from IPython.core.interactiveshell import InteractiveShell
 from kernel_driver import Kernel
@@ -18,10 +18,10 @@ pytestmark = pytest.mark.kernel
 
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A folder to work in, with one picture."""
+    """A folder to work in, with one image."""
     made = tmp_path / "work"
     made.mkdir()
-    (made / "photo.png").write_bytes(picture())
+    (made / "photo.png").write_bytes(image())
     monkeypatch.chdir(made)
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hub_server import picture
+from hub_server import image
 from IPython.core.interactiveshell import InteractiveShell
 
 from mountsea_magic import session
@@ -21,11 +21,11 @@ RATIOS = bundled_catalog().model("nano-banana").values("aspect_ratio")
 def shell(
     shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> InteractiveShell:
-    """IPython in an empty folder, with pictures and other things among its variables."""
+    """IPython in an empty folder, with images and other things among its variables."""
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    shell.user_ns |= {"raw_dog": picture(), "number": 7, "_hidden": picture()}
+    shell.user_ns |= {"raw_dog": image(), "number": 7, "_hidden": image()}
     return shell
 
 
@@ -97,7 +97,7 @@ def test_the_default_model_decides_where_none_is_named(shell: InteractiveShell) 
 
 
 def test_files_and_folders_are_offered_after_image(shell: InteractiveShell) -> None:
-    """Pictures and the ways to them, beside the variables; no other file, and nothing hidden."""
+    """Images and the ways to them, beside the variables; no other file, and nothing hidden."""
     for name in ("a.png", "b.JPG", "notes.txt", ".hidden.png", "sub/c.webp"):
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_bytes(b"")

@@ -119,9 +119,9 @@ def test_the_spellings_of_options_are_told() -> None:
 def test_a_path_of_windows_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """There a backslash stands between folders; elsewhere it escapes."""
     monkeypatch.setattr(line_parser, "_ESCAPE", "")
-    line = r"""--save C:\out\new -i 'C:\my pictures\dog.png' -p a={"b": "c d"}"""
+    line = r"""--save C:\out\new -i 'C:\my images\dog.png' -p a={"b": "c d"}"""
     assert split_line(line) == [
-        *("--save", r"C:\out\new", "-i", r"C:\my pictures\dog.png", "-p", 'a={"b": "c d"}'),
+        *("--save", r"C:\out\new", "-i", r"C:\my images\dog.png", "-p", 'a={"b": "c d"}'),
     ]
 
 

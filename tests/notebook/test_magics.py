@@ -92,7 +92,7 @@ def test_config_holds_for_python_too_and_from_its_change_on(
     assert not here.settings().is_demo
     shell.run_line_magic("config", "MountseaMagics.base_url = 'demo:'")
     shell.run_line_magic("config", "MountseaMagics.demo_seconds = 0.25")
-    assert here.settings().is_demo and here.connections.demo_seconds == 0.25
+    assert here.settings().is_demo and here.clients.demo_seconds == 0.25
     mountsea_magic.unload_ipython_extension(shell)
     assert not here.settings().is_demo
 
@@ -103,6 +103,6 @@ def test_config_of_a_file_holds_once_they_are_loaded(here: Session) -> None:
     config = Config({"HistoryManager": {"enabled": False}, "MountseaMagics": own})
     shell = InteractiveShell(config=config)  # type: ignore[no-untyped-call]  # as above
     mountsea_magic.load_ipython_extension(shell)
-    assert here.settings().is_demo and here.connections.demo_seconds == 0.125
+    assert here.settings().is_demo and here.clients.demo_seconds == 0.125
     mountsea_magic.unload_ipython_extension(shell)
     assert not here.settings().is_demo

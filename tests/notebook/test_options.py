@@ -88,7 +88,7 @@ def test_parameters_are_kept_as_typed(line: str, parameters: dict[str, Any]) -> 
         ("--out köpek", "out", "köpek"),
         ("-o _", "out", "_"),
         ("--save pictures", "save", "pictures"),
-        ("--save 'my pictures'", "save", "my pictures"),
+        ("--save 'my images'", "save", "my images"),
         ("--preview 0", "preview", 0),
         ("--preview 512", "preview", 512),
         ("--timeout 0.5", "timeout", 0.5),

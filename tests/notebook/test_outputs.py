@@ -1,4 +1,4 @@
-"""What stays in a cell: one line, pictures with alt texts, and every word as text."""
+"""What stays in a cell: one line, images with alt texts, and every word as text."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from hub_server import StandInHub, picture
+from hub_server import StandInHub, image
 from IPython.core.interactiveshell import InteractiveShell
 from kernel_driver import Kernel
 from nbconvert.exporters import MarkdownExporter
 from PIL import Image, ImageOps
-from sample_pictures import kept, noise
+from sample_images import kept, noise
 
 from mountsea_magic.generation.events import Completed
 from mountsea_magic.generation.handle import Generation
@@ -32,10 +32,10 @@ HOSTILE = '<img src=x onerror=alert(1)> $x^2$ & "quotes"'
 
 
 def shown(folder: Path, prompt: str, count: int = 1, **facts: object) -> Generation:
-    """Make the handle of a completed generation, with pictures on disk."""
+    """Make the handle of a completed generation, with images on disk."""
     generation = Generation(build_request(prompt), task_id="hub-1")
-    pictures = tuple(kept(folder, noise("RGB", 64, 48), name=f"p{n}") for n in range(count))
-    generation.take(Completed(pictures, "", 12.34, "hub-1"))
+    images = tuple(kept(folder, noise("RGB", 64, 48), name=f"p{n}") for n in range(count))
+    generation.take(Completed(images, "", 12.34, "hub-1"))
     for name, value in facts.items():
         setattr(generation, name, value)
     return generation
@@ -50,7 +50,7 @@ def test_the_line_says_what_came_and_where_it_is(tmp_path: Path) -> None:
     assert SIDE_BY_SIDE not in line.html
 
 
-def test_several_pictures_are_counted_and_stand_side_by_side(tmp_path: Path) -> None:
+def test_several_images_are_counted_and_stand_side_by_side(tmp_path: Path) -> None:
     """The style that does so rides on the line; text has a path a line."""
     line = final_line(shown(tmp_path, "a dog", count=2))
     assert "2 × 64×48" in line.text and SIDE_BY_SIDE in line.html
@@ -96,10 +96,10 @@ def test_what_others_say_is_no_markup(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("facts", "count", "text"),
     [
-        ({}, 1, "Generated picture: a dog"),
-        ({}, 2, "Generated picture 1 of 2: a dog"),
+        ({}, 1, "Generated image: a dog"),
+        ({}, 2, "Generated image 1 of 2: a dog"),
         ({"is_demo": True}, 1, "Demo drawing: a dog"),
-        ({"request": None}, 1, "Generated picture: picture of task hub-1"),
+        ({"request": None}, 1, "Generated image: image of task hub-1"),
     ],
 )
 def test_alt_texts_describe(
@@ -109,13 +109,13 @@ def test_alt_texts_describe(
     assert alt_text(shown(tmp_path, "a dog", count, **facts), 1) == text
 
 
-def test_a_picture_is_a_bundle_of_its_own(tmp_path: Path) -> None:
+def test_an_image_is_a_bundle_of_its_own(tmp_path: Path) -> None:
     """Encoded, with the original's path as text, and size and alt text as metadata."""
     generation = shown(tmp_path, "a dog")
     bundle, metadata = image_bundle(generation, generation[0], 1)
     assert set(bundle) == {"image/png", "text/plain"}
     assert bundle["text/plain"] == str(tmp_path / "p0.png")
-    assert metadata == {"image/png": {"width": 64, "height": 48, "alt": "Generated picture: a dog"}}
+    assert metadata == {"image/png": {"width": 64, "height": 48, "alt": "Generated image: a dog"}}
 
 
 @pytest.mark.kernel
@@ -125,7 +125,7 @@ def test_an_image_shows_itself(hub: StandInHub, kernel: Kernel) -> None:
     for code, number in (("dog[0]", 0), ("dog.images[1]", 1), ("display(dog[1])", 1), ("_", 1)):
         run = kernel.run(code)
         ((kind, data, described),) = run.images()
-        assert kind == "image/png" and base64.b64decode(data) == picture(number=number), code
+        assert kind == "image/png" and base64.b64decode(data) == image(number=number), code
         assert described["width"] == 64 and described["height"] == 48
         assert "a-black-lab" in described["alt"]
         assert run.text == "" and len(run.outputs) == 1

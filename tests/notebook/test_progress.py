@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from mountsea_magic.generation.duration import GUESS_S
+from mountsea_magic.generation.duration import PRIOR_S
 from mountsea_magic.generation.events import (
     Completed,
     Downloading,
@@ -17,7 +17,13 @@ from mountsea_magic.generation.events import (
     Submitting,
     Waiting,
 )
-from mountsea_magic.notebook.progress import Block, Line, NoBlock, TextBlock, fraction
+from mountsea_magic.notebook.progress import (
+    ProgressLine,
+    ProgressView,
+    SilentView,
+    TextView,
+    fraction,
+)
 
 CLEAR = "\r\x1b[2K"
 
@@ -65,7 +71,7 @@ def test_the_bar_is_quick_at_first() -> None:
 @pytest.mark.parametrize(("event", "words"), EVENTS)
 def test_each_event_has_its_words(event: Event | None, words: str) -> None:
     """Label, status, seconds; the newest event counts."""
-    line = Line("nano-banana")
+    line = ProgressLine("nano-banana")
     if event is not None:
         line.take(Waiting("older", 1.0))
         line.take(event)
@@ -76,7 +82,7 @@ def test_each_event_has_its_words(event: Event | None, words: str) -> None:
 
 def test_the_expected_time_is_said_where_it_is_known() -> None:
     """Elapsed seconds stand against it, from the submission on."""
-    line = Line("nano-banana")
+    line = ProgressLine("nano-banana")
     line.take(Submitted("hub-1"))
     assert "about" not in line.words()
     line.take(Submitted("hub-1", 41.7))
@@ -89,7 +95,7 @@ def test_the_expected_time_is_said_where_it_is_known() -> None:
 
 def test_a_resumed_tasks_seconds_are_its_own() -> None:
     """They count from its submission, not from the cell that resumes it."""
-    line = Line("nano-banana")
+    line = ProgressLine("nano-banana")
     line.take(Waiting("processing", 95.0, 100.0))
     assert "processing · 95 s of about 100 s" in line.words()
     assert line.fraction() > 0.5
@@ -99,7 +105,7 @@ def test_a_resumed_tasks_seconds_are_its_own() -> None:
 
 def test_a_notice_does_not_hide_the_status() -> None:
     """What is only worth knowing is told elsewhere; the line goes on saying where things stand."""
-    line = Line("nano-banana")
+    line = ProgressLine("nano-banana")
     line.take(Waiting("processing", 3.0))
     line.take(Notice("the journal is damaged"))
     assert line.words().startswith("nano-banana · processing · ")
@@ -107,7 +113,7 @@ def test_a_notice_does_not_hide_the_status() -> None:
 
 def test_the_task_id_stays_once_it_is_known() -> None:
     """It is shown whole from the submission to the end."""
-    line = Line("nano-banana")
+    line = ProgressLine("nano-banana")
     task_id = "6f0c2f1e-0000-4000-8000-000000000000"
     line.take(Submitted(task_id))
     for event in (Waiting("processing", 3.0), Downloading(0, 1), Completed((), "", 9.0)):
@@ -119,7 +125,7 @@ def test_the_task_id_stays_once_it_is_known() -> None:
 def test_what_the_hub_says_is_safe_in_a_terminal(hostile: str) -> None:
     """Status and task id may hold anything."""
     stream = Terminal()
-    block = TextBlock(["nano-banana"], stream)
+    block = TextView(["nano-banana"], stream)
     block.lines[0].take(Submitted(hostile))
     block.lines[0].take(Waiting(hostile, 1.0))
     block.tick()
@@ -131,15 +137,15 @@ def test_what_the_hub_says_is_safe_in_a_terminal(hostile: str) -> None:
 @pytest.mark.parametrize("expected_s", [None, 0.0, 600.0])
 def test_the_bar_needs_no_expectation(expected_s: float | None) -> None:
     """Without one, or with a senseless one, a usual time is taken."""
-    line = Line("nano-banana")
+    line = ProgressLine("nano-banana")
     line.take(Waiting("processing", 1.0, expected_s))
-    assert 0 <= line.fraction() < fraction(GUESS_S, GUESS_S)
+    assert 0 <= line.fraction() < fraction(PRIOR_S, PRIOR_S)
 
 
 @pytest.mark.parametrize("event", [Downloading(0, 2), Completed((), "", 1.0)])
 def test_the_bar_is_full_when_the_task_is_ready(event: Event) -> None:
     """What is left is ours to do."""
-    line = Line("nano-banana")
+    line = ProgressLine("nano-banana")
     line.take(event)
     assert line.fraction() == 1.0
 
@@ -147,7 +153,7 @@ def test_the_bar_is_full_when_the_task_is_ready(event: Event) -> None:
 def test_in_a_terminal_the_line_rewrites_itself() -> None:
     """Each tick clears the line and draws it anew, with a bar of twenty."""
     stream = Terminal()
-    block = TextBlock(["nano-banana"], stream)
+    block = TextView(["nano-banana"], stream)
     block.tick()
     block.lines[0].take(Downloading(1, 2))
     block.tick()
@@ -163,7 +169,7 @@ def test_a_narrow_terminal_keeps_it_one_line(monkeypatch: pytest.MonkeyPatch, co
     """A line that wraps could not be rewritten."""
     monkeypatch.setenv("COLUMNS", str(columns))
     stream = Terminal()
-    block = TextBlock(["nano-banana"], stream)
+    block = TextView(["nano-banana"], stream)
     block.lines[0].take(Submitted("x" * 200))
     block.tick()
     assert len(stream.getvalue().removeprefix(CLEAR)) == columns - 1
@@ -172,10 +178,10 @@ def test_a_narrow_terminal_keeps_it_one_line(monkeypatch: pytest.MonkeyPatch, co
 def test_the_final_line_takes_the_live_ones_place() -> None:
     """The text face of the line stays, whole, and the markup is not shown."""
     stream = Terminal()
-    block = TextBlock(["nano-banana"], stream)
+    block = TextView(["nano-banana"], stream)
     block.tick()
     block.lines[0].finish("<b>done</b>", "done · " + "x" * 300)
-    block.settle(0)
+    block.finish(0)
     block.tick()
     block.close()
     assert stream.getvalue().endswith(CLEAR + "done · " + "x" * 300 + "\n")
@@ -185,7 +191,7 @@ def test_the_final_line_takes_the_live_ones_place() -> None:
 def test_several_lines_end_in_their_order_in_a_terminal() -> None:
     """One line lives at a time, the first that is not settled, and says which it is."""
     stream = Terminal()
-    block = TextBlock(["a", "b", "c"], stream)
+    block = TextView(["a", "b", "c"], stream)
     block.lines[1].finish("", "b is done")
     block.tick()
     assert " a · waiting for its turn" in stream.getvalue() and stream.getvalue().endswith(
@@ -193,14 +199,14 @@ def test_several_lines_end_in_their_order_in_a_terminal() -> None:
     )
     assert "b is done" not in stream.getvalue()
     block.lines[0].finish("", "a is done")
-    block.settle(0)
-    block.settle(1)
+    block.finish(0)
+    block.finish(1)
     block.tick()
     _, _, first, second, live = stream.getvalue().split(CLEAR)
     assert (first, second) == ("a is done\n", "b is done\n")
     assert " c · waiting for its turn" in live and live.endswith(" · 3 of 3")
     block.lines[2].finish("", "c is done")
-    block.settle(2)
+    block.finish(2)
     block.close()
     block.close()
     assert stream.getvalue().endswith(CLEAR + "c is done\n")
@@ -209,14 +215,14 @@ def test_several_lines_end_in_their_order_in_a_terminal() -> None:
 def test_elsewhere_only_the_final_lines_are_printed() -> None:
     """A log file is not filled with bars or escapes."""
     stream = io.StringIO()
-    block = TextBlock(["a", "b"], stream)
+    block = TextView(["a", "b"], stream)
     block.lines[0].take(Submitted("hub-1"))
     for _ in range(5):
         block.tick()
     assert stream.getvalue() == ""
     for number, line in enumerate(block.lines):
         line.finish("<b>done</b>", f"{line.label} is done")
-        block.settle(number)
+        block.finish(number)
     block.tick()
     block.close()
     assert stream.getvalue() == "a is done\nb is done\n"
@@ -225,7 +231,7 @@ def test_elsewhere_only_the_final_lines_are_printed() -> None:
 def test_a_line_that_is_cut_short_is_cleared() -> None:
     """Whatever the way out, no half a line is left before the error."""
     stream = Terminal()
-    block = TextBlock(["nano-banana"], stream)
+    block = TextView(["nano-banana"], stream)
     block.tick()
     block.close()
     assert stream.getvalue().endswith(CLEAR)
@@ -234,11 +240,11 @@ def test_a_line_that_is_cut_short_is_cleared() -> None:
 def test_in_the_background_nothing_is_rewritten() -> None:
     """Someone types there: a line at the start and one at the end, and no escapes."""
     stream = Terminal()
-    block = TextBlock(["nano-banana"], stream, background=True)
+    block = TextView(["nano-banana"], stream, background=True)
     block.lines[0].take(Downloading(1, 2))
     block.tick()
     block.lines[0].finish("<b>done</b>", "done")
-    block.settle(0)
+    block.finish(0)
     block.close()
     assert stream.getvalue() == "nano-banana · in the background\ndone\n"
 
@@ -247,23 +253,23 @@ def test_standard_output_is_the_stream_if_none_is_given(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is looked up each time: while IPython asks for a cell, it puts another in its place."""
-    block = TextBlock(["a", "b"])
+    block = TextView(["a", "b"])
     block.lines[0].finish("", "a is done")
-    block.settle(0)
+    block.finish(0)
     assert capsys.readouterr().out == "a is done\n"
     monkeypatch.setattr("sys.stdout", io.StringIO())
     block.lines[1].finish("", "b is done")
-    block.settle(1)
+    block.finish(1)
     assert capsys.readouterr().out == ""
 
 
 def test_a_quiet_block_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     """Its lines take events as the others do."""
-    block: Block = NoBlock(["nano-banana"])
+    block: ProgressView = SilentView(["nano-banana"])
     block.offer_cancel(lambda: None)
     block.lines[0].take(Submitted("hub-1"))
     block.tick()
     block.lines[0].finish("<b>done</b>", "done")
-    block.settle(0)
+    block.finish(0)
     block.close()
     assert capsys.readouterr() == ("", "")

@@ -51,9 +51,9 @@ def test_what_is_unfinished_in_the_background_is_named(
     hub: StandInHub, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Bare `%mountsea` lists it while it runs and after its wait was cancelled."""
-    hub.ready_after_looks = 10**6
+    hub.ready_after_polls = 10**6
     (dog,) = run_cell(shell, "a dog", "-b -q")
-    hub.wait_until(lambda: len(hub.looks_seen) >= 1)
+    hub.wait_until(lambda: len(hub.polls_seen) >= 1)
     shell.run_line_magic("mountsea", "")
     assert "open tasks: 1\n  hub-0001 " in capsys.readouterr().out
     dog.cancel()
@@ -61,7 +61,7 @@ def test_what_is_unfinished_in_the_background_is_named(
         dog.wait(20)
     shell.run_line_magic("mountsea", "")
     assert "hub-0001" in capsys.readouterr().out
-    hub.ready_after_looks = 0
+    hub.ready_after_polls = 0
     shell.run_line_magic("mountsea", "resume hub-0001")
     assert len(dog) == 1 and len(hub.posts) == 1 and json.dumps(prompts(hub)) == '["a dog"]'
 
@@ -88,14 +88,14 @@ def test_a_resume_waits_for_what_runs_in_the_background(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Its pictures are fetched once, and told here too; the handle is as if nobody had asked."""
-    hub.ready_after_looks = 10**6
+    """Its images are fetched once, and told here too; the handle is as if nobody had asked."""
+    hub.ready_after_polls = 10**6
     (dog,) = run_cell(shell, "a dog", "-b")
-    hub.wait_until(lambda: len(hub.looks_seen) >= 1)
+    hub.wait_until(lambda: len(hub.polls_seen) >= 1)
     wait = Generation.wait
 
     def ready_once_waited_for(generation: Generation, timeout: float | None = None) -> Generation:
-        hub.ready_after_looks = 0
+        hub.ready_after_polls = 0
         return wait(generation, timeout)
 
     monkeypatch.setattr(Generation, "wait", ready_once_waited_for)
@@ -106,10 +106,10 @@ def test_a_resume_waits_for_what_runs_in_the_background(
     assert len(list(dog[0].path.parent.iterdir())) == 1
 
 
-def test_a_stop_after_the_last_picture_takes_nothing_away(
+def test_a_stop_after_the_last_image_takes_nothing_away(
     hub: StandInHub, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While pictures are shown, all is paid and here: the error says where, and no handle fails."""
+    """While images are shown, all is paid and here: the error says where, and no handle fails."""
 
     def stopped(self: Batch) -> None:
         monkeypatch.setattr(Batch, "end", end)
@@ -117,7 +117,7 @@ def test_a_stop_after_the_last_picture_takes_nothing_away(
 
     end = Batch.end
     monkeypatch.setattr(Batch, "end", stopped)
-    with pytest.raises(Interrupted, match=r"^Stopped\. The pictures are in "):
+    with pytest.raises(Interrupted, match=r"^Stopped\. The images are in "):
         shell.run_cell_magic("mountsea", "-o dogs", "a dog\n---\na cat")  # type: ignore[no-untyped-call]  # IPython's is so
     assert [dog.wait(0).status for dog in handles(shell)] == ["completed", "completed"]
 
@@ -162,7 +162,7 @@ def test_a_stop_while_the_hub_is_busy_leaves_nothing_open(
     assert session.current_session().open == [] and len(hub.posts) == 1
 
 
-def test_pictures_that_could_not_be_had_are_said_to_be_missing(
+def test_images_that_could_not_be_had_are_said_to_be_missing(
     hub: StandInHub, shell: InteractiveShell
 ) -> None:
     """The task is kept, so the handle stays open, and its status is no promise."""

@@ -86,7 +86,7 @@ def test_a_failure_leaves_its_line(kernel: Kernel, hub: StandInHub) -> None:
 @pytest.mark.kernel
 def test_a_background_cell_comes_back_to_its_output(kernel: Kernel, hub: StandInHub) -> None:
     """What comes when the cell is over is still displayed in the widget that it ran in."""
-    hub.ready_after_looks = 2
+    hub.ready_after_polls = 2
     run = kernel.run("with out:\n    draw('-b')")
     kernel.follow(run, lambda: len(run.images()) == 1, "the image")
     kernel.run("_ = dog.wait()", on_message=run.take)
@@ -110,7 +110,7 @@ def test_broken_widgets_keep_nobody_from_an_image(kernel: Kernel, hub: StandInHu
 @pytest.mark.kernel
 def test_jupyter_console_prints_the_line(hub: StandInHub, tmp_path: Path) -> None:
     """It ignores updates, and would print a widget as its repr."""
-    hub.ready_after_looks = 2
+    hub.ready_after_polls = 2
     environment = os.environ | {
         "JUPYTER_CONFIG_DIR": str(tmp_path / "config"),
         "IPYTHONDIR": str(tmp_path / "ipython"),

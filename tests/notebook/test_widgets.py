@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import StandInHub, json_reply, picture
+from hub_server import StandInHub, image, json_reply
 from kernel_driver import CellRun, Kernel, Message
 
 pytestmark = pytest.mark.kernel
@@ -83,7 +83,7 @@ def _cancel_button(message: Message) -> str | None:
 @pytest.mark.parametrize("prompts", [1, 4])
 def test_a_waiting_cell_sends_few_updates(hub: StandInHub, kernel: Kernel, prompts: int) -> None:
     """At most ten changes a second are sent, however many lines there are, and the bar moves."""
-    hub.ready_after_looks = 10**6
+    hub.ready_after_polls = 10**6
     changes, bars = list[Any](), list[float]()
 
     def on_message(message: Message) -> None:
@@ -93,7 +93,7 @@ def test_a_waiting_cell_sends_few_updates(hub: StandInHub, kernel: Kernel, promp
         if isinstance(value := changes[-1].get("value"), float):
             bars.append(value)
         if len(changes) >= 12 and len(set(bars)) >= 5:
-            hub.ready_after_looks = 0
+            hub.ready_after_polls = 0
 
     body = "\n---\n".join(f"a dog {number}" for number in range(prompts))
     started = time.monotonic()
@@ -153,7 +153,7 @@ def test_cancel_stops_the_wait(hub: StandInHub, kernel: Kernel, line: str) -> No
     run = kernel.run(f"%%mountsea {line}\na dog", on_message=on_message)
     if "-b" in line:
         assert run.status == "ok"
-        hub.wait_until(lambda: len(hub.looks_seen) >= 1)
+        hub.wait_until(lambda: len(hub.polls_seen) >= 1)
         _click(kernel, buttons[0], None)
         _updates_until(kernel, "interrupted")
         run = kernel.run(WAIT)
@@ -193,13 +193,13 @@ def test_a_quiet_cell_makes_no_widget(hub: StandInHub, kernel: Kernel) -> None:
 
 @pytest.mark.own_kernel
 def test_a_background_cell_fills_its_own_place(hub: StandInHub, kernel: Kernel) -> None:
-    """Pictures and line come below that cell alone, while a blocking cell runs."""
-    hub.ready_after_looks = 10**6
+    """Images and line come below that cell alone, while a blocking cell runs."""
+    hub.ready_after_polls = 10**6
     run = kernel.run("%%mountsea -b -n 2 -o dog\na dog")
     assert run.status == "ok" and not run.images()
     blocking = kernel.begin("import time; time.sleep(3600)")
-    hub.ready_after_looks = 0
-    kernel.follow(run, lambda: len(run.images()) == 2 and not run.widgets(), "two pictures")
+    hub.ready_after_polls = 0
+    kernel.follow(run, lambda: len(run.images()) == 2 and not run.widgets(), "two images")
     kernel.interrupt()
     blocked = kernel.collect(blocking)
     assert blocked.error == "KeyboardInterrupt" and blocked.outputs == []
@@ -207,19 +207,19 @@ def test_a_background_cell_fills_its_own_place(hub: StandInHub, kernel: Kernel) 
     assert len(hub.posts) == 1
 
 
-def test_background_pictures_of_several_prompts_have_captions(
+def test_background_images_of_several_prompts_have_captions(
     hub: StandInHub, kernel: Kernel
 ) -> None:
-    """Each prompt stands above its own pictures, in the prompts' order."""
-    hub.ready_after_looks = 1
+    """Each prompt stands above its own images, in the prompts' order."""
+    hub.ready_after_polls = 1
     run = kernel.run("%%mountsea -b -o dogs\na dog\n---\na cat")
-    kernel.follow(run, lambda: len(run.images()) == 2 and not run.widgets(), "two pictures")
+    kernel.follow(run, lambda: len(run.images()) == 2 and not run.widgets(), "two images")
     told = [
         "picture" if "image/png" in output["data"] else output["data"]["text/html"]
         for output in run.outputs[1:]
     ]
-    dog, dogs_picture, cat, cats_picture = told
-    assert "a dog" in dog and "a cat" in cat and dogs_picture == cats_picture == "picture"
+    dog, dogs_image, cat, cats_image = told
+    assert "a dog" in dog and "a cat" in cat and dogs_image == cats_image == "picture"
 
 
 @pytest.mark.parametrize(
@@ -228,13 +228,13 @@ def test_background_pictures_of_several_prompts_have_captions(
 def test_a_background_cell_has_no_empty_place(
     hub: StandInHub, kernel: Kernel, made: int, watched: bool
 ) -> None:
-    """Two pictures were asked for: whatever came in their place, each output says something."""
+    """Two images were asked for: whatever came in their place, each output says something."""
     hub.looks.append(json_reply({"status": "processing"}, lasting=True))
     run = kernel.run("%%mountsea -b -n 2 -o dog\na dog", watched=watched)
     hub.ending = "completed" if made else "failed"
     hub.looks.clear()
     if made:
-        drawn = hub.done(hub.data([picture("png", number) for number in range(made)]))
+        drawn = hub.done(hub.data([image("png", number) for number in range(made)]))
         hub.looks.append(json_reply(drawn, lasting=True))
     held = len(run.outputs) == 3
     assert held != (watched and int(version("ipykernel").partition(".")[0]) >= 7)
@@ -245,7 +245,7 @@ def test_a_background_cell_has_no_empty_place(
     assert ("1 more at the Hub was not asked for" in run.html()) == (made == 3)
     assert not run.widgets() and all(any(output["data"].values()) for output in run.outputs)
     texts = [output["data"]["text/plain"] for output in run.outputs[1:]]
-    assert texts.count("no picture") == (max(0, 2 - made) if held else 0)
+    assert texts.count("no image") == (max(0, 2 - made) if held else 0)
 
 
 @pytest.mark.parametrize("line", ["", "-b -o dog"])
@@ -253,7 +253,7 @@ def test_a_run_that_nobody_watches_gets_no_widget(
     hub: StandInHub, kernel: Kernel, line: str
 ) -> None:
     """Nbclient keeps the state of closed widgets, so there are none; the line is plain HTML."""
-    hub.ready_after_looks = 1
+    hub.ready_after_polls = 1
     run = kernel.run(f"%%mountsea {line}\na dog", watched=False)
     assert _opened(run) == {} and not run.widgets()
     if line:
@@ -267,7 +267,7 @@ def test_a_run_that_nobody_watches_hears_of_the_background_in_each_cell(
 ) -> None:
     """What came between two cells is told again within the next, for nbclient hears only that."""
     run = kernel.run("%%mountsea -b -o dog\na dog", watched=False)
-    kernel.follow(run, lambda: len(run.images()) == 1 and "64×48" in run.html(), "the picture")
+    kernel.follow(run, lambda: len(run.images()) == 1 and "64×48" in run.html(), "the image")
     then = kernel.run("40 + 2", watched=False)
     told = [m["content"]["data"] for m in then.messages if m["msg_type"] == "update_display_data"]
     assert any("image/png" in data for data in told)
@@ -276,7 +276,7 @@ def test_a_run_that_nobody_watches_hears_of_the_background_in_each_cell(
     assert kernel.run("40 + 2", watched=False).displays == {}
 
 
-def test_a_picture_that_is_gone_leaves_no_widget(hub: StandInHub, kernel: Kernel) -> None:
+def test_an_image_that_is_gone_leaves_no_widget(hub: StandInHub, kernel: Kernel) -> None:
     """It can't be shown; that is said, the lines are closed, and the result is there."""
     kernel.run(
         "from mountsea_magic.notebook import outputs\ndef gone(*_, **more):\n"
@@ -291,10 +291,10 @@ def test_a_picture_that_is_gone_leaves_no_widget(hub: StandInHub, kernel: Kernel
 @pytest.mark.own_kernel
 def test_an_interrupted_wait_says_what_goes_on(hub: StandInHub, kernel: Kernel) -> None:
     """Stop ends the wait for a handle, in one line, and not the generation."""
-    hub.ready_after_looks = 10**6
+    hub.ready_after_polls = 10**6
     kernel.run("%%mountsea -b -o dog\na dog")
     waiting = kernel.begin("dog.wait()")
-    hub.wait_until(lambda: len(hub.looks_seen) >= 1)
+    hub.wait_until(lambda: len(hub.polls_seen) >= 1)
     kernel.interrupt()
     stopped = kernel.collect(waiting)
     assert stopped.error == "Interrupted" and "goes on in the background" in stopped.said

@@ -48,7 +48,7 @@ def test_every_parameter_is_described_and_marked(model: Model) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.id)
-def test_edit_models_need_pictures(model: Model) -> None:
+def test_edit_models_need_images(model: Model) -> None:
     """An edit model takes and needs image_urls; no other does."""
     is_edit = model.id.endswith("-edit")
     assert (model.mode == "image-to-image") is is_edit
@@ -81,8 +81,8 @@ def test_the_safety_tolerance_is_a_string(name: str) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.id)
-def test_one_to_four_pictures(model: Model) -> None:
-    """No model takes an order for fewer than one or more than four pictures."""
+def test_one_to_four_images(model: Model) -> None:
+    """No model takes an order for fewer than one or more than four images."""
     number = schema(model.id, "num_images")
     assert (number["type"], number["minimum"], number["maximum"]) == ("integer", 1, 4)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from cells import composed
-from hub_server import KEY, RESET, Script, StandInHub, data_uri, picture
+from hub_server import KEY, RESET, Script, StandInHub, data_uri, image
 
 from mountsea_magic import session
 from mountsea_magic.errors import InvalidRequest
@@ -83,16 +83,16 @@ SIZE = {"width": 1024, "height": 768}
         (EDIT + f"-i {URL} -i https://b.example", {"image_urls": [URL, "https://b.example"]}),
         (EDIT + f"-p image_urls={URL}", {"image_urls": [URL]}),
         (EDIT + f'-p image_urls=["{URL}"]', {"image_urls": [URL]}),
-        (EDIT + "-i dog", {"image_urls": [data_uri(picture())]}),
+        (EDIT + "-i dog", {"image_urls": [data_uri(image())]}),
         (EDIT + "-i dogs[1] -i dog -n 2", {"num_images": 2,
-            "image_urls": [data_uri(picture("png", 1)), data_uri(picture())]}),
-        (EDIT + "-p image_urls=@dog.png", {"image_urls": [data_uri(picture())]}),
+            "image_urls": [data_uri(image("png", 1)), data_uri(image())]}),
+        (EDIT + "-p image_urls=@dog.png", {"image_urls": [data_uri(image())]}),
         (GPT_EDIT + f"-i {URL} -p mask_url=@dog.png", {"image_urls": [URL],
-                                                      "mask_url": data_uri(picture())}),
+                                                      "mask_url": data_uri(image())}),
         (GPT_EDIT + f"-i {URL} -p mask_url=https://m.example", {"image_urls": [URL],
                                                                "mask_url": "https://m.example"}),
         (GPT_EDIT + f"-i {URL} -p mask_url=@dog", {"image_urls": [URL],
-                                                  "mask_url": data_uri(picture())}),
+                                                  "mask_url": data_uri(image())}),
     ],
 )  # fmt: skip
 def test_a_right_line_is_sent_with_the_right_types(
@@ -105,8 +105,8 @@ def test_a_right_line_is_sent_with_the_right_types(
 ) -> None:
     """Nobody is asked, nothing else is set."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "dog.png").write_bytes(picture())
-    variables = {"dog": picture(), "dogs": [picture(), picture("png", 1)]}
+    (tmp_path / "dog.png").write_bytes(image())
+    variables = {"dog": image(), "dogs": [image(), image("png", 1)]}
     with StandInHub() as hub:
         request = order(line, settings_of(home, hub), variables)
         assert hub.requests == []
@@ -146,13 +146,13 @@ def test_a_right_line_is_sent_with_the_right_types(
         ("-p prompt=x", ["the prompt is the cell's body"]),
         ("-m nano-bananna", ["--model nano-bananna", "Did you mean nano-banana"]),
         ("-m ''", ["there is no such model"]),
-        ("-i " + URL, ["--image: nano-banana takes no pictures. Use --model nano-banana-edit."]),
+        ("-i " + URL, ["--image: nano-banana takes no images. Use --model nano-banana-edit."]),
         (GPT + "-i " + URL, ["Use --model gpt-image-2-edit."]),
         ("-i nothing.png", ["Use --model nano-banana-edit."]),
         (EDIT, ["nano-banana-edit needs --image"]),
         (EDIT + "-i nothing.png", ["--image nothing.png: there is no such file"]),
         (EDIT + "-i dgo", ["Did you mean the variable dog?"]),
-        (EDIT + "-i number", ["a int is no picture"]),
+        (EDIT + "-i number", ["a int is no image"]),
         (EDIT + "-i dogs[5]", ["--image dogs[5]"]),
         (EDIT + f"-i {URL} -p image_urls={URL}", ["--image is given twice"]),
         (EDIT + "-p image_urls=[]", ["--image"]),
@@ -160,7 +160,7 @@ def test_a_right_line_is_sent_with_the_right_types(
         (EDIT + '-p image_urls=["x.png"]', ["--image"]),
         (EDIT + "-p image_urls=", ["--image"]),
         (GPT_EDIT + f"-i {URL} -p mask_url=@no.png", ["-p mask_url no.png: there is no such file"]),
-        (GPT_EDIT + f"-i {URL} -p mask_url=@dogs", ["-p mask_url", "takes one picture, not 2"]),
+        (GPT_EDIT + f"-i {URL} -p mask_url=@dogs", ["-p mask_url", "takes one image, not 2"]),
         ("--nun-images 2", ["Did you mean --num-images?"]),
         ("-n 2 -p num_images=3", ["--num-images is given twice"]),
     ],
@@ -169,7 +169,7 @@ def test_a_wrong_line_is_refused_without_an_order(
     here: Session, home: Path, line: str, words: list[str]
 ) -> None:
     """In the user's words; the Hub is asked at most what it knows."""
-    variables = {"dog": picture(), "dogs": [picture(), picture("png", 1)], "number": 7}
+    variables = {"dog": image(), "dogs": [image(), image("png", 1)], "number": 7}
     with StandInHub() as hub:
         text = refused(line, settings_of(home, hub), variables)
         assert hub.posts == []
@@ -208,7 +208,7 @@ def test_a_narrower_range_holds_after_a_refresh(here: Session, home: Path) -> No
         assert order("-n 3", settings).input["num_images"] == 3
 
         async def ask() -> None:
-            await here.catalogs.refresh(settings, here.connections.client(settings))
+            await here.registry.refresh(settings, here.clients.client(settings))
 
         here.worker.run(ask())
         assert "--num-images 3: at most 2" in refused("-n 3", settings)
@@ -281,22 +281,22 @@ def test_a_model_of_one_hub_is_none_of_another(here: Session, home: Path) -> Non
 
 
 @pytest.mark.parametrize("place", ["image_url", "images", "image"])
-def test_pictures_go_where_the_model_takes_them(here: Session, home: Path, place: str) -> None:
+def test_images_go_where_the_model_takes_them(here: Session, home: Path, place: str) -> None:
     """A live model may name its parameter otherwise, and want one address."""
     one = place in ("image_url", "image")
     schema = {"type": "string"} if one else {"type": "array", "items": {"type": "string"}}
     with StandInHub(models={"new": said(**{place: schema})}) as hub:
         settings = settings_of(home, hub)
-        found = order("-m new -i dog", settings, {"dog": picture()}).input[place]
-        assert found == (data_uri(picture()) if one else [data_uri(picture())])
+        found = order("-m new -i dog", settings, {"dog": image()}).input[place]
+        assert found == (data_uri(image()) if one else [data_uri(image())])
         if one:
-            assert "takes one picture, not 2" in refused(f"-m new -i {URL} -i {URL}", settings)
+            assert "takes one image, not 2" in refused(f"-m new -i {URL} -i {URL}", settings)
 
 
 def test_python_values_are_taken_as_they_are(here: Session, home: Path) -> None:
-    """From `generate`, pictures come as values, not as words."""
-    pictures = {"image_urls": [picture(), URL], "num_images": 2}
-    given = prepare(bundled_catalog().model("nano-banana-edit"), pictures)
+    """From `generate`, images come as values, not as words."""
+    images = {"image_urls": [image(), URL], "num_images": 2}
+    given = prepare(bundled_catalog().model("nano-banana-edit"), images)
     first, second = given["image_urls"]
-    assert base64.b64decode(first.partition(",")[2]) == picture()
+    assert base64.b64decode(first.partition(",")[2]) == image()
     assert (second, given["num_images"]) == (URL, 2)

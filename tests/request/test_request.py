@@ -177,7 +177,7 @@ def test_all_problems_are_told_at_once() -> None:
 
 
 def test_a_huge_wrong_value_is_not_repeated_whole() -> None:
-    """A picture's base64 in the wrong place does not fill the notebook."""
+    """An image's base64 in the wrong place does not fill the notebook."""
     assert len(refused(seed="x" * 100_000)) < 200
 
 
@@ -211,7 +211,7 @@ def test_equal_requests_have_equal_canonical_text() -> None:
 
 
 def edited(url: str) -> ImageRequest:
-    """Order an edit of a picture."""
+    """Order an edit of an image."""
     return build_request("x", model="nano-banana-edit", parameters={"image_urls": [url]})
 
 
@@ -223,8 +223,8 @@ def test_equal_requests_have_equal_fingerprints() -> None:
     assert first.fingerprint() == hashlib.sha256(first.canonical().encode()).hexdigest()
 
 
-def test_whatever_makes_another_picture_makes_another_fingerprint() -> None:
-    """Prompt, model, each parameter, and each byte of an input picture."""
+def test_whatever_makes_another_image_makes_another_fingerprint() -> None:
+    """Prompt, model, each parameter, and each byte of an input image."""
     requests = [
         build_request("a dog"),
         build_request("a dog "),
@@ -248,16 +248,16 @@ def test_whatever_makes_another_picture_makes_another_fingerprint() -> None:
     ],
 )
 def test_the_record_holds_no_signed_address(url: str, recorded: str) -> None:
-    """What may be written down names the picture, but does not open it; the rest is whole."""
+    """What may be written down names the image, but does not open it; the rest is whole."""
     request = edited(url)
     assert request.for_the_record() == {"prompt": "x", "image_urls": [recorded]}
     assert request.input["image_urls"] == [url]
 
 
-def test_the_record_holds_no_picture() -> None:
-    """Input pictures are named by their digests, so that two can still be told apart."""
-    pictures = [f"data:image/png;base64,{'iVBORw0K' * 5000}{end}=" for end in "gh"]
-    records = [str(edited(picture).for_the_record()) for picture in pictures]
+def test_the_record_holds_no_image() -> None:
+    """Input images are named by their digests, so that two can still be told apart."""
+    images = [f"data:image/png;base64,{'iVBORw0K' * 5000}{end}=" for end in "gh"]
+    records = [str(edited(image).for_the_record()) for image in images]
     assert len(set(records)) == 2
     assert all("data:image/png;base64,sha256=" in record for record in records)
     assert all(len(record) < 200 for record in records)
@@ -270,9 +270,9 @@ def test_the_record_holds_the_prompt_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(("parameters", "count"), [({}, 1), ({"num_images": "3"}, 3)])
-def test_the_number_of_pictures(parameters: dict[str, Any], count: int) -> None:
-    """One picture is ordered unless more are asked for."""
-    assert build_request("x", parameters=parameters).picture_count == count
+def test_the_number_of_images(parameters: dict[str, Any], count: int) -> None:
+    """One image is ordered unless more are asked for."""
+    assert build_request("x", parameters=parameters).image_count == count
 
 
 def test_a_request_is_frozen_and_its_body_a_copy() -> None:
@@ -330,4 +330,4 @@ def test_an_array_is_no_number() -> None:
 def test_a_count_that_is_none_counts_as_one() -> None:
     """A model without rules takes any."""
     request = build_request("a dog", model="live", parameters={"num_images": "x"}, catalog=LIVE)
-    assert request.picture_count == 1
+    assert request.image_count == 1

@@ -23,7 +23,7 @@ import mountsea_magic as mm
 from mountsea_magic.session import current_session
 
 def draw(prompt):
-    current_session().connections.demo_seconds = 0.05
+    current_session().clients.demo_seconds = 0.05
     size = {"width": 64, "height": 64}
     return mm.generate(prompt, model="gpt-image-2", image_size=size).is_demo
 

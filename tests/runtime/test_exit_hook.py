@@ -10,8 +10,8 @@ import pytest
 from hub_server import SILENT, StandInHub
 
 from mountsea_magic.runtime import exit_hook
-from mountsea_magic.runtime.exit_hook import wait_for_orders
-from mountsea_magic.runtime.loop_thread import Worker
+from mountsea_magic.runtime.exit_hook import wait_for_submissions
+from mountsea_magic.runtime.loop_thread import LoopThread
 
 LEAVE = """
 import mountsea_magic
@@ -25,7 +25,7 @@ shell.run_cell_magic("mountsea", "-b -q", "a dog")
 
 def test_an_order_in_the_background_leaves_before_its_process_does(hub: StandInHub) -> None:
     """A script that ends right after the cell has ordered, and the journal knows the task."""
-    hub.ready_after_looks = 10**6
+    hub.ready_after_polls = 10**6
     # however slow the machine is: how long it waits at most is another test's matter
     patient = LEAVE + "exit_hook.EXIT_S = 60.0\n"
     subprocess.run([sys.executable, "-c", patient], check=True, timeout=60)
@@ -51,25 +51,25 @@ def test_a_hub_that_does_not_answer_does_not_hold_it(hub: StandInHub) -> None:
 
 def test_what_has_begun_is_waited_for_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is asked again and again, up to the limit."""
-    worker, asked = Worker(), list[bool]()
+    worker, asked = LoopThread(), list[bool]()
     worker.start(_nothing())
 
     def begun() -> bool:
         asked.append(True)
         return len(asked) < 4
 
-    wait_for_orders(worker, begun)
+    wait_for_submissions(worker, begun)
     assert len(asked) == 4
     monkeypatch.setattr(exit_hook, "EXIT_S", 0.1)
     started = time.monotonic()
-    wait_for_orders(worker, lambda: True)
+    wait_for_submissions(worker, lambda: True)
     assert time.monotonic() - started >= 0.1
 
 
 def test_without_a_thread_there_is_nothing_to_wait_for() -> None:
     """And none is started for it."""
-    worker = Worker()
-    wait_for_orders(worker, lambda: True)
+    worker = LoopThread()
+    wait_for_submissions(worker, lambda: True)
     assert not worker.is_running
 
 

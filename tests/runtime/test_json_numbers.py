@@ -10,7 +10,7 @@ import pytest
 from wire import answer
 
 from mountsea_magic.errors import HubUnavailable, InvalidRequest, SubmissionUncertain
-from mountsea_magic.hub.error_mapping import Answer, reason, retry_after
+from mountsea_magic.hub.error_mapping import HubResponse, reason, retry_after
 from mountsea_magic.hub.responses import read_credits, read_submission, read_task
 from mountsea_magic.request.catalog import bundled_catalog
 from mountsea_magic.request.request import ImageRequest, build_request
@@ -21,9 +21,9 @@ ENDLESS = "9" * 6_000
 """More digits than Python reads."""
 
 
-def raw(text: str, status: int = 200) -> Answer:
+def raw(text: str, status: int = 200) -> HubResponse:
     """Make an answer of JSON text."""
-    return Answer.read(status, {}, text.encode())
+    return HubResponse.read(status, {}, text.encode())
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), HUGE, -HUGE, True, "7", None, [7]])
@@ -114,4 +114,4 @@ def test_no_number_of_the_users_is_a_traceback(name: str, value: Any) -> None:
 def test_a_count_that_is_no_whole_number_counts_as_one(count: Any) -> None:
     """True is none."""
     request = ImageRequest("live", json.loads(json.dumps({"prompt": "x", "num_images": count})))
-    assert (request.picture_count, type(request.picture_count)) == (1, int)
+    assert (request.image_count, type(request.image_count)) == (1, int)

@@ -91,6 +91,6 @@ def test_an_interrupt_while_a_key_is_sought_shows_none(monkeypatch: pytest.Monke
     monkeypatch.setattr(KeyForms, "_is_in", interrupt)
     secret = Secret(KEY)
     with pytest.raises(KeyboardInterrupt) as caught:
-        secret.hide_in(FORMS["between spaces"])
+        secret.redact_in(FORMS["between spaces"])
     assert caught.value.__context__ is None
     assert leaks(repr(KeyForms(KEY)) + told(caught.value)) == []

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from mountsea_magic.runtime import loop_thread as room
-from mountsea_magic.runtime.loop_thread import Job, Worker
+from mountsea_magic.runtime import loop_thread as module
+from mountsea_magic.runtime.loop_thread import Job, LoopThread
 
-PATIENCE_S = 20.0
+LOCK_TIMEOUT_S = 20.0
 """How long a test waits for what must come; nothing is measured by it."""
 
 WHO = contextvars.ContextVar("WHO", default="nobody")
@@ -69,9 +69,9 @@ class Trouble(Exception):
 
 
 @pytest.fixture(scope="module")
-def worker() -> Worker:
+def worker() -> LoopThread:
     """Keep one loop thread for all tests, as a process does."""
-    return Worker()
+    return LoopThread()
 
 
 @pytest.fixture
@@ -103,12 +103,12 @@ async def hold(started: threading.Event, log: list[str]) -> None:
         log.append("cleaned up")
 
 
-def test_the_result_comes_back(worker: Worker) -> None:
+def test_the_result_comes_back(worker: LoopThread) -> None:
     """A coroutine's value is the call's value."""
     assert worker.run(answer()) == 42
 
 
-def test_the_exception_comes_back_itself(worker: Worker) -> None:
+def test_the_exception_comes_back_itself(worker: LoopThread) -> None:
     """The very exception, so that its type and its attributes are kept."""
     error = Trouble("no dogs")
     with pytest.raises(Trouble) as caught:
@@ -116,14 +116,14 @@ def test_the_exception_comes_back_itself(worker: Worker) -> None:
     assert caught.value is error
 
 
-def test_the_worker_outlives_an_exception(worker: Worker) -> None:
+def test_the_worker_outlives_an_exception(worker: LoopThread) -> None:
     """The next cell runs on the same loop."""
     with pytest.raises(Trouble):
         worker.run(trouble(Trouble()))
     assert worker.run(answer()) == 42
 
 
-def test_one_loop_in_one_thread_of_its_own(worker: Worker) -> None:
+def test_one_loop_in_one_thread_of_its_own(worker: LoopThread) -> None:
     """Connections are reused from cell to cell, and the caller's own loop is not needed."""
 
     async def where() -> tuple[int, str, bool]:
@@ -139,11 +139,11 @@ def test_one_loop_in_one_thread_of_its_own(worker: Worker) -> None:
 def test_nothing_is_started_before_it_is_needed() -> None:
     """Loading the extension starts no thread."""
     before = set(threading.enumerate())
-    Worker()
+    LoopThread()
     assert set(threading.enumerate()) == before
 
 
-def test_it_runs_where_a_loop_already_runs(worker: Worker) -> None:
+def test_it_runs_where_a_loop_already_runs(worker: LoopThread) -> None:
     """A notebook's cell runs inside a running loop."""
 
     async def cell() -> int:
@@ -152,7 +152,7 @@ def test_it_runs_where_a_loop_already_runs(worker: Worker) -> None:
     assert asyncio.run(cell()) == 42
 
 
-def test_context_variables_are_carried(worker: Worker) -> None:
+def test_context_variables_are_carried(worker: LoopThread) -> None:
     """Output finds its cell; what the coroutine sets stays its own."""
 
     async def work() -> tuple[str, str]:
@@ -173,22 +173,22 @@ def test_context_variables_are_carried(worker: Worker) -> None:
     assert worker.run(ask()) == "nobody"
 
 
-def test_the_context_is_that_of_the_start(worker: Worker) -> None:
+def test_the_context_is_that_of_the_start(worker: LoopThread) -> None:
     """A job that runs in the background keeps the context of the cell that began it."""
     go = threading.Event()
 
     async def ask() -> str:
-        await asyncio.to_thread(go.wait, PATIENCE_S)
+        await asyncio.to_thread(go.wait, LOCK_TIMEOUT_S)
         return WHO.get()
 
     token = WHO.set("first cell")
     job = worker.start(ask())
     WHO.reset(token)
     go.set()
-    assert job.outcome.result(PATIENCE_S) == "first cell"
+    assert job.outcome.result(LOCK_TIMEOUT_S) == "first cell"
 
 
-def test_jobs_run_side_by_side(worker: Worker) -> None:
+def test_jobs_run_side_by_side(worker: LoopThread) -> None:
     """One job may wait for another; starting one returns at once."""
     passed: list[str] = []
     go = worker.run(make_event())
@@ -203,7 +203,7 @@ def test_jobs_run_side_by_side(worker: Worker) -> None:
 
     jobs = [worker.start(first()), worker.start(second())]
     for job in jobs:
-        job.outcome.result(PATIENCE_S)
+        job.outcome.result(LOCK_TIMEOUT_S)
     assert passed == ["second", "first"]
 
 
@@ -212,9 +212,9 @@ async def make_event() -> asyncio.Event:
     return asyncio.Event()
 
 
-def test_threads_share_the_worker(worker: Worker) -> None:
+def test_threads_share_the_worker(worker: LoopThread) -> None:
     """Many threads may call at once, also the first time, and share one loop."""
-    fresh = Worker()
+    fresh = LoopThread()
 
     async def which() -> int:
         return id(asyncio.get_running_loop())
@@ -225,7 +225,7 @@ def test_threads_share_the_worker(worker: Worker) -> None:
     assert loops[0] != worker.run(which())
 
 
-def test_ticks_are_called_on_the_callers_thread(worker: Worker) -> None:
+def test_ticks_are_called_on_the_callers_thread(worker: LoopThread) -> None:
     """A progress view is drawn by the cell's own thread while it waits."""
     go = worker.run(make_event())
     loop = worker.run(running_loop())
@@ -248,7 +248,7 @@ async def running_loop() -> asyncio.AbstractEventLoop:
     return asyncio.get_running_loop()
 
 
-def test_a_tick_that_fails_stops_the_work(worker: Worker) -> None:
+def test_a_tick_that_fails_stops_the_work(worker: LoopThread) -> None:
     """The error of the view comes out, and the coroutine has cleaned up."""
     log: list[str] = []
 
@@ -260,34 +260,34 @@ def test_a_tick_that_fails_stops_the_work(worker: Worker) -> None:
     assert log == ["cleaned up"]
 
 
-def test_cancelling_a_job_runs_its_finally(worker: Worker) -> None:
+def test_cancelling_a_job_runs_its_finally(worker: LoopThread) -> None:
     """The outcome comes after all clauses have run."""
     started, log = threading.Event(), list[str]()
     job = worker.start(hold(started, log))
-    assert started.wait(PATIENCE_S)
+    assert started.wait(LOCK_TIMEOUT_S)
     job.cancel()
     with pytest.raises(concurrent.futures.CancelledError):
-        job.outcome.result(PATIENCE_S)
+        job.outcome.result(LOCK_TIMEOUT_S)
     assert log == ["cleaned up"]
     assert job.outcome.cancelled()
 
 
-def test_cancelling_at_once_and_twice_does_no_harm(worker: Worker) -> None:
+def test_cancelling_at_once_and_twice_does_no_harm(worker: LoopThread) -> None:
     """A job may be cancelled before it began and after it ended."""
     job = worker.start(hold(threading.Event(), []))
     job.cancel()
     job.cancel()
     with pytest.raises(concurrent.futures.CancelledError):
-        job.outcome.result(PATIENCE_S)
+        job.outcome.result(LOCK_TIMEOUT_S)
     job.cancel()
     ended = worker.start(answer())
-    assert ended.outcome.result(PATIENCE_S) == 42
+    assert ended.outcome.result(LOCK_TIMEOUT_S) == 42
     ended.cancel()
     assert worker.run(answer()) == 42
     assert ended.outcome.result(0) == 42
 
 
-def test_a_second_cancel_leaves_what_is_being_cleaned_up_alone(worker: Worker) -> None:
+def test_a_second_cancel_leaves_what_is_being_cleaned_up_alone(worker: LoopThread) -> None:
     """Stop pressed twice must not keep an order from being written down."""
     started, cleaning, go_on = threading.Event(), threading.Event(), threading.Event()
     log: list[str] = []
@@ -298,20 +298,20 @@ def test_a_second_cancel_leaves_what_is_being_cleaned_up_alone(worker: Worker) -
             await asyncio.Event().wait()
         finally:
             cleaning.set()
-            await asyncio.to_thread(go_on.wait, PATIENCE_S)
+            await asyncio.to_thread(go_on.wait, LOCK_TIMEOUT_S)
             log.append("written down")
 
     job = worker.start(careful())
-    assert started.wait(PATIENCE_S)
+    assert started.wait(LOCK_TIMEOUT_S)
     job.cancel()
-    assert cleaning.wait(PATIENCE_S)
+    assert cleaning.wait(LOCK_TIMEOUT_S)
     job.cancel()
     worker.run(answer())
     go_on.set()
-    assert job.wait(PATIENCE_S) and log == ["written down"]
+    assert job.wait(LOCK_TIMEOUT_S) and log == ["written down"]
 
 
-def test_a_job_may_answer_its_cancellation(worker: Worker) -> None:
+def test_a_job_may_answer_its_cancellation(worker: LoopThread) -> None:
     """A coroutine that turns cancellation into a value has that value."""
     started = threading.Event()
 
@@ -324,9 +324,9 @@ def test_a_job_may_answer_its_cancellation(worker: Worker) -> None:
         return "never"
 
     job = worker.start(stubborn())
-    assert started.wait(PATIENCE_S)
+    assert started.wait(LOCK_TIMEOUT_S)
     job.cancel()
-    assert job.outcome.result(PATIENCE_S) == "saved"
+    assert job.outcome.result(LOCK_TIMEOUT_S) == "saved"
 
 
 @pytest.mark.parametrize(
@@ -336,13 +336,13 @@ def test_a_job_may_answer_its_cancellation(worker: Worker) -> None:
 )
 @pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_from_elsewhere_gives_the_thread_back(
-    worker: Worker, interrupt: Callable[[], None]
+    worker: LoopThread, interrupt: Callable[[], None]
 ) -> None:
     """A blocked cell ends with KeyboardInterrupt, after the coroutine's finally clauses."""
     waiting, log = threading.Event(), list[str]()
 
     def interrupt_when_waiting() -> None:
-        if waiting.wait(PATIENCE_S):
+        if waiting.wait(LOCK_TIMEOUT_S):
             interrupt()
 
     timer = threading.Timer(0, interrupt_when_waiting)
@@ -350,12 +350,12 @@ def test_an_interrupt_from_elsewhere_gives_the_thread_back(
     with pytest.raises(KeyboardInterrupt):
         worker.run(hold(threading.Event(), log), tick=waiting.set)
     assert log == ["cleaned up"]
-    timer.join(PATIENCE_S)
+    timer.join(LOCK_TIMEOUT_S)
     assert worker.run(answer()) == 42
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_an_interrupt_during_a_tick_gives_the_thread_back(worker: Worker) -> None:
+def test_an_interrupt_during_a_tick_gives_the_thread_back(worker: LoopThread) -> None:
     """An interrupt may come while the progress is drawn."""
     log: list[str] = []
     with pytest.raises(KeyboardInterrupt):
@@ -365,10 +365,10 @@ def test_an_interrupt_during_a_tick_gives_the_thread_back(worker: Worker) -> Non
 
 @pytest.mark.usefixtures("interruptible")
 def test_a_coroutine_that_does_not_let_go_is_left_behind(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
+    worker: LoopThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The user has the cell back, even if a clean-up hangs; the worker goes on."""
-    monkeypatch.setattr(room, "DRAIN_S", 0.01)
+    monkeypatch.setattr(module, "DRAIN_S", 0.01)
     go, log = worker.run(make_event()), list[str]()
     left = threading.Event()
 
@@ -384,11 +384,11 @@ def test_a_coroutine_that_does_not_let_go_is_left_behind(
         worker.run(hang(), tick=lambda: signal.raise_signal(signal.SIGINT))
     assert log == []
     worker.run(running_loop()).call_soon_threadsafe(go.set)
-    assert left.wait(PATIENCE_S)
+    assert left.wait(LOCK_TIMEOUT_S)
     assert log == ["cleaned up"]
 
 
-def test_an_interrupt_spares_other_jobs(worker: Worker) -> None:
+def test_an_interrupt_spares_other_jobs(worker: LoopThread) -> None:
     """Only the cell's own coroutine is cancelled; a background job goes on."""
     go = worker.run(make_event())
 
@@ -403,16 +403,16 @@ def test_an_interrupt_spares_other_jobs(worker: Worker) -> None:
     with pytest.raises(Trouble):
         worker.run(hold(threading.Event(), []), tick=tick)
     worker.run(running_loop()).call_soon_threadsafe(go.set)
-    assert job.outcome.result(PATIENCE_S) == "drawn"
+    assert job.outcome.result(LOCK_TIMEOUT_S) == "drawn"
 
 
-def test_a_coroutine_that_ends_as_cancelled_does_not_hang(worker: Worker) -> None:
+def test_a_coroutine_that_ends_as_cancelled_does_not_hang(worker: LoopThread) -> None:
     """A coroutine that cancels itself ends the call."""
     with pytest.raises(concurrent.futures.CancelledError):
         worker.run(trouble(asyncio.CancelledError()))
 
 
-def test_wait_hands_over_results_and_exceptions(worker: Worker) -> None:
+def test_wait_hands_over_results_and_exceptions(worker: LoopThread) -> None:
     """From another loop, the worker's coroutine is awaited like any other."""
     error = Trouble("no dogs")
 
@@ -425,7 +425,7 @@ def test_wait_hands_over_results_and_exceptions(worker: Worker) -> None:
     assert asyncio.run(main()) == 42
 
 
-def test_wait_leaves_the_other_loop_free(worker: Worker) -> None:
+def test_wait_leaves_the_other_loop_free(worker: LoopThread) -> None:
     """Several waits of one loop run side by side."""
     go = worker.run(make_event())
 
@@ -443,7 +443,7 @@ def test_wait_leaves_the_other_loop_free(worker: Worker) -> None:
     assert asyncio.run(main()) == ["first", "second"]
 
 
-def test_cancelling_a_wait_cancels_the_work(worker: Worker) -> None:
+def test_cancelling_a_wait_cancels_the_work(worker: LoopThread) -> None:
     """The coroutine on the loop thread is stopped, and has cleaned up when the wait ends."""
     started, cleaned = threading.Event(), threading.Event()
 
@@ -457,7 +457,7 @@ def test_cancelling_a_wait_cancels_the_work(worker: Worker) -> None:
 
     async def main() -> None:
         waiting = asyncio.create_task(worker.wait(work()))
-        assert await asyncio.to_thread(started.wait, PATIENCE_S)
+        assert await asyncio.to_thread(started.wait, LOCK_TIMEOUT_S)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
@@ -469,7 +469,7 @@ def test_cancelling_a_wait_cancels_the_work(worker: Worker) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
-def test_a_forked_process_has_a_loop_of_its_own(worker: Worker) -> None:
+def test_a_forked_process_has_a_loop_of_its_own(worker: LoopThread) -> None:
     """Threads do not survive a fork: the child starts its own and does not hang."""
     assert worker.run(answer()) == 42
     with warnings.catch_warnings():
@@ -478,7 +478,7 @@ def test_a_forked_process_has_a_loop_of_its_own(worker: Worker) -> None:
     if child == 0:  # the child says by its exit code what it saw
         code = 1
         try:
-            signal.alarm(int(PATIENCE_S))
+            signal.alarm(int(LOCK_TIMEOUT_S))
             code = 0 if worker.run(answer()) == 42 else 2
         finally:
             os._exit(code)
@@ -507,7 +507,7 @@ def test_a_coroutine_that_exits_does_not_take_the_loop_along() -> None:
     async def stay() -> int:
         return 42
 
-    worker = Worker()
+    worker = LoopThread()
     with pytest.raises(RuntimeError) as caught:
         worker.run(leave())
     assert isinstance(caught.value.__cause__, SystemExit)
@@ -521,7 +521,7 @@ def test_a_job_cancelled_before_it_is_launched_never_runs() -> None:
     async def work() -> None:
         ran.append(1)
 
-    worker = Worker()
+    worker = LoopThread()
     worker.run(asyncio.sleep(0))
     job = Job(worker._running_loop(), work())
     job.cancel()
@@ -547,7 +547,7 @@ async def answer():
 
 faulthandler.dump_traceback_later(100, exit=True)
 signal.signal(signal.SIGALRM, stop)
-loop_thread.TICK_S, rng, thread = 0.0002, random.Random(7), loop_thread.Worker()
+loop_thread.TICK_S, rng, thread = 0.0002, random.Random(7), loop_thread.LoopThread()
 for number in range(700):
     try:
         signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.0003, 0.003))

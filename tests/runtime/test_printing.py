@@ -80,7 +80,7 @@ def test_a_stream_that_takes_nothing_ends_no_job(
     hub: StandInHub, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """Before, during and after a task: the image is there, and paid for once."""
-    hub.ready_after_looks = 3
+    hub.ready_after_polls = 3
     monkeypatch.setattr(sys, "stdout", Unwilling(error))
     assert not is_terminal(sys.stdout)
     shell.run_cell_magic("mountsea", "-o dog", "a “dog”\n---\na 犬")  # type: ignore[no-untyped-call]  # IPython's is so

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import StandInHub, picture
+from hub_server import StandInHub, image
 from IPython.core.interactiveshell import InteractiveShell
 
 from mountsea_magic import generate
@@ -25,8 +25,8 @@ from mountsea_magic.demo.server.inputs import Inputs
 from mountsea_magic.demo.server.tasks import TaskStore
 from mountsea_magic.errors import ConfigurationError
 from mountsea_magic.hub.model_cache import LiveModels, load, save
-from mountsea_magic.images.files import Picture, part_file
-from mountsea_magic.journal.database import JournalFile, JournalTrouble
+from mountsea_magic.images.files import GeneratedImage, part_file
+from mountsea_magic.journal.database import JournalDatabase, JournalError
 from mountsea_magic.runtime import private_files
 from mountsea_magic.runtime.child_processes import ChildProcesses, inherited_demo
 from mountsea_magic.runtime.private_files import (
@@ -98,12 +98,12 @@ def test_all_that_is_kept_is_for_its_owner_alone(
         for name in ("chmod", "fchmod"):
             monkeypatch.setattr(os, name, None)
     with umask(mask):
-        assert generate("a dog")[0].bytes == picture()
+        assert generate("a dog")[0].bytes == image()
         save(home / "models", LiveModels(HUB, 7.0, {}))
-        TaskStore(home / "demo").add("nano-banana-edit", {}, Inputs((picture(),), None, (6, 4)))
+        TaskStore(home / "demo").add("nano-banana-edit", {}, Inputs((image(),), None, (6, 4)))
         ChildProcesses().publish(home, demo="on", base_url=None)
         # SQLite makes its own files beside the journal, which are there while it is open
-        beside = JournalFile(home / "journal.sqlite").use(
+        beside = JournalDatabase(home / "journal.sqlite").use(
             lambda db: (db.execute("UPDATE orders SET updated = 7"), modes(home))[1]
         )
     assert {"journal.sqlite-wal", "journal.sqlite-shm"} < set(beside)
@@ -125,7 +125,7 @@ def test_a_damaged_journal_is_set_aside_for_its_owner_alone(home: Path) -> None:
     home.mkdir()
     with umask(0):
         (home / "journal.sqlite").write_bytes(b"garbage " * 1000)
-        JournalFile(home / "journal.sqlite").use(lambda db: None)
+        JournalDatabase(home / "journal.sqlite").use(lambda db: None)
     kept = modes(home)
     assert kept.pop(".") == 0o700
     assert len(kept) == 3 and set(kept.values()) == {0o600}
@@ -152,7 +152,7 @@ def test_a_folder_of_the_users_keeps_its_mode(hub: StandInHub, here: Session, ho
         folder.mkdir(parents=True)
         (folder / "index.html").write_text("mine")
         folder.chmod(rights)
-        JournalFile(folder / "journal.sqlite").use(lambda db: None)
+        JournalDatabase(folder / "journal.sqlite").use(lambda db: None)
         part_file(folder / "originals")
         assert mode(folder) == rights
         assert mode(folder / "originals") == 0o700 and mode(folder / "journal.sqlite") == 0o600
@@ -216,8 +216,8 @@ def test_nothing_is_kept_where_another_user_leads_us(
     assert list(target.iterdir()) == [] and hub.requests == []
     with pytest.raises(NotOurs):
         part_file(home / "originals")
-    with pytest.raises(JournalTrouble, match="in a folder that others can write"):
-        JournalFile(home / "journal.sqlite").use(lambda db: None)
+    with pytest.raises(JournalError, match="in a folder that others can write"):
+        JournalDatabase(home / "journal.sqlite").use(lambda db: None)
 
 
 @pytest.mark.parametrize("rights", [0o777, 0o1777, 0o770], ids=oct)
@@ -231,15 +231,15 @@ def test_another_users_files_in_a_home_that_others_can_write_are_not_used(
     home.chmod(rights)
     journal.symlink_to(victim)
     give(journal)
-    with pytest.raises(JournalTrouble, match="a link in a folder that others can write"):
-        JournalFile(journal).use(lambda db: None)
+    with pytest.raises(JournalError, match="a link in a folder that others can write"):
+        JournalDatabase(journal).use(lambda db: None)
     assert victim.read_bytes() == b"" and mode(home) == rights
     if rights & 0o002:
         journal.unlink()
         journal.touch()
         give(journal)
-        with pytest.raises(JournalTrouble, match=f"another user .{ANOTHER_USER}. in a folder"):
-            JournalFile(journal).use(lambda db: None)
+        with pytest.raises(JournalError, match=f"another user .{ANOTHER_USER}. in a folder"):
+            JournalDatabase(journal).use(lambda db: None)
         save(home, LiveModels(HUB, 7.0, {}))
         give(next(home.glob("models-*")))
         assert load(home, HUB).date == 0.0
@@ -319,7 +319,7 @@ def test_the_temporary_folder_of_a_full_disk_is_private(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with umask(0o277), pytest.warns(RuntimeWarning, match="does not last"):
         dog = generate("a dog")
-    assert dog[0].bytes == picture()
+    assert dog[0].bytes == image()
     assert set(modes(dog[0].path.parent).values()) == {0o700, 0o600}
 
 
@@ -333,8 +333,8 @@ def test_a_pipe_or_a_device_in_a_files_place_stops_nothing(home: Path) -> None:
         os.mkfifo(path)
     assert ends(lambda: load(home / "models", HUB)).date == 0
     assert ends(lambda: TaskStore(home / "demo").get(task.task_id)) is None
-    trouble = ends(lambda: JournalFile(home / "journal.sqlite").use(lambda db: None))
-    assert isinstance(trouble, JournalTrouble) and "not a plain file" in str(trouble)
+    trouble = ends(lambda: JournalDatabase(home / "journal.sqlite").use(lambda db: None))
+    assert isinstance(trouble, JournalError) and "not a plain file" in str(trouble)
     assert isinstance(ends(lambda: read_plain(Path("/dev/zero"), 1000)), OSError)
 
 
@@ -368,14 +368,14 @@ def test_a_journal_that_names_another_file_shows_nothing_of_it(tmp_path: Path, k
     else:
         path.write_bytes(content)
     path = {"device": Path("/dev/tty"), "endless": Path("/dev/zero")}.get(kind, path)
-    changed = Picture(path, "png", 64, 48, hashlib.sha256(content).hexdigest())
+    changed = GeneratedImage(path, "png", 64, 48, hashlib.sha256(content).hexdigest())
     assert ends(changed.is_intact) is False
 
 
 def test_the_demo_follows_no_journal_row_into_a_pipe(tmp_path: Path) -> None:
     """Nor do the bytes of an image that are asked for."""
     os.mkfifo(tmp_path / "pipe")
-    image = Picture(tmp_path / "pipe", "png", 64, 48, "ab" * 32)
+    image = GeneratedImage(tmp_path / "pipe", "png", 64, 48, "ab" * 32)
     for work in (lambda: image.bytes, lambda: image.pil, lambda: image.save(tmp_path / "copy.png")):
         assert isinstance(ends(work), OSError)
     assert asyncio.run(asyncio.to_thread(image.is_intact)) is False
@@ -401,5 +401,5 @@ def test_a_changed_row_shows_no_other_file_and_costs_nothing(
             shell.run_line_magic("mountsea", f"show {dog.task_id}")
         assert "root:x" not in printed.getvalue() and "resume" in printed.getvalue()
         again = generate("a dog", seed=7)
-        assert again[0].bytes == picture() and again[0].is_intact()
+        assert again[0].bytes == image() and again[0].is_intact()
     assert len(hub.posts) == 1

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from hub_server import KEY, RESET, Reply, Script, StandInHub, data_uri, json_reply, picture
+from hub_server import KEY, RESET, Reply, Script, StandInHub, data_uri, image, json_reply
 from runs import assert_discreet, newest, ordered
 
 from mountsea_magic.errors import HubUnavailable, MountseaError
-from mountsea_magic.hub.downloads import Delivery
-from mountsea_magic.hub.responses import PictureSource
+from mountsea_magic.hub.downloads import ImageDownloader
+from mountsea_magic.hub.responses import ImageSource
 from mountsea_magic.runtime.redaction import guard_logs, without_queries
 
 SIGNED = "signature=s3cret-query"
@@ -42,10 +42,10 @@ def records(logs: pytest.LogCaptureFixture, name: str) -> list[str]:
 
 
 async def fetched(url: str, folder: Path) -> None:
-    """Fetch a picture for a Hub that is next to it."""
+    """Fetch an image for a Hub that is next to it."""
     async with httpx.AsyncClient() as http:
         with (folder / "part").open("wb") as file:
-            await Delivery(http, url).fetch(PictureSource(url), file)
+            await ImageDownloader(http, url).fetch(ImageSource(url), file)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_text_loses_its_queries(text: str, said: str) -> None:
 def test_the_logs_of_a_generation_hold_no_query_and_no_key(
     logs: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    """At INFO and at DEBUG: each request is logged as ever, but for what opens a picture."""
+    """At INFO and at DEBUG: each request is logged as ever, but for what opens an image."""
     with StandInHub(key=KEY) as hub:
         ordered(hub, tmp_path / "originals")
         paths = [seen.path.partition("?")[0] for seen in (*hub.requests, *hub.downloads_seen)]
@@ -142,10 +142,10 @@ def test_a_signed_address_in_the_hubs_words_is_cut(
 
 
 def test_a_signed_address_in_the_models_words_is_not_written_down(tmp_path: Path) -> None:
-    """A description beside good pictures keeps all but the query."""
+    """A description beside good images keeps all but the query."""
     folder = tmp_path / "originals"
     with StandInHub() as hub:
-        hub.looks.append(hub.done({"url": data_uri(picture()), "description": ECHO}))
+        hub.looks.append(hub.done({"url": data_uri(image()), "description": ECHO}))
         ordered(hub, folder)
     assert newest(folder).description == "could not fetch https://…@cdn.example/in.png?…"
 
@@ -154,11 +154,11 @@ def test_the_users_own_requests_are_logged_as_ever(
     logs: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     """Before, beside and after ours in the same process: a filter that hides is not wished for."""
-    with StandInHub(downloads=[Reply(200, picture())] * 4) as hub:
+    with StandInHub(downloads=[Reply(200, image())] * 4) as hub:
 
         async def mine(name: str) -> None:
             async with httpx.AsyncClient() as http:
-                await http.get(f"{hub.picture_url}/mine?which={name}")
+                await http.get(f"{hub.image_origin}/mine?which={name}")
 
         async def work() -> None:
             await mine("before")

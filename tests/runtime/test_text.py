@@ -15,9 +15,9 @@ from mountsea_magic.runtime.text import (
     is_quotable,
     json_text,
     listed,
-    plain,
     printable,
     quoted,
+    sanitize,
     slug,
 )
 
@@ -32,7 +32,7 @@ UNSEEN = (
 def test_what_can_not_be_seen_is_in_no_text(sign: str) -> None:
     """Controls, overrides, joiners and fillers vanish from lines, blocks and HTML, also in rows."""
     for text in (f"a{sign}b", f"{sign}a{sign}{sign}b{sign}", f"a\u202e{sign}\u202eb"):
-        assert plain(text) == printable(text) == escape_html(text) == "ab"
+        assert sanitize(text) == printable(text) == escape_html(text) == "ab"
         assert not is_pasteable(text) and not is_quotable(text)
 
 
@@ -41,7 +41,7 @@ def test_what_can_not_be_seen_is_in_no_text(sign: str) -> None:
 )
 def test_what_people_write_stays(text: str) -> None:
     """Emoji of several parts, and the scripts that need joiners and marks, are as they were."""
-    assert plain(text) == printable(text) == text
+    assert sanitize(text) == printable(text) == text
     assert json.loads(json_text({"a": text})) == {"a": text}
     assert is_quotable(text)
 
@@ -53,13 +53,13 @@ def test_lines_stay_lines_in_a_block_and_none_is_overwritten() -> None:
 
 def test_marks_do_not_pile_up() -> None:
     """A letter with a hundred accents would cover the lines above it."""
-    assert plain("e" + "\u0301\u0336" * 50 + "x") == "e\u0301\u0336\u0301\u0336x"
+    assert sanitize("e" + "\u0301\u0336" * 50 + "x") == "e\u0301\u0336\u0301\u0336x"
 
 
 def test_any_value_makes_a_short_line() -> None:
     """Megabytes, and what has no text at all, give a bounded line."""
     for value in (10**5000, "x" * 10_000_000, ["\u200b" * 99] * 999):
-        assert 0 < len(plain(value, limit=50)) <= 50
+        assert 0 < len(sanitize(value, limit=50)) <= 50
 
 
 def test_a_text_that_fails_to_be_one_is_named_by_its_class() -> None:
@@ -69,7 +69,7 @@ def test_a_text_that_fails_to_be_one_is_named_by_its_class() -> None:
         def __str__(self) -> str:
             raise RuntimeError
 
-    assert plain(Broken()) == "Broken"
+    assert sanitize(Broken()) == "Broken"
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def proxy() -> Iterator[HttpProxy]:
 @pytest.fixture(autouse=True)
 def one_try(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not pause before what fails again."""
-    monkeypatch.setattr(retry, "CONNECT_TRIES", 1)
+    monkeypatch.setattr(retry, "MAX_CONNECT_ATTEMPTS", 1)
 
 
 def states(home: Path) -> list[str]:
@@ -136,7 +136,7 @@ def test_a_whole_generation_goes_by_a_socks_proxy(
         assert len(mountsea_magic.generate("a dog")) == 1
     assert set(socks.seen) == {
         hub.url.removeprefix("http://"),
-        hub.picture_url.removeprefix("http://"),
+        hub.image_origin.removeprefix("http://"),
     }
     assert len(hub.posts) == 1
 
@@ -149,7 +149,7 @@ def test_a_proxys_page_is_submitted_to_once(
     proxy: HttpProxy,
 ) -> None:
     """The request did not reach the Hub, and a second one would meet the same page."""
-    monkeypatch.setattr(retry, "CONNECT_TRIES", 3)
+    monkeypatch.setattr(retry, "MAX_CONNECT_ATTEMPTS", 3)
     proxy.refusal, proxy.page = "403 Forbidden", b"<html><title>Web filter</title></html>"
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
     with pytest.raises(HubUnavailable, match=r"Web filter.*Nothing was submitted"):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import platformdirs
 import pytest
-from hub_server import StandInHub, picture
+from hub_server import StandInHub, image
 from IPython.core.interactiveshell import InteractiveShell
 
 from mountsea_magic import generate
@@ -139,7 +139,7 @@ def test_a_home_that_cannot_be_had_costs_the_journal_alone(
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     monkeypatch.setenv("MOUNTSEA_HOME", str(homes.get(kind, tmp_path / "loop" / "home")))
     with pytest.warns(RuntimeWarning, match="can't be used"):
-        assert generate("a dog")[0].bytes == picture()
+        assert generate("a dog")[0].bytes == image()
     assert len(hub.posts) == 1
 
 

@@ -14,7 +14,7 @@ def draw_abstract(canvas: Canvas, subject: Subject, palette: Palette, choice: in
     """Draw one of four kinds of composition.
 
     Args:
-        canvas: The picture.
+        canvas: The image.
         subject: What the prompt asks for.
         palette: Its colours.
         choice: Which kind, if the prompt's words do not say; any number.
@@ -133,7 +133,7 @@ def _draw_circles(canvas: Canvas, palette: Palette) -> None:
 
 
 def _draw_ribbons(canvas: Canvas, palette: Palette) -> None:
-    """Let ribbons follow one slow flow across the picture."""
+    """Let ribbons follow one slow flow across the image."""
     rng, unit = canvas.rng, canvas.unit
     _paper(canvas, palette)
     inks = _inks(palette, rng)
@@ -165,7 +165,7 @@ def _draw_ribbons(canvas: Canvas, palette: Palette) -> None:
 
 
 def _draw_arcs(canvas: Canvas, palette: Palette) -> None:
-    """Tile the picture with quarter rings, turned at random."""
+    """Tile the image with quarter rings, turned at random."""
     rng, unit = canvas.rng, canvas.unit
     paper = _paper(canvas, palette)
     inks = _inks(palette, rng)
@@ -191,7 +191,7 @@ def _draw_arcs(canvas: Canvas, palette: Palette) -> None:
 
 
 def _draw_triangles(canvas: Canvas, palette: Palette) -> None:
-    """Fold the picture into facets whose colours flow from corner to corner."""
+    """Fold the image into facets whose colours flow from corner to corner."""
     rng, unit = canvas.rng, canvas.unit
     cell = unit / 8
     cols, rows = math.ceil(canvas.width / cell) + 2, math.ceil(canvas.height / cell) + 2

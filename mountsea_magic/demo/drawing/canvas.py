@@ -19,10 +19,10 @@ _RIM = 179
 
 
 class Canvas:
-    """A picture under way, at its working size.
+    """An image under way, at its working size.
 
     Attributes:
-        image: The picture, RGB.
+        image: The image, RGB.
         draw: Pillow's pen on it; its colours may carry an opacity.
         width: Width in working pixels.
         height: Height in working pixels.
@@ -46,7 +46,7 @@ class Canvas:
         self.rng = rng
 
     def level(self, share: float, depth: float) -> float:
-        """Choose where ground begins, so that it never fills a tall picture with nothing.
+        """Choose where ground begins, so that it never fills a tall image with nothing.
 
         Args:
             share: How far down it should begin, as a share of the height.
@@ -148,7 +148,7 @@ class Canvas:
         self.wash(color, mask.point([round(v * opacity) for v in range(256)]))
 
     def wash(self, color: Color, mask: Image.Image) -> None:
-        """Lay one colour through a mask of any size, stretched over the picture.
+        """Lay one colour through a mask of any size, stretched over the image.
 
         Args:
             color: The colour.
@@ -173,7 +173,7 @@ class Canvas:
         self.image.paste(color, (left, top), part)
 
     def noise(self, across: float, octaves: int, flat: float = 1.0) -> Image.Image:
-        """Make cloudy noise of the picture's shape, at a quarter of its size or less.
+        """Make cloudy noise of the image's shape, at a quarter of its size or less.
 
         Args:
             across: How many billows fit in one unit; more is finer.

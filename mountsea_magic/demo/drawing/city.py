@@ -14,7 +14,7 @@ def draw_city(canvas: Canvas, subject: Subject, palette: Palette) -> None:
     """Draw a skyline above water or a wet street.
 
     Args:
-        canvas: The picture.
+        canvas: The image.
         subject: What the prompt asks for.
         palette: Its colours.
 

@@ -15,7 +15,7 @@ def draw_classroom(canvas: Canvas, subject: Subject, palette: Palette) -> None:
     """Draw a lesson, given by the animal of the prompt or by a robot.
 
     Args:
-        canvas: The picture.
+        canvas: The image.
         subject: What the prompt asks for.
         palette: Its colours.
 
@@ -223,7 +223,7 @@ def _draw_desk(pen: Pen, palette: Palette, wood: Color) -> None:
 
 
 def _draw_shelf(pen: Pen, palette: Palette, wood: Color) -> None:
-    """Hang a shelf of books, which fills the high wall of a tall picture."""
+    """Hang a shelf of books, which fills the high wall of a tall image."""
     rng = pen.canvas.rng
     x = -0.94
     while x < 0.86:

@@ -18,7 +18,7 @@ def draw_creatures(
     """Put every animal of the prompt where it belongs in the scene.
 
     Args:
-        canvas: The picture.
+        canvas: The image.
         subject: What the prompt asks for.
         palette: Its colours.
         ground: Where paws stand, as a share of the height; 0 where there is only water.

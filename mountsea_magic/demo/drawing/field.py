@@ -19,7 +19,7 @@ def draw_field(canvas: Canvas, subject: Subject, palette: Palette) -> None:
     """Draw a flowering field under a wide sky.
 
     Args:
-        canvas: The picture.
+        canvas: The image.
         subject: What the prompt asks for.
         palette: Its colours.
 

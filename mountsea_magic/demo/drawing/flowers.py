@@ -12,7 +12,7 @@ def draw_flower(pen: Pen, palette: Palette, tone: Color, kind: str, near: bool) 
 
     Args:
         pen: Where it grows, and its unit in pixels.
-        palette: The picture's colours.
+        palette: The image's colours.
         tone: Colour of its petals.
         kind: "tulip", "sunflower", "daisy", "poppy", "lavender" or "rose".
         near: Whether it is close enough for leaves and fine lines.
@@ -82,7 +82,7 @@ def draw_windmill(pen: Pen, palette: Palette) -> None:
 
     Args:
         pen: Where its foot's middle lies, and its unit in pixels.
-        palette: The picture's colours.
+        palette: The image's colours.
 
     Example:
         >>> draw_windmill(Pen(canvas, 300, 500, 120), palette)
@@ -121,7 +121,7 @@ def draw_balloon(pen: Pen, palette: Palette, turn: int, subject: Subject) -> Non
 
     Args:
         pen: Where the middle of its envelope lies, and its unit in pixels.
-        palette: The picture's colours.
+        palette: The image's colours.
         turn: Which of the accents it wears.
         subject: What the prompt asks for; it may name the balloon's colour.
 

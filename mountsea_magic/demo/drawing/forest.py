@@ -17,7 +17,7 @@ def draw_forest(canvas: Canvas, subject: Subject, palette: Palette) -> None:
     """Draw a clearing in a forest that fits the season.
 
     Args:
-        canvas: The picture.
+        canvas: The image.
         subject: What the prompt asks for.
         palette: Its colours.
 

@@ -1,4 +1,4 @@
-"""The mark in the corner of every demo picture, which says that no model made it."""
+"""The mark in the corner of every demo image, which says that no model made it."""
 
 import math
 
@@ -14,33 +14,33 @@ _INK = (250, 250, 252)
 _GLASS = (14, 16, 28)
 
 
-def draw_mark(picture: Image.Image, model: str) -> None:
+def draw_mark(image: Image.Image, model: str) -> None:
     """Write "demo drawing · not made by {model}" on a small pane of dark glass.
 
     Args:
-        picture: The finished picture, RGB; changed in place. Its lower right corner is covered,
+        image: The finished image, RGB; changed in place. Its lower right corner is covered,
             within 3 percent of the shorter side.
-        model: The model's name; one too long for the picture is cut short.
+        model: The model's name; one too long for the image is cut short.
 
     Example:
-        >>> draw_mark(picture, "gpt-image-1")
+        >>> draw_mark(image, "gpt-image-1")
     """
-    width, height = picture.size
+    width, height = image.size
     size = max(_SMALLEST, 0.0185 * math.sqrt(width * height))
-    room = width * 0.94
+    module = width * 0.94
     lines = [f"demo drawing · not made by {_plain(model)}"]
-    while size > _SMALLEST and _length(lines[0], size) + size * 1.6 > room:
+    while size > _SMALLEST and _length(lines[0], size) + size * 1.6 > module:
         size = max(_SMALLEST, size * 0.94)
-    if _length(lines[0], size) + size * 1.6 > room:
+    if _length(lines[0], size) + size * 1.6 > module:
         lines = ["demo drawing", f"not made by {_plain(model)}"]
-    while len(lines[-1]) > 14 and _length(lines[-1], size) + size * 1.6 > room:
+    while len(lines[-1]) > 14 and _length(lines[-1], size) + size * 1.6 > module:
         lines[-1] = lines[-1][:-2].rstrip() + "…"
     wide = round(max(_length(line, size) for line in lines) + size * 1.6)
     high = round(size * (0.75 + 1.2 * len(lines)))
     gap = round(min(width, height) * 0.02)
     left, top = max(0, width - wide - gap), height - high - gap
-    _lay_glass(picture, (left, top, left + wide, top + high))
-    pen = ImageDraw.Draw(picture)
+    _lay_glass(image, (left, top, left + wide, top + high))
+    pen = ImageDraw.Draw(image)
     font = ImageFont.load_default(size=size)
     for row, line in enumerate(lines):
         middle = top + high / 2 + (row - (len(lines) - 1) / 2) * size * 1.2
@@ -57,15 +57,15 @@ def _length(text: str, size: float) -> float:
     return ImageFont.load_default(size=size).getlength(text)
 
 
-def _lay_glass(picture: Image.Image, box: tuple[int, int, int, int]) -> None:
-    """Darken and blur what lies under the text: legible on light and on dark pictures."""
+def _lay_glass(image: Image.Image, box: tuple[int, int, int, int]) -> None:
+    """Darken and blur what lies under the text: legible on light and on dark images."""
     left, top, right, bottom = box
     size = (right - left, bottom - top)
-    under = picture.crop(box).filter(ImageFilter.GaussianBlur(max(2.0, size[1] * 0.18)))
+    under = image.crop(box).filter(ImageFilter.GaussianBlur(max(2.0, size[1] * 0.18)))
     pane = Image.blend(under, Image.new("RGB", size, _GLASS), 0.6)
     mask = Image.new("L", (size[0] * _FINE, size[1] * _FINE))
     round_end = size[1] * _FINE / 2
     ImageDraw.Draw(mask).rounded_rectangle(
         (0, 0, mask.width - 1, mask.height - 1), round_end, fill=255
     )
-    picture.paste(pane, (left, top), mask.resize(size, Image.Resampling.LANCZOS))
+    image.paste(pane, (left, top), mask.resize(size, Image.Resampling.LANCZOS))

@@ -20,7 +20,7 @@ def draw_mountain(canvas: Canvas, subject: Subject, palette: Palette) -> None:
     """Draw mountains in the way the prompt's other words ask for.
 
     Args:
-        canvas: The picture.
+        canvas: The image.
         subject: What the prompt asks for.
         palette: Its colours.
 

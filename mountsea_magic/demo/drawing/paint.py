@@ -1,4 +1,4 @@
-"""Paints the demo's picture for a prompt and a seed, and marks it as a drawing."""
+"""Paints the demo's image for a prompt and a seed, and marks it as a drawing."""
 
 import hashlib
 import math
@@ -14,8 +14,8 @@ from .subject import Subject, read_subject
 _FINEST = 2.0
 """Pixels drawn per pixel returned, along each side: twice, which is what antialiasing takes."""
 
-_MOST_PIXELS = 8_000_000
-"""Pixels drawn at most: larger pictures are scaled up, so that a class does not wait."""
+_MAX_PIXELS = 8_000_000
+"""Pixels drawn at most: larger images are scaled up, so that a class does not wait."""
 
 _ENOUGH = 1.2
 """Below this scale the reduction alone no longer smooths edges, and a filter helps."""
@@ -25,17 +25,17 @@ _GRAIN_SIDE = 256
 
 
 def paint(prompt: str, seed: int, width: int, height: int, *, model: str) -> Image.Image:
-    """Paint a picture that answers to a prompt.
+    """Paint an image that answers to a prompt.
 
-    The same arguments always give the same picture. The prompt chooses the scene, what is in it
+    The same arguments always give the same image. The prompt chooses the scene, what is in it
     and its colours; the seed moves everything about.
 
     Args:
         prompt: Any text, also an empty one.
         seed: Which variation to paint.
-        width: Width of the picture, in pixels.
-        height: Height of the picture, in pixels.
-        model: The model that did not make the picture, named in its mark.
+        width: Width of the image, in pixels.
+        height: Height of the image, in pixels.
+        model: The model that did not make the image, named in its mark.
 
     Returns:
         An RGB image of exactly that size.
@@ -47,17 +47,17 @@ def paint(prompt: str, seed: int, width: int, height: int, *, model: str) -> Ima
     taste, rng = _chance(prompt), _chance(prompt, seed)
     subject = read_subject(prompt)
     palette = choose_palette(subject, taste, rng)
-    scale = min(_FINEST, math.sqrt(_MOST_PIXELS / (width * height)))
+    scale = min(_FINEST, math.sqrt(_MAX_PIXELS / (width * height)))
     canvas = Canvas(max(16, round(width * scale)), max(16, round(height * scale)), rng)
     draw_scene(canvas, subject, palette, taste)
     drawn = canvas.image
     if scale < _ENOUGH:
         drawn = drawn.filter(ImageFilter.SMOOTH)
     # of twice as many pixels the mean of each four is as smooth, in a tenth of the time
-    picture = drawn.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=1.0)
-    picture = _finished(picture, subject, rng)
-    draw_mark(picture, model)
-    return picture
+    image = drawn.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=1.0)
+    image = _finished(image, subject, rng)
+    draw_mark(image, model)
+    return image
 
 
 def _chance(prompt: str, seed: int | None = None) -> Random:
@@ -66,35 +66,35 @@ def _chance(prompt: str, seed: int | None = None) -> Random:
     return Random(hashlib.sha256(text).hexdigest())
 
 
-def _finished(picture: Image.Image, subject: Subject, rng: Random) -> Image.Image:
+def _finished(image: Image.Image, subject: Subject, rng: Random) -> Image.Image:
     """Add what belongs to the medium: paper, pixels, darker corners, a fine grain."""
     if subject.has("watercolor", "watercolour", "aquarelle", "painting", "painted", "gouache"):
-        picture = _watercolored(picture, rng)
+        image = _watercolored(image, rng)
     if subject.has("pixel", "8bit", "voxel", "retro"):
-        side = max(2, round(math.sqrt(picture.width * picture.height) / 110))
-        small = (max(1, picture.width // side), max(1, picture.height // side))
-        coarse = picture.resize(small, Image.Resampling.BOX).quantize(40).convert("RGB")
-        return coarse.resize(picture.size, Image.Resampling.NEAREST)
+        side = max(2, round(math.sqrt(image.width * image.height) / 110))
+        small = (max(1, image.width // side), max(1, image.height // side))
+        coarse = image.resize(small, Image.Resampling.BOX).quantize(40).convert("RGB")
+        return coarse.resize(image.size, Image.Resampling.NEAREST)
     if subject.has("monochrome", "noir") or (
         subject.has("black") and subject.has("white") and len(subject.tints) == 2
     ):
-        picture = ImageEnhance.Contrast(picture.convert("L").convert("RGB")).enhance(1.12)
+        image = ImageEnhance.Contrast(image.convert("L").convert("RGB")).enhance(1.12)
     corners = Image.radial_gradient("L").point(
         [255 - round(max(0, v - 90) ** 1.5 / 34) for v in range(256)]
     )
-    shade = corners.resize(picture.size, Image.Resampling.BICUBIC)
-    picture = ImageChops.multiply(picture, Image.merge("RGB", (shade, shade, shade)))
-    return _grained(picture, rng, 5)
+    shade = corners.resize(image.size, Image.Resampling.BICUBIC)
+    image = ImageChops.multiply(image, Image.merge("RGB", (shade, shade, shade)))
+    return _grained(image, rng, 5)
 
 
-def _watercolored(picture: Image.Image, rng: Random) -> Image.Image:
+def _watercolored(image: Image.Image, rng: Random) -> Image.Image:
     """Let colours run into flat pools, pale and uneven, with paper showing through."""
-    unit = math.sqrt(picture.width * picture.height)
-    work = picture
+    unit = math.sqrt(image.width * image.height)
+    work = image
     factor = max(1.0, unit / 760)
     if factor > 1:
-        work = picture.resize(
-            (max(1, round(picture.width / factor)), max(1, round(picture.height / factor)))
+        work = image.resize(
+            (max(1, round(image.width / factor)), max(1, round(image.height / factor)))
         )
     pooled = work.filter(ImageFilter.MedianFilter(5))
     pooled = ImageEnhance.Color(pooled).enhance(1.25)
@@ -105,15 +105,15 @@ def _watercolored(picture: Image.Image, rng: Random) -> Image.Image:
     sheet = Canvas(work.width, work.height, rng)
     bloom = sheet.noise(5, 5).point([round(v * 0.34) for v in range(256)])
     pooled.paste((252, 247, 238), (0, 0), bloom.resize(work.size, Image.Resampling.BICUBIC))
-    return _grained(pooled.resize(picture.size, Image.Resampling.BICUBIC), rng, 12)
+    return _grained(pooled.resize(image.size, Image.Resampling.BICUBIC), rng, 12)
 
 
-def _grained(picture: Image.Image, rng: Random, strength: int) -> Image.Image:
-    """Lay a fine grain over the picture: it gives flat areas life and hides gradient steps."""
+def _grained(image: Image.Image, rng: Random, strength: int) -> Image.Image:
+    """Lay a fine grain over the image: it gives flat areas life and hides gradient steps."""
     raw = Image.frombytes("L", (_GRAIN_SIDE, _GRAIN_SIDE), rng.randbytes(_GRAIN_SIDE**2))
     tile = raw.point([128 + round((v - 127.5) / 127.5 * strength) for v in range(256)])
-    sheet = Image.new("L", picture.size)
-    for left in range(0, picture.width, _GRAIN_SIDE):
-        for top in range(0, picture.height, _GRAIN_SIDE):
+    sheet = Image.new("L", image.size)
+    for left in range(0, image.width, _GRAIN_SIDE):
+        for top in range(0, image.height, _GRAIN_SIDE):
             sheet.paste(tile, (left, top))
-    return ImageChops.add(picture, Image.merge("RGB", (sheet, sheet, sheet)), 1, -128)
+    return ImageChops.add(image, Image.merge("RGB", (sheet, sheet, sheet)), 1, -128)

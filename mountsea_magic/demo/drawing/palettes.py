@@ -1,4 +1,4 @@
-"""Colours of the demo pictures: named palettes, and how words and seeds bend them."""
+"""Colours of the demo images: named palettes, and how words and seeds bend them."""
 
 import colorsys
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ Ink = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Palette:
-    """The colours one picture is allowed to use.
+    """The colours one image is allowed to use.
 
     Attributes:
         sky: The sky from its top, through its middle, to the horizon.

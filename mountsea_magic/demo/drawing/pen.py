@@ -8,7 +8,7 @@ from .canvas import Canvas, Point
 from .palettes import Color, Ink
 
 _STEPS = 8
-"""Straight pieces per curve: enough that no corner shows on a figure filling the picture."""
+"""Straight pieces per curve: enough that no corner shows on a figure filling the image."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Pen:
     """Where and how large a figure is drawn.
 
     Attributes:
-        canvas: The picture.
+        canvas: The image.
         x: Where the figure's origin lies, in pixels.
         y: Where the figure's origin lies, in pixels; figures stand on it, heights are negative.
         size: Pixels per unit of the figure.
@@ -30,7 +30,7 @@ class Pen:
     flip: bool = False
 
     def at(self, x: float, y: float) -> Point:
-        """Convert a place on the figure to a place on the picture.
+        """Convert a place on the figure to a place on the image.
 
         Args:
             x: In the figure's units.

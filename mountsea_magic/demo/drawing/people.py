@@ -11,7 +11,7 @@ def draw_astronaut(pen: Pen, palette: Palette, afloat: bool) -> None:
 
     Args:
         pen: Where the boots stand, and its unit in pixels.
-        palette: The picture's colours.
+        palette: The image's colours.
         afloat: Whether there is no ground: the limbs are spread, and no shadow falls.
 
     Example:
@@ -56,7 +56,7 @@ def draw_robot(pen: Pen, palette: Palette, shell: Color) -> None:
 
     Args:
         pen: Where its feet stand, and its unit in pixels.
-        palette: The picture's colours.
+        palette: The image's colours.
         shell: Colour of its body.
 
     Example:
@@ -131,8 +131,8 @@ def draw_pupil(pen: Pen, palette: Palette, hair: Color, shirt: Color, style: int
     """Draw a pupil seen from behind, head and shoulders, about 1.6 units high.
 
     Args:
-        pen: Where the picture's lower edge cuts the back, and its unit in pixels.
-        palette: The picture's colours.
+        pen: Where the image's lower edge cuts the back, and its unit in pixels.
+        palette: The image's colours.
         hair: Colour of the hair.
         shirt: Colour of the shirt.
         style: Which cut the hair has; any number.

@@ -11,8 +11,8 @@ def trace_ridge(
     """Trace the top of a range of hills from the left edge to the right.
 
     Args:
-        canvas: The picture.
-        base: The valleys' height on the picture, in pixels from the top.
+        canvas: The image.
+        base: The valleys' height on the image, in pixels from the top.
         rise: How far the highest top stands above, in pixels.
         wave: Width of one hill, in pixels.
         rough: How many finer hills ride on it, each half as wide.

@@ -18,7 +18,7 @@ from .subject import Subject
 from .village import draw_village
 
 Scene = Callable[[Canvas, Subject, Palette], None]
-"""Draws a whole picture, except its weather and the mark."""
+"""Draws a whole image, except its weather and the mark."""
 
 SCENES: Mapping[str, Scene] = MappingProxyType(
     {
@@ -50,7 +50,7 @@ _HOME_MOODS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def choose_palette(subject: Subject, taste: Random, rng: Random) -> Palette:
-    """Choose the colours of a picture.
+    """Choose the colours of an image.
 
     Args:
         subject: What the prompt asks for.
@@ -76,7 +76,7 @@ def draw_scene(canvas: Canvas, subject: Subject, palette: Palette, taste: Random
     """Draw the scene a prompt asks for, and its weather.
 
     Args:
-        canvas: The picture, blank.
+        canvas: The image, blank.
         subject: What the prompt asks for.
         palette: Its colours.
         taste: Chance that depends on the prompt alone; it chooses where words do not.

@@ -23,7 +23,7 @@ def draw_sea(canvas: Canvas, subject: Subject, palette: Palette) -> None:
     """Draw the sea in the way the prompt's other words ask for.
 
     Args:
-        canvas: The picture.
+        canvas: The image.
         subject: What the prompt asks for.
         palette: Its colours.
 

@@ -13,7 +13,7 @@ def draw_sky(canvas: Canvas, subject: Subject, palette: Palette, horizon: float)
     """Draw the sky down to the horizon, and everything that hangs in it.
 
     Args:
-        canvas: The picture.
+        canvas: The image.
         subject: What the prompt asks for.
         palette: Its colours.
         horizon: Where the sky ends, in pixels from the top.
@@ -53,7 +53,7 @@ def draw_stars(canvas: Canvas, bottom: float, density: float) -> None:
     """Scatter stars, few of them bright.
 
     Args:
-        canvas: The picture.
+        canvas: The image.
         bottom: Where they end, in pixels; they thin out towards it.
         density: 1 for a clear night over land.
 

@@ -27,7 +27,7 @@ def draw_space(canvas: Canvas, subject: Subject, palette: Palette) -> None:
     """Draw deep space, seen from nowhere or from the ground of a moon.
 
     Args:
-        canvas: The picture.
+        canvas: The image.
         subject: What the prompt asks for.
         palette: Its colours.
 
@@ -38,24 +38,24 @@ def draw_space(canvas: Canvas, subject: Subject, palette: Palette) -> None:
     deep = palette if palette.dark else MOODS["night"]
     _draw_nebula(canvas, subject, deep)
     draw_stars(canvas, canvas.height * 1.25, 1.3)
-    landed = bool(subject.creatures) or subject.has("moon", "mars", "alien", "crater")
+    drain = bool(subject.creatures) or subject.has("moon", "mars", "alien", "crater")
     side = rng.choice((-1, 1))
     x, y = canvas.width * (0.5 + side * 0.14), canvas.height * 0.42
     size = unit * rng.uniform(0.21, 0.25)
-    rings = subject.has("ring", "saturn") or (not landed and rng.random() < 0.6)
+    rings = subject.has("ring", "saturn") or (not drain and rng.random() < 0.6)
     first = rng.randrange(len(_WORLDS))
-    if landed:
+    if drain:
         x, y, size = canvas.width * (0.5 + side * 0.27), canvas.height * 0.27, unit * 0.13
         first = 1 if subject.has("moon", "earth") else first
     world = _tones(first, subject)
     _draw_planet(canvas, x, y, size, world, rings)
-    if not landed or canvas.width > 1.5 * canvas.height or canvas.height > 1.5 * canvas.width:
+    if not drain or canvas.width > 1.5 * canvas.height or canvas.height > 1.5 * canvas.width:
         tall = canvas.height > canvas.width
         away = canvas.height * 0.3 if tall else canvas.width * 0.32
         left = x - side * (unit * 0.2 if tall else away)
-        top = y + away if tall and not landed else canvas.height * 0.24
+        top = y + away if tall and not drain else canvas.height * 0.24
         _draw_planet(canvas, left, top, size * 0.24, _tones(first + 1, subject), False)
-        if not landed:
+        if not drain:
             _draw_planet(
                 canvas,
                 x + side * size * 1.5,
@@ -64,8 +64,8 @@ def draw_space(canvas: Canvas, subject: Subject, palette: Palette) -> None:
                 _tones(first + 3, subject),
                 False,
             )
-    ground = canvas.level(0.78, 0.5) if landed else float(canvas.height)
-    if landed:
+    ground = canvas.level(0.78, 0.5) if drain else float(canvas.height)
+    if drain:
         red = subject.has("mars")
         soil = color("#b8603c") if red else mix(color("#c9c6d6"), deep.far, 0.3)
         _draw_moonscape(canvas, soil, ground, side)
@@ -73,17 +73,17 @@ def draw_space(canvas: Canvas, subject: Subject, palette: Palette) -> None:
         where = Pen(canvas, x - side * unit * 0.36, canvas.height * 0.52, unit * 0.1, side < 0)
         draw_rocket(where, palette)
     if subject.has("astronaut", "cosmonaut"):
-        place = 0.5 - side * (0.05 if landed else 0.24)
+        place = 0.5 - side * (0.05 if drain else 0.24)
         top = (
             max(canvas.height * 0.91, canvas.height - 0.15 * unit)
-            if landed
+            if drain
             else min(canvas.height * 0.9, y + unit * 0.46)
         )
         draw_astronaut(
-            Pen(canvas, canvas.width * place, top, unit * 0.17, side < 0), palette, not landed
+            Pen(canvas, canvas.width * place, top, unit * 0.17, side < 0), palette, not drain
         )
     draw_creatures(
-        canvas, subject, palette, ground=0.9 if landed else 0.0, horizon=canvas.height * 0.5
+        canvas, subject, palette, ground=0.9 if drain else 0.0, horizon=canvas.height * 0.5
     )
 
 

@@ -35,7 +35,7 @@ class Subject:
         scene: A key of the table of scenes, or "" when no word chose one.
         words: Every word of the prompt, in lower case and without a plural s.
         creatures: At most three kinds of animals.
-        tints: The colours the prompt gives to the whole picture, in order.
+        tints: The colours the prompt gives to the whole image, in order.
         mood: A key of the table of moods, or "" when no word chose one.
         owned: Things that have a colour of their own, and that colour.
     """
@@ -155,7 +155,7 @@ def _owned(words: Sequence[str]) -> tuple[tuple[str, Color], ...]:
 
 
 def _tints(words: Sequence[str]) -> tuple[Color, ...]:
-    """Find the colours of the whole picture: those that belong to no animal or thing."""
+    """Find the colours of the whole image: those that belong to no animal or thing."""
     tints: dict[str, Color] = {}
     for place, word in enumerate(words):
         after = words[place + 1 : place + 3]

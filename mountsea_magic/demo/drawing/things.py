@@ -9,7 +9,7 @@ def draw_sailboat(pen: Pen, palette: Palette, near: bool, hull: Color | None = N
 
     Args:
         pen: Where its water-line's middle lies, and its unit in pixels.
-        palette: The picture's colours.
+        palette: The image's colours.
         near: Whether it is close enough to show its reflection, mast and stripes.
         hull: Colour of hull and jib; by default the palette's first accent.
 
@@ -63,7 +63,7 @@ def draw_lighthouse(pen: Pen, palette: Palette) -> None:
 
     Args:
         pen: Where its foot's middle lies, and its unit in pixels.
-        palette: The picture's colours.
+        palette: The image's colours.
 
     Example:
         >>> draw_lighthouse(Pen(canvas, 300, 600, 120), palette)
@@ -114,7 +114,7 @@ def draw_palm(pen: Pen, palette: Palette) -> None:
 
     Args:
         pen: Where its foot lies, and its unit in pixels; it leans to the right, flipped left.
-        palette: The picture's colours.
+        palette: The image's colours.
 
     Example:
         >>> draw_palm(Pen(canvas, 100, 900, 260, flip=True), palette)
@@ -150,7 +150,7 @@ def draw_house(pen: Pen, palette: Palette, wall: Color, roof: Color, lights: boo
 
     Args:
         pen: Where its foot's middle lies, and its unit in pixels.
-        palette: The picture's colours.
+        palette: The image's colours.
         wall: Colour of the walls.
         roof: Colour of the roof.
         lights: Whether the windows are lit.
@@ -193,7 +193,7 @@ def draw_church(pen: Pen, palette: Palette, wall: Color, roof: Color, lights: bo
 
     Args:
         pen: Where its foot's middle lies, and its unit in pixels.
-        palette: The picture's colours.
+        palette: The image's colours.
         wall: Colour of the walls.
         roof: Colour of roof and spire.
         lights: Whether the windows are lit.
@@ -234,7 +234,7 @@ def draw_rocket(pen: Pen, palette: Palette) -> None:
 
     Args:
         pen: Where its tail's middle lies, and its unit in pixels.
-        palette: The picture's colours.
+        palette: The image's colours.
 
     Example:
         >>> draw_rocket(Pen(canvas, 800, 500, 70), palette)

@@ -88,7 +88,7 @@ def draw_round_tree(pen: Pen, leaves: Color, rng: Random) -> None:
 
 
 def draw_trunk(pen: Pen, bark: Color, birch: bool, rng: Random) -> None:
-    """Draw a tall trunk that leaves the picture at the top, 1 unit being its width.
+    """Draw a tall trunk that leaves the image at the top, 1 unit being its width.
 
     Args:
         pen: Where its foot stands, and its width in pixels.
@@ -136,7 +136,7 @@ def draw_grass(canvas: Canvas, x: float, y: float, size: float, tone: Color) -> 
     """Draw a tuft of grass.
 
     Args:
-        canvas: The picture.
+        canvas: The image.
         x: Where it grows, in pixels.
         y: Where it grows, in pixels.
         size: Its height in pixels.

@@ -18,7 +18,7 @@ def draw_village(canvas: Canvas, subject: Subject, palette: Palette) -> None:
     """Draw a village in the season the prompt names.
 
     Args:
-        canvas: The picture.
+        canvas: The image.
         subject: What the prompt asks for.
         palette: Its colours.
 

@@ -1,4 +1,4 @@
-"""The water-line: half the picture above the surface of a pool or the sea, half below it."""
+"""The water-line: half the image above the surface of a pool or the sea, half below it."""
 
 import math
 from dataclasses import replace
@@ -20,7 +20,7 @@ def draw_waterline(canvas: Canvas, subject: Subject, palette: Palette) -> None:
     """Draw what a camera sees that is half under water.
 
     Args:
-        canvas: The picture.
+        canvas: The image.
         subject: What the prompt asks for.
         palette: Its colours.
 
@@ -174,7 +174,7 @@ def _draw_rays(canvas: Canvas, palette: Palette, level: float) -> None:
 
 
 def _draw_reef(canvas: Canvas, palette: Palette) -> None:
-    """Grow a sea floor with weed and coral in the picture's accents."""
+    """Grow a sea floor with weed and coral in the image's accents."""
     rng, unit = canvas.rng, canvas.unit
     for layer in range(2):
         tone = mix(lit(palette.water, -0.3), palette.near, 0.25 + 0.35 * layer)

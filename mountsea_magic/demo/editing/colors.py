@@ -1,4 +1,4 @@
-"""Colours that the prompt names: the whole picture, or its sky, takes them on."""
+"""Colours that the prompt names: the whole image, or its sky, takes them on."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from PIL import Image, ImageChops, ImageOps
 
 from ..drawing.palettes import Color, color, lit
 from ..drawing.words import COLORS
-from .edit_canvas import Sheet, Step, graded, on, ramp, soft
+from .edit_canvas import EditCanvas, Effect, graded, on, ramp, soft
 
 _WHOLE = (
     " and or but in on at with as like all now please instead everywhere everything tone tint hue"
     " color colour filter light version style sky background picture image photo "
 )
-"""What may follow the colour of a whole picture; a red hat makes no red picture."""
+"""What may follow the colour of a whole image; a red hat makes no red image."""
 
 _BOW = tuple(
     color(code)
@@ -23,7 +23,7 @@ _BOW = tuple(
 
 
 def named_colors(wishes: str) -> list[Color]:
-    """List the colours that a prompt wants for the picture.
+    """List the colours that a prompt wants for the image.
 
     Args:
         wishes: The prompt, as `normal` gives it.
@@ -45,7 +45,7 @@ def named_colors(wishes: str) -> list[Color]:
     return list(dict.fromkeys(found))[:2]
 
 
-def _tint(sheet: Sheet) -> None:
+def _tint(sheet: EditCanvas) -> None:
     """Light and dark stay, the colours become one; or two, from dark to light."""
     colors = named_colors(sheet.wishes)
     low, high = colors[0], colors[-1]
@@ -59,9 +59,9 @@ def _tint(sheet: Sheet) -> None:
     sheet.put(tinted, ramp(where or Image.new("L", light.size, 255), 0, 255, 0.74))
 
 
-def _rainbow(sheet: Sheet) -> None:
+def _rainbow(sheet: EditCanvas) -> None:
     """A rainbow, behind what stands before the sky."""
-    bow = Sheet(Image.new("RGB", (sheet.width // 2 + 1, sheet.height // 2 + 1)), "", sheet.rng)
+    bow = EditCanvas(Image.new("RGB", (sheet.width // 2 + 1, sheet.height // 2 + 1)), "", sheet.rng)
     x, radius = bow.width * bow.rng.uniform(0.3, 0.7), bow.unit * bow.rng.uniform(0.5, 0.6)
     ground = sheet.sky.getbbox() if sheet.sky else None
     y = ground[3] / 2 if ground else bow.height * 0.7
@@ -72,7 +72,7 @@ def _rainbow(sheet: Sheet) -> None:
 
 
 COLORING = (
-    Step(lambda sheet: bool(named_colors(sheet.wishes)), _tint),
-    Step(on("rainbow"), _rainbow),
+    Effect(lambda sheet: bool(named_colors(sheet.wishes)), _tint),
+    Effect(on("rainbow"), _rainbow),
 )
 """What named colours do."""

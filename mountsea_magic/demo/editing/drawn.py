@@ -6,7 +6,7 @@ import math
 
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
-from .edit_canvas import Sheet, Step, graded, gray, on, ramp, soft, toned
+from .edit_canvas import EditCanvas, Effect, graded, gray, on, ramp, soft, toned
 from .painted import PAINT_WORDS, ragged
 
 _PAPER = (250, 246, 236)
@@ -21,7 +21,7 @@ _HATCHES = (
 """Layers of strokes: direction in radians, which level is dark enough, gap in units, strength."""
 
 
-def _pencil(sheet: Sheet) -> None:
+def _pencil(sheet: EditCanvas) -> None:
     """Graphite on paper, or crayons where colour is asked for; over paint only the lines."""
     before = sheet.image.copy()
     lines = _contours(before, sheet.unit)
@@ -41,15 +41,15 @@ def _pencil(sheet: Sheet) -> None:
     sheet.grain(9)
 
 
-def _contours(picture: Image.Image, unit: float) -> Image.Image:
+def _contours(image: Image.Image, unit: float) -> Image.Image:
     """Lines, dark on white: where a point is darker than what is around it."""
-    light = ImageOps.autocontrast(picture.convert("L"), cutoff=0.5)
+    light = ImageOps.autocontrast(image.convert("L"), cutoff=0.5)
     fine = ImageChops.subtract(light.filter(ImageFilter.BoxBlur(unit * 0.0022)), light, 0.16)
     broad = ImageChops.subtract(soft(light, unit * 0.008), light, 0.42)
     return ImageOps.invert(ImageChops.lighter(fine, broad))
 
 
-def _hatching(sheet: Sheet, light: Image.Image) -> Image.Image:
+def _hatching(sheet: EditCanvas, light: Image.Image) -> Image.Image:
     """Shade by strokes: the darker a place is, the more layers of them lie there."""
     total = Image.new("L", light.size, 255)
     for angle, limit, gap, strength in _HATCHES:
@@ -59,7 +59,7 @@ def _hatching(sheet: Sheet, light: Image.Image) -> Image.Image:
     return total.filter(ImageFilter.BoxBlur(0.4))
 
 
-def _strokes(sheet: Sheet, angle: float, gap: float) -> Image.Image:
+def _strokes(sheet: EditCanvas, angle: float, gap: float) -> Image.Image:
     """Parallel strokes over the whole sheet, white on black, as even as a hand makes them."""
     rng, unit = sheet.rng, sheet.unit
     layer = Image.new("L", sheet.image.size)
@@ -88,7 +88,7 @@ def _strokes(sheet: Sheet, angle: float, gap: float) -> Image.Image:
     return layer
 
 
-def _comic(sheet: Sheet) -> None:
+def _comic(sheet: EditCanvas) -> None:
     """A comic: few flat colours, and black contours."""
     calm = soft(sheet.image, 4).filter(ImageFilter.UnsharpMask(6, 160, 0))
     vivid = ImageEnhance.Color(calm).enhance(1.45)
@@ -97,7 +97,7 @@ def _comic(sheet: Sheet) -> None:
     sheet.put(ImageChops.multiply(Image.blend(few, vivid, 0.25), gray(lines)))
 
 
-def _blueprint(sheet: Sheet) -> None:
+def _blueprint(sheet: EditCanvas) -> None:
     """White lines on blue, with a grid."""
     layer = ImageOps.invert(_contours(sheet.image, sheet.unit))
     grid = Image.new("L", layer.size)
@@ -111,9 +111,9 @@ def _blueprint(sheet: Sheet) -> None:
 
 
 DRAWN = (
-    Step(on("comic cartoon toon manga anime ink", "line art", "graphic novel"), _comic),
-    Step(on("blueprint", "technical drawing"), _blueprint),
-    Step(
+    Effect(on("comic cartoon toon manga anime ink", "line art", "graphic novel"), _comic),
+    Effect(on("blueprint", "technical drawing"), _blueprint),
+    Effect(
         on("pencil sketch sketched drawing drawn charcoal crayon graphite hatching chalk"), _pencil
     ),
 )

@@ -1,4 +1,4 @@
-"""The picture that an edit works on, with what the effects ask of it: its sky, noise, grades."""
+"""The image that an edit works on, with what the effects ask of it: its sky, noise, grades."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ _GRAIN_SIDE = 256
 """Side of the tile of grain, in pixels: too large to be seen repeating."""
 
 
-class Sheet(Canvas):
-    """A picture under way: a canvas that starts with something on it.
+class EditCanvas(Canvas):
+    """An image under way: a canvas that starts with something on it.
 
     Attributes:
-        first: The picture as it was when the sheet was made.
+        first: The image as it was when the sheet was made.
         wishes: What is to be done with it: see `normal`.
     """
 
-    def __init__(self, picture: Image.Image, wishes: str, rng: Random) -> None:
-        """Lay a picture down.
+    def __init__(self, image: Image.Image, wishes: str, rng: Random) -> None:
+        """Lay an image down.
 
         Args:
-            picture: The picture, RGB; it is not changed.
+            image: The image, RGB; it is not changed.
             wishes: What is to be done with it.
             rng: Where all chance comes from.
 
         Example:
-            >>> sheet = Sheet(picture, "make it winter", Random(1))
+            >>> sheet = EditCanvas(image, "make it winter", Random(1))
         """
-        super().__init__(picture.width, picture.height, rng)
-        self.first = picture
+        super().__init__(image.width, image.height, rng)
+        self.first = image
         self.wishes = normal(wishes)
-        self.put(picture)
+        self.put(image)
 
     @cached_property
     def sky(self) -> Image.Image | None:
@@ -63,10 +63,10 @@ class Sheet(Canvas):
         return on(words, *phrases)(self)
 
     def put(self, layer: Image.Image | Color, mask: Image.Image | None = None) -> None:
-        """Lay something over the picture.
+        """Lay something over the image.
 
         Args:
-            layer: A picture of the same size, or a colour.
+            layer: An image of the same size, or a colour.
             mask: How much of it goes where, "L" and of the same size; all of it if left out.
 
         Example:
@@ -78,7 +78,7 @@ class Sheet(Canvas):
             self.image.paste(layer, (0, 0, self.width, self.height), mask)
 
     def texture(self, across: float, octaves: int, flat: float = 1.0) -> Image.Image:
-        """Make cloudy noise of the picture's size.
+        """Make cloudy noise of the image's size.
 
         Args:
             across: How many billows fit in one unit; more is finer.
@@ -95,7 +95,7 @@ class Sheet(Canvas):
         return rough.resize(self.image.size, Image.Resampling.BICUBIC)
 
     def grain(self, strength: int) -> None:
-        """Lay a fine grain over the picture.
+        """Lay a fine grain over the image.
 
         Args:
             strength: How far a pixel moves at most, in levels.
@@ -129,16 +129,16 @@ class Sheet(Canvas):
 
 
 @dataclass(frozen=True)
-class Step:
-    """One thing that can be done with a picture.
+class Effect:
+    """One thing that can be done with an image.
 
     Attributes:
         wanted: Whether it is asked for.
         apply: Does it.
     """
 
-    wanted: Callable[[Sheet], bool]
-    apply: Callable[[Sheet], None]
+    wanted: Callable[[EditCanvas], bool]
+    apply: Callable[[EditCanvas], None]
 
 
 def normal(text: str) -> str:
@@ -156,7 +156,7 @@ def normal(text: str) -> str:
     return f" {' '.join(singular)} "
 
 
-def on(words: str, *phrases: str) -> Callable[[Sheet], bool]:
+def on(words: str, *phrases: str) -> Callable[[EditCanvas], bool]:
     """Make the condition that a sheet's wishes have one of these in them.
 
     Args:
@@ -164,7 +164,7 @@ def on(words: str, *phrases: str) -> Callable[[Sheet], bool]:
         phrases: What takes several words to say.
 
     Example:
-        >>> sheet = Sheet(Image.new("RGB", (64, 48)), "like in old photos", Random(1))
+        >>> sheet = EditCanvas(Image.new("RGB", (64, 48)), "like in old photos", Random(1))
         >>> on("sepia", "old photo")(sheet), on("sepia photograph")(sheet)
         (True, False)
     """
@@ -173,7 +173,7 @@ def on(words: str, *phrases: str) -> Callable[[Sheet], bool]:
 
 
 def gray(layer: Image.Image) -> Image.Image:
-    """Make a gray RGB picture of an "L" one.
+    """Make a gray RGB image of an "L" one.
 
     Example:
         >>> gray(Image.new("L", (1, 1), 7)).getpixel((0, 0))
@@ -182,21 +182,21 @@ def gray(layer: Image.Image) -> Image.Image:
     return Image.merge("RGB", (layer, layer, layer))
 
 
-def soft(picture: Image.Image, radius: float) -> Image.Image:
-    """Blur a picture fast.
+def soft(image: Image.Image, radius: float) -> Image.Image:
+    """Blur an image fast.
 
     Args:
-        picture: The picture, "RGB" or "L".
+        image: The image, "RGB" or "L".
         radius: In pixels; about 2 at least.
 
     Returns:
-        A new picture.
+        A new image.
 
     Example:
         >>> hazy = soft(sheet.image, 12)
     """
-    small = picture.reduce(_SOFT_STEP).filter(ImageFilter.GaussianBlur(radius / _SOFT_STEP))
-    return small.resize(picture.size, Image.Resampling.BICUBIC)
+    small = image.reduce(_SOFT_STEP).filter(ImageFilter.GaussianBlur(radius / _SOFT_STEP))
+    return small.resize(image.size, Image.Resampling.BICUBIC)
 
 
 def ramp(mask: Image.Image, low: float, high: float, top: float = 1.0) -> Image.Image:
@@ -219,16 +219,16 @@ def ramp(mask: Image.Image, low: float, high: float, top: float = 1.0) -> Image.
     return mask.point([round(share * top * 255) for share in shares])
 
 
-def graded(picture: Image.Image, tones: str) -> Image.Image:
-    """Bend the colours of a picture.
+def graded(image: Image.Image, tones: str) -> Image.Image:
+    """Bend the colours of an image.
 
     Args:
-        picture: The picture, RGB.
+        image: The image, RGB.
         tones: What black, white and the grays between them become, evenly spaced: colours as on
             the web.
 
     Returns:
-        A new picture.
+        A new image.
 
     Example:
         >>> graded(Image.new("RGB", (1, 1), (9, 8, 7)), "#000020 #ffff20").getpixel((0, 0))
@@ -240,7 +240,7 @@ def graded(picture: Image.Image, tones: str) -> Image.Image:
     for v in range(256):
         place = v / 255 * (len(stops) - 2)
         levels.append(mix(stops[int(place)], stops[int(place) + 1], place % 1))
-    return picture.point([level[band] for band in range(3) for level in levels])
+    return image.point([level[band] for band in range(3) for level in levels])
 
 
 def toned(light: Image.Image, tones: str) -> Image.Image:
@@ -251,7 +251,7 @@ def toned(light: Image.Image, tones: str) -> Image.Image:
         tones: As for `graded`.
 
     Returns:
-        An RGB picture.
+        An RGB image.
 
     Example:
         >>> toned(Image.new("L", (1, 1), 255), "#000000 #ff8000").getpixel((0, 0))

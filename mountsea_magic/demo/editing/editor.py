@@ -1,4 +1,4 @@
-"""The editor: what the demo Hub makes of pictures and a prompt in place of a model."""
+"""The editor: what the demo Hub makes of images and a prompt in place of a model."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ..drawing.mark import draw_mark
 from ..drawing.palettes import MOODS
 from ..drawing.subject import read_subject
 from ..drawing.words import COLORS
-from .edit_canvas import WORD, Sheet, Step, graded, normal
+from .edit_canvas import WORD, EditCanvas, Effect, graded, normal
 from .effects import MEDIUM, WORLD
 from .framing import add_note, lay_prints
 from .unmark import lift_mark
 
-_MOST_PIXELS = 4_000_000
-"""Pixels worked on at most: larger pictures are scaled up, so that a class does not wait."""
+_MAX_PIXELS = 4_000_000
+"""Pixels worked on at most: larger images are scaled up, so that a class does not wait."""
 
 _CUT = 1.45
-"""How far, as a factor, a picture's shape may be from the frame's for its edges to be cut."""
+"""How far, as a factor, an image's shape may be from the frame's for its edges to be cut."""
 
 _NEGATED = re.compile(
     r" (?:no|not|without|remove|never|less)"
@@ -44,44 +44,44 @@ _ADDED = re.compile(
 def edit(
     prompt: str,
     seed: int,
-    pictures: Sequence[Image.Image],
+    images: Sequence[Image.Image],
     width: int,
     height: int,
     *,
     model: str,
     mask: Image.Image | None = None,
 ) -> Image.Image:
-    """Edit a picture as a prompt says.
+    """Edit an image as a prompt says.
 
-    The same arguments always give the same picture. The prompt's words choose what is done, one
+    The same arguments always give the same image. The prompt's words choose what is done, one
     thing upon the other; a prompt of which no word is known changes the mood and leaves a note.
 
     Args:
         prompt: Any text, also an empty one.
         seed: Which variation to make.
-        pictures: The input pictures, of any mode and size; at least one. The first fills the
+        images: The input images, of any mode and size; at least one. The first fills the
             frame, the others lie on it like prints.
         width: Width of the result, in pixels.
         height: Height of the result, in pixels.
-        model: The model that did not make the picture, named in its mark.
-        mask: Only where this is white the first picture changes; everywhere if left out.
+        model: The model that did not make the image, named in its mark.
+        mask: Only where this is white the first image changes; everywhere if left out.
 
     Returns:
         An RGB image of exactly that size.
 
     Raises:
-        ValueError: If there is no picture.
+        ValueError: If there is no image.
 
     Example:
         >>> summer = Image.new("RGB", (64, 48), (90, 160, 70))
         >>> edit("Make it winter", 7, [summer], 128, 96, model="demo").size
         (128, 96)
     """
-    if not pictures:
-        raise ValueError("there is no picture to edit")
-    scale = min(1.0, math.sqrt(_MOST_PIXELS / (width * height)))
+    if not images:
+        raise ValueError("there is no image to edit")
+    scale = min(1.0, math.sqrt(_MAX_PIXELS / (width * height)))
     size = (max(16, round(width * scale)), max(16, round(height * scale)))
-    first, *others = (lift_mark(_plain(picture)) for picture in pictures)
+    first, *others = (lift_mark(_plain(image)) for image in images)
     base = _fitted(first, size)
     result = _changed(base, others, prompt, _chance(prompt, seed))
     if mask is not None:
@@ -98,10 +98,10 @@ def _changed(
 ) -> Image.Image:
     """Do what the prompt asks for, one thing upon the other."""
     wishes = _NEGATED.sub(" ", normal(prompt))
-    before = Sheet(base, wishes, rng)
+    before = EditCanvas(base, wishes, rng)
     done = _turn(before)
     done |= _add_animals(before, prompt)
-    sheet = Sheet(before.image, before.wishes, rng)
+    sheet = EditCanvas(before.image, before.wishes, rng)
     done |= _apply(WORLD, sheet)
     lay_prints(sheet, others)
     done |= _apply(MEDIUM, sheet)
@@ -110,7 +110,7 @@ def _changed(
     return sheet.image
 
 
-def _apply(steps: Sequence[Step], sheet: Sheet) -> bool:
+def _apply(steps: Sequence[Effect], sheet: EditCanvas) -> bool:
     """Take the steps that are asked for; say whether there was one."""
     wanted = [step for step in steps if step.wanted(sheet)]
     for step in wanted:
@@ -124,54 +124,54 @@ def _chance(prompt: str, seed: int) -> Random:
     return Random(hashlib.sha256(text).hexdigest())
 
 
-def _plain(picture: Image.Image) -> Image.Image:
+def _plain(image: Image.Image) -> Image.Image:
     """Upright, in sRGB, and white where it was transparent."""
-    if picture.mode == "I":
-        picture = picture.point(lambda level: level * (1 / 256)).convert("L")
-    image = normalized(picture, ("RGB", "RGBA"), max_profile_bytes=0)
+    if image.mode == "I":
+        image = image.point(lambda level: level * (1 / 256)).convert("L")
+    image = normalized(image, ("RGB", "RGBA"), max_profile_bytes=0)
     if image.mode == "RGBA":
         ground = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(ground, image).convert("RGB")
     return image
 
 
-def _fitted(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+def _fitted(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     """Fill a frame: what has about its shape is cut, the rest set before its own blurred self."""
-    if picture.size == size:
-        return picture.copy()
-    cover = ImageOps.fit(picture, size, Image.Resampling.LANCZOS, centering=(0.5, 0.45))
-    stretch = size[0] / size[1] / (picture.width / picture.height)
+    if image.size == size:
+        return image.copy()
+    cover = ImageOps.fit(image, size, Image.Resampling.LANCZOS, centering=(0.5, 0.45))
+    stretch = size[0] / size[1] / (image.width / image.height)
     if 1 / _CUT <= stretch <= _CUT:
         return cover
     ground = Image.new("L", size)
-    if picture.mode == "RGB":
+    if image.mode == "RGB":
         hazy = cover.reduce(4).filter(ImageFilter.GaussianBlur(min(size) * 0.015))
         ground = graded(hazy.resize(size), "#000000 #b3b3b3")
-    whole = ImageOps.contain(picture, size, Image.Resampling.LANCZOS)
+    whole = ImageOps.contain(image, size, Image.Resampling.LANCZOS)
     ground.paste(whole, ((size[0] - whole.width) // 2, (size[1] - whole.height) // 2))
     return ground
 
 
-def _turn(sheet: Sheet) -> bool:
-    """Mirror the picture, turn it over or come closer; say whether any of it was asked for."""
-    picture = sheet.image
+def _turn(sheet: EditCanvas) -> bool:
+    """Mirror the image, turn it over or come closer; say whether any of it was asked for."""
+    image = sheet.image
     if sheet.asks("mirror mirrored flip flipped reversed"):
         over = sheet.asks("vertical vertically")
         way = Image.Transpose.FLIP_TOP_BOTTOM if over else Image.Transpose.FLIP_LEFT_RIGHT
-        picture = picture.transpose(way)
+        image = image.transpose(way)
     if sheet.asks("", "upside down"):
-        picture = picture.transpose(Image.Transpose.ROTATE_180)
+        image = image.transpose(Image.Transpose.ROTATE_180)
     if sheet.asks("zoom closer closeup", "close up"):
         x, y = sheet.width * 0.16, sheet.height * 0.16
         box = (x, y * 1.2, sheet.width - x, sheet.height - y * 0.8)
-        picture = picture.resize(picture.size, Image.Resampling.LANCZOS, box=box)
-    if picture is sheet.image:
+        image = image.resize(image.size, Image.Resampling.LANCZOS, box=box)
+    if image is sheet.image:
         return False
-    sheet.put(picture)
+    sheet.put(image)
     return True
 
 
-def _add_animals(sheet: Sheet, prompt: str) -> bool:
+def _add_animals(sheet: EditCanvas, prompt: str) -> bool:
     """Draw the animals that are to be added, if any; their colours are no wishes any more."""
     found = _ADDED.search(f" {' '.join(re.findall(WORD, prompt.casefold()))} ")
     subject = read_subject(found[1] if found else "")
@@ -180,12 +180,12 @@ def _add_animals(sheet: Sheet, prompt: str) -> bool:
     wide = round(sheet.width * 0.58)
     left = sheet.rng.choice((0, sheet.width - wide))
     part = sheet.image.crop((left, 0, left + wide, sheet.height))
-    canvas = Canvas(part.width * 2, part.height * 2, sheet.rng)
-    canvas.image.paste(part.resize(canvas.image.size, Image.Resampling.NEAREST))
+    layer = Canvas(part.width * 2, part.height * 2, sheet.rng)
+    layer.image.paste(part.resize(layer.image.size, Image.Resampling.NEAREST))
     sky = sheet.sky.getbbox() if sheet.sky else None
     horizon = 2 * (sky[3] if sky else sheet.height * 0.45)
-    draw_creatures(canvas, subject, MOODS[subject.mood or "day"], 0.93, horizon)
-    sheet.image.paste(canvas.image.reduce(2), (left, 0))
+    draw_creatures(layer, subject, MOODS[subject.mood or "day"], 0.93, horizon)
+    sheet.image.paste(layer.image.reduce(2), (left, 0))
     kept = " ".join(word for word in found[0].split() if word not in COLORS)
     sheet.wishes = sheet.wishes.replace(normal(found[0]), normal(kept))
     return True

@@ -1,4 +1,4 @@
-"""Around a picture and upon it: frames, further pictures laid on it like prints, notes."""
+"""Around an image and upon it: frames, further images laid on it like prints, notes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from ..drawing.palettes import Color, lit
 from ..drawing.words import COLORS
-from .edit_canvas import Sheet, Step, graded, gray, on, ramp, soft
+from .edit_canvas import EditCanvas, Effect, graded, gray, on, ramp, soft
 
 _PLACES = ((0.8, 0.24), (0.2, 0.76), (0.2, 0.25), (0.8, 0.7), (0.5, 0.2), (0.5, 0.8))
-"""Where prints lie, as shares of width and height; the middle is for the first picture."""
+"""Where prints lie, as shares of width and height; the middle is for the first image."""
 
 _NOTE_LENGTH = 96
 """How many characters of a prompt are written on a note."""
@@ -32,12 +32,12 @@ _SIDES = ((0, 1, 0.14), (0, 3, 0.05), (3, 2, -0.16), (1, 2, -0.06))
 """A frame's sides by the corners that they join, clockwise, and how light each is."""
 
 
-def lay_prints(sheet: Sheet, prints: Sequence[Image.Image]) -> None:
-    """Lay pictures upon another, as prints with a white border.
+def lay_prints(sheet: EditCanvas, prints: Sequence[Image.Image]) -> None:
+    """Lay images upon another, as prints with a white border.
 
     Args:
         sheet: What they are laid on.
-        prints: The pictures, RGB.
+        prints: The images, RGB.
 
     Example:
         >>> lay_prints(sheet, [dog, cat])
@@ -54,11 +54,11 @@ def lay_prints(sheet: Sheet, prints: Sequence[Image.Image]) -> None:
         _lay(sheet, card, x, y, rng.uniform(2.5, 7))
 
 
-def add_note(sheet: Sheet, prompt: str) -> None:
-    """Change a picture of whose prompt no word is known: its mood, and a note upon it.
+def add_note(sheet: EditCanvas, prompt: str) -> None:
+    """Change an image of whose prompt no word is known: its mood, and a note upon it.
 
     Args:
-        sheet: The picture.
+        sheet: The image.
         prompt: What the note says; letters that the font lacks are left out.
 
     Example:
@@ -83,8 +83,8 @@ def add_note(sheet: Sheet, prompt: str) -> None:
     _lay(sheet, note, edge + note.width / 2, edge + note.height / 2, rng.uniform(1.5, 4))
 
 
-def _lay(sheet: Sheet, card: Image.Image, x: float, y: float, askew: float) -> None:
-    """Lay a card down, askew by some degrees, within the picture, with its shadow."""
+def _lay(sheet: EditCanvas, card: Image.Image, x: float, y: float, askew: float) -> None:
+    """Lay a card down, askew by some degrees, within the image, with its shadow."""
     turn = askew * sheet.rng.choice((-1, 1))
     ring = round(sheet.unit * 0.03)
     shape, turned = (
@@ -99,8 +99,8 @@ def _lay(sheet: Sheet, card: Image.Image, x: float, y: float, askew: float) -> N
     sheet.image.paste(turned, (left, top), shape)
 
 
-def _polaroid(sheet: Sheet) -> None:
-    """An instant picture on a table: faded, with a white border that is broad below."""
+def _polaroid(sheet: EditCanvas) -> None:
+    """An instant image on a table: faded, with a white border that is broad below."""
     unit = sheet.unit
     faded = graded(sheet.image, "#1a1721 #8f8a80 #fcf5db")
     sheet.put(graded(soft(sheet.image, unit * 0.05), "#332820 #7d6b5e"))
@@ -116,7 +116,7 @@ def _polaroid(sheet: Sheet) -> None:
     _lay(sheet, card, sheet.width / 2, sheet.height * 0.49, sheet.rng.uniform(2, 4.5))
 
 
-def _frame(sheet: Sheet) -> None:
+def _frame(sheet: EditCanvas) -> None:
     """A frame of wood, or of the colour that stands before the word, and a white mat."""
     inner = sheet.image.copy()
     bar, bevel = round(sheet.unit * 0.045), round(sheet.unit * 0.095)
@@ -141,7 +141,7 @@ def _frame_color(wishes: str) -> Color:
     return COLORS.get(words[at - 1], _WOOD) if at else _WOOD
 
 
-def _draw_bars(sheet: Sheet, base: Color, thick: int) -> None:
+def _draw_bars(sheet: EditCanvas, base: Color, thick: int) -> None:
     """The bars, round and lit from above, with a grain."""
     for n in range(thick):
         right, bottom = sheet.width - 1 - n, sheet.height - 1 - n
@@ -155,7 +155,7 @@ def _draw_bars(sheet: Sheet, base: Color, thick: int) -> None:
 
 
 FRAMES = (
-    Step(on("polaroid snapshot", "instant photo", "instant picture"), _polaroid),
-    Step(on("frame framed border"), _frame),
+    Effect(on("polaroid snapshot", "instant photo", "instant image"), _polaroid),
+    Effect(on("frame framed border"), _frame),
 )
 """What the words for each frame do."""

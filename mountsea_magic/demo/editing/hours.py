@@ -1,4 +1,4 @@
-"""The hours of the day: what the light does to a picture, and what stands in its sky."""
+"""The hours of the day: what the light does to an image, and what stands in its sky."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageOp
 from ..drawing.canvas import Point
 from ..drawing.palettes import color, lit
 from ..drawing.sky import draw_stars
-from .edit_canvas import Sheet, Step, graded, on, ramp, toned
+from .edit_canvas import EditCanvas, Effect, graded, on, ramp, toned
 
 _MOON = (246, 241, 218)
 _SEAS = ((0.34, 0.4, 0.15), (0.62, 0.3, 0.1), (0.6, 0.64, 0.17), (0.3, 0.7, 0.08))
@@ -17,7 +17,7 @@ _BURNING = tuple(color(code) for code in ("#2e2a68", "#963e76", "#f06c54", "#ffb
 """The evening sky, from its top to the horizon."""
 
 
-def _sunset(sheet: Sheet) -> None:
+def _sunset(sheet: EditCanvas) -> None:
     """Low red light: the sky burns towards the horizon, what stands before it darkens."""
     before = sheet.image.copy()
     sheet.put(graded(ImageEnhance.Color(before).enhance(0.9), "#0f0314 #805254 #ffc79e"))
@@ -28,7 +28,7 @@ def _sunset(sheet: Sheet) -> None:
         return
     ground = sheet.image.copy()
     horizon = _bottom(sheet.sky)
-    sky = Sheet(before, "", sheet.rng)
+    sky = EditCanvas(before, "", sheet.rng)
     sky.gradient(_BURNING, 0, horizon)
     sheet.put(sky.image, ramp(sheet.sky, 0, 255, 0.74))
     x, y = _find_sun(sheet)[0], horizon - sheet.unit * 0.05
@@ -39,7 +39,7 @@ def _sunset(sheet: Sheet) -> None:
     sheet.glow(x, y, sheet.unit * 0.8, (255, 150, 80), 0.35)
 
 
-def _night(sheet: Sheet) -> None:
+def _night(sheet: EditCanvas) -> None:
     """Moonlight: hardly any colour but blue, lamps still lit, stars where the sky is."""
     before = sheet.image.copy()
     sheet.put(graded(ImageEnhance.Color(before).enhance(0.62), "#00030d #2b3661 #8094d1"))
@@ -62,18 +62,18 @@ def _bottom(sky: Image.Image) -> int:
     return max(8, (sky.getbbox() or (0, 0, 0, 0))[3])
 
 
-def _lamps(sheet: Sheet, picture: Image.Image) -> Image.Image:
+def _lamps(sheet: EditCanvas, image: Image.Image) -> Image.Image:
     """Small strong lights: windows, neon signs. By day they would be flowers and leaves."""
-    _, saturation, value = picture.convert("HSV").split()
+    _, saturation, value = image.convert("HSV").split()
     lamps = ImageChops.multiply(ramp(value, 215, 216), ramp(saturation, 110, 111))
     around = lamps.reduce(4).filter(ImageFilter.GaussianBlur(sheet.unit * 0.03 / 4))
-    lamps = ImageChops.multiply(lamps, ramp(around, 70, 69).resize(picture.size))
+    lamps = ImageChops.multiply(lamps, ramp(around, 70, 69).resize(image.size))
     if sheet.sky is not None:
         lamps = ImageChops.subtract(lamps, sheet.sky)
     return lamps.filter(ImageFilter.BoxBlur(1))
 
 
-def _find_sun(sheet: Sheet) -> Point:
+def _find_sun(sheet: EditCanvas) -> Point:
     """Where the sun stands, so that the moon takes its place; else anywhere high up."""
     free = (sheet.width * sheet.rng.choice((0.24, 0.76)), min(sheet.width, sheet.height) * 0.2)
     if sheet.sky is None:
@@ -91,13 +91,13 @@ def _find_sun(sheet: Sheet) -> Point:
     return (left + right) / 2 * scale, (top + bottom) / 2 * scale
 
 
-def _hang_moon(sheet: Sheet, x: float, y: float) -> None:
+def _hang_moon(sheet: EditCanvas, x: float, y: float) -> None:
     """A full moon with its seas and its halo; drawn large and reduced, for a smooth edge."""
     radius = sheet.unit * 0.068
     sheet.glow(x, y, radius * 6, (190, 205, 255), 0.4)
     sheet.glow(x, y, radius * 2.1, (235, 235, 235), 0.5)
     side = max(4, round(radius * 2))
-    large = Sheet(Image.new("RGB", (side * 4, side * 4), _MOON), "", sheet.rng)
+    large = EditCanvas(Image.new("RGB", (side * 4, side * 4), _MOON), "", sheet.rng)
     for across, down, size in _SEAS:
         large.dot(across * side * 4, down * side * 4, size * side * 4, lit(_MOON, -0.13))
     disc = Image.new("L", large.image.size)
@@ -107,7 +107,9 @@ def _hang_moon(sheet: Sheet, x: float, y: float) -> None:
 
 
 HOURS = (
-    Step(on("sunset sundown dusk twilight evening dawn sunrise", "golden hour"), _sunset),
-    Step(on("night nighttime midnight nocturnal dark moon moonlight moonlit star starry"), _night),
+    Effect(on("sunset sundown dusk twilight evening dawn sunrise", "golden hour"), _sunset),
+    Effect(
+        on("night nighttime midnight nocturnal dark moon moonlight moonlit star starry"), _night
+    ),
 )
 """What the words for each hour do."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter
 
 from ..drawing.canvas import Point
-from .edit_canvas import Sheet, Step, graded, gray, on, ramp, soft
+from .edit_canvas import EditCanvas, Effect, graded, gray, on, ramp, soft
 
 _WET_WORDS = "watercolor watercolour aquarelle gouache"
 _OIL_WORDS = "oil painting painted acrylic impressionist impressionism brushstroke monet gogh"
@@ -20,7 +20,7 @@ _BRUSHES = ((0.024, 0.021, 0), (0.013, 0.0105, 8), (0.008, 0.006, 22), (0.0056, 
 """From broad to fine: gap between strokes and width in units, and how much must happen there."""
 
 
-def _watercolor(sheet: Sheet) -> None:
+def _watercolor(sheet: EditCanvas) -> None:
     """Colours run into pale pools with dark rims, and leave the paper's edge free."""
     unit = sheet.unit / 2
     small = sheet.image.reduce(2)
@@ -37,11 +37,11 @@ def _watercolor(sheet: Sheet) -> None:
     sheet.grain(11)
 
 
-def ragged(sheet: Sheet, margin: float) -> Image.Image:
+def ragged(sheet: EditCanvas, margin: float) -> Image.Image:
     """Make a mask with uneven edges: hands do not work up to the border of the paper.
 
     Args:
-        sheet: The picture.
+        sheet: The image.
         margin: How broad the free edge is, in units.
 
     Returns:
@@ -56,7 +56,7 @@ def ragged(sheet: Sheet, margin: float) -> Image.Image:
     return ramp(Image.blend(soft(mask, gap * 0.8), sheet.texture(16, 3), 0.3), 112, 154)
 
 
-def _oil(sheet: Sheet) -> None:
+def _oil(sheet: EditCanvas) -> None:
     """Broad strokes first, and fine ones where much happens; then relief, and the canvas."""
     before = ImageEnhance.Color(sheet.image).enhance(1.3)
     sheet.put(soft(before, sheet.unit * 0.01))
@@ -69,7 +69,7 @@ def _oil(sheet: Sheet) -> None:
     sheet.put(ImageChops.soft_light(sheet.image, gray(weave)))
 
 
-def _brush(sheet: Sheet, before: Image.Image, gap: float, width: float, least: int) -> None:
+def _brush(sheet: EditCanvas, before: Image.Image, gap: float, width: float, least: int) -> None:
     """One layer of strokes, in any order, each in the colour of its place."""
     rng = sheet.rng
     size = (max(2, round(sheet.width / gap)), max(2, round(sheet.height / gap)))
@@ -118,5 +118,5 @@ def _stroke(middle: Point, angle: float, half: float, width: float) -> Sequence[
     )
 
 
-PAINTED = (Step(on(_OIL_WORDS), _oil), Step(on(_WET_WORDS), _watercolor))
+PAINTED = (Effect(on(_OIL_WORDS), _oil), Effect(on(_WET_WORDS), _watercolor))
 """What the words for each kind of paint do."""

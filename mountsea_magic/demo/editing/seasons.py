@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from ..drawing.palettes import Color, color
-from .edit_canvas import Sheet, Step, graded, on, ramp, soft, toned
+from .edit_canvas import EditCanvas, Effect, graded, on, ramp, soft, toned
 
 SNOW_WORDS = "winter wintry snow snowy snowing snowfall snowstorm blizzard christmas"
 """The words for which it is winter, and snows."""
@@ -17,7 +17,7 @@ _LEAVES = tuple(color(code) for code in ("#c8442b", "#e8862e", "#f0b13c", "#8a4a
 _PETALS = tuple(color(code) for code in ("#ffd9e6", "#f7a6c4", "#fff1f5"))
 
 
-def _winter(sheet: Sheet) -> None:
+def _winter(sheet: EditCanvas) -> None:
     """Grass becomes snow, the light cold; snow lies on what stands out against the sky."""
     before = sheet.image.copy()
     sheet.put(graded(ImageEnhance.Color(before).enhance(0.86), "#050a1a #788599 #f2faff"))
@@ -30,27 +30,27 @@ def _winter(sheet: Sheet) -> None:
     _lay_bank(sheet)
 
 
-def _greenery(picture: Image.Image) -> Image.Image:
+def _greenery(image: Image.Image) -> Image.Image:
     """Where leaves and grass are: by their hue, and not where hardly any colour is."""
-    hue, saturation, _ = picture.convert("HSV").split()
+    hue, saturation, _ = image.convert("HSV").split()
     green = ImageChops.multiply(ramp(hue, 30, 44), ramp(hue, 126, 108))
     return ImageChops.multiply(green, ramp(saturation, 26, 68))
 
 
-def _caps(sheet: Sheet, picture: Image.Image) -> Image.Image:
+def _caps(sheet: EditCanvas, image: Image.Image) -> Image.Image:
     """Where snow lies: where something darker begins below something lighter."""
     unit = sheet.unit / 2
-    calm = picture.convert("L").reduce(2).filter(ImageFilter.GaussianBlur(unit * 0.006))
+    calm = image.convert("L").reduce(2).filter(ImageFilter.GaussianBlur(unit * 0.006))
     lower = calm.copy()
     lower.paste(calm, (0, round(unit * 0.02)))
     edges = ramp(ImageChops.subtract(lower, calm), 34, 70)
     patches = ramp(sheet.noise(14, 2).resize(calm.size), 92, 93)
     caps = ImageChops.multiply(edges, patches).filter(ImageFilter.GaussianBlur(unit * 0.005))
-    return ramp(caps, 96, 147).resize(picture.size, Image.Resampling.BICUBIC)
+    return ramp(caps, 96, 147).resize(image.size, Image.Resampling.BICUBIC)
 
 
-def _lay_bank(sheet: Sheet) -> None:
-    """A bank of snow along the lower edge: there is always some, whatever the picture."""
+def _lay_bank(sheet: EditCanvas) -> None:
+    """A bank of snow along the lower edge: there is always some, whatever the image."""
     rng, width, height = sheet.rng, sheet.width, sheet.height
     waves = [(rng.uniform(1, 5), rng.uniform(0, 6.3), rng.uniform(0.3, 1)) for _ in range(4)]
     for level, tone in ((0.075, "#c9dcec"), (0.05, "#eef5fb")):
@@ -64,7 +64,7 @@ def _lay_bank(sheet: Sheet) -> None:
         waves = [(turns, at + 2, part) for turns, at, part in waves]
 
 
-def _autumn(sheet: Sheet) -> None:
+def _autumn(sheet: EditCanvas) -> None:
     """Green turns to rust and gold, in patches, and leaves fall."""
     before = sheet.image.copy()
     light = ImageOps.autocontrast(before.convert("L"), 1)
@@ -76,7 +76,7 @@ def _autumn(sheet: Sheet) -> None:
     _strew(sheet, _LEAVES, 60, 0.016)
 
 
-def _spring(sheet: Sheet) -> None:
+def _spring(sheet: EditCanvas) -> None:
     """Fresh green, a light sky, and petals on the wind."""
     before = sheet.image.copy()
     sheet.put(graded(ImageEnhance.Color(before).enhance(1.25), "#0a0a0f #8f9187 #ffffff"))
@@ -85,7 +85,7 @@ def _spring(sheet: Sheet) -> None:
     _strew(sheet, _PETALS, 90, 0.011)
 
 
-def _summer(sheet: Sheet) -> None:
+def _summer(sheet: EditCanvas) -> None:
     """High sun: strong colours, and light that spills in from a corner."""
     vivid = ImageEnhance.Color(sheet.image).enhance(1.35)
     sheet.put(graded(vivid, "#050300 #918775 #ffffed"))
@@ -94,7 +94,7 @@ def _summer(sheet: Sheet) -> None:
     sheet.glow(x, 0, sheet.unit * 0.34, (255, 250, 225), 0.85)
 
 
-def _strew(sheet: Sheet, colors: Sequence[Color], count: int, size: float) -> None:
+def _strew(sheet: EditCanvas, colors: Sequence[Color], count: int, size: float) -> None:
     """Let leaves or petals fall: near ones few, large and out of focus."""
     rng, unit, width, height = sheet.rng, sheet.unit, sheet.width, sheet.height
     for depth in (0.6, 1.0, 1.9):
@@ -124,12 +124,12 @@ def _leaf(length: float, slender: float) -> Image.Image:
 
 
 SEASONS = (
-    Step(on(f"{SNOW_WORDS} frost frosty frozen ice icy january december"), _winter),
-    Step(
+    Effect(on(f"{SNOW_WORDS} frost frosty frozen ice icy january december"), _winter),
+    Effect(
         on("autumn autumnal october november harvest", "in fall", "make it fall", "fall color"),
         _autumn,
     ),
-    Step(on("spring springtime april blossom easter"), _spring),
-    Step(on("summer summery sun sunny sunshine july holiday"), _summer),
+    Effect(on("spring springtime april blossom easter"), _spring),
+    Effect(on("summer summery sun sunny sunshine july holiday"), _summer),
 )
 """What the words for each season do."""

@@ -1,4 +1,4 @@
-"""Finding the sky of a picture: the even part that hangs from its upper edge."""
+"""Finding the sky of an image: the even part that hangs from its upper edge."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ _BELOW = 50
 """How much darker (sum of three channels) than the sky near the horizon the water below it is."""
 
 _LEAST, _MOST = 0.07, 0.72
-"""What covers a smaller part of the picture is no sky, and what covers a larger one is all."""
+"""What covers a smaller part of the image is no sky, and what covers a larger one is all."""
 
 
-def find_sky(picture: Image.Image) -> Image.Image | None:
+def find_sky(image: Image.Image) -> Image.Image | None:
     """Find where the sky is.
 
     Args:
-        picture: The picture, RGB.
+        image: The image, RGB.
 
     Returns:
-        An "L" mask of the picture's size, 255 in the sky, or None where there is none.
+        An "L" mask of the image's size, 255 in the sky, or None where there is none.
 
     Example:
         >>> find_sky(Image.effect_noise((64, 64), 200).convert("RGB")) is None
         True
     """
-    high = max(28, min(224, round(_COLUMNS * picture.height / picture.width)))
-    small = picture.resize((_COLUMNS, high), Image.Resampling.BOX)
+    high = max(28, min(224, round(_COLUMNS * image.height / image.width)))
+    small = image.resize((_COLUMNS, high), Image.Resampling.BOX)
     raw = small.tobytes()
     pixels = [(raw[n], raw[n + 1], raw[n + 2]) for n in range(0, len(raw), 3)]
     reached = _flooded(pixels)
@@ -65,7 +65,7 @@ def find_sky(picture: Image.Image) -> Image.Image | None:
         if clear and place // _COLUMNS < depths[place % _COLUMNS]:
             mask[place] = 255
     small.putdata(tones)
-    return _refined(picture, Image.frombytes("L", small.size, bytes(mask)), small)
+    return _refined(image, Image.frombytes("L", small.size, bytes(mask)), small)
 
 
 def _flooded(pixels: list[Color]) -> list[bool]:
@@ -125,17 +125,17 @@ def _depth(column: list[bool]) -> int:
     return depth
 
 
-def _refined(picture: Image.Image, core: Image.Image, tones: Image.Image) -> Image.Image:
-    """Along the skyline, each pixel of the large picture is compared with the sky's colour."""
+def _refined(image: Image.Image, core: Image.Image, tones: Image.Image) -> Image.Image:
+    """Along the skyline, each pixel of the large image is compared with the sky's colour."""
     sure, maybe, tone = (
-        part.resize(picture.size, Image.Resampling.BILINEAR)
+        part.resize(image.size, Image.Resampling.BILINEAR)
         for part in (
             core.filter(ImageFilter.MinFilter(5)),
             core.filter(ImageFilter.MaxFilter(5)),
             tones,
         )
     )
-    red, green, blue = ImageChops.difference(picture, tone).split()
+    red, green, blue = ImageChops.difference(image, tone).split()
     apart = ImageChops.lighter(ImageChops.lighter(red, green), blue)
     like = apart.point([max(0, min(255, 255 - (v - 26) * 9)) for v in range(256)])
     return ImageChops.lighter(sure, ImageChops.multiply(maybe, like))

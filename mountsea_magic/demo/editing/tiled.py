@@ -1,4 +1,4 @@
-"""Pictures made of pieces: pixels, mosaic stones, stained glass, printed dots."""
+"""Images made of pieces: pixels, mosaic stones, stained glass, printed dots."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image, ImageChops, ImageEnhance, ImageFilter, ImageOps
 
 from ..drawing.canvas import Point
 from ..drawing.palettes import Color, lit
-from .edit_canvas import Sheet, Step, graded, on, soft, toned
+from .edit_canvas import EditCanvas, Effect, graded, on, soft, toned
 
 _INKS = (
     "#2b1055 #e0218a #ffd23f #fff7e0",
@@ -29,7 +29,7 @@ _FINE = 2
 """How many times larger pieces are drawn than they will be, for smooth edges."""
 
 
-def _pixels(sheet: Sheet) -> None:
+def _pixels(sheet: EditCanvas) -> None:
     """Large square pixels of few colours."""
     side = max(2, round(sheet.unit / 100))
     size = (math.ceil(sheet.width / side), math.ceil(sheet.height / side))
@@ -62,7 +62,7 @@ class _Grid:
             )
 
 
-def _grid(sheet: Sheet, side: float, loose: float) -> _Grid:
+def _grid(sheet: EditCanvas, side: float, loose: float) -> _Grid:
     """Make cells of about that side, in pixels; corners are off by that share of it at most."""
     across, down = math.ceil(sheet.width / side), math.ceil(sheet.height / side)
     corners = [
@@ -72,8 +72,8 @@ def _grid(sheet: Sheet, side: float, loose: float) -> _Grid:
     return _Grid(across, down, side, [(x, y) for x, y in corners])
 
 
-def _color_at(sheet: Sheet, small: Image.Image, outline: tuple[Point, ...]) -> Color:
-    """The colour in the middle of a piece, on a small copy of the picture."""
+def _color_at(sheet: EditCanvas, small: Image.Image, outline: tuple[Point, ...]) -> Color:
+    """The colour in the middle of a piece, on a small copy of the image."""
     x = sum(x for x, _ in outline) / len(outline) / sheet.width * small.width
     y = sum(y for _, y in outline) / len(outline) / sheet.height * small.height
     place = (max(0, min(small.width - 1, int(x))), max(0, min(small.height - 1, int(y))))
@@ -82,13 +82,13 @@ def _color_at(sheet: Sheet, small: Image.Image, outline: tuple[Point, ...]) -> C
     return found[0], found[1], found[2]
 
 
-def _mosaic(sheet: Sheet) -> None:
+def _mosaic(sheet: EditCanvas) -> None:
     """Small stones in grout, each of one colour, lit from the upper left."""
     grid = _grid(sheet, sheet.unit / 56, 0.13)
     vivid = ImageEnhance.Color(sheet.image).enhance(1.25)
     small = vivid.resize((grid.across, grid.down), Image.Resampling.BOX)
     size = (sheet.width * _FINE, sheet.height * _FINE)
-    large = Sheet(Image.new("RGB", size, _GROUT), "", sheet.rng)
+    large = EditCanvas(Image.new("RGB", size, _GROUT), "", sheet.rng)
     for cell in grid.cells():
         tone = lit(_color_at(sheet, small, cell), sheet.rng.uniform(-0.14, 0.14))
         x, y = (sum(corner[axis] for corner in cell) / 4 for axis in (0, 1))
@@ -103,14 +103,14 @@ def _mosaic(sheet: Sheet) -> None:
     sheet.grain(7)
 
 
-def _glass(sheet: Sheet) -> None:
+def _glass(sheet: EditCanvas) -> None:
     """Panes of glowing glass in lead, which follows the contours."""
     grid = _snapped(sheet, _grid(sheet, sheet.unit / 25, 0.3))
     vivid = ImageEnhance.Color(sheet.image).enhance(1.6)
     small = vivid.resize((grid.across * 3, grid.down * 3), Image.Resampling.BOX)
     small = ImageEnhance.Contrast(small).enhance(1.15)
     size = (sheet.width * _FINE, sheet.height * _FINE)
-    large = Sheet(Image.new("RGB", size), "", sheet.rng)
+    large = EditCanvas(Image.new("RGB", size), "", sheet.rng)
     wide = max(2, round(sheet.unit * 0.0075))
     for n, (a, b, c, d) in enumerate(grid.cells()):
         odd = (n % grid.across + n // grid.across) % 2
@@ -125,7 +125,7 @@ def _glass(sheet: Sheet) -> None:
     sheet.corners(0.35)
 
 
-def _snapped(sheet: Sheet, grid: _Grid) -> _Grid:
+def _snapped(sheet: EditCanvas, grid: _Grid) -> _Grid:
     """Move the corners onto the strongest contour nearby; those at the edge out of sight."""
     fine = 4
     size = (grid.across * fine, grid.down * fine)
@@ -148,13 +148,13 @@ def _snapped(sheet: Sheet, grid: _Grid) -> _Grid:
     return _Grid(grid.across, grid.down, grid.side, corners)
 
 
-def _poster(sheet: Sheet) -> None:
+def _poster(sheet: EditCanvas) -> None:
     """A screen print in four inks."""
     sheet.put(_printed(sheet.image, sheet.rng.choice(_INKS), sheet.unit * 0.008))
 
 
-def _pop(sheet: Sheet) -> None:
-    """The same picture four times, each in other inks."""
+def _pop(sheet: EditCanvas) -> None:
+    """The same image four times, each in other inks."""
     half = (math.ceil(sheet.width / 2), math.ceil(sheet.height / 2))
     small = sheet.image.resize(half, Image.Resampling.LANCZOS)
     for place, inks in enumerate(sheet.rng.sample(_INKS, 4)):
@@ -162,17 +162,17 @@ def _pop(sheet: Sheet) -> None:
         sheet.image.paste(_printed(small, inks, sheet.unit * 0.0065), (left, top))
 
 
-def _printed(picture: Image.Image, inks: str, dot: float) -> Image.Image:
-    """Print a picture's light in inks; where one passes into the next, in dots."""
-    light = ImageOps.equalize(soft(picture.convert("L"), 4))
-    light = Image.blend(light, ImageOps.autocontrast(picture.convert("L"), cutoff=1), 0.6)
+def _printed(image: Image.Image, inks: str, dot: float) -> Image.Image:
+    """Print an image's light in inks; where one passes into the next, in dots."""
+    light = ImageOps.equalize(soft(image.convert("L"), 4))
+    light = Image.blend(light, ImageOps.autocontrast(image.convert("L"), cutoff=1), 0.6)
     side = max(4, round(dot))
     cell = Image.radial_gradient("L").resize((side, side), Image.Resampling.BOX)
-    row = Image.new("L", (picture.width + side, side))
+    row = Image.new("L", (image.width + side, side))
     for left in range(0, row.width, side):
         row.paste(cell, (left, 0))
-    screen = Image.new("L", picture.size)
-    for n, top in enumerate(range(0, picture.height, side)):
+    screen = Image.new("L", image.size)
+    for n, top in enumerate(range(0, image.height, side)):
         screen.paste(row, (-(n % 2) * (side // 2), top))
     dotted = ImageChops.add(light, screen.point([v * 2 // 5 for v in range(256)]), 1, -46)
     steps = [0 if v < 62 else 85 if v < 124 else 170 if v < 190 else 255 for v in range(256)]
@@ -180,13 +180,13 @@ def _printed(picture: Image.Image, inks: str, dot: float) -> Image.Image:
 
 
 TILED = (
-    Step(
+    Effect(
         on("pixel pixelated pixelate 8bit voxel minecraft lego", "8 bit", "16 bit", "retro game"),
         _pixels,
     ),
-    Step(on("mosaic tile tiled"), _mosaic),
-    Step(on("", "stained glass", "church window", "low poly"), _glass),
-    Step(on("warhol", "pop art"), _pop),
-    Step(on("poster halftone lichtenstein risograph", "screen print"), _poster),
+    Effect(on("mosaic tile tiled"), _mosaic),
+    Effect(on("", "stained glass", "church window", "low poly"), _glass),
+    Effect(on("warhol", "pop art"), _pop),
+    Effect(on("poster halftone lichtenstein risograph", "screen print"), _poster),
 )
 """What the words for each kind of pieces do."""

@@ -1,13 +1,13 @@
-"""Colours and sharpness of the whole picture: neon, lighter, colder, dreamier, sepia, gray."""
+"""Colours and sharpness of the whole image: neon, lighter, colder, dreamier, sepia, gray."""
 
 from __future__ import annotations
 
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
-from .edit_canvas import Sheet, Step, graded, gray, on, ramp, soft, toned
+from .edit_canvas import EditCanvas, Effect, graded, gray, on, ramp, soft, toned
 
 
-def _neon(sheet: Sheet) -> None:
+def _neon(sheet: EditCanvas) -> None:
     """Contours as glowing tubes in the dark."""
     edges = sheet.image.filter(ImageFilter.BoxBlur(1)).filter(ImageFilter.FIND_EDGES)
     ImageDraw.Draw(edges).rectangle((0, 0, edges.width - 1, edges.height - 1), outline=0, width=3)
@@ -17,54 +17,54 @@ def _neon(sheet: Sheet) -> None:
     sheet.put(ImageChops.screen(ImageChops.screen(dark, glow), tubes))
 
 
-def _lighten(sheet: Sheet) -> None:
+def _lighten(sheet: EditCanvas) -> None:
     """More light, in the shadows most."""
     sheet.put(graded(sheet.image, "#0d0d0d #6b6b6b #b8b8b8 #e6e6e6 #ffffff"))
 
 
-def _darken(sheet: Sheet) -> None:
+def _darken(sheet: EditCanvas) -> None:
     """Less light, and least in the corners."""
     sheet.put(graded(sheet.image, "#000000 #191919 #3a3a3a #737373 #bdbdbd"))
     sheet.corners(0.4)
 
 
-def _warm(sheet: Sheet) -> None:
+def _warm(sheet: EditCanvas) -> None:
     """Towards the colours of fire."""
     sheet.put(graded(sheet.image, "#0a0000 #997d5c #fff2c7"))
 
 
-def _cool(sheet: Sheet) -> None:
+def _cool(sheet: EditCanvas) -> None:
     """Towards the colours of ice."""
     sheet.put(graded(sheet.image, "#000514 #5e80a1 #ccf5ff"))
 
 
-def _strengthen(sheet: Sheet) -> None:
+def _strengthen(sheet: EditCanvas) -> None:
     """Stronger colours, and more between light and dark."""
     sheet.put(ImageEnhance.Contrast(ImageEnhance.Color(sheet.image).enhance(1.9)).enhance(1.22))
 
 
-def _fade(sheet: Sheet) -> None:
+def _fade(sheet: EditCanvas) -> None:
     """Weaker colours, and nothing quite black."""
     pale = ImageEnhance.Color(sheet.image).enhance(0.55)
     sheet.put(graded(pale, "#3d3d3d #9e9e9e #f7f7f7"))
 
 
-def _sharpen(sheet: Sheet) -> None:
+def _sharpen(sheet: EditCanvas) -> None:
     """Every contour stressed."""
     sheet.put(sheet.image.filter(ImageFilter.UnsharpMask(sheet.unit * 0.003, 190, 2)))
 
 
-def _invert(sheet: Sheet) -> None:
+def _invert(sheet: EditCanvas) -> None:
     """Light for dark, and every colour for its opposite."""
     sheet.put(ImageOps.invert(sheet.image))
 
 
-def _blur(sheet: Sheet) -> None:
+def _blur(sheet: EditCanvas) -> None:
     """Out of focus."""
     sheet.put(soft(sheet.image, sheet.unit * 0.012))
 
 
-def _dream(sheet: Sheet) -> None:
+def _dream(sheet: EditCanvas) -> None:
     """Light that spreads, in pale colours."""
     pale = graded(sheet.image, "#1a1224 #998a99 #fffaff")
     shining = ImageChops.screen(pale, soft(sheet.image, sheet.unit * 0.022))
@@ -75,7 +75,7 @@ def _dream(sheet: Sheet) -> None:
         sheet.glow(x, y, radius, (255, 250, 240), sheet.rng.uniform(0.3, 0.6))
 
 
-def _age(sheet: Sheet) -> None:
+def _age(sheet: EditCanvas) -> None:
     """An old print: brown, stained, scratched, with a pale border."""
     rng, unit, width, height = sheet.rng, sheet.unit, sheet.width, sheet.height
     light = ImageOps.autocontrast(soft(sheet.image.convert("L"), 2.2), cutoff=1)
@@ -92,7 +92,7 @@ def _age(sheet: Sheet) -> None:
     )
 
 
-def _gray(sheet: Sheet) -> None:
+def _gray(sheet: EditCanvas) -> None:
     """Silver on paper."""
     light = ImageOps.autocontrast(sheet.image.convert("L"), cutoff=1)
     sheet.put(gray(ImageEnhance.Contrast(light).enhance(1.08)))
@@ -101,18 +101,18 @@ def _gray(sheet: Sheet) -> None:
 
 
 TONES = (
-    Step(on("neon cyberpunk glowing synthwave vaporwave tron"), _neon),
-    Step(on("bright brighter brighten lighter lighten", "more light"), _lighten),
-    Step(on("darker darken gloomy moody scary spooky gothic"), _darken),
-    Step(on("warm warmer cozy cosy"), _warm),
-    Step(on("cold colder cool cooler chilly"), _cool),
-    Step(on("vivid vibrant colorful colourful saturated contrast dramatic punchy"), _strengthen),
-    Step(on("pale paler faded muted desaturated soft softer"), _fade),
-    Step(on("sharp sharper sharpen crisp"), _sharpen),
-    Step(on("invert inverted negative", "x ray"), _invert),
-    Step(on("blur blurry blurred unfocused"), _blur),
-    Step(on("dream dreamy dreamlike magic magical romantic fairytale", "fairy tale"), _dream),
-    Step(on("sepia vintage antique aged victorian", "old photo", "old photograph"), _age),
-    Step(on("monochrome grayscale greyscale gray grey noir", "black and white"), _gray),
+    Effect(on("neon cyberpunk glowing synthwave vaporwave tron"), _neon),
+    Effect(on("bright brighter brighten lighter lighten", "more light"), _lighten),
+    Effect(on("darker darken gloomy moody scary spooky gothic"), _darken),
+    Effect(on("warm warmer cozy cosy"), _warm),
+    Effect(on("cold colder cool cooler chilly"), _cool),
+    Effect(on("vivid vibrant colorful colourful saturated contrast dramatic punchy"), _strengthen),
+    Effect(on("pale paler faded muted desaturated soft softer"), _fade),
+    Effect(on("sharp sharper sharpen crisp"), _sharpen),
+    Effect(on("invert inverted negative", "x ray"), _invert),
+    Effect(on("blur blurry blurred unfocused"), _blur),
+    Effect(on("dream dreamy dreamlike magic magical romantic fairytale", "fairy tale"), _dream),
+    Effect(on("sepia vintage antique aged victorian", "old photo", "old photograph"), _age),
+    Effect(on("monochrome grayscale greyscale gray grey noir", "black and white"), _gray),
 )
 """What the words for each tone do."""

@@ -1,4 +1,4 @@
-"""Taking the painter's mark off a picture that is edited again: only one belongs on it."""
+"""Taking the painter's mark off an image that is edited again: only one belongs on it."""
 
 from __future__ import annotations
 
@@ -13,43 +13,43 @@ _INK = 185
 """How light, at least, the mark's letters are on average."""
 
 _SMALLEST = 32
-"""The side of a picture, in pixels, on which no mark can be read."""
+"""The side of an image, in pixels, on which no mark can be read."""
 
 _PANE = 128
 """How light, at most, the pane behind them is on average: its glass is nearly black."""
 
 
-def lift_mark(picture: Image.Image) -> Image.Image:
+def lift_mark(image: Image.Image) -> Image.Image:
     """Take the mark off, if there is one.
 
-    It is looked for where `draw_mark` puts it, so on a picture of unchanged size; also mirrored.
+    It is looked for where `draw_mark` puts it, so on an image of unchanged size; also mirrored.
 
     Args:
-        picture: The picture, RGB; it is not changed.
+        image: The image, RGB; it is not changed.
 
     Returns:
-        The picture, or a copy on which what is around the mark was drawn over it.
+        The image, or a copy on which what is around the mark was drawn over it.
 
     Example:
         >>> plain = Image.new("RGB", (512, 512), (90, 120, 60))
         >>> lift_mark(plain) is plain
         True
     """
-    box = _find(picture)
+    box = _find(image)
     if box is not None:
-        return _healed(picture, box)
-    mirrored = ImageOps.mirror(picture)
+        return _healed(image, box)
+    mirrored = ImageOps.mirror(image)
     box = _find(mirrored)
-    return picture if box is None else ImageOps.mirror(_healed(mirrored, box))
+    return image if box is None else ImageOps.mirror(_healed(mirrored, box))
 
 
-def _find(picture: Image.Image) -> tuple[int, int, int, int] | None:
+def _find(image: Image.Image) -> tuple[int, int, int, int] | None:
     """Compare what is in the corner with each model's mark: light ink on dark glass."""
-    if min(picture.size) < _SMALLEST:
+    if min(image.size) < _SMALLEST:
         return None
     for model in bundled_catalog():
-        box, ink, pane = _stamp(picture.size, model.id)
-        light = picture.crop(box).convert("L")
+        box, ink, pane = _stamp(image.size, model.id)
+        light = image.crop(box).convert("L")
         written, behind = (ImageStat.Stat(light, mask).mean[0] for mask in (ink, pane))
         if written > _INK and behind < _PANE:
             return box
@@ -71,20 +71,20 @@ def _stamp(
     return box, ink, pane
 
 
-def _healed(picture: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+def _healed(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
     """Mirror what is above the mark onto it, with a soft edge."""
     left, top, right, bottom = box
     rim = max(4, (bottom - top) // 3)
     left, top = max(0, left - rim), max(0, top - rim)
-    right, bottom = min(picture.width, right + rim), min(picture.height, bottom + rim)
+    right, bottom = min(image.width, right + rim), min(image.height, bottom + rim)
     high = min(bottom - top, top)
     if high < 1:
-        return picture
-    above = picture.crop((left, top - high, right, top)).transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+        return image
+    above = image.crop((left, top - high, right, top)).transpose(Image.Transpose.FLIP_TOP_BOTTOM)
     patch = above.resize((right - left, bottom - top))
     mask = Image.new("L", patch.size)
     half = rim // 2
     mask.paste(255, (half, half, patch.width - half, patch.height - half))
-    healed = picture.copy()
+    healed = image.copy()
     healed.paste(patch, (left, top), mask.filter(ImageFilter.BoxBlur(half / 2)))
     return healed

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter
 
-from .edit_canvas import Sheet, Step, graded, on, ramp, soft
+from .edit_canvas import EditCanvas, Effect, graded, on, ramp, soft
 from .seasons import SNOW_WORDS
 
 
-def _fog(sheet: Sheet) -> None:
+def _fog(sheet: EditCanvas) -> None:
     """Fog swallows what is far, which is what is high up; it drifts in banks."""
     sheet.put(ImageEnhance.Color(sheet.image).enhance(0.6))
     height = Image.linear_gradient("L").point(
@@ -20,7 +20,7 @@ def _fog(sheet: Sheet) -> None:
     sheet.put((236, 240, 241), ramp(sheet.texture(1.2, 4, 5.0), 120, 255, 0.58))
 
 
-def _rain(sheet: Sheet) -> None:
+def _rain(sheet: EditCanvas) -> None:
     """A dull light, and slanting streaks: near ones longer and out of focus."""
     sheet.put(graded(ImageEnhance.Color(sheet.image).enhance(0.55), "#03050a #576173 #c7d4e6"))
     rng, unit, width, height = sheet.rng, sheet.unit, sheet.width, sheet.height
@@ -40,7 +40,7 @@ def _rain(sheet: Sheet) -> None:
         sheet.put((226, 236, 246), ramp(layer, 0, 255, strength))
 
 
-def _snowfall(sheet: Sheet) -> None:
+def _snowfall(sheet: EditCanvas) -> None:
     """Flakes: many small ones far away, a few large ones out of focus."""
     rng, unit, width, height = sheet.rng, sheet.unit, sheet.width, sheet.height
     for count, size, blur in ((620, 0.0016, 0.0006), (190, 0.0034, 0.0009), (34, 0.0095, 0.005)):
@@ -56,8 +56,8 @@ def _snowfall(sheet: Sheet) -> None:
 
 
 WEATHER = (
-    Step(on("fog foggy mist misty haze hazy"), _fog),
-    Step(on("rain rainy raining rainfall storm stormy drizzle shower wet"), _rain),
-    Step(on(SNOW_WORDS), _snowfall),
+    Effect(on("fog foggy mist misty haze hazy"), _fog),
+    Effect(on("rain rainy raining rainfall storm stormy drizzle shower wet"), _rain),
+    Effect(on(SNOW_WORDS), _snowfall),
 )
 """What the words for each weather do."""

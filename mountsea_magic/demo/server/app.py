@@ -21,14 +21,14 @@ from .inputs import BadInput, take_inputs
 from .render import Painter, format_of
 from .render import draw as draw  # it has always been found here
 from .responses import broken, listed, refused
-from .submissions import Refusal, read_order
+from .submissions import Refusal, read_submission
 from .tasks import DemoTask, TaskStore
 
 URL_LIFE_S = 600.0
-"""How long a picture's URL is good for, in seconds; then the task gives a fresh one."""
+"""How long an image's URL is good for, in seconds; then the task gives a fresh one."""
 
-MOST_PICTURES = 999
-"""A number that no picture of a task has."""
+MAX_IMAGES = 999
+"""A number that no image of a task has."""
 
 _REASONS = {
     "failed": ("content_policy", "The prompt asked the demo Hub to fail."),
@@ -52,7 +52,7 @@ def create_app(
         seconds: How long a task takes, give or take a quarter, in seconds, or what tells it.
         key: The only key it accepts; None accepts any and none.
         clock: Tells the seconds since 1970.
-        painter: Draws the pictures; the real painter if left out.
+        painter: Draws the images; the real painter if left out.
 
     Returns:
         The app; its ``state.tasks`` is the `TaskStore`.
@@ -81,7 +81,7 @@ def app_of(hub: DemoHub) -> Starlette:
             Route("/hub/v1/models", hub.guarded(hub.models)),
             Route("/hub/v1/models/{model}", hub.guarded(hub.model)),
             Route("/api-user/credits", hub.guarded(hub.credits, "x-api-key", "")),
-            Route("/pictures/{task_id}/{number}", hub.picture),
+            Route("/pictures/{task_id}/{number}", hub.image),
         ],
         exception_handlers={Exception: broken},
     )
@@ -157,10 +157,10 @@ class DemoHub:
 
     def _take(self, content: bytes) -> DemoTask:
         """A bad order makes no task."""
-        model, given = read_order(content)
+        model, given = read_submission(content)
         self.require_credits()
         try:
-            inputs = take_inputs(given, self._own_picture, model=model)
+            inputs = take_inputs(given, self._own_image, model=model)
         except BadInput as error:
             raise Refusal(422, str(error)) from error
         return self.tasks.add(model, given, inputs)
@@ -174,15 +174,15 @@ class DemoHub:
         if self.tasks.credits() <= 0:
             raise Refusal(402, "Insufficient credits")
 
-    def _own_picture(self, task_id: str, number: int) -> bytes | None:
-        """A picture of this Hub as an input of another: no network is needed for it."""
-        task = self._with_picture(task_id, number)
+    def _own_image(self, task_id: str, number: int) -> bytes | None:
+        """An image of this Hub as an input of another: no network is needed for it."""
+        task = self._with_image(task_id, number)
         return None if task is None else self._painter(task, number)
 
-    def _with_picture(self, task_id: str, number: int) -> DemoTask | None:
-        """The task that has made that picture, or None while there is none."""
+    def _with_image(self, task_id: str, number: int) -> DemoTask | None:
+        """The task that has made that image, or None while there is none."""
         task = self.tasks.get(task_id)
-        if task is None or number >= task.picture_count:
+        if task is None or number >= task.image_count:
             return None
         return task if task.status(self.tasks.clock()) == "completed" else None
 
@@ -238,13 +238,13 @@ class DemoHub:
         """Documented: the number of credits that are left."""
         return JSONResponse({"credits": self.tasks.credits()})
 
-    async def picture(self, request: Request) -> Response:
+    async def image(self, request: Request) -> Response:
         """On another host than the API at a real Hub: no key is asked for, but URLs expire."""
         place = request.path_params["number"]
-        number = int(place) if re.fullmatch("[0-9]{1,3}", place) else MOST_PICTURES
-        task = self._with_picture(request.path_params["task_id"], number)
+        number = int(place) if re.fullmatch("[0-9]{1,3}", place) else MAX_IMAGES
+        task = self._with_image(request.path_params["task_id"], number)
         if task is None:
-            return refused(Refusal(404, "There is no such picture."))
+            return refused(Refusal(404, "There is no such image."))
         expires = request.query_params.get("expires", "")
         if not re.fullmatch("[0-9]{1,12}", expires) or int(expires) < self.tasks.clock():
             return refused(Refusal(403, "This URL has expired: ask the task for a fresh one."))
@@ -261,11 +261,11 @@ class DemoHub:
         return f"data:image/{format_of(task)};base64,{base64.b64encode(content).decode()}"
 
     async def _data(self, task: DemoTask, request: Request) -> dict[str, Any]:
-        """The provider's shape; with sync_mode the pictures themselves, as data URIs."""
+        """The provider's shape; with sync_mode the images themselves, as data URIs."""
         width, height = task.size
         expires = int(self.tasks.clock() + URL_LIFE_S)
         images = []
-        for number in range(task.picture_count):
+        for number in range(task.image_count):
             url = f"{request.base_url}pictures/{task.task_id}/{number}?expires={expires}"
             if task.input.get("sync_mode"):
                 url = await self.data_uri(task, number)

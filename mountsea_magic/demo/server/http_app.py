@@ -20,7 +20,7 @@ from .inputs import BadInput
 from .limits import Limits
 from .render import format_of
 from .responses import refused
-from .submissions import Refusal, read_order
+from .submissions import Refusal, read_submission
 from .tasks import DemoTask, TaskStore
 from .worker_pool import Workshop
 
@@ -136,7 +136,7 @@ class ServedHub(DemoHub):
     def _read(self, content: bytes) -> tuple[str, dict[str, Any]]:
         """In a thread: a body of 56 MB takes a while, and polls go on."""
         self._limits.check_json(content)
-        model, given = read_order(content, self._limits.check_input)
+        model, given = read_submission(content, self._limits.check_input)
         self.require_credits()
         return model, given
 
@@ -187,7 +187,7 @@ class ServedHub(DemoHub):
         try:
             files = [
                 (await self._workshop.image(task, number, _client(request))).open("rb")
-                for number in range(task.picture_count)
+                for number in range(task.image_count)
             ]
         except FileNotFoundError:
             return refused(_GONE)

@@ -1,4 +1,4 @@
-"""The input pictures of an edit: from data URIs, from this demo Hub, or drawn in their place."""
+"""The input images of an edit: from data URIs, from this demo Hub, or drawn in their place."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from ..drawing import paint
 from ..drawing.subject import read_subject
 
 INPUT_BYTES = 10_000_000
-"""The largest input picture, in bytes (known of a neighbouring API: 10 MB)."""
+"""The largest input image, in bytes (known of a neighbouring API: 10 MB)."""
 
 INPUT_PIXELS = 64 * 1024 * 1024
-"""The largest input picture that is decoded, in pixels."""
+"""The largest input image that is decoded, in pixels."""
 
-MOST_INPUTS = 16
-"""How many pictures one edit takes (assumed)."""
+MAX_INPUTS = 16
+"""How many images one edit takes (assumed)."""
 
 _KEPT_PIXELS = 4_000_000
 """What has more pixels is kept smaller: the editor does not work on more."""
@@ -33,42 +33,42 @@ _KEPT_PIXELS = 4_000_000
 _FORMATS = ("PNG", "JPEG", "WEBP")
 _OWN_PATH = re.compile(r".*/pictures/(hub-[0-9a-f-]{36})/([0-9]{1,3})")
 
-OwnPictures = Callable[[str, int], bytes | None]
-"""Gives a picture of this Hub by task and number, or None where there is none."""
+OwnImages = Callable[[str, int], bytes | None]
+"""Gives an image of this Hub by task and number, or None where there is none."""
 
 
 class BadInput(ValueError):
-    """An input picture that is refused, with the reason."""
+    """An input image that is refused, with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The input pictures of one task.
+    """The input images of one task.
 
     Attributes:
-        pictures: The files, in the order in which they were given.
+        images: The files, in the order in which they were given.
         mask: The file of the mask, or None.
-        size: Width and height of the first picture, in pixels, or None if there is none.
+        size: Width and height of the first image, in pixels, or None if there is none.
     """
 
-    pictures: tuple[bytes, ...] = ()
+    images: tuple[bytes, ...] = ()
     mask: bytes | None = None
     size: tuple[int, int] | None = None
 
 
-def take_inputs(given: Mapping[str, Any], own: OwnPictures, *, model: str) -> Inputs:
-    """Collect the pictures that an input names, with no network.
+def take_inputs(given: Mapping[str, Any], own: OwnImages, *, model: str) -> Inputs:
+    """Collect the images that an input names, with no network.
 
-    Data URIs are decoded, and addresses of this Hub's pictures resolved. Another address can't be
+    Data URIs are decoded, and addresses of this Hub's images resolved. Another address can't be
     fetched: a drawing made from the words of its file name stands in for it.
 
     Args:
-        given: The request's input; without `image_urls` there are no pictures.
-        own: Gives a picture of this Hub.
+        given: The request's input; without `image_urls` there are no images.
+        own: Gives an image of this Hub.
         model: The model, which drawings that stand in name in their mark.
 
     Raises:
-        BadInput: If a picture is too large, damaged, of another format, or not there.
+        BadInput: If an image is too large, damaged, of another format, or not there.
 
     Example:
         >>> given = {"prompt": "winter", "image_urls": ["https://example.com/summer.png"]}
@@ -76,9 +76,9 @@ def take_inputs(given: Mapping[str, Any], own: OwnPictures, *, model: str) -> In
         (1024, 1024)
     """
     addresses = given.get("image_urls", [])
-    if len(addresses) > MOST_INPUTS:
-        raise BadInput(f"image_urls: {len(addresses)} pictures are more than {MOST_INPUTS}.")
-    pictures = []
+    if len(addresses) > MAX_INPUTS:
+        raise BadInput(f"image_urls: {len(addresses)} images are more than {MAX_INPUTS}.")
+    images = []
     size = None
     for place, address in enumerate(addresses):
         name = f"image_urls[{place}]"
@@ -86,16 +86,16 @@ def take_inputs(given: Mapping[str, Any], own: OwnPictures, *, model: str) -> In
         if content is None:
             content = _stand_in(address, model, 1024 if place == 0 else 512)
         content, shape = _checked(content, name)
-        pictures.append(content)
+        images.append(content)
         size = size or shape
     mask = None
     if "mask_url" in given:
         fetched = _fetched(given["mask_url"], own, "mask_url")
         mask, _ = _checked(_spot() if fetched is None else fetched, "mask_url")
-    return Inputs(tuple(pictures), mask, size)
+    return Inputs(tuple(images), mask, size)
 
 
-def _fetched(address: str, own: OwnPictures, name: str) -> bytes | None:
+def _fetched(address: str, own: OwnImages, name: str) -> bytes | None:
     """What can be had without a network; None for an address elsewhere."""
     address = clean_url(address)
     if address[:5].lower() == "data:":
@@ -111,7 +111,7 @@ def _fetched(address: str, own: OwnPictures, name: str) -> bytes | None:
         return None
     content = own(found[1], int(found[2]))
     if content is None:
-        raise BadInput(f"{name}: the demo Hub has no such picture any more, or not yet.")
+        raise BadInput(f"{name}: the demo Hub has no such image any more, or not yet.")
     return content
 
 
@@ -155,7 +155,7 @@ def _stand_in(address: str, model: str, side: int) -> bytes:
 
 
 def _spot() -> bytes:
-    """In place of a mask elsewhere: a soft spot, where the subject of a picture often is."""
+    """In place of a mask elsewhere: a soft spot, where the subject of an image often is."""
     mask = Image.new("RGB", (512, 512))
     ImageDraw.Draw(mask).ellipse((110, 110, 402, 402), fill=(255, 255, 255))
     return _encoded(mask.filter(ImageFilter.GaussianBlur(24)))

@@ -17,8 +17,8 @@ FAULTS = {
     "busy": "the Hub refuses orders with 429 and asks for a pause of 2 s",
     "flaky": "every other look at a task fails",
     "html": "a proxy answers looks at a task with its own page, 502",
-    "expired": "the URLs of pictures have expired",
-    "cut": "pictures arrive only by half",
+    "expired": "the URLs of images have expired",
+    "cut": "images arrive only by half",
 }
 """The faults that `%mountsea demo --fail` knows, with what each does."""
 

@@ -30,15 +30,15 @@ def draw(task: DemoTask, number: int, inputs: Inputs | None = None) -> bytes:
         A file of the format that the task asks for, PNG if it asks for none.
     """
     prompt, seed = str(task.input["prompt"]), task.seed_of(number)
-    if inputs is not None and inputs.pictures:
-        images = [decode(content, max_pixels=INPUT_PIXELS) for content in inputs.pictures]
+    if inputs is not None and inputs.images:
+        images = [decode(content, max_pixels=INPUT_PIXELS) for content in inputs.images]
         mask = None if inputs.mask is None else decode(inputs.mask, max_pixels=INPUT_PIXELS)
-        picture = edit(prompt, seed, images, *task.size, model=task.model, mask=mask)
+        image = edit(prompt, seed, images, *task.size, model=task.model, mask=mask)
     else:
-        picture = paint(prompt, seed, *task.size, model=task.model)
+        image = paint(prompt, seed, *task.size, model=task.model)
     buffer = io.BytesIO()
     # zlib's usual level takes as long as the drawing, and saves a tenth of a grainy PNG
-    picture.save(buffer, format_of(task).upper(), quality=90, compress_level=2)
+    image.save(buffer, format_of(task).upper(), quality=90, compress_level=2)
     return buffer.getvalue()
 
 
@@ -89,7 +89,7 @@ def read_inputs(folder: Path, given: Mapping[str, Any], model: str, now: float) 
 
     def own(task_id: str, number: int) -> bytes | None:
         task = tasks.get(task_id)
-        if task is None or number >= task.picture_count or task.status(now) != "completed":
+        if task is None or number >= task.image_count or task.status(now) != "completed":
             return None
         return draw(task, number, tasks.inputs(task) if task.input_count else None)
 

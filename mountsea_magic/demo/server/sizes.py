@@ -1,4 +1,4 @@
-"""How large the demo Hub's pictures are: the native sizes of the models, in pixels."""
+"""How large the demo Hub's images are: the native sizes of the models, in pixels."""
 
 from __future__ import annotations
 
@@ -43,23 +43,21 @@ _FLATTEST = 8.0
 _SCALES = {"0.5K": 0.5, "1K": 1.0, "2K": 2.0, "4K": 4.0}
 
 
-def picture_size(
-    given: Mapping[str, Any], source: tuple[int, int] | None = None
-) -> tuple[int, int]:
-    """Return width and height of the pictures that an input asks for.
+def image_size(given: Mapping[str, Any], source: tuple[int, int] | None = None) -> tuple[int, int]:
+    """Return width and height of the images that an input asks for.
 
     Args:
         given: The request's input.
-        source: Width and height of the picture that is edited, in pixels: without a shape of its
+        source: Width and height of the image that is edited, in pixels: without a shape of its
             own, or with the shape ``auto``, the result has the source's, at about 1024² pixels.
 
     Returns:
         Width and height in pixels, each from 64 to `LONGEST`.
 
     Example:
-        >>> picture_size({"aspect_ratio": "16:9"})
+        >>> image_size({"aspect_ratio": "16:9"})
         (1344, 768)
-        >>> picture_size({"aspect_ratio": "auto"}, (4000, 1000))
+        >>> image_size({"aspect_ratio": "auto"}, (4000, 1000))
         (2048, 512)
     """
     named = given.get("image_size")

@@ -25,7 +25,7 @@ class Refusal(Exception):
         self.status, self.retry_after_s = status, retry_after_s
 
 
-def read_order(
+def read_submission(
     content: bytes, check: Callable[[dict[str, Any]], None] = lambda given: None
 ) -> tuple[str, dict[str, Any]]:
     """Read the body of a submission, as strictly as a real Hub would: types are not bent.
@@ -41,7 +41,7 @@ def read_order(
         Refusal: If it is no order: 400 for its form, 422 for what it asks for.
 
     Example:
-        >>> read_order(b'{"model": "nano-banana", "input": {"prompt": "a dog"}}')
+        >>> read_submission(b'{"model": "nano-banana", "input": {"prompt": "a dog"}}')
         ('nano-banana', {'prompt': 'a dog'})
     """
     try:

@@ -1,6 +1,6 @@
 """The demo Hub's tasks: one small file each; all else is a function of that file and the clock.
 
-The input pictures of an edit are files of their own beside it, so that counting tasks stays cheap.
+The input images of an edit are files of their own beside it, so that counting tasks stays cheap.
 
 Nothing runs in the background, so a task outlives the kernel that ordered it, as at a real Hub.
 """
@@ -19,15 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from ...runtime.private_files import new_file, private_folder, read_plain, write_private
-from ...runtime.rng import LOT
+from ...runtime.rng import RNG
 from .inputs import Inputs
-from .sizes import picture_size
+from .sizes import image_size
 
 FIRST_CREDITS = 1000
 """What a demo account starts with."""
 
 PRICE = 4
-"""What a picture costs, in demo credits, once its task is completed."""
+"""What an image costs, in demo credits, once its task is completed."""
 
 PENDING_PART = 0.15
 """The part of a task's duration during which it is pending."""
@@ -38,8 +38,8 @@ _MAX_BYTES = 64 * 1024 * 1024
 KEPT_S = 7 * 24 * 3600.0
 """How long a task is remembered, in seconds."""
 
-_PICTURES = ("image_urls", "mask_url")
-"""The parameters whose pictures are kept as files: what they say may be megabytes long."""
+_IMAGES = ("image_urls", "mask_url")
+"""The parameters whose images are kept as files: what they say may be megabytes long."""
 
 _ENDING = re.compile(r"\[(fail|timeout|cancel)\]", re.IGNORECASE)
 _ENDINGS = {"fail": "failed", "timeout": "timeout", "cancel": "cancelled"}
@@ -52,11 +52,11 @@ class DemoTask:
     Attributes:
         task_id: Its id, with the prefix that the vendor's page shows.
         model: The model's id.
-        input: The input, as it was sent, but for its pictures.
-        seed: The seed of its first picture: the request's, or one drawn by lot.
+        input: The input, as it was sent, but for its images.
+        seed: The seed of its first image: the request's, or one drawn by lot.
         created_at: When it was ordered, in seconds since 1970.
         duration_s: How long it takes, in seconds.
-        input_count: How many input pictures it has.
+        input_count: How many input images it has.
         input_size: Width and height of the first of them, in pixels; empty without one.
         masked: Whether it has a mask.
     """
@@ -78,19 +78,19 @@ class DemoTask:
         return _ENDINGS[asked[1].lower()] if asked else "completed"
 
     @property
-    def picture_count(self) -> int:
-        """How many pictures it makes."""
+    def image_count(self) -> int:
+        """How many images it makes."""
         return int(self.input.get("num_images", 1))
 
     def seed_of(self, number: int) -> int:
-        """Return the seed of one of its pictures, counted from 0: the next seed's are others."""
+        """Return the seed of one of its images, counted from 0: the next seed's are others."""
         return self.seed if number == 0 else zlib.crc32(f"{self.seed} {number}".encode())
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of the pictures that it makes, in pixels."""
+        """Width and height of the images that it makes, in pixels."""
         source = (self.input_size[0], self.input_size[1]) if self.input_size else None
-        return picture_size(self.input, source)
+        return image_size(self.input, source)
 
     def status(self, now: float) -> str:
         """Return its status at a time, in seconds since 1970.
@@ -143,7 +143,7 @@ class TaskStore:
         Args:
             model: The model's id.
             given: The request's input.
-            inputs: The pictures that it names; None for a model that draws from text.
+            inputs: The images that it names; None for a model that draws from text.
         """
         self._forget_old()
         inputs = inputs or Inputs()
@@ -152,16 +152,16 @@ class TaskStore:
         task = DemoTask(
             task_id=f"hub-{uuid.uuid4()}",
             model=model,
-            input={name: value for name, value in given.items() if name not in _PICTURES},
-            seed=seed if isinstance(seed, int) else LOT.randrange(2**31),
+            input={name: value for name, value in given.items() if name not in _IMAGES},
+            seed=seed if isinstance(seed, int) else RNG.randrange(2**31),
             created_at=self.clock(),
-            duration_s=seconds * LOT.uniform(0.75, 1.25),
-            input_count=len(inputs.pictures),
+            duration_s=seconds * RNG.uniform(0.75, 1.25),
+            input_count=len(inputs.images),
             input_size=list(inputs.size or ()),
             masked=inputs.mask is not None,
         )
         private_folder(self._folder)
-        contents = inputs.pictures if inputs.mask is None else (*inputs.pictures, inputs.mask)
+        contents = inputs.images if inputs.mask is None else (*inputs.images, inputs.mask)
         for path, content in zip(self._files(task), contents, strict=True):
             with new_file(path) as file:
                 file.write(content)
@@ -178,7 +178,7 @@ class TaskStore:
         return task
 
     def inputs(self, task: DemoTask) -> Inputs:
-        """Return the input pictures of a task.
+        """Return the input images of a task.
 
         Raises:
             FileNotFoundError: If they were removed meanwhile.
@@ -191,11 +191,11 @@ class TaskStore:
     def credits(self) -> int:
         """Return the credits that are left: only completed tasks are charged."""
         now = self.clock()
-        charged = (t.picture_count * PRICE for t in self._all() if t.status(now) == "completed")
+        charged = (t.image_count * PRICE for t in self._all() if t.status(now) == "completed")
         return max(0, FIRST_CREDITS - sum(charged))
 
     def _files(self, task: DemoTask) -> list[Path]:
-        """Where its input pictures are kept, the mask last."""
+        """Where its input images are kept, the mask last."""
         count = task.input_count + task.masked
         return [self._folder / f"{task.task_id}.{number}.input" for number in range(count)]
 
@@ -227,7 +227,7 @@ class TaskStore:
             count, used = count - 1, used - sum(sizes.get(p.name, 0) for p in self._files(task))
 
     def _forget_old(self) -> None:
-        """A classroom machine must not gather files for ever; pictures go with their task."""
+        """A classroom machine must not gather files for ever; images go with their task."""
         kept = []
         for task in self._all():
             if self.clock() - task.created_at > KEPT_S:

@@ -107,7 +107,7 @@ class Workshop:
         Raises:
             Refusal: If an image can't be drawn, 500, or too many wait, 503.
         """
-        missing = [self._want(task, number, client) for number in range(task.picture_count)]
+        missing = [self._want(task, number, client) for number in range(task.image_count)]
         soon = len(self._drawing) * self._mean_s / self.helpers <= SOON_S
         return soon or not any(missing)
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ... import __version__
-from ...errors import ConfigurationError, InvalidRequest, plain, without_frames
+from ...errors import ConfigurationError, InvalidRequest, sanitize, without_frames
 from ...request.catalog import nearest
 from ...runtime.printing import echo
 from ...session import current_session
@@ -49,7 +49,7 @@ def run_command(shell: InteractiveShell, line: str, defaults: Defaults) -> None:
         return
     if name not in parsers:
         raise InvalidRequest(
-            f"%mountsea {plain(name, limit=60)}: there is no such command. {nearest(name, parsers)}"
+            f"Unknown command '%mountsea {sanitize(name, limit=60)}'. {nearest(name, parsers)}"
         )
     if set(words[1:]) & {"-h", "--help"}:
         echo(parsers[name].format_help())
@@ -111,7 +111,7 @@ def _key_line() -> str:
 
 async def _credits() -> float:
     """A client belongs to the loop that it is asked on."""
-    return await current_session().connections.client(current_session().settings()).credits()
+    return await current_session().clients.client(current_session().settings()).credits()
 
 
 def _demo_note() -> str:
@@ -126,14 +126,14 @@ def _demo(state: str | None, if_no_key: bool, fault: str | None) -> str:
     if fault is not None and state is None and not if_no_key:
         if not current_session().settings().is_demo:
             raise InvalidRequest("--fail breaks the demo's network only: `%mountsea demo` first.")
-        return f"The demo's network: {current_session().connections.break_demo(fault)}."
+        return f"The demo's network: {current_session().clients.break_demo(fault)}."
     if fault is not None:
-        current_session().connections.break_demo(fault)
+        current_session().clients.break_demo(fault)
     current_session().use_demo("if-no-key" if if_no_key else state or "on")
     settings = current_session().settings()
     if settings.is_demo:
         return (
-            "The demo Hub draws the pictures here: no model, no key, no network, nothing charged. "
+            "The demo Hub draws the images here: no model, no key, no network, nothing charged. "
             "`%mountsea demo off` leads to the real Hub."
         )
     return f"The Hub is {settings.base_url}; key: {settings.key_source}."

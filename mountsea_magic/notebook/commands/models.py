@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ...request.catalog import Model
 from ...request.coercion import alternatives
 from ...runtime.printing import echo
-from ...runtime.text import escape_html, is_pasteable, listed, plain, quoted, remark
+from ...runtime.text import escape_html, is_pasteable, listed, quoted, remark, sanitize
 from ...session import current_session
 from ..examples import example_cell
 from ..frontend import front_end
@@ -43,15 +43,15 @@ def show_models(shell: InteractiveShell, model_id: str | None, *, refresh: bool)
     if refresh:
 
         async def ask() -> None:
-            await session.catalogs.refresh(settings, session.connections.client(settings))
+            await session.registry.refresh(settings, session.clients.client(settings))
 
         session.worker.run(ask())
-        for text in session.catalogs.notices():
+        for text in session.registry.notices():
             echo(f"Note: {text}.")
     rows: Sequence[Sequence[str]]
     heads: tuple[str, ...]
     if model_id is not None:
-        model = session.catalogs.current(settings).model(model_id)
+        model = session.registry.current(settings).model(model_id)
         rows, text, note = _parameter_rows(model), _described(model), _headline(model)
         cell, left_out = example_cell(model)
         after = "".join(f"<p>{escape_html(line)}</p>" for line in left_out)
@@ -88,7 +88,7 @@ def model_text(model_id: str) -> str:
         InvalidRequest: If there is no such model; names the nearest.
     """
     session = current_session()
-    return _described(session.catalogs.current(session.settings()).model(model_id))
+    return _described(session.registry.current(session.settings()).model(model_id))
 
 
 def _described(model: Model) -> str:
@@ -106,7 +106,7 @@ def _described(model: Model) -> str:
 
 def _origin() -> str:
     """Whoever sees a list of models should know how old it is."""
-    live = current_session().catalogs.live(current_session().settings())
+    live = current_session().registry.live(current_session().settings())
     if not live.date:
         return "As bundled with this package; `%mountsea models --refresh` asks the Hub."
     return f"As the Hub said on {datetime.fromtimestamp(live.date):%Y-%m-%d %H:%M}."
@@ -115,17 +115,17 @@ def _origin() -> str:
 def _model_rows() -> list[tuple[str, ...]]:
     """What the Hub does not list any more is said to be so."""
     settings = current_session().settings()
-    known = frozenset(current_session().catalogs.live(settings).listed)
-    models = list(current_session().catalogs.current(settings))
+    known = frozenset(current_session().registry.live(settings).listed)
+    models = list(current_session().registry.current(settings))
     rows: list[tuple[str, ...]] = [
         (
             quoted(model.id),
-            plain(model.name, limit=100),
-            plain(model.vendor, limit=100),
-            plain(model.mode, limit=100),
-            plain(model.summary)
+            sanitize(model.name, limit=100),
+            sanitize(model.vendor, limit=100),
+            sanitize(model.mode, limit=100),
+            sanitize(model.summary)
             if not known or model.id in known
-            else f"{plain(model.summary)} (not listed by the Hub)",
+            else f"{sanitize(model.summary)} (not listed by the Hub)",
             listed(model.parameters) or "any",
         )
         for model in models[:MAX_ROWS]
@@ -142,9 +142,9 @@ def _parameter_rows(model: Model) -> list[tuple[str, str, str, str]]:
     rows = [
         (
             spell_option(name) if is_pasteable(name) else quoted(name, limit=60),
-            plain(_type_in_words(model, name), limit=1000)
+            sanitize(_type_in_words(model, name), limit=1000)
             + (", required" if name in required else ""),
-            "" if "default" not in schema else plain(json.dumps(schema["default"])),
+            "" if "default" not in schema else sanitize(json.dumps(schema["default"])),
             remark(schema.get("description", "")),
         )
         for name, schema in islice(parameters.items(), MAX_ROWS)
@@ -159,19 +159,19 @@ def _type_in_words(model: Model, name: str) -> str:
     schema = model.parameters[name]
     options, values = schema.get("anyOf") or schema.get("oneOf"), model.values(name)
     if isinstance(options, list):
-        return plain(alternatives(options), limit=1000)
+        return sanitize(alternatives(options), limit=1000)
     if values and schema.get("type") != "boolean":
-        return plain(f"one of {listed(values)}", limit=1000)
+        return sanitize(f"one of {listed(values)}", limit=1000)
     kind = schema.get("type", "any")
     words = " or ".join(kind) if isinstance(kind, list) else str(kind)
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is not None and high is not None:
-        return plain(f"{words} {low} to {high}")
+        return sanitize(f"{words} {low} to {high}")
     bounds = [
         f"at least {low}" if low is not None else "",
         f"at most {high}" if high is not None else "",
     ]
-    return plain(" ".join(filter(None, [words, *bounds])))
+    return sanitize(" ".join(filter(None, [words, *bounds])))
 
 
 def _headline(model: Model) -> str:
@@ -179,7 +179,7 @@ def _headline(model: Model) -> str:
     known = {"documented": "documented by the vendor", "live": "as this Hub says"}
     source = known.get(model.mark, "known of a neighbouring API")
     facts = [quoted(model.id), model.name, model.vendor, model.mode, model.summary, f"({source})"]
-    return " · ".join(filter(None, map(plain, facts)))
+    return " · ".join(filter(None, map(sanitize, facts)))
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -11,7 +11,7 @@ from ...errors import ConfigurationError, InvalidRequest, MountseaError, resume_
 from ...hub.retry import is_unknown_task
 from ...journal.entry import Entry
 from ...runtime.printing import echo
-from ...runtime.text import json_text, plain, quoted, remark
+from ...runtime.text import json_text, quoted, remark, sanitize
 from ...session import current_session
 from ...settings import DEMO_URL
 from ..batch_view import RunOptions
@@ -39,13 +39,13 @@ def history(text: str, count: int) -> str:
     entries = journal.search(text, limit=count)
     notes = [f"Note: {said}." for said in journal.trouble()]
     if not entries:
-        about = f" that holds {plain(text)!r}" if text else ""
+        about = f" that holds {sanitize(text)!r}" if text else ""
         return "\n".join([f"The journal has no order{about}.", *notes])
     return "\n".join([*map(_line, entries), *notes])
 
 
 def show_task(task_id: str, defaults: Defaults) -> None:
-    """Print what is known of a task, and show its pictures if they are here.
+    """Print what is known of a task, and show its images if they are here.
 
     Args:
         task_id: A task of the journal, or one that the Hub is asked about.
@@ -61,7 +61,7 @@ def show_task(task_id: str, defaults: Defaults) -> None:
         echo(current_session().worker.run(_asked(task_id)))
         return
     echo(_described(entry))
-    if entry.files and all(picture.is_intact() for picture in entry.files):
+    if entry.files and all(image.is_intact() for image in entry.files):
         generation, _ = current_session().recall(task_id)
         generation.preview_px = defaults.preview
         generation.images = entry.files
@@ -69,7 +69,7 @@ def show_task(task_id: str, defaults: Defaults) -> None:
 
 
 def resume(shell: InteractiveShell, task_ids: Sequence[str], defaults: Defaults) -> None:
-    """Bring the pictures of tasks that were ordered before; nothing is ordered.
+    """Bring the images of tasks that were ordered before; nothing is ordered.
 
     Args:
         shell: The user's shell, for the output.
@@ -79,9 +79,9 @@ def resume(shell: InteractiveShell, task_ids: Sequence[str], defaults: Defaults)
     Raises:
         MountseaError: What went wrong with the only one, or a summary after all were tried.
     """
-    if current_session().orders_on_their_way:
+    if current_session().pending_submissions:
         echo("Waiting for the Hub's answer to an order that is on its way …")
-        current_session().worker.run(current_session().landed())
+        current_session().worker.run(current_session().drain())
     named = list(dict.fromkeys(task_ids))
     if not named:
         named = [
@@ -98,7 +98,7 @@ def resume(shell: InteractiveShell, task_ids: Sequence[str], defaults: Defaults)
             failures.append(f"{type(error).__name__}: {error}")
     if failures:
         raise MountseaError(
-            f"{len(failures)} of {len(named)} tasks brought no pictures.\n" + "\n".join(failures)
+            f"{len(failures)} of {len(named)} tasks brought no images.\n" + "\n".join(failures)
         )
 
 
@@ -110,7 +110,7 @@ def open_lines() -> list[str]:
     for entry in entries:
         hub = "the demo Hub" if entry.hub == DEMO_URL else entry.hub
         where = f" at {hub}" if entry.hub != here else ""
-        lines.append(f"  {quoted(entry.task_id)} {plain(entry.state)}{where}")
+        lines.append(f"  {quoted(entry.task_id)} {sanitize(entry.state)}{where}")
     return [*lines, *filter(None, [_unanswered().rstrip()])]
 
 
@@ -122,11 +122,11 @@ def _resume_one(
         generation, settings = current_session().recall(task_id)
     except ConfigurationError as error:
         if not all_open:
-            raise error.concerning(task_id) from None
+            raise error.with_task(task_id) from None
         echo(f"{quoted(task_id)}: {error}")
         return
     if not generation.done():
-        # a second wait beside it would fetch the pictures a second time
+        # a second wait beside it would fetch the images a second time
         echo(f"Waiting for {quoted(task_id)}, which runs in the background …")
         show(generation.wait(defaults.timeout))
         return
@@ -138,7 +138,7 @@ async def _asked(task_id: str) -> str:
     """One look, so that an id from anywhere can be told apart from a mistyped one."""
     settings = current_session().settings()
     try:
-        state = await current_session().connections.client(settings).task(task_id)
+        state = await current_session().clients.client(settings).task(task_id)
     except MountseaError as error:
         if not is_unknown_task(error):
             raise
@@ -148,9 +148,9 @@ async def _asked(task_id: str) -> str:
     facts = [
         f"task {quoted(task_id)}, not in the journal",
         f"Hub: {settings.base_url}",
-        f"state: {plain(state.status)}",
-        f"error: {plain(state.error)}" if state.error else "",
-        f"pictures: {len(state.sources)}; fetch them: {resume_hint(task_id)}"
+        f"state: {sanitize(state.status)}",
+        f"error: {sanitize(state.error)}" if state.error else "",
+        f"images: {len(state.sources)}; fetch them: {resume_hint(task_id)}"
         if state.sources
         else "",
     ]
@@ -171,15 +171,15 @@ def _unanswered() -> str:
 
 
 def _line(entry: Entry) -> str:
-    """Time, state, model, id, pictures, prompt: what a user looks for an order by."""
+    """Time, state, model, id, images, prompt: what a user looks for an order by."""
     facts = [
         _time(entry),
         _state(entry),
         quoted(entry.model) if entry.model else "resumed",
         quoted(entry.task_id) if entry.task_id else "no task",
-        f"{len(entry.files)} picture{'s' if len(entry.files) != 1 else ''}" if entry.files else "",
+        f"{len(entry.files)} image{'s' if len(entry.files) != 1 else ''}" if entry.files else "",
         "demo" if entry.hub == DEMO_URL else "",
-        f"“{plain(entry.prompt, limit=60)}”" if entry.prompt else "",
+        f"“{sanitize(entry.prompt, limit=60)}”" if entry.prompt else "",
     ]
     return "  ".join(filter(None, facts))
 
@@ -193,16 +193,16 @@ def _described(entry: Entry) -> str:
         f"Hub: {entry.hub}",
         f"ordered: {_time(entry)}",
         f"model: {quoted(entry.model)}" if entry.model else "",
-        f"prompt: {plain(entry.prompt, limit=2000)}" if entry.prompt else "",
-        f"parameters: {plain(json_text(others))}" if others else "",
+        f"prompt: {sanitize(entry.prompt, limit=2000)}" if entry.prompt else "",
+        f"parameters: {sanitize(json_text(others))}" if others else "",
         f"took: {entry.elapsed_s:.1f} s" if entry.elapsed_s is not None else "",
         f"the model said: {remark(entry.description)}" if entry.description else "",
-        f"error: {plain(entry.error)}" if entry.error else "",
+        f"error: {sanitize(entry.error)}" if entry.error else "",
     ]
     hint = resume_hint(str(entry.task_id))
-    for picture in entry.files:
-        altered = "" if picture.is_intact() else f"  altered or gone: {hint}"
-        facts.append(f"file: {picture.path}  {picture.width}×{picture.height}{altered}")
+    for image in entry.files:
+        altered = "" if image.is_intact() else f"  altered or gone: {hint}"
+        facts.append(f"file: {image.path}  {image.width}×{image.height}{altered}")
     if entry.is_open:
         facts.append(f"fetch it: {hint}")
     return "\n".join(filter(None, facts))
@@ -210,7 +210,7 @@ def _described(entry: Entry) -> str:
 
 def _state(entry: Entry) -> str:
     """As of now: an order whose kernel ended while it was on its way is uncertain."""
-    return plain(entry.state_at(time.time()))
+    return sanitize(entry.state_at(time.time()))
 
 
 def _time(entry: Entry) -> str:

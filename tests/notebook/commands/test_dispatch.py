@@ -103,10 +103,10 @@ def test_a_wrong_line_is_refused_and_changes_nothing(
 
 def test_a_fault_may_be_switched_on_with_the_demo(here: Session, run: Run) -> None:
     """In one line, or once the demo is on; `none` mends it."""
-    assert "The demo Hub draws the pictures here" in run("demo --if-no-key --fail offline")
-    assert here.connections.demo_fault == "offline"
+    assert "The demo Hub draws the images here" in run("demo --if-no-key --fail offline")
+    assert here.clients.demo_fault == "offline"
     assert run("demo --fail none").startswith("The demo's network: ")
-    assert here.connections.demo_fault == "none"
+    assert here.clients.demo_fault == "none"
 
 
 def test_a_login_stays_in_memory(hub: StandInHub, run: Run, typed: list[str], home: Path) -> None:

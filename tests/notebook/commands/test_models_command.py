@@ -220,7 +220,7 @@ def test_a_refresh_without_a_network_says_so_and_forgets_nothing(
 ) -> None:
     """The command fails, and the models known before stay."""
     monkeypatch.setenv("MOUNTSEA_BASE_URL", "demo:")
-    here.connections.demo_fault = "offline"
+    here.clients.demo_fault = "offline"
     before = models_text()
     with pytest.raises(HubUnavailable):
         run_command(shell, "models --refresh", DEFAULTS)

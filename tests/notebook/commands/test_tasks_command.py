@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import KEY, OTHER_KEY, RESET, Reply, StandInHub, json_reply, picture
+from hub_server import KEY, OTHER_KEY, RESET, Reply, StandInHub, image, json_reply
 from IPython.core.interactiveshell import InteractiveShell
 from own_session import begin_session
 
@@ -64,12 +64,12 @@ def journal(home: Path) -> Journal:
 
 
 def left_open(hub: StandInHub, *prompts: str) -> None:
-    """Order pictures and stop waiting before they are there."""
-    patience, hub.ready_after_looks = hub.ready_after_looks, 10**6
+    """Order images and stop waiting before they are there."""
+    patience, hub.ready_after_polls = hub.ready_after_polls, 10**6
     for prompt in prompts:
         with pytest.raises(WaitTimeout):
             generate(prompt, timeout=0.01)
-    hub.ready_after_looks = patience
+    hub.ready_after_polls = patience
 
 
 def states(journal: Journal) -> dict[str | None, str]:
@@ -88,7 +88,7 @@ def test_an_empty_journal_says_so(hub: StandInHub, run: Run) -> None:
 def test_history_lists_every_order_newest_first(
     hub: StandInHub, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Time, state, model, the whole id, pictures and prompt, a line each; no key is needed."""
+    """Time, state, model, the whole id, images and prompt, a line each; no key is needed."""
     generate("a dog", num_images=2)
     hub.submits.append(json_reply({"message": "no cats"}, 422))
     with pytest.raises(InvalidRequest):
@@ -104,7 +104,7 @@ def test_history_lists_every_order_newest_first(
     assert re.fullmatch(rf"{when}  submitted  nano-banana  hub-0002  “a horse”", horse)
     assert re.fullmatch(rf"{when}  uncertain  nano-banana  no task  “a mouse in two.*…”", mouse)
     assert re.fullmatch(rf"{when}  refused  nano-banana  no task  “a cat”", cat)
-    assert re.fullmatch(rf"{when}  completed  nano-banana  hub-0001  2 pictures  “a dog”", dog)
+    assert re.fullmatch(rf"{when}  completed  nano-banana  hub-0001  2 images  “a dog”", dog)
     assert run("history -n 2").splitlines() == [horse, mouse]
     assert run("history HUB-0001").splitlines() == [dog]
     assert run("history in two").splitlines() == [mouse]
@@ -125,7 +125,7 @@ def test_trouble_with_the_journal_is_told_below_the_list(run: Run, home: Path) -
     assert "Note: the journal" in run("history")
 
 
-def test_show_tells_all_and_shows_the_pictures(hub: StandInHub, run: Run) -> None:
+def test_show_tells_all_and_shows_the_images(hub: StandInHub, run: Run) -> None:
     """From the journal alone: the Hub is not asked."""
     dog = generate("a dog", seed=7, aspect_ratio="16:9")
     before = len(hub.requests)
@@ -163,10 +163,10 @@ def test_an_id_that_the_journal_does_not_know_is_asked_of_the_hub(
     said = run("show hub-0001")
     assert "task hub-0001, not in the journal\n" in said
     assert "state: completed" in said
-    assert "pictures: 1; fetch them: `%mountsea resume hub-0001`" in said
+    assert "images: 1; fetch them: `%mountsea resume hub-0001`" in said
     path = re.search(r"^  (/.*\.png)$", run("resume hub-0001"), re.MULTILINE)
     assert path is not None
-    assert Path(path[1]).read_bytes() == picture()
+    assert Path(path[1]).read_bytes() == image()
     assert len(hub.posts) == 1
     monkeypatch.delenv("MOUNTSEA_API_KEY")
     for line in ("show hub-0009", "resume hub-0009"):
@@ -186,7 +186,7 @@ def test_an_id_that_nobody_knows_is_refused(hub: StandInHub, run: Run, command: 
     assert run("history") == "The journal has no order.\n"
 
 
-def test_resume_brings_the_pictures_without_an_order(
+def test_resume_brings_the_images_without_an_order(
     hub: StandInHub, run: Run, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In another kernel, by id or all that are open; what is there already is not fetched again."""
@@ -211,14 +211,14 @@ def test_resume_goes_on_after_a_failure_and_raises_at_the_end(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One task that failed costs no other its pictures; the summary names each failure."""
+    """One task that failed costs no other its images; the summary names each failure."""
     left_open(hub, "a dog", "a cat", "a mouse")
     for entry in journal.open_entries():
         journal.write(replace(entry, created=entry.created - 60))  # no Hub is still to learn of it
     failed = {"status": "failed", "error_message": "no dogs"}
     hub.looks.extend([failed, None, json_reply({"message": "who?"}, 404)])
-    monkeypatch.setattr(retry, "NEWBORN_S", 0.0)
-    with pytest.raises(MountseaError, match=r"2 of 3 tasks brought no pictures") as caught:
+    monkeypatch.setattr(retry, "NEW_TASK_GRACE_S", 0.0)
+    with pytest.raises(MountseaError, match=r"2 of 3 tasks brought no images") as caught:
         run("resume")
     assert "TaskFailed: The task ended as failed: no dogs" in str(caught.value)
     assert "InvalidRequest: The Hub knows no task hub-0003" in str(caught.value)
@@ -237,7 +237,7 @@ def test_resume_goes_on_after_a_failure_and_raises_at_the_end(
 def test_a_failed_download_stays_open_and_is_resumed(
     hub: StandInHub, run: Run, journal: Journal
 ) -> None:
-    """The picture is at the Hub; when its host is well again it is fetched."""
+    """The image is at the Hub; when its host is well again it is fetched."""
     left_open(hub, "a dog")
     hub.downloads.extend([Reply(500)] * 4)
     with pytest.raises(MountseaError, match="`%mountsea resume hub-0001`"):
@@ -263,7 +263,7 @@ def test_a_task_of_another_hub_is_left_alone(
         assert caught.value.task_id == "hub-0001"
         assert f"hub-0001 submitted at {hub.url}" in run("")
         assert (len(hub.requests), len(other.requests)) == before
-        other.looks.append(other.done(other.data([picture(number=4)])))
+        other.looks.append(other.done(other.data([image(number=4)])))
         said = run("resume")
         assert f"hub-0001: The task is at another Hub: set MOUNTSEA_BASE_URL to {hub.url}" in said
         assert "“a cat” · nano-banana · 64×48" in said
@@ -275,7 +275,7 @@ def test_a_task_of_another_hub_is_left_alone(
 
 @pytest.mark.parametrize("command", ["show", "resume"])
 @pytest.mark.parametrize("same_kernel", [True, False], ids=["same kernel", "another kernel"])
-def test_pictures_of_another_hub_that_are_here_need_no_hub(
+def test_images_of_another_hub_that_are_here_need_no_hub(
     hub: StandInHub, run: Run, monkeypatch: pytest.MonkeyPatch, command: str, same_kernel: bool
 ) -> None:
     """What is paid for and on disk is shown wherever the settings lead, with or without a key."""
@@ -293,7 +293,7 @@ def test_pictures_of_another_hub_that_are_here_need_no_hub(
 def test_each_hub_is_asked_with_its_own_key_only(
     here: Session, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of two stored keys each goes to its Hub, and none to the host of the pictures."""
+    """Of two stored keys each goes to its Hub, and none to the host of the images."""
     with StandInHub(key=KEY) as hub, StandInHub(key=OTHER_KEY) as other:
         monkeypatch.setenv("MOUNTSEA_BASE_URL", hub.url)
         here.keys().save(hub.url, Secret(KEY))
@@ -317,7 +317,7 @@ def test_each_hub_is_asked_with_its_own_key_only(
 def test_a_demo_task_is_resumed_after_the_demo(hub: StandInHub, run: Run) -> None:
     """It is the demo Hub that is asked, and the real one hears nothing of it."""
     run("demo on")
-    session.current_session().connections.demo_seconds = 0.5
+    session.current_session().clients.demo_seconds = 0.5
     size = {"width": 96, "height": 64}
     with pytest.raises(WaitTimeout) as caught:
         generate("a dog", model="gpt-image-2", image_size=size, timeout=0.01)
@@ -375,18 +375,18 @@ def test_resume_waits_for_an_order_that_is_on_its_way(
     """Run right after an interrupt it finds the task that the interrupt left behind."""
     hold = threading.Event()
     hub.submits.append(json_reply({"task_id": "hub-7"}, hold=hold))
-    hub.looks.append(hub.done(hub.data([picture()])))
+    hub.looks.append(hub.done(hub.data([image()])))
     dog = Generation(build_request("a dog"))
     job = here.worker.start(here.generate(dog, here.settings()))
     hub.wait_until(lambda: len(hub.posts) == 1)
     job.cancel()
-    landed = here.landed
+    drain = here.drain
 
     async def land() -> None:
         hold.set()
-        await landed()
+        await drain()
 
-    monkeypatch.setattr(here, "landed", land)
+    monkeypatch.setattr(here, "drain", land)
     said = run("resume")
     assert said.startswith("Waiting for the Hub's answer")
     assert "“a dog” · nano-banana · 64×48" in said
@@ -398,20 +398,20 @@ def test_what_another_process_ordered_is_brought_here(
     hub: StandInHub, run: Run, journal: Journal, how: signal.Signals | None
 ) -> None:
     """Killed, interrupted or out of patience: the task is in the journal, and is fetched once."""
-    hub.ready_after_looks = 10**6
+    hub.ready_after_polls = 10**6
     timeout_s = 1 if how is None else 600
     code = f"import mountsea_magic as m; m.generate('a dog', num_images=2, timeout={timeout_s})"
     other = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
     if how is not None:
-        hub.wait_until(lambda: len(hub.looks_seen) >= 1, timeout_s=30)
+        hub.wait_until(lambda: len(hub.polls_seen) >= 1, timeout_s=30)
         other.send_signal(how)
     _, said = other.communicate(timeout=30)
     assert other.returncode != 0
     assert how is signal.SIGKILL or "`%mountsea resume hub-0001`" in said
     assert [entry.task_id for entry in journal.open_entries()] == ["hub-0001"]
-    hub.ready_after_looks = 0
+    hub.ready_after_polls = 0
     paths = re.findall(r"^  (/.*\.png)$", run("resume"), re.MULTILINE)
-    assert [Path(path).read_bytes() for path in paths] == [picture(number=n) for n in range(2)]
+    assert [Path(path).read_bytes() for path in paths] == [image(number=n) for n in range(2)]
     assert len(hub.posts) == 1
 
 
