@@ -113,7 +113,13 @@ class MountseaMagics(Magics):
         current_session().clients.demo_seconds = self.demo_seconds
 
 
-MountseaMagics.__dict__["cell"].__doc__ = cell_parser().format_help()
+def _cell_help() -> str:
+    """What `%%mountsea?` shows."""
+    return cell_parser().format_help()
+
+
+# IPython asks an object's getdoc() before its docstring; to build the help takes a third of %load_ext
+MountseaMagics.__dict__["cell"].getdoc = _cell_help
 
 
 def load(shell: InteractiveShell) -> None:
