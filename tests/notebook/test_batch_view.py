@@ -16,7 +16,7 @@ from mountsea_magic.errors import (
     MountseaError,
     TaskFailed,
 )
-from mountsea_magic.notebook.batch_view import AT_ONCE
+from mountsea_magic.notebook.batch_view import CONCURRENCY
 
 SIX = "\n---\n".join(f"dog {number}" for number in range(6))
 
@@ -25,7 +25,7 @@ def test_several_prompts_run_at_once_but_not_all(hub: StandInHub, shell: Interac
     """A few tasks wait side by side; each prompt is ordered once, and none is mixed up."""
     hub.ready_after_polls = 10**6
     dogs = run_cell(shell, SIX, "-b")
-    hub.wait_until(lambda: len({seen.path for seen in hub.polls_seen}) == AT_ONCE)
+    hub.wait_until(lambda: len({seen.path for seen in hub.polls_seen}) == CONCURRENCY)
     hub.ready_after_polls = 0
     for dog in dogs:
         dog.wait(20)
@@ -40,17 +40,17 @@ def test_no_more_than_a_few_tasks_wait_at_once(hub: StandInHub, shell: Interacti
     """The others are ordered only when one of them has ended."""
     hub.ready_after_polls = 10**6
     shell.run_cell_magic("mountsea", "-b -q -o dogs", SIX)  # type: ignore[no-untyped-call]  # as above
-    hub.wait_until(lambda: len({seen.path for seen in hub.polls_seen}) == AT_ONCE)
-    assert len(hub.posts) == AT_ONCE
+    hub.wait_until(lambda: len({seen.path for seen in hub.polls_seen}) == CONCURRENCY)
+    assert len(hub.posts) == CONCURRENCY
     handles(shell)[0].cancel()
-    hub.wait_until(lambda: len(hub.posts) == AT_ONCE + 1)
+    hub.wait_until(lambda: len(hub.posts) == CONCURRENCY + 1)
     # from the last one on: each that ends makes room for the next
     for dog in reversed(handles(shell)):
         dog.cancel()
     for dog in handles(shell):
         with pytest.raises(Interrupted):
             dog.wait(20)
-    assert len(hub.posts) == AT_ONCE + 1
+    assert len(hub.posts) == CONCURRENCY + 1
     said = [str(dog.error) for dog in handles(shell)]
     assert said[5] == "Stopped before anything was ordered."
     assert all("charged if it completes" in text for text in said[:5])
@@ -81,10 +81,14 @@ def test_a_hopeless_error_leaves_the_others_unsent(
     hub.submits += [json_reply({"message": "no"}, status)] * 20
     with pytest.raises(kind):
         run_cell(shell, "\n---\n".join("abcdefghijkl"))
-    assert len(hub.posts) <= AT_ONCE
-    unsent = [dog for dog in handles(shell) if dog.status == "not ordered"]
+    assert len(hub.posts) <= CONCURRENCY
+    unsent = [dog for dog in handles(shell) if dog.status == "skipped"]
     assert len(unsent) == 12 - len(hub.posts)
-    assert all("Not ordered" in str(dog.error) and dog.task_id is None for dog in unsent)
+    assert all(
+        "Skipped, because an earlier prompt in this cell failed: " in str(dog.error)
+        and dog.task_id is None
+        for dog in unsent
+    )
 
 
 def test_images_are_told_in_the_prompts_order(

@@ -190,7 +190,7 @@ def test_a_variable_that_python_has_not_kept_is_no_other(
         notebook_cell(shell, "job()")
         assert prompts(hub) == ["A fox"]
         return
-    with pytest.raises(InvalidRequest, match="animal is a variable of a function around"):
+    with pytest.raises(InvalidRequest, match="'animal' is a variable of an enclosing function"):
         notebook_cell(shell, "job()")
     assert hub.posts == []
 

@@ -73,7 +73,7 @@ def test_markdown_shows_no_style_as_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fact", "words"),
     [
-        ("is_demo", "demo Hub: drawn here, not by the model, nothing charged"),
+        ("is_demo", "demo Hub: drawn locally, not by the model, nothing charged"),
         ("from_journal", "from the journal, nothing charged"),
     ],
 )
@@ -142,9 +142,9 @@ def test_an_image_that_is_gone_says_so(hub: StandInHub, kernel: Kernel) -> None:
     kernel.run("%%mountsea -o dog\na dog")
     kernel.run("dog[0].path.unlink()")
     run = kernel.run("dog[0]")
-    assert run.status == "ok" and "can't be shown" in run.outputs[0]["data"]["text/plain"]
+    assert run.status == "ok" and "Could not display" in run.outputs[0]["data"]["text/plain"]
     run = kernel.run("dog")
-    assert "`%mountsea resume hub-0001` fetches it again" in run.text and not run.images()
+    assert "`%mountsea resume hub-0001` downloads it again" in run.text and not run.images()
 
 
 @pytest.mark.kernel
@@ -174,7 +174,7 @@ def test_of_several_images_one_may_be_gone(hub: StandInHub, kernel: Kernel) -> N
     kernel.run("%%mountsea -n 2 -o dogs\na dog")
     kernel.run("dogs[0].path.unlink()")
     run = kernel.run("dogs")
-    assert "fetches it again" in run.text and len(run.images()) == 1
+    assert "downloads it again" in run.text and len(run.images()) == 1
 
 
 def test_a_terminal_prints_where_an_image_is(

@@ -28,7 +28,7 @@ from mountsea_magic.notebook.progress import (
 CLEAR = "\r\x1b[2K"
 
 EVENTS: list[tuple[Event | None, str]] = [
-    (None, "waiting for its turn"),
+    (None, "waiting"),
     (Submitting(), "submitting"),
     (Submitted("hub-1"), "submitted"),
     (Waiting("processing", 3.0, 12.0), "processing"),
@@ -75,7 +75,7 @@ def test_each_event_has_its_words(event: Event | None, words: str) -> None:
     if event is not None:
         line.take(Waiting("older", 1.0))
         line.take(event)
-    said = line.words().split(" · ")
+    said = line.text().split(" · ")
     assert said[:2] == ["nano-banana", words]
     assert said[2].endswith(" s")
 
@@ -84,23 +84,23 @@ def test_the_expected_time_is_said_where_it_is_known() -> None:
     """Elapsed seconds stand against it, from the submission on."""
     line = ProgressLine("nano-banana")
     line.take(Submitted("hub-1"))
-    assert "about" not in line.words()
+    assert "about" not in line.text()
     line.take(Submitted("hub-1", 41.7))
-    assert " s of about 42 s" in line.words()
+    assert " s of about 42 s" in line.text()
     line.take(Waiting("processing", 3.0, 41.7))
-    assert " s of about 42 s" in line.words()
+    assert " s of about 42 s" in line.text()
     line.take(Completed((), "", 9.0))
-    assert "about" not in line.words()
+    assert "about" not in line.text()
 
 
 def test_a_resumed_tasks_seconds_are_its_own() -> None:
     """They count from its submission, not from the cell that resumes it."""
     line = ProgressLine("nano-banana")
     line.take(Waiting("processing", 95.0, 100.0))
-    assert "processing · 95 s of about 100 s" in line.words()
+    assert "processing · 95 s of about 100 s" in line.text()
     assert line.fraction() > 0.5
     line.take(Waiting("processing", 86_400.0, 100.0))
-    assert "processing · 24 h" in line.words() and "about" not in line.words()
+    assert "processing · 24 h" in line.text() and "about" not in line.text()
 
 
 def test_a_notice_does_not_hide_the_status() -> None:
@@ -108,7 +108,7 @@ def test_a_notice_does_not_hide_the_status() -> None:
     line = ProgressLine("nano-banana")
     line.take(Waiting("processing", 3.0))
     line.take(Notice("the journal is damaged"))
-    assert line.words().startswith("nano-banana · processing · ")
+    assert line.text().startswith("nano-banana · processing · ")
 
 
 def test_the_task_id_stays_once_it_is_known() -> None:
@@ -118,7 +118,7 @@ def test_the_task_id_stays_once_it_is_known() -> None:
     line.take(Submitted(task_id))
     for event in (Waiting("processing", 3.0), Downloading(0, 1), Completed((), "", 9.0)):
         line.take(event)
-        assert line.words().endswith(f" · {task_id}")
+        assert line.text().endswith(f" · {task_id}")
 
 
 @pytest.mark.parametrize("hostile", ["\x1b[2J", "a\nb", "\r\x1b]0;title\x07", "\u202eevil"])
@@ -159,7 +159,7 @@ def test_in_a_terminal_the_line_rewrites_itself() -> None:
     block.tick()
     start, first, second = stream.getvalue().split(CLEAR)
     assert start == ""
-    assert first.startswith(f"[{'.' * 20}] nano-banana · waiting for its turn · ")
+    assert first.startswith(f"[{'.' * 20}] nano-banana · waiting · ")
     assert second.startswith(f"[{'#' * 20}] nano-banana · downloading 1/2 · ")
     assert "\n" not in stream.getvalue()
 
@@ -194,9 +194,7 @@ def test_several_lines_end_in_their_order_in_a_terminal() -> None:
     block = TextView(["a", "b", "c"], stream)
     block.lines[1].finish("", "b is done")
     block.tick()
-    assert " a · waiting for its turn" in stream.getvalue() and stream.getvalue().endswith(
-        " · 1 of 3"
-    )
+    assert " a · waiting" in stream.getvalue() and stream.getvalue().endswith(" · 1 of 3")
     assert "b is done" not in stream.getvalue()
     block.lines[0].finish("", "a is done")
     block.finish(0)
@@ -204,7 +202,7 @@ def test_several_lines_end_in_their_order_in_a_terminal() -> None:
     block.tick()
     _, _, first, second, live = stream.getvalue().split(CLEAR)
     assert (first, second) == ("a is done\n", "b is done\n")
-    assert " c · waiting for its turn" in live and live.endswith(" · 3 of 3")
+    assert " c · waiting" in live and live.endswith(" · 3 of 3")
     block.lines[2].finish("", "c is done")
     block.finish(2)
     block.close()

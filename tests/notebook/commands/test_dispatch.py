@@ -80,15 +80,15 @@ def test_each_command_has_a_help(run: Run, name: str) -> None:
     [
         ("demmo", "Did you mean demo?"),
         ("demo maybe", "on"),
-        ("demo on --if-no-key", "exclude each other"),
-        ("demo off --if-no-key", "exclude each other"),
+        ("demo on --if-no-key", "can't be combined"),
+        ("demo off --if-no-key", "can't be combined"),
         ("demo --fail flaky", "`%mountsea demo` first"),
         ("demo on --fail flacky", "Did you mean flaky?"),
-        ("login now", "nothing but --save"),
-        ("login --save now", "nothing but --save"),
+        ("login now", "accepts only --save"),
+        ("login --save now", "accepts only --save"),
         ("credits please", "credits"),
         ("history -n none", "whole number"),
-        ("'", "does not parse"),
+        ("'", "Could not parse the line"),
     ],
 )
 def test_a_wrong_line_is_refused_and_changes_nothing(
@@ -103,7 +103,7 @@ def test_a_wrong_line_is_refused_and_changes_nothing(
 
 def test_a_fault_may_be_switched_on_with_the_demo(here: Session, run: Run) -> None:
     """In one line, or once the demo is on; `none` mends it."""
-    assert "The demo Hub draws the images here" in run("demo --if-no-key --fail offline")
+    assert "The demo Hub draws the images locally" in run("demo --if-no-key --fail offline")
     assert here.clients.demo_fault == "offline"
     assert run("demo --fail none").startswith("The demo's network: ")
     assert here.clients.demo_fault == "none"
@@ -113,7 +113,7 @@ def test_a_login_stays_in_memory(hub: StandInHub, run: Run, typed: list[str], ho
     """It goes before the environment, says so, is not said itself, and is in no file."""
     typed.append("sk-typed-in-0123456789")
     said = run("login") + run("")
-    assert "Kept in this kernel's memory" in said and "key: login" in said
+    assert "API key stored in this kernel's memory" in said and "key: login" in said
     assert "sk-typed-in" not in said
     assert not [path for path in home.rglob("*") if b"sk-typed" in path.read_bytes()]
     assert run("logout") == "API key removed. key: MOUNTSEA_API_KEY\n"
@@ -127,7 +127,7 @@ def test_a_login_that_is_saved_is_found_by_the_next_kernel(
     typed.append(KEY)
     said = run("login --save")
     stored = home / "keys.json"
-    assert f"Kept in {stored}, for https://hub.example" in said and KEY not in said
+    assert f"API key stored in {stored}, for https://hub.example" in said and KEY not in said
     assert stored.stat().st_mode & 0o777 == 0o600
     found = Session().settings()
     assert found.key is not None and found.key.reveal() == KEY
@@ -138,7 +138,7 @@ def test_a_login_while_the_demo_is_on_says_so(run: Run, typed: list[str]) -> Non
     """The key would seem to do nothing."""
     run("demo")
     typed.append(KEY)
-    assert "The demo Hub is still on: `%mountsea demo off`" in run("login")
+    assert "The demo Hub is still on; `%mountsea demo off`" in run("login")
 
 
 @pytest.mark.parametrize("nothing", ["", "  ", "two words", "ключ"])

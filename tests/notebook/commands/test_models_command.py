@@ -150,7 +150,7 @@ def test_types_ranges_and_defaults_are_told(here: Session, model_id: str, line: 
 def test_the_list_holds_every_model_and_its_age(here: Session, home: Path) -> None:
     """Id, name, vendor, mode, what it is good at and parameters; and that it is the bundled one."""
     text = models_text()
-    assert text.startswith("As bundled with this package; `%mountsea models --refresh`")
+    assert text.startswith("Bundled with this package. `%mountsea models --refresh`")
     for model in bundled_catalog():
         assert f"{model.id}  ({model.name}, {model.vendor}, {model.mode})\n" in text
         assert f"    {model.summary}\n    {', '.join(model.parameters)}" in text
@@ -189,7 +189,7 @@ def test_refresh_asks_the_hub_and_keeps_what_it_says(
     paths = [seen.path for seen in served.requests]
     assert paths[0] == "/hub/v1/models?capability=image"
     assert sorted(paths[1:]) == ["/hub/v1/models/comet-1", "/hub/v1/models/gpt-image-2"]
-    assert re.match(r"As the Hub said on \d{4}-\d\d-\d\d \d\d:\d\d\.\n", text)
+    assert re.match(r"As reported by the Hub on \d{4}-\d\d-\d\d \d\d:\d\d\.\n", text)
     assert "comet-1  (Comet, Skyworks, text-to-image)\n    Comets only.\n    glow" in text
     assert text.count("(not listed by the Hub)") == len(IDS) - 1
 

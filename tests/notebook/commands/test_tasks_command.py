@@ -79,9 +79,9 @@ def states(journal: Journal) -> dict[str | None, str]:
 
 def test_an_empty_journal_says_so(hub: StandInHub, run: Run) -> None:
     """With or without a text to look for; nothing is asked of the Hub."""
-    assert run("history") == "The journal has no order.\n"
-    assert run("history no such dog") == "The journal has no order that holds 'no such dog'.\n"
-    assert run("resume") == "There is no open task.\n"
+    assert run("history") == "No submissions in the journal.\n"
+    assert run("history no such dog") == "No submissions in the journal that match 'no such dog'.\n"
+    assert run("resume") == "No open tasks.\n"
     assert hub.requests == []
 
 
@@ -131,9 +131,9 @@ def test_show_tells_all_and_shows_the_images(hub: StandInHub, run: Run) -> None:
     before = len(hub.requests)
     said = run("show hub-0001")
     for fact in (
-        *("task hub-0001", "state: completed", f"Hub: {hub.url}", "model: nano-banana"),
+        *("task hub-0001", "status: completed", f"Hub: {hub.url}", "model: nano-banana"),
         *("prompt: a dog", '"seed": 7', '"aspect_ratio": "16:9"'),
-        *("the model said: A stand-in's drawing.", f"file: {dog[0].path}  64×48"),
+        *("description: A stand-in's drawing.", f"file: {dog[0].path}  64×48"),
     ):
         assert fact in said
     assert "resume" not in said
@@ -147,7 +147,7 @@ def test_show_names_the_way_to_what_is_missing(hub: StandInHub, run: Run) -> Non
     run("resume hub-0001")
     dog = generate("a dog", cache=True)
     dog[0].path.write_bytes(b"altered")
-    assert "altered or gone: `%mountsea resume hub-0001`" in run("show hub-0001")
+    assert "changed or missing: `%mountsea resume hub-0001`" in run("show hub-0001")
     run("resume hub-0001")
     assert "resume" not in run("show hub-0001")
     assert len(hub.posts) == 1
@@ -162,7 +162,7 @@ def test_an_id_that_the_journal_does_not_know_is_asked_of_the_hub(
     monkeypatch.setenv("MOUNTSEA_HOME", str(home))
     said = run("show hub-0001")
     assert "task hub-0001, not in the journal\n" in said
-    assert "state: completed" in said
+    assert "status: completed" in said
     assert "images: 1; fetch them: `%mountsea resume hub-0001`" in said
     path = re.search(r"^  (/.*\.png)$", run("resume hub-0001"), re.MULTILINE)
     assert path is not None
@@ -181,9 +181,9 @@ def test_an_id_that_nobody_knows_is_refused(hub: StandInHub, run: Run, command: 
         run(f"{command} hub-9")
     assert caught.value.task_id == "hub-9"
     assert len(hub.requests) == 1
-    assert run("resume").strip() == "There is no open task."
+    assert run("resume").strip() == "No open tasks."
     assert "open tasks: none" in run("")
-    assert run("history") == "The journal has no order.\n"
+    assert run("history") == "No submissions in the journal.\n"
 
 
 def test_resume_brings_the_images_without_an_order(
@@ -196,7 +196,7 @@ def test_resume_brings_the_images_without_an_order(
     assert "“a cat” · nano-banana · 64×48" in run("resume hub-0002")
     said = run("resume")
     assert "“a dog”" in said and "“a mouse”" in said and "“a cat”" not in said
-    assert run("resume").strip() == "There is no open task."
+    assert run("resume").strip() == "No open tasks."
     assert states(journal) == dict.fromkeys(hub.task_ids, "completed")
     before = len(hub.requests), len(hub.downloads_seen)
     assert run("resume hub-0001 hub-0001").count("from the journal, nothing charged") == 1
@@ -218,7 +218,7 @@ def test_resume_goes_on_after_a_failure_and_raises_at_the_end(
     failed = {"status": "failed", "error_message": "no dogs"}
     hub.looks.extend([failed, None, json_reply({"message": "who?"}, 404)])
     monkeypatch.setattr(retry, "NEW_TASK_GRACE_S", 0.0)
-    with pytest.raises(MountseaError, match=r"2 of 3 tasks brought no images") as caught:
+    with pytest.raises(MountseaError, match=r"2 of 3 tasks returned no images") as caught:
         run("resume")
     assert "TaskFailed: The task ended as failed: no dogs" in str(caught.value)
     assert "InvalidRequest: The Hub knows no task hub-0003" in str(caught.value)
@@ -230,7 +230,7 @@ def test_resume_goes_on_after_a_failure_and_raises_at_the_end(
     }
     assert "open tasks: none" in run("")
     begin_session(monkeypatch)
-    assert run("resume").strip() == "There is no open task."
+    assert run("resume").strip() == "No open tasks."
     assert len(hub.posts) == 3
 
 
@@ -324,8 +324,8 @@ def test_a_demo_task_is_resumed_after_the_demo(hub: StandInHub, run: Run) -> Non
     run("demo off")
     task_id = caught.value.task_id
     assert f"{task_id}" in run("") and "demo  “a dog”" in run("history")
-    assert "demo Hub: drawn here" in run("resume")
-    assert "demo Hub: drawn here" in run(f"resume {task_id}")
+    assert "demo Hub: drawn locally" in run("resume")
+    assert "demo Hub: drawn locally" in run(f"resume {task_id}")
     assert hub.requests == []
 
 
@@ -358,14 +358,14 @@ def test_orders_that_were_never_answered_are_named(
     when = time.time() - FORGOTTEN_S - 60
     journal.write(replace(old, created=when, updated=when))
     said = run("resume")
-    assert "1 order was never answered" in said and "`%mountsea history uncertain`" in said
+    assert "1 submission got no response" in said and "`%mountsea history uncertain`" in said
     assert re.search(r"uncertain  nano-banana  no task  “a dog”", run("history uncertain"))
     hub.submits.append(RESET)
     with pytest.raises(SubmissionUncertain):
         generate("a cat")
     said = run("resume")
-    assert "2 orders were never answered" in said and "may have been taken" in said
-    assert "2 orders were never answered" in run("")
+    assert "2 submissions got no response" in said and "may have been accepted by the Hub" in said
+    assert "2 submissions got no response" in run("")
     assert len(hub.requests) == 1
 
 
@@ -388,7 +388,7 @@ def test_resume_waits_for_an_order_that_is_on_its_way(
 
     monkeypatch.setattr(here, "drain", land)
     said = run("resume")
-    assert said.startswith("Waiting for the Hub's answer")
+    assert said.startswith("Waiting for the Hub's response")
     assert "“a dog” · nano-banana · 64×48" in said
     assert len(hub.posts) == 1
 
@@ -443,5 +443,5 @@ def test_what_was_ordered_here_is_seen_by_ipython_elsewhere(
     listed, rest = done.stdout.split("\n", 1)
     assert "submitted  nano-banana  hub-0001  “a dog”" in listed
     assert "“a dog” · nano-banana · 64×48" in rest
-    assert "state: completed" in rest
+    assert "status: completed" in rest
     assert len(hub.posts) == 1
