@@ -30,7 +30,7 @@ from ..runtime.printing import echo
 from ..session import current_session
 from ..settings import Settings
 from .frontend import FrontEnd
-from .outputs import FinalLine, ImageOutputs, ending_line, final_line, line_with
+from .outputs import FinalLine, ImageOutputs, ending_line, final_line, with_message
 from .progress import ProgressLine, ProgressView
 
 if TYPE_CHECKING:
@@ -109,27 +109,29 @@ class Batch:
         self._options, self._view = options, view
         self._gate = _Gate()
         self._notices: list[str] = []
-        self._shown = 0
+        self._shown_count = 0
         self._updates = front.notebook and front.updates
         self._output = front.output if options.background else None
         self._reserves = self._updates and options.background and not front.late
         shows = (front.notebook or front.draws_png) and not options.quiet
         captioned = front.notebook and len(generations) > 1
         self._image_outputs = [
-            ImageOutputs(generation, hold=self._reserves, captioned=captioned, png=front.draws_png)
+            ImageOutputs(
+                generation, reserve=self._reserves, captioned=captioned, png=front.draws_png
+            )
             for generation in (generations if shows else ())
         ]
 
-    async def run_one(self, number: int) -> None:
+    async def run_one(self, index: int) -> None:
         """Run one generation on the loop thread, when a slot is free.
 
         Args:
-            number: Its index, from 0.
+            index: The generation's index, from 0.
 
         Raises:
             MountseaError: If it fails; also set as the handle's `error`.
         """
-        generation, line = self._generations[number], self._view.lines[number]
+        generation, line = self._generations[index], self._view.lines[index]
         ending = ending_line(generation, "stopped by an unexpected error")
         try:
             async with self._gate.slots:
@@ -144,7 +146,7 @@ class Batch:
             if self._options.background and self._options.quiet:
                 self._notices.append(message)  # --quiet hides only success
             elif self._options.background:
-                ending = line_with(ending, message)
+                ending = with_message(ending, message)
             raise
         except asyncio.CancelledError:
             ending = _interrupted(generation)
@@ -181,7 +183,7 @@ class Batch:
             events.register("post_run_cell", republish)
         for outcome in outcomes:
             if not outcome.cancelled():
-                outcome.exception()
+                outcome.exception()  # consume it, or asyncio logs "never retrieved"
 
     def tick(self) -> None:
         """Show the results that are new, and update the progress lines."""
@@ -208,7 +210,7 @@ class Batch:
         message = f"mountsea: {'; '.join(dict.fromkeys(self._notices))}"
         if self._options.background and self._updates and not self._options.quiet:
             last = self._view.lines[-1]
-            ending = line_with(FinalLine(*(last.final or ("", ""))), message)
+            ending = with_message(FinalLine(*(last.final or ("", ""))), message)
             last.finish(ending.html, ending.text)
         else:
             with self._output_context():
@@ -241,12 +243,12 @@ class Batch:
     def _show_ended(self) -> None:
         """Show the generations that have ended, in the order of the prompts."""
         lines = self._view.lines
-        while self._shown < len(lines) and lines[self._shown].final is not None:
-            number, self._shown = self._shown, self._shown + 1
+        while self._shown_count < len(lines) and lines[self._shown_count].final is not None:
+            index, self._shown_count = self._shown_count, self._shown_count + 1
             with self._output_context():
-                self._display(partial(self._view.finish, number))
+                self._display(partial(self._view.finish, index))
                 if self._image_outputs:
-                    self._display(self._image_outputs[number].fill)
+                    self._display(self._image_outputs[index].fill)
 
     def _display(self, show: Callable[[], None]) -> None:
         """Display something; an error of the front end or decoder must not end the job."""

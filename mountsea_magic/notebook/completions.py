@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import MountseaError
 from ..request.catalog import IMAGES
 from ..runtime.text import is_pasteable, sanitize
-from .options import DIRECT, SWITCHES, cell_parser, command_parsers
+from .options import FLAG_OPTIONS, VALUE_OPTIONS, cell_parser, command_parsers
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -82,10 +82,8 @@ def _in_cell(shell: InteractiveShell, words: list[str], fragment: str, default: 
     action = options.get(words[-1]) if words else None
     if action is not None and action.nargs != 0:
         return _values(shell, action.dest, fragment, model, list(catalog.models))
-    given = {options[word].dest for word in words if word in options} - {"param", "image"}
-    return [
-        flag for flag, action in options.items() if _is_offered(flag, action.dest, given, model)
-    ]
+    used = {options[word].dest for word in words if word in options} - {"param", "image"}
+    return [flag for flag, action in options.items() if _is_offered(flag, action.dest, used, model)]
 
 
 def _split_options(words: list[str], options: dict[str, argparse.Action]) -> list[str]:
@@ -102,11 +100,11 @@ def _split_options(words: list[str], options: dict[str, argparse.Action]) -> lis
     return split
 
 
-def _is_offered(flag: str, dest: str, given: set[str], model: Model | None) -> bool:
+def _is_offered(flag: str, dest: str, used: set[str], model: Model | None) -> bool:
     """Offer long flags only, each once, and only parameters that the model has."""
-    parameter = dest in DIRECT or dest in SWITCHES
+    parameter = dest in VALUE_OPTIONS or dest in FLAG_OPTIONS
     supported = model is None or not parameter or model.takes(dest)
-    return flag.startswith("--") and dest not in given and supported
+    return flag.startswith("--") and dest not in used and supported
 
 
 def _values(
@@ -128,9 +126,9 @@ def _values(
             takes_image = name in IMAGES or name.endswith(("_url", "_urls"))
             values = () if takes_image else model.values(name)
             return [f"{name}={value}" for value in _from_hub(values)]
-        own = [name for name in model.parameters if name not in DIRECT and name not in SWITCHES]
+        own = [name for name in model.parameters if name not in VALUE_OPTIONS | FLAG_OPTIONS]
         return [f"{name}=" for name in _from_hub(own) if name.isidentifier()]
-    if dest in DIRECT and model is not None:
+    if dest in VALUE_OPTIONS and model is not None:
         schema = model.parameters.get(dest, {})
         low, high = schema.get("minimum"), schema.get("maximum")
         if schema.get("type") == "integer" and isinstance(low, int) and isinstance(high, int):

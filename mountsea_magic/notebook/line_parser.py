@@ -37,15 +37,15 @@ class LineParser(argparse.ArgumentParser):
             InvalidRequest: If a quote is not closed or an argument is unknown; the message names
                 the closest option.
         """
-        return self.parse_words(split_line(line))
+        return self.parse_arguments(split_line(line))
 
-    def parse_words(self, words: list[str]) -> argparse.Namespace:
-        """Parse a line that is split already.
+    def parse_arguments(self, arguments: list[str]) -> argparse.Namespace:
+        """Parse the arguments of a line.
 
         Raises:
             InvalidRequest: If an argument is unknown or has a wrong value.
         """
-        options, unknown = self.parse_known_args(words)
+        options, unknown = self.parse_known_args(arguments)
         if not unknown:
             return options
         flag = unknown[0].partition("=")[0]
@@ -101,14 +101,14 @@ def split_line(line: str) -> list[str]:
         ['-p', 'image_size={"width": 64, "height": 48}']
     """
     try:
-        words = shlex.shlex(_with_json_quoted(line), posix=True, punctuation_chars=False)
-        words.whitespace_split, words.commenters, words.escape = True, "", _ESCAPE
-        return list(words)
+        lexer = shlex.shlex(_quote_json(line), posix=True, punctuation_chars=False)
+        lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", _ESCAPE
+        return list(lexer)
     except ValueError as error:
         raise InvalidRequest(f"Could not parse the line: {error}.") from None
 
 
-def _with_json_quoted(line: str) -> str:
+def _quote_json(line: str) -> str:
     """Shell-quote the JSON values of a line, so that they keep their quotes and spaces."""
     pieces, start, position, quote = [], 0, 0, ""
     while position < len(line):

@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import InvalidRequest, sanitize
 from .line_parser import LineParser, number, whole_number
 
-DIRECT = {
+VALUE_OPTIONS = {
     "num_images": ("-n", "--num-images", "N", "number of images, 1 to 4"),
     "aspect_ratio": ("-a", "--aspect-ratio", "R", "aspect ratio, such as 16:9"),
     "output_format": ("-f", "--output-format", "F", "file format: png, jpeg or webp"),
@@ -21,7 +21,7 @@ DIRECT = {
 }
 """The parameters of the Hub that have their own option and take a value."""
 
-SWITCHES = {
+FLAG_OPTIONS = {
     "sync_mode": ("--sync-mode", "return the images in the response itself"),
     "limit_generations": ("--limit-generations", "generate one image per round of prompting"),
 }
@@ -80,9 +80,9 @@ def cell_parser() -> LineParser:
     )
     add = parser.add_argument
     add("-m", "--model", metavar="ID", help="the model (default: nano-banana, a %%config trait)")
-    for name, (*flags, metavar, text) in DIRECT.items():
+    for name, (*flags, metavar, text) in VALUE_OPTIONS.items():
         add(*flags, dest=name, metavar=metavar, help=text)
-    for name, (flag, text) in SWITCHES.items():
+    for name, (flag, text) in FLAG_OPTIONS.items():
         add(flag, dest=name, action="store_true", help=text)
     add(
         "-p",
@@ -135,12 +135,12 @@ def parse_cell_line(line: str) -> CellOptions:
         >>> parse_cell_line("-n 2 -o dog").parameters
         {'num_images': '2'}
     """
-    given = cell_parser().parse_line(line)
+    parsed = cell_parser().parse_line(line)
     parameters: dict[str, Any] = {
-        name: getattr(given, name) for name in DIRECT if getattr(given, name) is not None
+        name: getattr(parsed, name) for name in VALUE_OPTIONS if getattr(parsed, name) is not None
     }
-    parameters |= {name: True for name in SWITCHES if getattr(given, name)}
-    for text in given.param:
+    parameters |= {name: True for name in FLAG_OPTIONS if getattr(parsed, name)}
+    for text in parsed.param:
         name, equals, value = text.partition("=")
         name = name.strip().replace("-", "_")
         if not equals or not name:
@@ -148,32 +148,32 @@ def parse_cell_line(line: str) -> CellOptions:
         if name in parameters:
             raise InvalidRequest(f"{spell_option(name)} is given twice.")
         parameters[name] = value
-    if given.out is not None and (not given.out.isidentifier() or keyword.iskeyword(given.out)):
+    if parsed.out is not None and (not parsed.out.isidentifier() or keyword.iskeyword(parsed.out)):
         raise InvalidRequest(
-            f"--out: '{sanitize(given.out, limit=60)}' is not a valid variable name."
+            f"--out: '{sanitize(parsed.out, limit=60)}' is not a valid variable name."
         )
-    if given.preview is not None and given.preview < 0:
-        raise InvalidRequest(f"--preview must be at least 0 (got {given.preview}).")
-    if given.timeout is not None and not math.isfinite(given.timeout):
-        raise InvalidRequest(f"--timeout must be a finite number (got {given.timeout:g}).")
-    if given.timeout is not None and given.timeout <= 0:
-        raise InvalidRequest(f"--timeout must be greater than 0 (got {given.timeout:g}).")
+    if parsed.preview is not None and parsed.preview < 0:
+        raise InvalidRequest(f"--preview must be at least 0 (got {parsed.preview}).")
+    if parsed.timeout is not None and not math.isfinite(parsed.timeout):
+        raise InvalidRequest(f"--timeout must be a finite number (got {parsed.timeout:g}).")
+    if parsed.timeout is not None and parsed.timeout <= 0:
+        raise InvalidRequest(f"--timeout must be greater than 0 (got {parsed.timeout:g}).")
     return CellOptions(
-        model=given.model,
+        model=parsed.model,
         parameters=parameters,
-        images=tuple(given.image),
-        shrink=given.shrink,
-        out=given.out,
-        save=given.save,
-        preview=given.preview,
-        timeout=given.timeout,
-        background=given.background,
-        fresh=given.fresh,
-        cache=given.cache,
-        quiet=given.quiet,
-        dry_run=given.dry_run,
-        raw=given.raw,
-        help=given.help,
+        images=tuple(parsed.image),
+        shrink=parsed.shrink,
+        out=parsed.out,
+        save=parsed.save,
+        preview=parsed.preview,
+        timeout=parsed.timeout,
+        background=parsed.background,
+        fresh=parsed.fresh,
+        cache=parsed.cache,
+        quiet=parsed.quiet,
+        dry_run=parsed.dry_run,
+        raw=parsed.raw,
+        help=parsed.help,
     )
 
 
@@ -186,7 +186,8 @@ def spell_option(name: str) -> str:
     """
     if name in ("image_urls", "image_url"):
         return "--image"
-    return f"--{name.replace('_', '-')}" if name in DIRECT or name in SWITCHES else f"-p {name}"
+    has_own_option = name in VALUE_OPTIONS or name in FLAG_OPTIONS
+    return f"--{name.replace('_', '-')}" if has_own_option else f"-p {name}"
 
 
 def command_parsers() -> Mapping[str, LineParser]:

@@ -40,8 +40,8 @@ class FinalLine:
     text: str
 
 
-class Shown(Protocol):
-    """The attributes of a generation that are shown."""
+class ShownGeneration(Protocol):
+    """The attributes of a generation that are generation."""
 
     request: ImageRequest | None
     task_id: str | None
@@ -58,19 +58,19 @@ class Shown(Protocol):
         """The prompt."""
 
 
-def final_line(shown: Shown) -> FinalLine:
+def final_line(generation: ShownGeneration) -> FinalLine:
     """Return the line of a completed generation: prompt, model, size, seconds and files.
 
     Args:
-        shown: A completed generation.
+        generation: A completed generation.
     """
-    first, *others = shown.images
+    first, *others = generation.images
     files = escape_html(", ".join([_path(first), *(Path(_path(image)).name for image in others)]))
-    summary = _summary(shown)
+    summary = _summary(generation)
     line = f'<small class="{TEXT_ONLY}">{escape_html(summary)} · <code>{files}</code></small>'
     return FinalLine(
-        html=line + (SIDE_BY_SIDE if len(shown.images) > 1 else ""),
-        text="\n".join([summary, *(f"  {_path(image)}" for image in shown.images)]),
+        html=line + (SIDE_BY_SIDE if len(generation.images) > 1 else ""),
+        text="\n".join([summary, *(f"  {_path(image)}" for image in generation.images)]),
     )
 
 
@@ -79,36 +79,35 @@ def _path(image: GeneratedImage) -> str:
     return encodable(str(image.path), "utf-8")
 
 
-def _summary(shown: Shown) -> str:
+def _summary(generation: ShownGeneration) -> str:
     """Summarize the request and its result in one line."""
-    sizes = {f"{image.width}×{image.height}" for image in shown.images}
+    sizes = {f"{image.width}×{image.height}" for image in generation.images}
     size = " ".join(sorted(sizes))
     parts = [
-        # short: the line is only glanced at
-        f"“{sanitize(shown.prompt, limit=60)}”" if shown.prompt else "",
-        quoted(shown.request.model) if shown.request is not None else _task(shown),
-        size if len(shown.images) == 1 else f"{len(shown.images)} × {size}",
-        f"{shown.elapsed_s:.1f} s" if shown.elapsed_s is not None else "",
-        "demo Hub: drawn locally, not by the model, nothing charged" if shown.is_demo else "",
-        "from the journal, nothing charged" if shown.from_journal else "",
-        describe_left_out(shown.left_out),
+        f"“{sanitize(generation.prompt, limit=60)}”" if generation.prompt else "",
+        quoted(generation.request.model) if generation.request is not None else _task(generation),
+        size if len(generation.images) == 1 else f"{len(generation.images)} × {size}",
+        f"{generation.elapsed_s:.1f} s" if generation.elapsed_s is not None else "",
+        "demo Hub: drawn locally, not by the model, nothing charged" if generation.is_demo else "",
+        "from the journal, nothing charged" if generation.from_journal else "",
+        describe_left_out(generation.left_out),
     ]
     return " · ".join(filter(None, parts))
 
 
-def ending_line(shown: Shown, reason: str) -> FinalLine:
+def ending_line(generation: ShownGeneration, reason: str) -> FinalLine:
     """Return the line of a generation that ended without images.
 
     Args:
-        shown: The generation.
+        generation: The generation.
         reason: How it ended, such as ``interrupted``.
     """
-    model = quoted(shown.request.model) if shown.request is not None else "resumed"
-    text = f"{model} · {reason} · {_task(shown)}"
+    model = quoted(generation.request.model) if generation.request is not None else "resumed"
+    text = f"{model} · {reason} · {_task(generation)}"
     return FinalLine(f'<small class="{TEXT_ONLY}">{escape_html(text)}</small>', text)
 
 
-def line_with(line: FinalLine, message: str) -> FinalLine:
+def with_message(line: FinalLine, message: str) -> FinalLine:
     """Add a message to the line of a cell that has ended, where it can't be raised any more.
 
     Args:
@@ -119,25 +118,29 @@ def line_with(line: FinalLine, message: str) -> FinalLine:
     return FinalLine(line.html + block, f"{line.text}\n{printable(message)}")
 
 
-def show(shown: Shown) -> None:
+def show(generation: ShownGeneration) -> None:
     """Display each image as a separate output; print the repr if there are none.
 
     Args:
-        shown: The generation; its `preview_px` limits the size of the previews.
+        generation: The generation; its `preview_px` limits the size of the previews.
     """
     from IPython.core.getipython import get_ipython
 
     front = front_end(get_ipython())
-    if not shown.images:
-        echo(repr(shown))
+    if not generation.images:
+        echo(repr(generation))
     elif front.notebook or front.draws_png:
         try:
-            ImageOutputs(shown, beside=front.notebook, png=front.draws_png).fill()
+            ImageOutputs(generation, side_by_side=front.notebook, png=front.draws_png).fill()
         except OSError as error:
-            hint = f" {resume_hint(shown.task_id)} downloads it again." if shown.task_id else ""
+            hint = (
+                f" {resume_hint(generation.task_id)} downloads it again."
+                if generation.task_id
+                else ""
+            )
             echo(f"Could not display an image ({sanitize(error)}).{hint}")
-    if shown.images and not front.notebook:
-        echo("\n".join(_path(image) for image in shown.images))
+    if generation.images and not front.notebook:
+        echo("\n".join(_path(image) for image in generation.images))
 
 
 def image_output(image: GeneratedImage) -> Output:
@@ -168,11 +171,11 @@ class ImageOutputs:
     """The image outputs of a generation in a cell.
 
     Args:
-        shown: The generation.
-        hold: Reserve the outputs now, where outputs after the end of the cell would be lost or
+        generation: The generation.
+        reserve: Reserve the outputs now, where outputs after the end of the cell would be lost or
             appear elsewhere.
         captioned: Show a summary of the request above the images.
-        beside: Show no caption, but put several images side by side.
+        side_by_side: Show no caption, but put several images side by side.
         png: Show the images as PNG, the only format that terminals draw.
 
     Example:
@@ -182,16 +185,17 @@ class ImageOutputs:
 
     def __init__(
         self,
-        shown: Shown,
+        generation: ShownGeneration,
         *,
-        hold: bool = False,
+        reserve: bool = False,
         captioned: bool = False,
-        beside: bool = False,
+        side_by_side: bool = False,
         png: bool = False,
     ) -> None:
-        self._shown, self._captioned, self._beside = shown, captioned, beside
+        self._generation, self._captioned = generation, captioned
+        self._side_by_side = side_by_side
         self._png = png
-        count = shown.request.image_count if hold and shown.request is not None else 0
+        count = generation.request.image_count if reserve and generation.request is not None else 0
         self._reserved = [self._reserve() for _ in range(count + captioned if count else 0)]
         self._filled: list[Output] = []
 
@@ -199,7 +203,7 @@ class ImageOutputs:
         """Show the images, or the path of one that has no preview.
 
         Raises:
-            OSError: If a file can't be read; the other images are shown.
+            OSError: If a file can't be read; the other images are generation.
         """
         from IPython.display import display
 
@@ -226,17 +230,17 @@ class ImageOutputs:
 
     def _outputs(self) -> tuple[list[Output], OSError | None]:
         """Return the outputs, with a caption if needed, and the error of an unreadable file."""
-        images = self._shown.images
+        images = self._generation.images
         outputs: list[Output] = []
         if self._captioned and images:
-            caption = escape_html(_summary(self._shown))
+            caption = escape_html(_summary(self._generation))
             outputs.append(({"text/html": f'<small class="{TEXT_ONLY}">{caption}</small>'}, {}))
-        elif self._beside and len(images) > 1:
+        elif self._side_by_side and len(images) > 1:
             outputs.append(({"text/html": SIDE_BY_SIDE, "text/plain": ""}, {}))
         unreadable = None
         for number, image in enumerate(images, start=1):
             try:
-                outputs.append(image_bundle(self._shown, image, number, png=self._png))
+                outputs.append(image_bundle(self._generation, image, number, png=self._png))
             except OSError as error:
                 unreadable = error
                 outputs.append(({"text/plain": _path(image)}, {}))
@@ -250,11 +254,13 @@ class ImageOutputs:
         return handle
 
 
-def image_bundle(shown: Shown, image: GeneratedImage, number: int, *, png: bool = False) -> Output:
+def image_bundle(
+    generation: ShownGeneration, image: GeneratedImage, number: int, *, png: bool = False
+) -> Output:
     """Return the mimebundle of one image, with its size and alt text as metadata.
 
     Args:
-        shown: The generation.
+        generation: The generation.
         image: One of its images.
         number: The image's number, from 1.
         png: Whether it must be a PNG, whatever its size in bytes.
@@ -262,7 +268,7 @@ def image_bundle(shown: Shown, image: GeneratedImage, number: int, *, png: bool 
     Returns:
         The bundle, with the path as text, and its metadata.
     """
-    return _output(image, shown.preview_px, alt_text(shown, number), png=png)
+    return _output(image, generation.preview_px, alt_text(generation, number), png=png)
 
 
 def _output(image: GeneratedImage, longest_px: int, alt: str, *, png: bool) -> Output:
@@ -279,18 +285,18 @@ def _output(image: GeneratedImage, longest_px: int, alt: str, *, png: bool) -> O
     }
 
 
-def alt_text(shown: Shown, number: int) -> str:
+def alt_text(generation: ShownGeneration, number: int) -> str:
     """Return the alt text of an image: its prompt, or its task where the prompt is unknown.
 
     Args:
-        shown: The generation.
+        generation: The generation.
         number: The image's number, from 1.
     """
-    description = sanitize(shown.prompt, limit=300) or f"image of {_task(shown)}"
-    kind = "Demo drawing" if shown.is_demo else "Generated image"
-    position = f" {number} of {len(shown.images)}" if len(shown.images) > 1 else ""
+    description = sanitize(generation.prompt, limit=300) or f"image of {_task(generation)}"
+    kind = "Demo drawing" if generation.is_demo else "Generated image"
+    position = f" {number} of {len(generation.images)}" if len(generation.images) > 1 else ""
     return f"{kind}{position}: {description}"
 
 
-def _task(shown: Shown) -> str:
-    return f"task {quoted(shown.task_id)}" if shown.task_id else "no task"
+def _task(generation: ShownGeneration) -> str:
+    return f"task {quoted(generation.task_id)}" if generation.task_id else "no task"

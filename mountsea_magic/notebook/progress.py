@@ -141,7 +141,7 @@ class ProgressView(Protocol):
     def offer_cancel(self, cancel: Callable[[], None]) -> None:
         """Offer a way to cancel, where the front end can deliver a click."""
 
-    def finish(self, number: int) -> None:
+    def finish(self, index: int) -> None:
         """Show the final line of one generation, in order, before its images are shown."""
 
     def tick(self) -> None:
@@ -179,10 +179,10 @@ class TextView:
     def offer_cancel(self, cancel: Callable[[], None]) -> None:
         """Do nothing: Ctrl+C cancels."""
 
-    def finish(self, number: int) -> None:
+    def finish(self, index: int) -> None:
         """Print a final line; in order, since a terminal can't insert lines above."""
-        final = self.lines[number].final or ("", "")
-        self._finished = number + 1
+        final = self.lines[index].final or ("", "")
+        self._finished = index + 1
         self._write(final[1] + "\n")
 
     def tick(self) -> None:
@@ -231,7 +231,7 @@ class SilentView:
     def offer_cancel(self, cancel: Callable[[], None]) -> None:
         """Do nothing."""
 
-    def finish(self, number: int) -> None:
+    def finish(self, index: int) -> None:
         """Do nothing."""
 
     def tick(self) -> None:

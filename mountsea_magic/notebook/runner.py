@@ -62,8 +62,7 @@ def _wait(
 ) -> BaseException | None:
     """Start the jobs, wait for them unless they run in the background, and return the error."""
     jobs = [
-        current_session().worker.prepare(batch.run_one(number))
-        for number in range(len(generations))
+        current_session().worker.prepare(batch.run_one(index)) for index in range(len(generations))
     ]
     try:
         for line, generation, job in zip(view.lines, generations, jobs, strict=True):

@@ -85,7 +85,7 @@ class WidgetView:
         last = self._rows[-1].box
         last.children = (*last.children, button)
 
-    def finish(self, number: int) -> None:
+    def finish(self, index: int) -> None:
         """Do nothing: all lines share one output, which `close` replaces by the final lines."""
 
     def tick(self) -> None:
@@ -137,7 +137,7 @@ class PlainTextView:
     def offer_cancel(self, cancel: Callable[[], None]) -> None:
         """Do nothing: nobody is there to click."""
 
-    def finish(self, number: int) -> None:
+    def finish(self, index: int) -> None:
         """Do nothing: all lines share one output, which `close` replaces by the final lines."""
 
     def tick(self) -> None:
@@ -169,25 +169,25 @@ class StaticView:
 
     def __init__(self, labels: Sequence[str]) -> None:
         self.lines = [ProgressLine(label) for label in labels]
-        self._shown = 0
+        self._next = 0
 
     def offer_cancel(self, cancel: Callable[[], None]) -> None:
         """Do nothing: a button would stay in the output."""
 
-    def finish(self, number: int) -> None:
+    def finish(self, index: int) -> None:
         """Show a final line, above its images."""
         from IPython.display import display
 
-        self._shown = number + 1
-        display(_finals(self.lines[number : number + 1]), raw=True)  # type: ignore[no-untyped-call]  # as above
+        self._next = index + 1
+        display(_finals(self.lines[index : index + 1]), raw=True)  # type: ignore[no-untyped-call]  # as above
 
     def tick(self) -> None:
         """Do nothing: outputs can't be updated here."""
 
     def close(self) -> None:
         """Show the final lines that are not shown yet, after an internal error."""
-        while self._shown < len(self.lines) and self.lines[self._shown].final is not None:
-            self.finish(self._shown)
+        while self._next < len(self.lines) and self.lines[self._next].final is not None:
+            self.finish(self._next)
 
     def republish(self) -> None:
         """Do nothing: outputs can't be updated here."""

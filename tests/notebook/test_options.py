@@ -8,8 +8,8 @@ import pytest
 
 from mountsea_magic.errors import InvalidRequest
 from mountsea_magic.notebook.options import (
-    DIRECT,
-    SWITCHES,
+    FLAG_OPTIONS,
+    VALUE_OPTIONS,
     CellOptions,
     cell_parser,
     command_parsers,
@@ -195,7 +195,7 @@ def test_a_long_wrong_word_is_cut() -> None:
 def test_the_help_names_every_option() -> None:
     """The help is made from the options themselves, and its percent signs are whole."""
     text = cell_parser().format_help()
-    flags = [flag for words in (*DIRECT.values(), *SWITCHES.values()) for flag in words]
+    flags = [flag for words in (*VALUE_OPTIONS.values(), *FLAG_OPTIONS.values()) for flag in words]
     for flag in flags:
         if flag.startswith("-"):
             assert flag in text
@@ -208,11 +208,11 @@ def test_the_help_names_every_option() -> None:
     assert "{{ expr }}" in text
 
 
-@pytest.mark.parametrize("name", [*DIRECT, *SWITCHES])
+@pytest.mark.parametrize("name", [*VALUE_OPTIONS, *FLAG_OPTIONS])
 def test_what_has_an_option_is_spelled_as_one(name: str) -> None:
     """An error message spells a parameter as the line would, and the parser knows that spelling."""
     spelled = spell_option(name)
-    line = spelled if name in SWITCHES else f"{spelled} 1"
+    line = spelled if name in FLAG_OPTIONS else f"{spelled} 1"
     assert list(parse_cell_line(line).parameters) == [name]
 
 

@@ -24,7 +24,7 @@ from mountsea_magic.notebook.outputs import (
     ending_line,
     final_line,
     image_bundle,
-    line_with,
+    with_message,
 )
 from mountsea_magic.request.request import build_request
 
@@ -88,7 +88,7 @@ def test_what_others_say_is_no_markup(tmp_path: Path) -> None:
     generation = shown(tmp_path, HOSTILE)
     generation.task_id = HOSTILE
     ending = ending_line(generation, "failed")
-    for line in (final_line(generation), ending, line_with(ending, HOSTILE)):
+    for line in (final_line(generation), ending, with_message(ending, HOSTILE)):
         assert "<img" not in line.html and "&lt;img" in line.html
         assert "<img" in line.text
 

@@ -59,23 +59,23 @@ def run_command(shell: InteractiveShell, line: str, defaults: Defaults) -> None:
             "%mountsea login accepts only --save: a key on its line would be saved in the "
             "notebook. Run it without a key; it asks for the key."
         )
-    given = parsers[name].parse_words(words[1:])
+    arguments = parsers[name].parse_arguments(words[1:])
     if name == "models":
-        show_models(shell, given.model, refresh=given.refresh)
+        show_models(shell, arguments.model, refresh=arguments.refresh)
     elif name == "demo":
-        echo(demo(given.state, given.if_no_key, given.fail))
+        echo(demo(arguments.state, arguments.if_no_key, arguments.fail))
     elif name == "login":
-        echo(login(given.save))
+        echo(login(arguments.save))
     elif name == "logout":
         echo(logout())
     elif name == "credits":
         echo(f"{current_session().worker.run(_credits()):,.10g} credits left{_demo_note()}.")
     elif name == "history":
-        echo(history(" ".join(given.text), given.count))
+        echo(history(" ".join(arguments.text), arguments.count))
     elif name == "show":
-        show_task(given.task_id, defaults)
+        show_task(arguments.task_id, defaults)
     else:
-        resume(shell, given.task_ids, defaults)
+        resume(shell, arguments.task_ids, defaults)
 
 
 def commands_help() -> str:
