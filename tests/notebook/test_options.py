@@ -1,4 +1,4 @@
-"""The options: a line becomes a record, and what is wrong with it is said in one line."""
+"""The options of cells and commands: parsing, error messages and help."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NOTHING = CellOptions(
 
 @pytest.mark.parametrize("line", ["", "   ", "\t"])
 def test_an_empty_line_sets_nothing(line: str) -> None:
-    """Only what the user set is sent, so an empty line is a record of nothing."""
+    """Only options that the user sets are sent."""
     assert parse_cell_line(line) == NOTHING
 
 
@@ -75,7 +75,7 @@ def test_an_empty_line_sets_nothing(line: str) -> None:
     ],
 )
 def test_parameters_are_kept_as_typed(line: str, parameters: dict[str, Any]) -> None:
-    """Under the Hub's own names; their values are the request's to read and to judge."""
+    """Parameters have the Hub's names; their values are parsed later, with the schema."""
     assert parse_cell_line(line).parameters == parameters
 
 
@@ -108,15 +108,15 @@ def test_parameters_are_kept_as_typed(line: str, parameters: dict[str, Any]) -> 
         ("--help", "help", True),
     ],
 )
-def test_options_are_read(line: str, name: str, value: object) -> None:
-    """Each option sets its own field, and no parameter."""
+def test_each_option_sets_its_field(line: str, name: str, value: object) -> None:
+    """And no parameter."""
     options = parse_cell_line(line)
     assert getattr(options, name) == value
     assert options.parameters == {}
 
 
-def test_the_line_of_the_interface_page() -> None:
-    """The example that the documentation shows."""
+def test_the_documented_example_line() -> None:
+    """The example of the documentation."""
     options = parse_cell_line("--aspect-ratio 16:9 --num-images 2 --seed 7 -o dog")
     assert options.parameters == {"aspect_ratio": "16:9", "num_images": "2", "seed": "7"}
     assert options.out == "dog"
@@ -171,29 +171,29 @@ def test_the_line_of_the_interface_page() -> None:
         ("-o '\x1b[31m'", ["--out: '[31m' is not a valid variable name."]),
     ],
 )
-def test_a_wrong_line_is_refused_in_one_safe_line(
+def test_an_invalid_line_raises_a_short_error(
     line: str, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The message names what is wrong and the nearest right; nothing is printed, nobody exits."""
+    """One line without control characters; nothing is printed, and the process does not exit."""
     with pytest.raises(InvalidRequest) as caught:
         parse_cell_line(line)
-    said = str(caught.value)
+    message = str(caught.value)
     for word in words:
-        assert word in said
-    assert "\n" not in said and "\x1b" not in said
+        assert word in message
+    assert "\n" not in message and "\x1b" not in message
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_long_wrong_word_is_cut() -> None:
-    """A prompt that was typed on the line does not fill the notebook."""
+def test_a_long_invalid_argument_is_shortened() -> None:
+    """A prompt typed on the line by mistake does not fill the notebook."""
     for line in ("x" * 5000, "--" + "x" * 5000, "-p " + "x" * 5000):
         with pytest.raises(InvalidRequest) as caught:
             parse_cell_line(line)
         assert len(str(caught.value)) < 500
 
 
-def test_the_help_names_every_option() -> None:
-    """The help is made from the options themselves, and its percent signs are whole."""
+def test_the_help_lists_every_option() -> None:
+    """And its percent signs are not doubled."""
     text = cell_parser().format_help()
     flags = [flag for words in (*VALUE_OPTIONS.values(), *FLAG_OPTIONS.values()) for flag in words]
     for flag in flags:
@@ -209,15 +209,15 @@ def test_the_help_names_every_option() -> None:
 
 
 @pytest.mark.parametrize("name", [*VALUE_OPTIONS, *FLAG_OPTIONS])
-def test_what_has_an_option_is_spelled_as_one(name: str) -> None:
-    """An error message spells a parameter as the line would, and the parser knows that spelling."""
+def test_spell_option_returns_the_parameters_own_option(name: str) -> None:
+    """The parser accepts the option that error messages name."""
     spelled = spell_option(name)
     line = spelled if name in FLAG_OPTIONS else f"{spelled} 1"
     assert list(parse_cell_line(line).parameters) == [name]
 
 
-def test_what_has_no_option_is_spelled_as_a_parameter() -> None:
-    """The rest goes by -p."""
+def test_spell_option_returns_param_for_other_parameters() -> None:
+    """Parameters without an option are set by -p."""
     assert spell_option("resolution") == "-p resolution"
 
 
@@ -243,10 +243,10 @@ def test_what_has_no_option_is_spelled_as_a_parameter() -> None:
         ("credits", "", {}),
     ],
 )
-def test_commands_are_read(command: str, line: str, values: dict[str, object]) -> None:
-    """Each command has its own words."""
-    given = vars(command_parsers()[command].parse_line(line))
-    assert {name: given[name] for name in values} == values
+def test_command_arguments_are_parsed(command: str, line: str, values: dict[str, object]) -> None:
+    """Each command has its own arguments."""
+    parsed = vars(command_parsers()[command].parse_line(line))
+    assert {name: parsed[name] for name in values} == values
 
 
 @pytest.mark.parametrize(
@@ -268,8 +268,8 @@ def test_commands_are_read(command: str, line: str, values: dict[str, object]) -
         ("show", "hub-1 hub-2", ["Unexpected argument 'hub-2'"]),
     ],
 )
-def test_wrong_commands_are_refused(command: str, line: str, words: list[str]) -> None:
-    """As a cell's line: one line, with the nearest right word."""
+def test_invalid_command_arguments_raise(command: str, line: str, words: list[str]) -> None:
+    """With the closest option, or the command's help option."""
     with pytest.raises(InvalidRequest) as caught:
         command_parsers()[command].parse_line(line)
     for word in words:
@@ -277,8 +277,8 @@ def test_wrong_commands_are_refused(command: str, line: str, words: list[str]) -
 
 
 @pytest.mark.parametrize("command", sorted(command_parsers()))
-def test_every_command_has_a_help(command: str) -> None:
-    """Its help says what the command is called and does."""
+def test_every_command_has_help(command: str) -> None:
+    """With its usage and description."""
     parser = command_parsers()[command]
     assert parser.format_help().startswith(f"usage: %mountsea {command}")
     assert parser.description and parser.description in " ".join(parser.format_help().split())
