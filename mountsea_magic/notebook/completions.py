@@ -75,10 +75,10 @@ def _in_cell(shell: InteractiveShell, words: list[str], fragment: str, default: 
     words = _split_options(words, options)
     chosen = [word for flag, word in itertools.pairwise(words) if flag in ("-m", "--model")]
     model = catalog.models.get(chosen[-1] if chosen else default)
-    before, equals, prefix = fragment.partition("=")
-    if equals and before in options:
-        values = _values(shell, options[before].dest, prefix, model, list(catalog.models))
-        return [f"{before}={value}" for value in values]
+    flag, equals, prefix = fragment.partition("=")
+    if equals and flag in options:
+        values = _values(shell, options[flag].dest, prefix, model, list(catalog.models))
+        return [f"{flag}={value}" for value in values]
     action = options.get(words[-1]) if words else None
     if action is not None and action.nargs != 0:
         return _values(shell, action.dest, fragment, model, list(catalog.models))

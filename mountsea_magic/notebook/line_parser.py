@@ -31,7 +31,7 @@ class LineParser(argparse.ArgumentParser):
         raise InvalidRequest(f"{sanitize(message.removeprefix('argument '))}. See {self.prog} -h.")
 
     def parse_line(self, line: str) -> argparse.Namespace:
-        """Split a line as a shell would, and parse it.
+        """Split a line like a shell, and parse it.
 
         Raises:
             InvalidRequest: If a quote is not closed or an argument is unknown; the message names
@@ -56,7 +56,7 @@ class LineParser(argparse.ArgumentParser):
         raise InvalidRequest(f"Unknown option '{sanitize(flag, limit=60)}'.{hint}")
 
 
-def whole_number(word: str) -> int:
+def whole_number(text: str) -> int:
     """Parse an integer, for argparse's ``type``.
 
     Raises:
@@ -67,12 +67,12 @@ def whole_number(word: str) -> int:
         7
     """
     try:
-        return int(word)
+        return int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a whole number, got '{word}'") from None
+        raise argparse.ArgumentTypeError(f"expected a whole number, got '{text}'") from None
 
 
-def number(word: str) -> float:
+def number(text: str) -> float:
     """Parse a number, for argparse's ``type``.
 
     Raises:
@@ -83,9 +83,9 @@ def number(word: str) -> float:
         0.5
     """
     try:
-        return float(word)
+        return float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a number, got '{word}'") from None
+        raise argparse.ArgumentTypeError(f"expected a number, got '{text}'") from None
 
 
 def split_line(line: str) -> list[str]:

@@ -203,7 +203,7 @@ class ImageOutputs:
         """Show the images, or the path of one that has no preview.
 
         Raises:
-            OSError: If a file can't be read; the other images are generation.
+            OSError: If a file can't be read; the other images are shown.
         """
         from IPython.display import display
 

@@ -1,4 +1,4 @@
-"""Progress lines: the state of each generation as text, and the view for terminals."""
+"""The progress lines of a cell, and the views for terminals and quiet cells."""
 
 from __future__ import annotations
 

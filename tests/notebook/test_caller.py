@@ -22,7 +22,7 @@ CELL = 'get_ipython().run_cell_magic("mountsea", "-q", "A {{ animal }}")'
 
 def notebook_cell(shell: InteractiveShell, code: str) -> None:
     """Run code as a cell of the notebook, and raise its error."""
-    shell.run_cell(textwrap.dedent(code)).raise_error()  # type: ignore[no-untyped-call]  # IPython's is so
+    shell.run_cell(textwrap.dedent(code)).raise_error()  # type: ignore[no-untyped-call]  # IPython is untyped
 
 
 CALLERS = {
@@ -143,7 +143,7 @@ def test_self_is_the_methods_object(hub: StandInHub, shell: InteractiveShell) ->
 def test_self_outside_of_a_method_is_undefined(hub: StandInHub, shell: InteractiveShell) -> None:
     """Not Jinja's own `self`."""
     with pytest.raises(InvalidRequest, match="'self' is undefined"):
-        shell.run_cell_magic("mountsea", "", "A {{ self.animal }}")  # type: ignore[no-untyped-call]  # IPython's is so
+        shell.run_cell_magic("mountsea", "", "A {{ self.animal }}")  # type: ignore[no-untyped-call]  # IPython is untyped
     assert hub.posts == []
 
 

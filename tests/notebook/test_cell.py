@@ -26,7 +26,7 @@ def run(shell: InteractiveShell) -> Run:
     """Run a cell, and return the value bound to `dog`."""
 
     def run_cell(line: str, body: str = "a dog") -> Any:
-        shell.run_cell_magic("mountsea", f"-o dog {line}", body)  # type: ignore[no-untyped-call]  # IPython's is so
+        shell.run_cell_magic("mountsea", f"-o dog {line}", body)  # type: ignore[no-untyped-call]  # IPython is untyped
         return shell.user_ns.get("dog")
 
     return run_cell

@@ -45,7 +45,7 @@ def test_help_shows_the_parsers_help(
     """`%%mountsea?`, `--help` and `-h` show the same; nothing is submitted."""
     text = cell_parser().format_help()
     for line in ("-h", "--help", "-n 2 --help"):
-        shell.run_cell_magic("mountsea", line, "a dog")  # type: ignore[no-untyped-call]  # IPython's is so
+        shell.run_cell_magic("mountsea", line, "a dog")  # type: ignore[no-untyped-call]  # IPython is untyped
         assert capsys.readouterr().out.strip() == text.strip()
     assert text in (shell.find_cell_magic("mountsea").__doc__ or "")  # type: ignore[no-untyped-call]  # as above
 

@@ -181,7 +181,7 @@ def test_a_terminal_prints_an_images_path(
     hub: StandInHub, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It draws no images; an ASCII terminal gets the path escaped."""
-    shell.run_cell_magic("mountsea", "-q -o dog", "a dog")  # type: ignore[no-untyped-call]  # IPython's is so
+    shell.run_cell_magic("mountsea", "-q -o dog", "a dog")  # type: ignore[no-untyped-call]  # IPython is untyped
     shell.run_cell("dog[0]").raise_error()  # type: ignore[no-untyped-call]  # as above
     assert capsys.readouterr().out.endswith(f"{shell.user_ns['dog'][0].path}\n")
 

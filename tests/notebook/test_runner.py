@@ -118,7 +118,7 @@ def test_an_interrupt_after_completion_loses_nothing(
     end = Batch.end
     monkeypatch.setattr(Batch, "end", stopped)
     with pytest.raises(Interrupted, match=r"^Stopped\. The images are in "):
-        shell.run_cell_magic("mountsea", "-o dogs", "a dog\n---\na cat")  # type: ignore[no-untyped-call]  # IPython's is so
+        shell.run_cell_magic("mountsea", "-o dogs", "a dog\n---\na cat")  # type: ignore[no-untyped-call]  # IPython is untyped
     assert [dog.wait(0).status for dog in handles(shell)] == ["completed", "completed"]
 
 
