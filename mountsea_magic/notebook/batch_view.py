@@ -112,7 +112,7 @@ class Batch:
         self._shown_count = 0
         self._updates = front.notebook and front.updates
         self._output = front.output if options.background else None
-        self._reserves = self._updates and options.background and not front.late
+        self._reserves = self._updates and options.background and not front.late_outputs
         shows = (front.notebook or front.draws_png) and not options.quiet
         captioned = front.notebook and len(generations) > 1
         self._image_outputs = [

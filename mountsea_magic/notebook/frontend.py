@@ -24,21 +24,21 @@ class FrontEnd:
             `jupyter nbconvert` allow no input, JupyterLab and Notebook do (checked with nbclient
             0.11, papermill 2.7, JupyterLab 4.6 and Notebook 7.6).
         clicks: Whether a click arrives while a cell blocks the kernel; this needs subshells.
-        late: Whether outputs sent after the end of a cell still appear below it. ipykernel 7 keeps
-            the cell in a context variable, Colab's ipykernel 6.17 in one attribute for all
-            threads; an unattended runner listens only while a cell runs.
+        late_outputs: Whether outputs sent after the end of a cell still appear below it.
+            ipykernel 7 keeps the cell in a context variable, Colab's ipykernel 6.17 in one
+            attribute for all threads; an unattended runner listens only while a cell runs.
         draws_png: Whether a terminal draws PNG images: IPython does where the terminal supports
             kitty's protocol (since 9.13, ipython/ipython#15184), or where a renderer is set.
         updates: Whether an output can be updated later. Not within an `Output` widget, under
             `%%capture`, in a callback (JupyterLab writes its outputs to the log) and in
-            jupyter-console: a widget would stay there without a function.
+            jupyter-console: a widget would stay there, without function.
         output: The `Output` widget that captures the outputs, or None.
     """
 
     notebook: bool
     watched: bool
     clicks: bool
-    late: bool
+    late_outputs: bool
     draws_png: bool
     updates: bool = True
     output: Any = field(default=None, repr=False)
@@ -65,7 +65,7 @@ def front_end(shell: InteractiveShell | None) -> FrontEnd:
         notebook=kernel is not None,
         watched=watched,
         clicks=bool(getattr(kernel, "_supports_kernel_subshells", False)),
-        late=watched and isinstance(parent, ContextVar),
+        late_outputs=watched and isinstance(parent, ContextVar),
         draws_png=kernel is None and "image/png" in getattr(shell, "mime_renderers", {}),
         updates=in_place and not _captures(shell) and not _is_console(),
         output=output,

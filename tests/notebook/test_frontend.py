@@ -29,7 +29,7 @@ def test_a_terminal_draws_png_if_it_has_a_renderer(
 def test_plain_python_has_no_front_end() -> None:
     """There is no shell, and nothing is shown."""
     front = front_end(None)
-    assert not (front.notebook or front.draws_png or front.clicks or front.late)
+    assert not (front.notebook or front.draws_png or front.clicks or front.late_outputs)
 
 
 @pytest.mark.kernel
@@ -39,7 +39,7 @@ def test_unattended_runners_are_detected(kernel: Kernel, watched: bool) -> None:
     output = kernel.run(ASK, watched=watched).text
     assert "notebook=True" in output and "draws_png=False" in output
     assert f"watched={watched}" in output
-    assert f"late={watched and NEW}" in output and f"clicks={NEW}" in output
+    assert f"late_outputs={watched and NEW}" in output and f"clicks={NEW}" in output
 
 
 @pytest.mark.kernel
