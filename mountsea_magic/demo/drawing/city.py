@@ -11,16 +11,7 @@ from .subject import Subject
 
 
 def draw_city(canvas: Canvas, subject: Subject, palette: Palette) -> None:
-    """Draw a skyline above water or a wet street.
-
-    Args:
-        canvas: The image.
-        subject: What the prompt asks for.
-        palette: Its colours.
-
-    Example:
-        >>> draw_city(canvas, read_subject("Tokyo at night"), MOODS["neon"])
-    """
+    """Draw a skyline above water or a wet street."""
     rng, unit = canvas.rng, canvas.unit
     street = canvas.level(0.74, 0.9)
     sun = draw_sky(canvas, subject, palette, street)

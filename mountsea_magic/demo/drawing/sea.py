@@ -20,16 +20,7 @@ _BELOW = frozenset(
 
 
 def draw_sea(canvas: Canvas, subject: Subject, palette: Palette) -> None:
-    """Draw the sea in the way the prompt's other words ask for.
-
-    Args:
-        canvas: The image.
-        subject: What the prompt asks for.
-        palette: Its colours.
-
-    Example:
-        >>> draw_sea(canvas, read_subject("a sail boat"), MOODS["day"])
-    """
+    """Draw the sea in the way the prompt's other words ask for."""
     if subject.has(*_BELOW) or any(
         one.kind in ("fish", "whale", "duck") for one in subject.creatures
     ):

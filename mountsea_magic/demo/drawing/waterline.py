@@ -17,16 +17,7 @@ from .swimmer import draw_bubbles, draw_splash, draw_swimmer
 
 
 def draw_waterline(canvas: Canvas, subject: Subject, palette: Palette) -> None:
-    """Draw what a camera sees that is half under water.
-
-    Args:
-        canvas: The image.
-        subject: What the prompt asks for.
-        palette: Its colours.
-
-    Example:
-        >>> draw_waterline(canvas, read_subject("a dog swimming in a pool"), MOODS["tropical"])
-    """
+    """Draw what a camera sees that is half under water."""
     rng, unit = canvas.rng, canvas.unit
     if palette.water[0] > palette.water[2] and not subject.tints:
         palette = replace(palette, water=mix(palette.water, color("#157a93"), 0.85))

@@ -6,9 +6,10 @@ from itertools import zip_longest
 
 from PIL import Image, ImageChops, ImageOps
 
+from ..drawing.layers import graded, ramp, soft
 from ..drawing.palettes import Color, color, lit
 from ..drawing.words import COLORS
-from .edit_canvas import EditCanvas, Effect, graded, on, ramp, soft
+from .edit_canvas import EditCanvas, Effect, on
 
 _WHOLE = (
     " and or but in on at with as like all now please instead everywhere everything tone tint hue"
@@ -22,19 +23,8 @@ _BOW = tuple(
 )
 
 
-def named_colors(wishes: str) -> list[Color]:
-    """List the colours that a prompt wants for the image.
-
-    Args:
-        wishes: The prompt, as `normal` gives it.
-
-    Returns:
-        At most two colours, in the order in which they are named.
-
-    Example:
-        >>> named_colors(" make it red with a golden frame ")
-        [(215, 38, 61)]
-    """
+def _named_colors(wishes: str) -> list[Color]:
+    """List at most two colours that a prompt wants for the image, in their order."""
     words = wishes.replace(" black and white ", " ").replace(" black white ", " ").split()
     found = [
         COLORS[word]
@@ -47,7 +37,7 @@ def named_colors(wishes: str) -> list[Color]:
 
 def _tint(sheet: EditCanvas) -> None:
     """Light and dark stay, the colours become one; or two, from dark to light."""
-    colors = named_colors(sheet.wishes)
+    colors = _named_colors(sheet.wishes)
     low, high = colors[0], colors[-1]
     light = ImageOps.autocontrast(sheet.image.convert("L"), cutoff=0.5)
     if len(colors) == 1:
@@ -72,7 +62,7 @@ def _rainbow(sheet: EditCanvas) -> None:
 
 
 COLORING = (
-    Effect(lambda sheet: bool(named_colors(sheet.wishes)), _tint),
+    Effect(lambda sheet: bool(_named_colors(sheet.wishes)), _tint),
     Effect(on("rainbow"), _rainbow),
 )
 """What named colours do."""

@@ -6,7 +6,8 @@ import math
 
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
-from .edit_canvas import EditCanvas, Effect, graded, gray, on, ramp, soft, toned
+from ..drawing.layers import graded, gray, ramp, soft, toned
+from .edit_canvas import EditCanvas, Effect, on
 from .painted import PAINT_WORDS, ragged
 
 _PAPER = (250, 246, 236)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections.abc import Sequence
@@ -11,13 +10,14 @@ from random import Random
 from PIL import Image, ImageFilter, ImageOps
 
 from ...images.decoding import normalized
-from ..drawing.canvas import Canvas
+from ..drawing.canvas import Canvas, seeded_rng
 from ..drawing.creatures import draw_creatures
+from ..drawing.layers import graded
 from ..drawing.mark import draw_mark
 from ..drawing.palettes import MOODS
 from ..drawing.subject import read_subject
-from ..drawing.words import COLORS
-from .edit_canvas import WORD, EditCanvas, Effect, graded, normal
+from ..drawing.words import COLORS, words_of
+from .edit_canvas import EditCanvas, Effect, normal
 from .effects import MEDIUM, WORLD
 from .framing import add_note, lay_prints
 from .unmark import lift_mark
@@ -83,7 +83,7 @@ def edit(
     size = (max(16, round(width * scale)), max(16, round(height * scale)))
     first, *others = (lift_mark(_plain(image)) for image in images)
     base = _fitted(first, size)
-    result = _changed(base, others, prompt, _chance(prompt, seed))
+    result = _changed(base, others, prompt, seeded_rng(f"edit {seed}", prompt))
     if mask is not None:
         where = _plain(mask).convert("L").resize(first.size)
         result = Image.composite(result, base, _fitted(where, size))
@@ -116,12 +116,6 @@ def _apply(steps: Sequence[Effect], sheet: EditCanvas) -> bool:
     for step in wanted:
         step.apply(sheet)
     return bool(wanted)
-
-
-def _chance(prompt: str, seed: int) -> Random:
-    """Make a source of chance that is the same in every process, as `hash` is not."""
-    text = f"edit {seed}\n{prompt}".encode("utf-8", "surrogatepass")
-    return Random(hashlib.sha256(text).hexdigest())
 
 
 def _plain(image: Image.Image) -> Image.Image:
@@ -173,7 +167,7 @@ def _turn(sheet: EditCanvas) -> bool:
 
 def _add_animals(sheet: EditCanvas, prompt: str) -> bool:
     """Draw the animals that are to be added, if any; their colours are no wishes any more."""
-    found = _ADDED.search(f" {' '.join(re.findall(WORD, prompt.casefold()))} ")
+    found = _ADDED.search(f" {' '.join(words_of(prompt))} ")
     subject = read_subject(found[1] if found else "")
     if found is None or not subject.creatures:
         return False

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageOps
 
+from ..drawing.layers import graded, gray, ramp, soft
 from ..drawing.palettes import Color, lit
 from ..drawing.words import COLORS
-from .edit_canvas import EditCanvas, Effect, graded, gray, on, ramp, soft
+from .edit_canvas import EditCanvas, Effect, on
 
 _PLACES = ((0.8, 0.24), (0.2, 0.76), (0.2, 0.25), (0.8, 0.7), (0.5, 0.2), (0.5, 0.8))
 """Where prints lie, as shares of width and height; the middle is for the first image."""
@@ -33,15 +34,7 @@ _SIDES = ((0, 1, 0.14), (0, 3, 0.05), (3, 2, -0.16), (1, 2, -0.06))
 
 
 def lay_prints(sheet: EditCanvas, prints: Sequence[Image.Image]) -> None:
-    """Lay images upon another, as prints with a white border.
-
-    Args:
-        sheet: What they are laid on.
-        prints: The images, RGB.
-
-    Example:
-        >>> lay_prints(sheet, [dog, cat])
-    """
+    """Lay images upon another, as prints with a white border."""
     rng = sheet.rng
     longest = sheet.unit * (0.4 if len(prints) < 3 else 0.32)
     for place, one in enumerate(prints):
@@ -55,15 +48,7 @@ def lay_prints(sheet: EditCanvas, prints: Sequence[Image.Image]) -> None:
 
 
 def add_note(sheet: EditCanvas, prompt: str) -> None:
-    """Change an image of whose prompt no word is known: its mood, and a note upon it.
-
-    Args:
-        sheet: The image.
-        prompt: What the note says; letters that the font lacks are left out.
-
-    Example:
-        >>> add_note(sheet, "Put a hat on the dog")
-    """
+    """Change an image of whose prompt no word is known: its mood, and a note upon it."""
     rng, unit = sheet.rng, sheet.unit
     sheet.put(graded(sheet.image, rng.choice(_MOODS)))
     x, y = rng.choice((0, sheet.width)), sheet.height * rng.uniform(0.1, 0.6)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageOps, ImageStat
 
 from ..drawing.canvas import Point
+from ..drawing.layers import graded, ramp, toned
 from ..drawing.palettes import color, lit
 from ..drawing.sky import draw_stars
-from .edit_canvas import EditCanvas, Effect, graded, on, ramp, toned
+from .edit_canvas import EditCanvas, Effect, on
 
 _MOON = (246, 241, 218)
 _SEAS = ((0.34, 0.4, 0.15), (0.62, 0.3, 0.1), (0.6, 0.64, 0.17), (0.3, 0.7, 0.08))

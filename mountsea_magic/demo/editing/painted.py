@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter
 
 from ..drawing.canvas import Point
-from .edit_canvas import EditCanvas, Effect, graded, gray, on, ramp, soft
+from ..drawing.layers import graded, gray, ramp, soft
+from .edit_canvas import EditCanvas, Effect, on
 
 _WET_WORDS = "watercolor watercolour aquarelle gouache"
 _OIL_WORDS = "oil painting painted acrylic impressionist impressionism brushstroke monet gogh"
@@ -38,18 +39,7 @@ def _watercolor(sheet: EditCanvas) -> None:
 
 
 def ragged(sheet: EditCanvas, margin: float) -> Image.Image:
-    """Make a mask with uneven edges: hands do not work up to the border of the paper.
-
-    Args:
-        sheet: The image.
-        margin: How broad the free edge is, in units.
-
-    Returns:
-        An "L" image, 0 along the edges.
-
-    Example:
-        >>> sheet.put(drawing, ragged(sheet, 0.03))
-    """
+    """Make a mask with uneven edges: hands do not work up to the border of the paper."""
     gap = sheet.unit * margin
     mask = Image.new("L", sheet.image.size)
     ImageDraw.Draw(mask).rectangle((gap, gap, sheet.width - gap, sheet.height - gap), fill=255)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
+from ..drawing.layers import graded, ramp, soft, toned
 from ..drawing.palettes import Color, color
-from .edit_canvas import EditCanvas, Effect, graded, on, ramp, soft, toned
+from .edit_canvas import EditCanvas, Effect, on
 
 SNOW_WORDS = "winter wintry snow snowy snowing snowfall snowstorm blizzard christmas"
 """The words for which it is winter, and snows."""

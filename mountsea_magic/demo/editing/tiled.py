@@ -10,8 +10,9 @@ from itertools import product
 from PIL import Image, ImageChops, ImageEnhance, ImageFilter, ImageOps
 
 from ..drawing.canvas import Point
+from ..drawing.layers import graded, soft, toned
 from ..drawing.palettes import Color, lit
-from .edit_canvas import EditCanvas, Effect, graded, on, soft, toned
+from .edit_canvas import EditCanvas, Effect, on
 
 _INKS = (
     "#2b1055 #e0218a #ffd23f #fff7e0",

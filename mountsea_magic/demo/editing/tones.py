@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
-from .edit_canvas import EditCanvas, Effect, graded, gray, on, ramp, soft, toned
+from ..drawing.layers import graded, gray, ramp, soft, toned
+from .edit_canvas import EditCanvas, Effect, on
 
 
 def _neon(sheet: EditCanvas) -> None:

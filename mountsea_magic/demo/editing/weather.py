@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter
 
-from .edit_canvas import EditCanvas, Effect, graded, on, ramp, soft
+from ..drawing.layers import graded, ramp, soft
+from .edit_canvas import EditCanvas, Effect, on
 from .seasons import SNOW_WORDS
 
 
