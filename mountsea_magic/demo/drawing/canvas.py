@@ -36,7 +36,7 @@ class Canvas:
         self.image = Image.new("RGB", (width, height))
         self.draw = ImageDraw.Draw(self.image, "RGBA")
         self.width, self.height = width, height
-        self.unit = min(math.sqrt(width * height), 1.2 * min(width, height))
+        self.unit = unit_of((width, height))
         self.rng = rng
 
     def level(self, share: float, depth: float) -> float:
@@ -164,6 +164,11 @@ def _column(colors: Sequence[Color], width: int, height: int) -> Image.Image:
     column = Image.new("RGB", (1, height))
     column.putdata(rows)
     return column.resize((width, height), Image.Resampling.NEAREST)
+
+
+def unit_of(size: tuple[int, int]) -> float:
+    """Return an image's unit in pixels: see `Canvas`."""
+    return min(math.sqrt(size[0] * size[1]), 1.2 * min(size))
 
 
 def seeded_rng(seed: str, prompt: str) -> Random:

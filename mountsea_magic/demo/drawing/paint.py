@@ -8,6 +8,8 @@ from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter
 from .canvas import Canvas, seeded_rng
 from .layers import grained, gray
 from .mark import draw_mark
+from .note import draw_note
+from .recognition import is_drawn
 from .scenes import choose_palette, draw_scene
 from .subject import Subject, read_subject
 
@@ -21,11 +23,14 @@ _ENOUGH = 1.2
 """Below this scale the reduction alone no longer smooths edges, and a filter helps."""
 
 
-def paint(prompt: str, seed: int, width: int, height: int, *, model: str) -> Image.Image:
+def paint(
+    prompt: str, seed: int, width: int, height: int, *, model: str, note: bool = True
+) -> Image.Image:
     """Paint an image that answers to a prompt.
 
     The same arguments always give the same image. The prompt chooses the scene, what is in it
-    and its colours; the seed moves everything about.
+    and its colours; the seed moves everything about. Where the prompt's main noun can't be drawn,
+    a note with the prompt lies on the image.
 
     Args:
         prompt: Any text, also an empty one.
@@ -33,6 +38,7 @@ def paint(prompt: str, seed: int, width: int, height: int, *, model: str) -> Ima
         width: Width of the image, in pixels.
         height: Height of the image, in pixels.
         model: The model that did not make the image, named in its mark.
+        note: Whether to write a prompt whose main noun can't be drawn on the image.
 
     Returns:
         An RGB image of exactly that size.
@@ -53,6 +59,8 @@ def paint(prompt: str, seed: int, width: int, height: int, *, model: str) -> Ima
     # of twice as many pixels the mean of each four is as smooth, in a tenth of the time
     image = drawn.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=1.0)
     image = _finished(image, subject, rng)
+    if note and not is_drawn(prompt, subject):
+        draw_note(image, rng, prompt, without_letters="a prompt without Latin letters")
     draw_mark(image, model)
     return image
 

@@ -21,9 +21,7 @@ _BELOW = frozenset(
 
 def draw_sea(canvas: Canvas, subject: Subject, palette: Palette) -> None:
     """Draw the sea in the way the prompt's other words ask for."""
-    if subject.has(*_BELOW) or any(
-        one.kind in ("fish", "whale", "duck") for one in subject.creatures
-    ):
+    if is_under_water(subject):
         draw_waterline(canvas, subject, palette)
         return
     rng = canvas.rng
@@ -44,6 +42,12 @@ def draw_sea(canvas: Canvas, subject: Subject, palette: Palette) -> None:
     if beach:
         _draw_beach(canvas, palette, side)
     draw_creatures(canvas, subject, palette, ground=0.9 if beach else 0.0, horizon=horizon)
+
+
+def is_under_water(subject: Subject) -> bool:
+    """Say whether a sea is drawn from below its surface, where no boat is seen."""
+    swim = any(one.kind in ("fish", "whale", "duck") for one in subject.creatures)
+    return swim or subject.has(*_BELOW)
 
 
 def _draw_islands(canvas: Canvas, palette: Palette, horizon: float) -> None:

@@ -68,7 +68,7 @@ class Subject:
 def read_subject(prompt: str) -> Subject:
     """Read what a prompt asks for: words match whole, in any case, with a plural s or not."""
     written = words_of(prompt[:_LONGEST])
-    words = [_singular(word) for word in written]
+    words = [singular(word) for word in written]
     creatures = _creatures(words, written)
     votes: dict[str, float] = {}
     for word in dict.fromkeys(words):
@@ -93,7 +93,7 @@ def read_subject(prompt: str) -> Subject:
     )
 
 
-def _singular(word: str) -> str:
+def singular(word: str) -> str:
     """Drop a plural ending, but only when that gives a word we know: "glass" is no "glas"."""
     if word in KNOWN:
         return word

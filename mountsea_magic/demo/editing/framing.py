@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
-from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageOps
+from PIL import Image, ImageChops, ImageDraw, ImageOps
 
 from ..drawing.layers import graded, gray, ramp, soft
+from ..drawing.note import draw_note, lay_card
 from ..drawing.palettes import Color, lit
 from ..drawing.words import COLORS
 from .edit_canvas import EditCanvas, Effect, on
 
 _PLACES = ((0.8, 0.24), (0.2, 0.76), (0.2, 0.25), (0.8, 0.7), (0.5, 0.2), (0.5, 0.8))
 """Where prints lie, as shares of width and height; the middle is for the first image."""
-
-_NOTE_LENGTH = 96
-"""How many characters of a prompt are written on a note."""
 
 _MOODS = (
     "#00122b #8f8078 #fff2c7",
@@ -44,7 +41,7 @@ def lay_prints(sheet: EditCanvas, prints: Sequence[Image.Image]) -> None:
         loose = 0.02 + 0.05 * (place // len(_PLACES))
         x = sheet.width * (across + rng.uniform(-loose, loose))
         y = sheet.height * (down + rng.uniform(-loose, loose))
-        _lay(sheet, card, x, y, rng.uniform(2.5, 7))
+        lay_card(sheet.image, rng, card, x, y, rng.uniform(2.5, 7))
 
 
 def add_note(sheet: EditCanvas, prompt: str) -> None:
@@ -54,39 +51,12 @@ def add_note(sheet: EditCanvas, prompt: str) -> None:
     x, y = rng.choice((0, sheet.width)), sheet.height * rng.uniform(0.1, 0.6)
     sheet.glow(x, y, unit * 0.75, (255, 176, 96), 0.5)
     sheet.corners(0.35)
-    said = "".join(c for c in prompt if c.isspace() or 32 < ord(c) < 384)
-    said = textwrap.shorten(said, _NOTE_LENGTH, placeholder=" …") or "edited"
-    size = max(11.0, unit * 0.031)
-    font = ImageFont.load_default(size=size)
-    lines = textwrap.wrap(said, 30)
-    wide = max(font.getlength(line) for line in lines) + size * 2.2
-    note = Image.new("RGB", (round(wide), round(size * (1.5 + 1.35 * len(lines)))), (253, 243, 196))
-    pen = ImageDraw.Draw(note)
-    for row, line in enumerate(lines):
-        pen.text((note.width / 2, size * (1.4 + 1.35 * row)), line, (58, 50, 64), font, "mm")
-    edge = unit * 0.05
-    _lay(sheet, note, edge + note.width / 2, edge + note.height / 2, rng.uniform(1.5, 4))
-
-
-def _lay(sheet: EditCanvas, card: Image.Image, x: float, y: float, askew: float) -> None:
-    """Lay a card down, askew by some degrees, within the image, with its shadow."""
-    turn = askew * sheet.rng.choice((-1, 1))
-    ring = round(sheet.unit * 0.03)
-    shape, turned = (
-        ImageOps.expand(part, ring).rotate(turn, Image.Resampling.BICUBIC, expand=True)
-        for part in (Image.new("L", card.size, 255), card)
-    )
-    left = round(max(-ring, min(sheet.width - turned.width + ring, x - turned.width / 2)))
-    top = round(max(-ring, min(sheet.height - turned.height + ring, y - turned.height / 2)))
-    shadow = shape.filter(ImageFilter.GaussianBlur(sheet.unit * 0.008))
-    drop = round(sheet.unit * 0.008)
-    sheet.image.paste((10, 12, 22), (left + drop, top + drop * 2), ramp(shadow, 0, 255, 0.5))
-    sheet.image.paste(turned, (left, top), shape)
+    draw_note(sheet.image, rng, prompt, without_letters="edited")
 
 
 def _polaroid(sheet: EditCanvas) -> None:
     """An instant image on a table: faded, with a white border that is broad below."""
-    unit = sheet.unit
+    unit, rng = sheet.unit, sheet.rng
     faded = graded(sheet.image, "#1a1721 #8f8a80 #fcf5db")
     sheet.put(graded(soft(sheet.image, unit * 0.05), "#332820 #7d6b5e"))
     planks = sheet.texture(4, 5, 7).point([round(92 + v * 0.28) for v in range(256)])
@@ -98,7 +68,8 @@ def _polaroid(sheet: EditCanvas) -> None:
         size = (min(size), min(size))
     small = ImageOps.fit(faded, size, Image.Resampling.LANCZOS)
     card = ImageOps.expand(small, (border, border, border, below), (250, 248, 242))
-    _lay(sheet, card, sheet.width / 2, sheet.height * 0.49, sheet.rng.uniform(2, 4.5))
+    middle = (sheet.width / 2, sheet.height * 0.49)
+    lay_card(sheet.image, rng, card, *middle, rng.uniform(2, 4.5))
 
 
 def _frame(sheet: EditCanvas) -> None:
