@@ -17,6 +17,9 @@ _LENGTH = 96
 _SMALLEST = 10.0
 """Font size in pixels below which nobody can read the note."""
 
+_EDGE = 0.05
+"""How far a note is from the edges of its image, in units."""
+
 _PAPER = (253, 243, 196)
 _INK = (58, 50, 64)
 
@@ -34,7 +37,7 @@ _NARROW_COLUMNS = (_LENGTH, 80, 66, 54, 45, 37, 31, 26, 22, 18, 15, 13, 11, 10, 
 
 
 @dataclass(frozen=True)
-class _Layout:
+class Layout:
     """How a note is written: lengths are in font sizes, but for the size, which is in pixels."""
 
     lines: tuple[str, ...]
@@ -45,23 +48,24 @@ class _Layout:
 
     @property
     def width(self) -> int:
+        """Width of the note in pixels."""
         font = ImageFont.load_default(size=self.size)
         longest = max(font.getlength(line) for line in self.lines)
         return round(longest + self.size * 2 * self.side)
 
     @property
     def height(self) -> int:
+        """Height of the note in pixels."""
         return round(self.size * (2 * self.edge + self.pitch * len(self.lines)))
 
     def fits(self, room: tuple[float, float]) -> bool:
+        """Say whether the note fits into a width and a height in pixels."""
         return self.width <= room[0] and self.height <= room[1]
 
 
 def draw_note(image: Image.Image, rng: Random, text: str, *, without_letters: str) -> None:
     """Lay a note with a text upon an image; `without_letters` is for one that no font can draw."""
-    edge = unit_of(image.size) * 0.05
-    room = (image.width - 2 * edge, image.height * 0.5 - edge)
-    layout = _laid_out(_writable(text) or without_letters, image.size, room)
+    layout = lay_out(writable(text) or without_letters, image.size)
     note = Image.new("RGB", (layout.width, layout.height), _PAPER)
     pen = ImageDraw.Draw(note)
     font = ImageFont.load_default(size=layout.size)
@@ -70,6 +74,7 @@ def draw_note(image: Image.Image, rng: Random, text: str, *, without_letters: st
         pen.text((note.width / 2, middle), line, _INK, font, "mm")
     # a small or wide note would stand out of its image, or out of its letters
     askew = rng.uniform(1.5, 4) if layout.edge > 0.5 and note.width < image.width * 0.8 else 0.0
+    edge = unit_of(image.size) * _EDGE
     lay_card(image, rng, note, edge + note.width / 2, edge + note.height / 2, askew)
 
 
@@ -92,7 +97,7 @@ def lay_card(
     image.paste(turned, (left, top), shape)
 
 
-def _writable(text: str) -> str:
+def writable(text: str) -> str:
     """Shorten a text, without accents and what the font lacks; "" if no letter remains."""
     text = unicodedata.normalize("NFKD", text[: 100 * _LENGTH]).translate(_PLAIN)
     text = "".join(
@@ -104,21 +109,23 @@ def _writable(text: str) -> str:
     return short if any(c.isalnum() for c in short) else text.strip()[: _LENGTH - 1] + "…"
 
 
-def _laid_out(text: str, size: tuple[int, int], room: tuple[float, float]) -> _Layout:
-    """Wrap a text; where not all of it fits, write it smaller and cut it short."""
+def lay_out(text: str, size: tuple[int, int]) -> Layout:
+    """Wrap a text for the upper half of an image; what does not fit is made smaller and cut."""
+    edge = unit_of(size) * _EDGE
+    room = (size[0] - 2 * edge, size[1] * 0.5 - edge)
     font_size = max(11.0, unit_of(size) * 0.031, math.sqrt(size[0] * size[1]) * 0.0185)
     for columns in _COLUMNS:
-        layout = _Layout(tuple(textwrap.wrap(text, columns)), font_size)
+        layout = Layout(tuple(textwrap.wrap(text, columns)), font_size)
         if layout.fits(room):
             return layout
-    pitch, edge = 1.1, 0.3
+    pitch, border = 1.1, 0.3
     font_size = max(_SMALLEST, font_size * 0.7)
-    rows = max(1, int((room[1] / font_size - 2 * edge) / pitch))
+    rows = max(1, int((room[1] / font_size - 2 * border) / pitch))
     for columns in _NARROW_COLUMNS:
         lines = textwrap.wrap(text, columns)
         if len(lines) > rows:
             lines[rows - 1 :] = [lines[rows - 1][: columns - 1].rstrip() + "…"]
-        layout = _Layout(tuple(lines), font_size, edge, edge, pitch)
+        layout = Layout(tuple(lines), font_size, border, border, pitch)
         if layout.fits(room):
             break
     return layout
