@@ -2,7 +2,7 @@
 
 import re
 
-from .sea import is_under_water
+from .sea import is_in_sea, is_under_water
 from .species import FURRY
 from .subject import Subject, singular
 from .words import COLORS, KINDS, NUMBERS, SCENE_VOTES
@@ -89,9 +89,7 @@ _SCENES_OF: dict[str, tuple[str, ...]] = {
 _ABOVE_WATER = _words("boat ship sailboat sail yacht lighthouse palm beach island cliff")
 """What is on the sea, but not in a drawing from below its surface."""
 
-_WEATHER = _words(
-    "rain storm thunder thunderstorm snow snowfall blizzard",
-)
+_WEATHER = _words("rain storm thunder snow snowfall blizzard")
 """What is drawn in every scene."""
 
 _HOURS = _words(
@@ -143,10 +141,17 @@ def _shows(subject: Subject, noun: str) -> bool:
         return subject.scene not in ("", "abstract")
     kind = KINDS.get(noun)
     if kind is not None and any(creature.kind == kind for creature in subject.creatures):
-        return subject.scene != "classroom" or (kind in FURRY and not subject.has("robot"))
+        return _shows_animal(subject, kind)
     if noun in _SCENES_OF:
         return subject.scene in _SCENES_OF[noun]
     if subject.scene == "sea" and noun in _ABOVE_WATER and is_under_water(subject):
         return False
     voted = (scene for scene, _ in SCENE_VOTES.get(noun, ()))
     return noun not in _NOT_DRAWN and subject.scene in voted
+
+
+def _shows_animal(subject: Subject, kind: str) -> bool:
+    """Say whether the subject's scene has a place for one of its animals."""
+    if subject.scene == "classroom":
+        return kind in FURRY and not subject.has("robot")
+    return subject.scene != "sea" or is_in_sea(kind, subject)

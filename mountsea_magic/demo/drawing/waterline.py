@@ -21,9 +21,7 @@ def draw_waterline(canvas: Canvas, subject: Subject, palette: Palette) -> None:
     rng, unit = canvas.rng, canvas.unit
     if palette.water[0] > palette.water[2] and not subject.tints:
         palette = replace(palette, water=mix(palette.water, color("#157a93"), 0.85))
-    swimmer = next(
-        (one for one in subject.creatures if one.kind in (*FURRY, "duck", "penguin")), None
-    )
+    swimmer = find_swimmer(subject)
     deep = swimmer is None and not subject.has("pool", "waterline", "swim", "swimming")
     level = canvas.height * (0.24 if deep else rng.uniform(0.5, 0.54))
     shore = level - unit * 0.045
@@ -43,6 +41,12 @@ def draw_waterline(canvas: Canvas, subject: Subject, palette: Palette) -> None:
     _draw_seam(canvas, palette, surface)
     if swimmer is not None:
         draw_splash(canvas, x, level)
+
+
+def find_swimmer(subject: Subject) -> Creature | None:
+    """Find the one animal that swims at the surface."""
+    swim = (*FURRY, "duck", "penguin")
+    return next((one for one in subject.creatures if one.kind in swim), None)
 
 
 def _trace_surface(canvas: Canvas, level: float) -> list[Point]:
