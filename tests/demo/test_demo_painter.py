@@ -140,7 +140,7 @@ def gallery() -> dict[str, Image.Image]:
 
 
 def test_same_arguments_give_the_same_image(gallery: dict[str, Image.Image]) -> None:
-    """The image depends on the arguments alone, whatever is painted or drawn by lot between."""
+    """The image depends on the arguments alone, not on the global random seed."""
     random.seed(99)
     for prompt in PROMPTS[:4]:
         assert small(prompt).tobytes() == gallery[prompt].tobytes()

@@ -1,4 +1,4 @@
-"""Furry animals as figures: one sitting body, told apart by ears, muzzle, coat and tail."""
+"""Furry animals as figures: one sitting body, distinguished by ears, muzzle, coat and tail."""
 
 from .palettes import color, lit, mix, veil
 from .pen import Pen

@@ -13,7 +13,7 @@ Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 
 _SOFT_STEP = 6
-"""Blurred shapes are made at a sixth of the size: nobody sees it, and it is 36 times cheaper."""
+"""Blurred shapes are made at a sixth of the size: looks the same, 36 times cheaper."""
 
 _RIM = 179
 """What Pillow's radial gradient has at the middle of its edges; only its corners reach 255."""
@@ -29,7 +29,7 @@ class Canvas:
         height: Height in working pixels.
         unit: The length that sizes things by, in pixels: near the shorter side, so that a
             boat on a 1:8 banner is a boat and not a stretched one.
-        rng: Where all chance comes from.
+        rng: The source of all random numbers.
     """
 
     def __init__(self, width: int, height: int, rng: Random) -> None:

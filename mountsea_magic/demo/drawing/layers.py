@@ -7,7 +7,7 @@ from PIL import Image, ImageChops, ImageFilter
 from .palettes import color, mix
 
 _SOFT_STEP = 4
-"""Blurs are made at a quarter of the size: nobody sees it, and it is 16 times cheaper."""
+"""Blurs are made at a quarter of the size: looks the same, 16 times cheaper."""
 
 _GRAIN_SIDE = 256
 """Side of the tile of grain, in pixels: too large to be seen repeating."""

@@ -1,11 +1,11 @@
-"""The mark in the corner of every demo image, which says that no model made it."""
+"""The mark in the corner of every demo image, which states that no model made it."""
 
 import math
 
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 _SMALLEST = 10.0
-"""Font size in pixels below which nobody can read the mark."""
+"""Font size in pixels below which the mark is illegible."""
 
 _FINE = 4
 """How many times larger the pill is drawn before it is reduced, for smooth ends."""

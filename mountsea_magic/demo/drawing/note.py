@@ -15,7 +15,7 @@ _LENGTH = 96
 """How many characters of a text are written on a note."""
 
 _SMALLEST = 10.0
-"""Font size in pixels below which nobody can read the note."""
+"""Font size in pixels below which the note is illegible."""
 
 _EDGE = 0.05
 """How far a note is from the edges of its image, in units."""

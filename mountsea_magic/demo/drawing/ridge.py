@@ -1,4 +1,4 @@
-"""The outline of hills and mountains, traced by chance."""
+"""The outline of hills and mountains, traced at random."""
 
 import math
 

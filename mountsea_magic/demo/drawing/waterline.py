@@ -101,7 +101,7 @@ def _draw_shore(
 
 
 def _draw_parasol(pen: Pen, palette: Palette, turn: int) -> None:
-    """Put a parasol on the deck: it says summer."""
+    """Put a parasol on the deck, as a sign of summer."""
     tone = palette.accents[turn % 2]
     pen.polygon([(-0.02, 0), (0.02, 0), (0.02, -1.5), (-0.02, -1.5)], lit(palette.near, 0.2))
     for part in range(6):

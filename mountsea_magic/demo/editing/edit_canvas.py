@@ -20,14 +20,14 @@ class EditCanvas(Canvas):
     """An image under way: a canvas that starts with something on it.
 
     Attributes:
-        first: The image as it was when the sheet was made.
-        wishes: What is to be done with it: see `normal`.
+        first: The image as it was when the canvas was created.
+        instructions: What is to be done with it: see `normal`.
     """
 
-    def __init__(self, image: Image.Image, wishes: str, rng: Random) -> None:
+    def __init__(self, image: Image.Image, instructions: str, rng: Random) -> None:
         super().__init__(image.width, image.height, rng)
         self.first = image
-        self.wishes = normal(wishes)
+        self.instructions = normal(instructions)
         self.put(image)
 
     @cached_property
@@ -36,7 +36,7 @@ class EditCanvas(Canvas):
         return find_sky(self.first)
 
     def asks(self, words: str, *phrases: str) -> bool:
-        """Say whether the wishes have one of these in them: see `on`."""
+        """Say whether the instructions have one of these in them: see `on`."""
         return on(words, *phrases)(self)
 
     def put(self, layer: Image.Image | Color, mask: Image.Image | None = None) -> None:
@@ -83,6 +83,6 @@ def normal(text: str) -> str:
 
 
 def on(words: str, *phrases: str) -> Callable[[EditCanvas], bool]:
-    """Make the condition that a sheet's wishes have one of these words or phrases in them."""
+    """Make the condition that a canvas's instructions contain one of these."""
     spaced = tuple(normal(phrase) for phrase in (*words.split(), *phrases))
-    return lambda sheet: any(phrase in sheet.wishes for phrase in spaced)
+    return lambda canvas: any(phrase in canvas.instructions for phrase in spaced)
