@@ -107,7 +107,7 @@ def test_plain_cell_sends_only_the_prompt(hub: StandInHub, kernel: Kernel) -> No
         ("%%mountsea -o 2dog\na dog", "no name for a variable"),
         ("%%mountsea --save 'a\na dog", "does not parse"),
         ("%%mountsea --timeout 0\na dog", "more than 0 seconds"),
-        ("%%mountsea\n   \n", "no prompt"),
+        ("%%mountsea\n   \n", "prompt is empty"),
         ("%%mountsea\na {{ nobody }}", "'nobody' is undefined"),
         ("%%mountsea\na dog\n---\n\n", "Prompt 2"),
         ("%mountsea resumee x", "Did you mean resume?"),

@@ -28,14 +28,14 @@ BASE64 = base64.b64encode(BYTES + b"!").decode()
 )
 def test_pieces_are_the_whole(text: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever the text is cut."""
-    monkeypatch.setattr(data_uris, "_PIECE", size)
+    monkeypatch.setattr(data_uris, "_CHUNK", size)
     assert read_inline(text, max_bytes=300) == BYTES + b"!"
 
 
 @pytest.mark.parametrize("text", ["AAA=AAAA", "A===B", "AAAAA", "data:image/png;base64", "A\0*"])
 def test_damage_is_told_in_any_piece(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Padding within, a letter too many, no comma, no letter."""
-    monkeypatch.setattr(data_uris, "_PIECE", 4)
+    monkeypatch.setattr(data_uris, "_CHUNK", 4)
     with pytest.raises(InlineError):
         read_inline(text if text.startswith("data:") else f"data:;base64,{text}", max_bytes=99)
 
@@ -54,4 +54,4 @@ def test_escapes_are_undone_in_small_pieces(head: str, monkeypatch: pytest.Monke
     pieces = inline_pieces(head + "%41" * 200_000, max_bytes=140_000)
     with pytest.raises(InlineTooLarge):
         list(pieces)
-    assert max(undone) <= data_uris._PIECE < 500_000
+    assert max(undone) <= data_uris._CHUNK < 500_000

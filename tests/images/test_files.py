@@ -67,7 +67,7 @@ def test_a_truncated_image_is_refused(
     whole = encoded(noise("RGB", 64, 64), kind)
     path = tmp_path / f"half.{kind}"
     path.write_bytes(whole[: int(len(whole) * part)])
-    with pytest.raises(BadImage, match=r"does not decode|end is missing"):
+    with pytest.raises(BadImage, match=r"decoding failed|is truncated"):
         check(path)
     assert ImageFile.LOAD_TRUNCATED_IMAGES is lenient
 
@@ -100,7 +100,7 @@ def test_another_format_is_refused(tmp_path: Path, content: bytes) -> None:
     """Only what the Hub documents is ever decoded; a page or a GIF is no image here."""
     path = tmp_path / "image.png"
     path.write_bytes(content)
-    with pytest.raises(BadImage, match="no PNG, JPEG or WebP"):
+    with pytest.raises(BadImage, match="not a PNG, JPEG or WebP"):
         check(path)
 
 
@@ -134,7 +134,7 @@ def test_the_pixel_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: st
     monkeypatch.setattr(files, "MAX_PIXELS", 100)
     assert check(path).width == 10
     monkeypatch.setattr(files, "MAX_PIXELS", 99)
-    with pytest.raises(BadImage, match="10×10 is more than 99 pixels"):
+    with pytest.raises(BadImage, match="10×10 exceeds the limit of 99 pixels"):
         check(path)
 
 

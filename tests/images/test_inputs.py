@@ -51,7 +51,7 @@ def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
 def refused(value: Any, **options: Any) -> str:
     """Return what is said of a value that must be refused, in one safe line."""
     with pytest.raises(InvalidRequest) as caught:
-        to_urls(value, said="--image it", **options)
+        to_urls(value, label="--image it", **options)
     said = str(caught.value)
     assert said.startswith("--image it: ") and "\n" not in said and len(said) < 300
     return said
@@ -139,7 +139,7 @@ def test_a_path_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("word", "words"),
     [
-        ("dgo", ["no such file, and no such variable", "Did you mean the variable dog?"]),
+        ("dgo", ["no such file or variable", "Did you mean the variable dog?"]),
         ("nothing.png", ["no such file"]),
         ("", ["no such file"]),
         (".", ["no such file"]),
@@ -151,11 +151,11 @@ def test_a_path_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         ("dog[" + "9" * 5000 + "]", ["--image dog"]),
         ("number[0]", ["--image number[0]"]),
         ("number.images", ["--image number.images"]),
-        ("number", ["a int is no image"]),
-        ("nothing", ["a NoneType is no image"]),
+        ("number", ["(got int)"]),
+        ("nothing", ["(got NoneType)"]),
         ("text", ["--image text"]),
-        ("empty", ["no images in it yet"]),
-        ("fresh", ["no images in it yet"]),
+        ("empty", ["contains no images yet"]),
+        ("fresh", ["contains no images yet"]),
         ("table[0]", ["--image table[0]"]),
         ("itself", ["--image itself"]),
     ],
@@ -311,7 +311,7 @@ def test_an_arrays_numbers_are_kept_or_refused(kind: str, level: float, grey: in
     numpy = pytest.importorskip("numpy")
     array = numpy.full((4, 6, 3), level, kind)
     if grey is None:
-        with pytest.raises(InvalidRequest, match=r"is read from 0 to .*scale it first"):
+        with pytest.raises(InvalidRequest, match=r"must have values from 0 to .*scale it first"):
             to_urls(array)
     else:
         assert set(opened(to_urls(array)[0]).tobytes()) == {grey}
@@ -361,13 +361,13 @@ def test_half_an_image_is_refused(kind: str, part: float) -> None:
     """An edit of half a file would be paid for."""
     content = image(kind, size=(300, 200))
     said = refused(content[: int(len(content) * part)])
-    assert ("is damaged: " if part else "not an image that can be read") in said
+    assert ("is damaged: " if part else "not a readable image") in said
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\0" * 500, b"\xff" * 500])
 def test_other_bytes_are_refused(content: bytes) -> None:
     """They are not an image."""
-    assert "not an image that can be read" in refused(content)
+    assert "not a readable image" in refused(content)
 
 
 def bomb(side: int) -> bytes:
@@ -403,7 +403,7 @@ def test_what_is_too_large_is_refused_or_shrunk(
     """The refusal names the way out, which keeps the shape and fits."""
     monkeypatch.setattr(inputs, "UPLOAD_BYTES", 5_000)
     content = encoded(noise(*size), kind)
-    assert "--shrink scales it to fit" in refused(content)
+    assert "--shrink scales it down to fit" in refused(content)
     (url,) = to_urls(content, shrink=True)
     sent = opened(url)
     assert len(decoded(url)[1]) <= 5_000
@@ -475,11 +475,11 @@ def test_a_data_uri_is_sent_as_the_standard_writes_it(written: str) -> None:
 @pytest.mark.parametrize(
     ("written", "words"),
     [
-        ("data:image/png;base64,a*b", "base64 is damaged"),
-        ("data:image/png;base64,abcde", "base64 is damaged"),
+        ("data:image/png;base64,a*b", "base64 data is invalid"),
+        ("data:image/png;base64,abcde", "base64 data is invalid"),
         ("data:image/png;base64", "no data"),
-        ("data:image/png;base64,", "not an image that can be read"),
-        ("data:,hello", "not an image that can be read"),
+        ("data:image/png;base64,", "not a readable image"),
+        ("data:,hello", "not a readable image"),
         (data_uri(image()[:-9]), "the PNG image is damaged"),
         ("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E", "an SVG drawing"),
     ],
@@ -535,8 +535,8 @@ def test_open_files_are_images(tmp_path: Path) -> None:
         assert file.tell() == 7
     assert "closed file" in refused(file)
     with path.open(encoding="latin-1") as text:
-        assert "open it in mode 'rb'" in refused(text)
-    assert "gives NoneType, not bytes" in refused(Reader(None))
+        assert "open the file in mode 'rb'" in refused(text)
+    assert "read() returned NoneType instead of bytes" in refused(Reader(None))
 
 
 def test_what_only_has_a_list_of_images_is_no_result() -> None:
@@ -561,10 +561,10 @@ def test_what_only_has_a_list_of_images_is_no_result() -> None:
 )
 def test_a_url_without_a_host_is_refused_before_anything_is_paid(url: str) -> None:
     """On the line and as a value; no host could ever deliver it to the Hub."""
-    with pytest.raises(InvalidRequest, match="names no valid host") as caught:
+    with pytest.raises(InvalidRequest, match="has no valid host or port") as caught:
         read_source(url, {})
     assert len(str(caught.value)) < 150
-    with pytest.raises(InvalidRequest, match="names no valid host"):
+    with pytest.raises(InvalidRequest, match="has no valid host or port"):
         to_urls([url])
 
 

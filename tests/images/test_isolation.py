@@ -100,7 +100,7 @@ def test_too_many_scans_are_refused_by_the_headers_alone(
     monkeypatch.setattr(Image, "open", fail)
     monkeypatch.setattr(limited_process, "_started", fail)
     for content in (scanned_jpeg(512, 512, 9000), scanned_jpeg(8192, 8192, 40)):
-        with pytest.raises(TooLarge, match=r"scans of (512×512|8192×8192) pixels are too much"):
+        with pytest.raises(TooLarge, match=r"scans of (512×512|8192×8192) pixels are too many"):
             check(written(tmp_path, content))
         with pytest.raises(TooManyPixels):
             decode(content, max_pixels=2**26)
@@ -113,9 +113,9 @@ def test_a_canvas_is_refused_before_it_is_allocated(
     still = encoded(Image.new("RGB", (8, 8)), "webp")[12:]
     frames = webp(canvas(8, 8), *[(b"ANMF", bytes(16))] * 30_000)
     monkeypatch.setattr(Image, "open", fail)
-    with pytest.raises(TooLarge, match="16777216×16777216 is more"):
+    with pytest.raises(TooLarge, match="16777216×16777216 exceeds the limit"):
         check(written(tmp_path, webp(canvas(2**24, 2**24), (b"VP8L", still[8:]))))
-    with pytest.raises(BadImage, match="end is missing"):
+    with pytest.raises(BadImage, match="is truncated"):
         check(written(tmp_path, frames))
 
 

@@ -117,7 +117,7 @@ def test_a_folder_that_cant_be_had_is_found_out_before_paying(
     """A file is in the way."""
     (tmp_path / "kept").write_text("mine")
     for folder in ("kept", "kept/deeper"):
-        with pytest.raises(InvalidRequest, match="it can't be a folder"):
+        with pytest.raises(InvalidRequest, match="can't create the folder"):
             run(f"--save {tmp_path / folder}")
     assert hub.requests == [] and (tmp_path / "kept").read_text() == "mine"
 
@@ -165,8 +165,8 @@ def test_a_folder_may_have_a_point_in_its_name(
     ("named", "message"),
     [
         ("~no-such-user/dogs", "there is no home folder ~no-such-user"),
-        ("$NO_SUCH_VARIABLE/dogs", r"the variable \$NO_SUCH_VARIABLE is not set"),
-        ("${NO_SUCH_VARIABLE}", r"the variable \$\{NO_SUCH_VARIABLE\} is not set"),
+        ("$NO_SUCH_VARIABLE/dogs", r"the environment variable \$NO_SUCH_VARIABLE is not set"),
+        ("${NO_SUCH_VARIABLE}", r"the environment variable \$\{NO_SUCH_VARIABLE\} is not set"),
         ("''", "the name is empty"),
     ],
 )
