@@ -19,7 +19,7 @@ COLOR_SPACES |= {"PA": "RGB ", "RGBa": "RGB ", "RGBX": "RGB ", "YCbCr": "RGB ", 
 """The color space that a profile must declare, by image mode."""
 
 
-def is_see_through(image: Image) -> bool:
+def has_transparency(image: Image) -> bool:
     """Return whether an image has an alpha channel or a transparent color."""
     return bool({"A", "a"} & set(image.getbands())) or "transparency" in image.info
 
@@ -42,7 +42,7 @@ def exponent_of(gamma: Any) -> float:
     return exponent if abs(exponent - 1) > 0.05 else 1.0
 
 
-def in_srgb(image: Image, profile: bytes) -> Image:
+def convert_to_srgb(image: Image, profile: bytes) -> Image:
     """Convert to sRGB by a profile; if Pillow can't apply it, the levels stay unchanged."""
     from PIL import ImageCms
 
@@ -55,7 +55,7 @@ def in_srgb(image: Image, profile: bytes) -> Image:
     except (ImageCms.PyCMSError, ImportError, *UNREADABLE):
         result = None
     result = colors.convert("RGB") if result is None else result
-    if is_see_through(image):
+    if has_transparency(image):
         result.putalpha(image.convert("RGBA").getchannel("A"))
     result.info = {}
     return result

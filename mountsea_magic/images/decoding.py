@@ -7,12 +7,12 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from ..errors import sanitize
-from .color_profiles import COLOR_SPACES, exponent_of, in_srgb, is_see_through, profile_of
+from .color_profiles import COLOR_SPACES, convert_to_srgb, exponent_of, has_transparency, profile_of
 from .decoding_cost import MAX_WORK, Work, work_of
 from .exif import orientation_of
 from .formats import essential, sniff, split_exif
 from .pillow_checks import UNREADABLE as UNREADABLE
-from .pillow_checks import strictly
+from .pillow_checks import reject_truncated
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -56,7 +56,7 @@ class RawPhoto(Undecodable):
     """The file is a TIFF-based camera raw file, of which Pillow reads only the thumbnail."""
 
 
-class NoBlackAndWhite(ValueError):
+class UndefinedRange(ValueError):
     """The sample format has no defined range, so black and white are unknown."""
 
 
@@ -85,7 +85,7 @@ def decode(
     if whole is None:
         raise Undecodable("the file is truncated")
     work, exif = work_of(whole, kind), b""
-    refuse_excess(work, max_pixels)
+    check_work(work, max_pixels)
     if kind == "jpeg":
         # Pillow parses EXIF when opening a JPEG; damaged EXIF makes it fail or exhaust memory
         whole, exif = split_exif(whole)
@@ -99,7 +99,7 @@ def decode(
     return image
 
 
-def refuse_excess(work: Work, max_pixels: int) -> None:
+def check_work(work: Work, max_pixels: int) -> None:
     """Raise if an image is too expensive to decode, judging by its headers.
 
     Args:
@@ -123,8 +123,8 @@ def _loaded(
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with strictly(), Image.open(io.BytesIO(content), formats=formats) as image:
-            refuse_excess(Work(*image.size), max_pixels)
+        with reject_truncated(), Image.open(io.BytesIO(content), formats=formats) as image:
+            check_work(Work(*image.size), max_pixels)
             if 0 in image.size:
                 raise Undecodable("the image has no pixels")
             if draft_px is not None:
@@ -146,7 +146,7 @@ def _loaded(
         raise Undecodable(f"decoding failed: {sanitize(error, limit=80)}") from error
 
 
-def modest_info(content: bytes) -> dict[Any, Any]:
+def read_metadata(content: bytes) -> dict[Any, Any]:
     """Return Pillow's metadata of an image, such as the text chunks of a PNG.
 
     Args:
@@ -164,7 +164,7 @@ def modest_info(content: bytes) -> dict[Any, Any]:
     if kind == "jpeg" and b"Exif\0" in content:
         return {}
     try:
-        with strictly(), Image.open(io.BytesIO(content)) as image:
+        with reject_truncated(), Image.open(io.BytesIO(content)) as image:
             return dict(image.info)
     except UNREADABLE:
         return {}
@@ -213,7 +213,7 @@ def normalized(
         A new image whose `info` has at most ``icc_profile`` and ``transparency``.
 
     Raises:
-        NoBlackAndWhite: If the range of its sample values is undefined.
+        UndefinedRange: If the range of its sample values is undefined.
     """
     info = image.info
     image = upright(_eight_bits(image)).copy()
@@ -222,10 +222,10 @@ def normalized(
     image.info = {name: image.info[name] for name in ("transparency",) if name in image.info}
     target = image.mode
     if target not in modes or exponent != 1:
-        target = "RGBA" if is_see_through(image) else "RGB"
+        target = "RGBA" if has_transparency(image) else "RGB"
     same_space = COLOR_SPACES.get(target) == COLOR_SPACES.get(image.mode)
     if profile and not (same_space and len(profile) <= max_profile_bytes):
-        image, profile = in_srgb(image, profile), b""
+        image, profile = convert_to_srgb(image, profile), b""
     elif image.mode != target:
         image = (image.convert("LA") if image.mode == "La" else image).convert(target)
         image.info.pop("transparency", None)
@@ -245,7 +245,7 @@ def _eight_bits(image: Image) -> Image:
         return image
     deep = image.mode.startswith("I;16") and image.format in (None, *_FULL_RANGE)
     if signed or not (deep or (image.mode == "I" and image.format in ("PNG", "PPM"))):
-        raise NoBlackAndWhite(_describe_range(image))
+        raise UndefinedRange(_describe_range(image))
     white = 2 ** int(tags.get(_SAMPLE_BITS, (16,))[0]) - 1
     levels = image.convert("I")
     curve = [min(255, level * 255 // white) for level in range(65536)]

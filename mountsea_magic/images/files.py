@@ -18,11 +18,11 @@ from ..runtime.text import slug
 from .decoding import (
     TooManyPixels,
     Undecodable,
+    check_work,
     decode,
     displayed_size,
-    modest_info,
     orientation,
-    refuse_excess,
+    read_metadata,
     upright,
 )
 from .decoding_cost import work_of
@@ -82,7 +82,7 @@ class GeneratedImage:
         """The decoded Pillow image, upright, in the mode that Pillow chooses."""
         content = self.bytes
         image = run_apart(lambda _: decode(content, max_pixels=MAX_PIXELS))
-        image.info = modest_info(content) | image.info
+        image.info = read_metadata(content) | image.info
         return upright(image).copy()
 
     @property
@@ -165,7 +165,7 @@ def check(
     work, digest = work_of(content, found), hashlib.sha256(content).hexdigest()
     del content  # free the memory while waiting for a turn
     try:
-        refuse_excess(work, MAX_PIXELS)
+        check_work(work, MAX_PIXELS)
         (width, height), _ = run_bounded(
             _measure,
             *(str(path), found, MAX_PIXELS),

@@ -18,10 +18,10 @@ from .arrays import as_image
 from .data_uris import InlineError, InlineTooLarge, clean_url, read_inline
 from .decoding import (
     UNREADABLE,
-    NoBlackAndWhite,
     RawPhoto,
     TooManyPixels,
     Undecodable,
+    UndefinedRange,
     decode,
     normalized,
     orientation,
@@ -268,7 +268,7 @@ def _encoded(image: Image, label: str, kind: str = "png") -> bytes:
         else:
             image = normalized(image)
             image.save(buffer, "PNG", icc_profile=image.info.get("icc_profile"))
-    except NoBlackAndWhite as error:
+    except UndefinedRange as error:
         raise InvalidRequest(
             f"{label}: an image {error} has no defined black and white; scale it to 0..255, then "
             "`.convert('L')`."

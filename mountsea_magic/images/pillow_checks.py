@@ -15,8 +15,8 @@ UNREADABLE = (
 """What Pillow's plugins raise for damaged files; those of old formats validate little."""
 
 
-class _Strictness:
-    """Pillow's leniency is one global setting: the last user restores it."""
+class _TruncationGuard:
+    """Counts concurrent users of Pillow's global leniency setting; the last one restores it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -42,17 +42,17 @@ class _Strictness:
                 self._restore.close()
 
 
-_STRICTNESS = _Strictness()
+_GUARD = _TruncationGuard()
 
 
 @contextmanager
-def strictly() -> Iterator[None]:
+def reject_truncated() -> Iterator[None]:
     """Make Pillow reject truncated files, and suppress its warnings: we check our own limits.
 
     A notebook may have set `LOAD_TRUNCATED_IMAGES`, which would accept a truncated JPEG.
     """
-    _STRICTNESS.enter()
+    _GUARD.enter()
     try:
         yield
     finally:
-        _STRICTNESS.leave()
+        _GUARD.leave()

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from ..runtime.json_numbers import finite_number
-from .patterns import is_harmless
+from .patterns import is_safe_pattern
 from .schema_values import MAX_TEXT, UnfitValue, read_enum, read_schema_value, text_size
 
 MAX_PARTS = 400
@@ -70,11 +70,11 @@ def rebuild_schema(source: Mapping[str, Any]) -> dict[str, Any]:
         Traceback (most recent call last):
         mountsea_magic.request.live_schema.UnusableSchema: it refers to another document
     """
-    built = _Rebuilding(source).schema(source)
+    built = _Rebuilder(source).schema(source)
     return built if isinstance(built, dict) else {}
 
 
-class _Rebuilding:
+class _Rebuilder:
     """The state of rebuilding one schema: its root and the used-up limits."""
 
     def __init__(self, root: Mapping[str, Any]) -> None:
@@ -111,8 +111,8 @@ class _Rebuilding:
         ]
         schemas += [self.schema(part, depth + 1) for part in _list_of(source.get("allOf"))]
         if "$ref" in source:
-            schemas.append(self._referred(source["$ref"], depth))
-        return _joined(built, schemas)
+            schemas.append(self._resolve(source["$ref"], depth))
+        return _merge(built, schemas)
 
     def _add_members(self, built: dict[str, Any], source: Mapping[str, Any], depth: int) -> None:
         """Rebuild the subschemas for object properties and array items."""
@@ -135,7 +135,7 @@ class _Rebuilding:
             if isinstance(source.get(name), dict | bool) and dependency not in source:
                 built[name] = self.schema(source[name], depth + 1)
 
-    def _referred(self, reference: Any, depth: int) -> dict[str, Any] | bool:
+    def _resolve(self, reference: Any, depth: int) -> dict[str, Any] | bool:
         """Rebuild the target of a reference, which must be within this schema."""
         if not isinstance(reference, str) or not (reference + "/").startswith("#/"):
             raise UnusableSchema("it refers to another document")
@@ -161,7 +161,7 @@ class _Rebuilding:
             raise UnusableSchema("it is too large")
 
 
-def _joined(built: dict[str, Any], schemas: list[dict[str, Any] | bool]) -> dict[str, Any] | bool:
+def _merge(built: dict[str, Any], schemas: list[dict[str, Any] | bool]) -> dict[str, Any] | bool:
     """Merge schemas that must all match; those with the same keywords go to ``allOf``."""
     conflicting: list[dict[str, Any] | bool] = []
     for other in schemas:
@@ -208,7 +208,7 @@ def _multiple(value: Any) -> int | float | None:
 
 
 def _pattern(value: Any) -> str | None:
-    return value if isinstance(value, str) and is_harmless(value) else None
+    return value if isinstance(value, str) and is_safe_pattern(value) else None
 
 
 def _required(value: Any) -> list[str] | None:

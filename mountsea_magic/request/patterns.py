@@ -20,7 +20,7 @@ _WARNING_SYNTAX = ("[[", "--", "&&", "~~", "||")
 """Syntax for which `re` raises a FutureWarning."""
 
 
-def is_harmless(pattern: str) -> bool:
+def is_safe_pattern(pattern: str) -> bool:
     r"""Return whether a regular expression is fast on any text of `MAX_TEXT` characters.
 
     Python backtracks through all ways to match. Their number grows with each repetition, and
@@ -33,7 +33,7 @@ def is_harmless(pattern: str) -> bool:
         Whether Python can parse it, and backtracks through at most `MAX_PATHS` paths.
 
     Example:
-        >>> is_harmless("^#[0-9a-f]{6}$"), is_harmless("^(a+)+$"), is_harmless(r"\p{L}")
+        >>> is_safe_pattern("^#[0-9a-f]{6}$"), is_safe_pattern("^(a+)+$"), is_safe_pattern(r"\p{L}")
         (True, False, False)
     """
     flagged = "(?" in pattern.replace("(?:", "")  # flags, look-around, conditions

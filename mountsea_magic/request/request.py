@@ -241,8 +241,8 @@ def _message(error: ValidationError, model: Model, spell: Callable[[str], str]) 
         suggestion = nearest(text, known)
         hint = f" {suggestion}" if suggestion.startswith("Did") else ""
         return f"{name} must be one of {listed(known)} for {model_id} {got}.{hint}"
-    if rule in ("anyOf", "oneOf"):
-        return f"{name} must be {alternatives(limit)} for {model_id} {got}."
+    if rule in ("anyOf", "oneOf") and (expected := alternatives(limit)) != "any":
+        return f"{name} must be {expected} for {model_id} {got}."
     if rule in ("minimum", "maximum"):
         bound = "at least" if rule == "minimum" else "at most"
         return f"{name} must be {bound} {sanitize(limit, limit=40)} for {model_id} {got}."

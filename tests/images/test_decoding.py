@@ -16,7 +16,7 @@ from profiles import cmyk_profile, far, gray_profile, p3_profile, visible
 
 from mountsea_magic.errors import InvalidRequest
 from mountsea_magic.images import inputs
-from mountsea_magic.images.decoding import NoBlackAndWhite, Undecodable, decode, normalized
+from mountsea_magic.images.decoding import Undecodable, UndefinedRange, decode, normalized
 from mountsea_magic.images.files import check
 from mountsea_magic.images.inputs import to_urls
 from mountsea_magic.images.previews import PREVIEW_BYTES, preview
@@ -373,5 +373,5 @@ def test_decoding_errors_have_a_reason() -> None:
     for content in (b"", b"text", DEEP["tiff"][:140]):
         with pytest.raises(Undecodable):
             decode(content, max_pixels=99)
-    with pytest.raises(NoBlackAndWhite, match=r"of mode F \(here 0.5 to 0.5\)"):
+    with pytest.raises(UndefinedRange, match=r"of mode F \(here 0.5 to 0.5\)"):
         normalized(Image.new("F", (4, 2), 0.5))
