@@ -197,9 +197,9 @@ def test_wide_gamut_colors_are_preserved(
         path = tmp_path / "original"
         path.write_bytes(content)
         for png_only in (False, True):
-            result = preview(check(path), 59, png=png_only)
-            assert len(result.data) <= PREVIEW_BYTES
-            results.append(result.data)
+            displayed = preview(check(path), 59, png=png_only)
+            assert len(displayed.data) <= PREVIEW_BYTES
+            results.append(displayed.data)
     monkeypatch.setattr(inputs, "UPLOAD_BYTES", len(results[0]) - 100)
     results.append(sent(content, shrink=True))
     for result in results:
