@@ -91,7 +91,7 @@ def test_what_a_lesson_writes_is_not_committed() -> None:
     """Git ignores the folder into which the lesson on Python saves its images."""
     if not (ROOT / ".git").exists():
         pytest.skip("needs a clone")
-    ignored = subprocess.run(["git", "check-ignore", "-q", "notebooks/pictures/a.png"], cwd=ROOT)
+    ignored = subprocess.run(["git", "check-ignore", "-q", "notebooks/images/a.png"], cwd=ROOT)
     assert ignored.returncode == 0
 
 
