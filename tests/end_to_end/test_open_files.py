@@ -1,4 +1,4 @@
-"""Many generations at once, where a process may open few files: what is open at once is bounded."""
+"""Many concurrent generations with a low limit on open files: connections are limited."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ for result in asyncio.run(main()):
 
 
 @pytest.mark.parametrize("busy", ["submissions", "polls", "downloads"])
-def test_what_is_open_at_once_is_bounded(hub: StandInHub, here: Session, busy: str) -> None:
-    """However many wait: submissions, polls and downloads each have slots of their own."""
+def test_concurrent_connections_are_limited(hub: StandInHub, here: Session, busy: str) -> None:
+    """Submissions, polls and downloads each have their own limit of connections."""
     gate = threading.Event()
     count, content = 60, Reply(200, image(), {"Content-Type": "image/png"}, hold=gate)
     if busy == "submissions":
@@ -82,22 +82,22 @@ def test_what_is_open_at_once_is_bounded(hub: StandInHub, here: Session, busy: s
 
 
 def run_many(limit: int, count: int) -> subprocess.CompletedProcess[str]:
-    """Submit in a process that may open so many files."""
+    """Run generations in a process with a limit on open files."""
     command = [sys.executable, "-c", MANY, str(limit), str(count)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
-def test_hundreds_at_once_fit_into_few_open_files(hub: StandInHub, home: Path) -> None:
-    """All complete, each is paid once, and each is in the journal."""
+def test_many_generations_with_few_open_files(hub: StandInHub, home: Path) -> None:
+    """All complete, each is submitted once, and each is in the journal."""
     done = run_many(160, 120)
     assert sorted(set(done.stdout.split("\n"))) == ["", "completed"], done.stdout[-2000:]
     assert done.stdout.count("completed") == 120 and done.stderr == ""
     assert len(hub.posts) == 120
-    written = Journal(home / "journal.sqlite").search(limit=1000)
-    assert [entry.state for entry in written] == ["completed"] * 120
+    entries = Journal(home / "journal.sqlite").search(limit=1000)
+    assert [entry.state for entry in entries] == ["completed"] * 120
 
 
-def test_the_demo_hub_fits_into_them_too(demo: None) -> None:
-    """Thirty students on one small machine."""
+def test_demo_hub_with_few_open_files(demo: None) -> None:
+    """Thirty concurrent demo generations complete with 128 open files."""
     done = run_many(128, 30)
     assert done.stdout.count("completed") == 30 and done.stderr == ""
