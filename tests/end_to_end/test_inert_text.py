@@ -71,7 +71,7 @@ LABELS = {"display_name": EVIL, "vendor": EVIL, "mode": EVIL, "description": EVI
 MODELS: dict[str, Any] = {
     "evil": model_description(PARAMETERS, example=EXAMPLE, **LABELS),
     "shell": model_description({}, example={"prompt": "%%sh\nls"}),
-    "parted": model_description({}, example={"prompt": "---\n!ls"}),
+    "separator": model_description({}, example={"prompt": "---\n!ls"}),
     CODE: model_description({}, example={"prompt": "a dog"}),
     "--save=evil": model_description({}, example={"prompt": "a dog"}),
 }
@@ -167,7 +167,7 @@ def test_pasted_example_runs_nothing_and_sends_no_file(
     Path("secret.png").write_bytes(image())
     shell.user_ns["secret"] = image()
     shell.run_line_magic("mountsea", "models --refresh")
-    for model_id in ("evil", "shell", "parted"):
+    for model_id in ("evil", "shell", "separator"):
         capsys.readouterr()
         text = model_text(model_id)
         assert "Not in the example: " in text and not CONTROL_CHARACTERS.search(text)

@@ -45,14 +45,14 @@ for result in asyncio.run(main()):
 """
 
 
-@pytest.mark.parametrize("busy", ["submissions", "polls", "downloads"])
-def test_concurrent_connections_are_limited(hub: StandInHub, here: Session, busy: str) -> None:
+@pytest.mark.parametrize("operation", ["submissions", "polls", "downloads"])
+def test_concurrent_connections_are_limited(hub: StandInHub, here: Session, operation: str) -> None:
     """Submissions, polls and downloads each have their own limit of connections."""
     gate = threading.Event()
     count, content = 60, Reply(200, image(), {"Content-Type": "image/png"}, hold=gate)
-    if busy == "submissions":
+    if operation == "submissions":
         hub.submits.extend([json_reply({"message": "no"}, 422, hold=gate)] * count)
-    elif busy == "polls":
+    elif operation == "polls":
         hub.looks.extend([json_reply({"status": "processing"}, hold=gate)] * count)
     else:
         hub.downloads.extend([content] * count)
@@ -66,7 +66,7 @@ def test_concurrent_connections_are_limited(hub: StandInHub, here: Session, busy
         "polls": (lambda: hub.polls_seen, MAX_REQUESTS),
         "downloads": (lambda: hub.downloads_seen, MAX_DOWNLOADS),
     }
-    seen, slots = waiting[busy]
+    seen, slots = waiting[operation]
     with ThreadPoolExecutor(1) as pool:
         ended = pool.submit(asyncio.run, main())
         hub.wait_until(lambda: len(seen()) >= slots)
@@ -75,9 +75,9 @@ def test_concurrent_connections_are_limited(hub: StandInHub, here: Session, busy
     api, images = hub.most_open
     assert api <= MAX_SUBMISSIONS + MAX_REQUESTS + MAX_IDLE
     assert images <= MAX_DOWNLOADS + MAX_IDLE
-    assert busy != "submissions" or api == MAX_SUBMISSIONS
-    kind = InvalidRequest if busy == "submissions" else Generation
-    assert [type(result) for result in results] == [kind] * count
+    assert operation != "submissions" or api == MAX_SUBMISSIONS
+    result_type = InvalidRequest if operation == "submissions" else Generation
+    assert [type(result) for result in results] == [result_type] * count
     assert len(hub.posts) == count
 
 
