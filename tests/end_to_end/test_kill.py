@@ -100,12 +100,12 @@ def test_unanswered_submission_is_reported_and_not_retried(hub: StandInHub, home
     journal = Journal(home / "journal.sqlite")
     with started_kernel() as second:
         load(second)
-        assert "never answered" not in second.run("%mountsea").text
+        assert "got no response" not in second.run("%mountsea").text
         assert "submitting" in second.run("%mountsea history").text
         (entry,) = journal.unanswered()
         long_ago = time.time() - FORGOTTEN_S - 1
         journal.write(replace(entry, created=long_ago, updated=long_ago))
-        assert "1 order was never answered" in second.run("%mountsea").text
+        assert "1 submission got no response" in second.run("%mountsea").text
         assert "uncertain" in second.run("%mountsea history").text
-        assert "1 order was never answered" in second.run("%mountsea resume").text
+        assert "1 submission got no response" in second.run("%mountsea resume").text
     assert len(hub.posts) == 1

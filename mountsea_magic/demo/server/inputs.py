@@ -151,7 +151,7 @@ def _stand_in(address: str, model: str, side: int) -> bytes:
         # no word tells what is on it, as in summer.png: a place is better to edit than a pattern
         words += " in a meadow"
     seed = zlib.crc32(f"{parts.netloc}{parts.path}".encode("utf-8", "replace"))
-    return _encoded(paint(words, seed, side, side, model=model))
+    return _encoded(paint(words, seed, side, side, model=model, note=False))
 
 
 def _spot() -> bytes:
