@@ -95,7 +95,9 @@ def test_concerning_names_the_task_and_the_way_to_it() -> None:
     """An error without a task learns of it, keeps its type, and says how to resume."""
     error = TaskFailed("The model refused.")
     assert error.with_task("hub-1") is error
-    assert str(error) == ("The model refused. Task hub-1 is kept: `%mountsea resume hub-1`.")
+    assert str(error) == (
+        "The model refused. Task hub-1 is saved; resume it: `%mountsea resume hub-1`."
+    )
 
 
 def test_concerning_says_it_once() -> None:

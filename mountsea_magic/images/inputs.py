@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidRequest, sanitize
-from ..runtime.daemon_threads import run_apart
-from ..settings.hub_urls import names_host
+from ..runtime.daemon_threads import run_in_thread
+from ..settings.hub_urls import has_valid_host
 from .arrays import as_image
 from .data_uris import InlineError, InlineTooLarge, clean_url, read_inline
 from .decoding import (
@@ -181,7 +181,7 @@ def _read_open(file: Any, said: str) -> bytes:
 def _checked_url(url: str, shrink: bool, said: str) -> str:
     """A web URL is the Hub's to fetch; an image within a data URI must be whole like any other."""
     if url[:5].lower() != "data:":
-        if not names_host(url):
+        if not has_valid_host(url):
             raise InvalidRequest(f"{said}: this URL names no valid host and port.")
         return url
     try:
@@ -226,7 +226,7 @@ def _reduced(content: bytes, image: Image, kind: str, shrink: bool, said: str) -
 def _opened(content: bytes, said: str) -> Image:
     """Half a file would be paid for."""
     try:
-        return run_apart(lambda _: decode(content, max_pixels=MAX_PIXELS))
+        return run_in_thread(lambda _: decode(content, max_pixels=MAX_PIXELS))
     except TooManyPixels as error:
         raise InvalidRequest(f"{said}: {error}.") from error
     except Undecodable as error:

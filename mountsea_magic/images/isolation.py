@@ -6,13 +6,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from ..runtime.daemon_threads import Turns
+from ..runtime.daemon_threads import Slots
 from ..runtime.limited_process import NoProcess, Result, run_limited
 from .decoding_cost import IN_PROCESS_WORK, Work
 
-_HERE = Turns(1)
-_PROCESSES = Turns(2)
-_HUGE = Turns(1)
+_HERE = Slots(1)
+_PROCESSES = Slots(2)
+_HUGE = Slots(1)
 """How many are decoded at once: 64 tasks have 256 images, and memory for a few of them."""
 
 
@@ -38,10 +38,10 @@ def run_bounded(
     if work.amount > IN_PROCESS_WORK:
         turns = _HUGE if work.pixels > IN_PROCESS_WORK else _PROCESSES
         module = function.__module__
-        with turns.one(abandoned):
+        with turns.acquire(abandoned):
             try:
                 return run_limited(module, function.__name__, arguments, abandoned)
             except NoProcess:
                 pass  # what is decoded here is bounded, too, but can't be killed
-    with _HERE.one(abandoned):
+    with _HERE.acquire(abandoned):
         return function(*arguments)

@@ -19,7 +19,7 @@ from ..errors import (
     MountseaError,
     RateLimited,
     SubmissionUncertain,
-    in_words,
+    describe_kind,
     merge_errors,
     sanitize,
 )
@@ -139,7 +139,7 @@ class Batch:
             generation.error = error
             if isinstance(error, _HOPELESS):
                 self._gate.closed_by = self._gate.closed_by or error
-            ending = ending_line(generation, in_words(error))
+            ending = ending_line(generation, describe_kind(error))
             said = f"{type(error).__name__}: {error}"
             if self._options.background and self._options.quiet:
                 self._notices.append(said)  # quiet is for success

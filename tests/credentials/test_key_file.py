@@ -78,7 +78,7 @@ def test_what_another_process_saves_meanwhile_stays(path: Path) -> None:
     assert store.find(HUB) is None
     KeyStore(path).save(OTHER, Secret(OTHER_KEY))
     store.save(HUB, Secret(KEY))
-    KeyStore(path).forget(HUB)
+    KeyStore(path).delete(HUB)
     assert {url: key.reveal() for url, key in KeyFile(path).read().items()} == {OTHER: OTHER_KEY}
 
 
@@ -137,7 +137,7 @@ def test_a_link_in_a_folder_of_others_is_not_followed(
     for work in (
         lambda: store.find(HUB),
         lambda: store.save(HUB, Secret(OTHER_KEY)),
-        lambda: store.forget(HUB),
+        lambda: store.delete(HUB),
     ):
         with pytest.raises(ConfigurationError, match="symbolic link in a folder that") as caught:
             work()
@@ -189,7 +189,7 @@ def test_a_damaged_file_is_kept_beside_the_new_one(path: Path, content: bytes) -
     store = KeyStore(path)
     assert store.find(HUB) is None
     assert "damaged" in store.notes()[0]
-    store.forget(HUB)
+    store.delete(HUB)
     assert path.read_bytes() == content
     store.save(HUB, Secret(KEY))
     (kept,) = path.parent.glob("keys.damaged-*.json")
@@ -203,7 +203,7 @@ def test_an_entry_that_is_no_key_of_ours_stays(path: Path) -> None:
     path.write_text(json.dumps({OTHER: {"key": OTHER_KEY, "since": 1}}))
     path.chmod(0o600)
     KeyStore(path).save(HUB, Secret(KEY))
-    KeyStore(path).forget(HUB)
+    KeyStore(path).delete(HUB)
     assert json.loads(path.read_text()) == {OTHER: {"key": OTHER_KEY, "since": 1}}
 
 

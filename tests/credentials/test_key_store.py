@@ -118,7 +118,7 @@ def test_each_hub_has_its_own_key(path: Path) -> None:
     assert found(path, OTHER) is None
     store.save(OTHER, Secret(OTHER_KEY))
     assert (found(path), found(path, OTHER)) == ((KEY, str(path)), (OTHER_KEY, str(path)))
-    store.forget(HUB)
+    store.delete(HUB)
     assert (found(path), found(path, OTHER)) == (None, (OTHER_KEY, str(path)))
     assert KEY not in path.read_text()
 
@@ -128,9 +128,9 @@ def test_the_last_key_takes_the_file_with_it(path: Path) -> None:
     """Nothing is left behind, and forgetting what is not there is no error."""
     store = KeyStore(path)
     store.save(HUB, Secret(KEY))
-    store.forget(HUB)
-    store.forget(HUB)
-    store.forget(OTHER)
+    store.delete(HUB)
+    store.delete(HUB)
+    store.delete(OTHER)
     assert store.find(HUB) is None
     assert list(path.parent.iterdir()) == []
 
@@ -169,7 +169,7 @@ def test_the_file_never_has_wider_rights(
     try:
         monkeypatch.setattr(os, "open", watched)
         store.save(HUB, Secret(KEY))
-        store.forget(OTHER)
+        store.delete(OTHER)
     finally:
         monkeypatch.undo()
         os.umask(old)
@@ -201,7 +201,7 @@ def test_a_file_that_makes_no_sense_holds_no_key(path: Path, content: bytes) -> 
     path.write_bytes(content)
     store = KeyStore(path)
     assert store.find(HUB) is None
-    store.forget(HUB)
+    store.delete(HUB)
     store.save(HUB, Secret(KEY))
     assert found(path) == (KEY, str(path))
 
@@ -245,7 +245,7 @@ def test_a_key_in_the_file_is_found_where_the_keyring_has_none(
     assert found(path) == (OTHER_KEY, "the system keyring")
     store = KeyStore(path)
     assert store.find(HUB) is not None
-    store.forget(HUB)
+    store.delete(HUB)
     assert store.find(HUB) is None
     assert found(path) is None
     assert (keyring.kept, path.exists()) == ({}, False)
@@ -274,11 +274,11 @@ def test_a_keyring_that_is_none_gives_way_to_the_file(
     store = KeyStore(path)
     assert store.find(HUB) is None
     reason = f"{type(failure['get_keyring']).__name__}: {failure['get_keyring']}"
-    where = f"{path}, since the system keyring can't be used ({reason})"
+    where = f"{path}, because the system keyring can't be used ({reason})"
     assert store.save(HUB, Secret(KEY)) == where
     assert store.find(HUB) is not None
     assert found(path) == (KEY, str(path))
-    assert f"The system keyring can't be used ({reason})" in store.forget(HUB)
+    assert f"The system keyring can't be used ({reason})" in store.delete(HUB)
     assert found(path) is None
 
 
@@ -294,14 +294,14 @@ def test_a_keyring_that_is_locked_gives_way_until_logout(
     keyring.broken = dict.fromkeys(("get_password", "set_password", "delete_password"), error)
     store = KeyStore(path)
     assert store.find(HUB) is None
-    where = f"{path}, since the system keyring can't be used ({type(error).__name__})"
+    where = f"{path}, because the system keyring can't be used ({type(error).__name__})"
     assert store.save(HUB, Secret(KEY)) == where
     assert found(path) == (KEY, str(path))
-    with pytest.raises(ConfigurationError, match="unlock it") as caught:
-        store.forget(HUB)
+    with pytest.raises(ConfigurationError, match="Unlock the keyring") as caught:
+        store.delete(HUB)
     assert KEY not in told(caught.value)
     keyring.broken = {}
-    store.forget(HUB)
+    store.delete(HUB)
     assert found(path) is None
 
 
@@ -312,11 +312,11 @@ def test_a_key_that_a_keyring_does_not_let_go_of_is_not_said_to_be_forgotten(
     store = KeyStore(path)
     store.save(HUB, Secret(KEY))
     keyring.broken = {"delete_password": KeyringError("locked")}
-    with pytest.raises(ConfigurationError, match="unlock it"):
-        store.forget(HUB)
+    with pytest.raises(ConfigurationError, match="Unlock the keyring"):
+        store.delete(HUB)
     assert found(path) == (KEY, "the system keyring")
     keyring.broken = {}
-    store.forget(HUB)
+    store.delete(HUB)
     assert (found(path), store.find(HUB), keyring.kept) == (None, None, {})
 
 

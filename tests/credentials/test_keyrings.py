@@ -124,7 +124,7 @@ def test_a_keyring_that_cant_be_loaded_is_done_without(
     assert "key: none" in run("")
     said = run("login --save")
     path = home / "keys.json"
-    assert f"Kept in {path}, since the system keyring can't be used (" in said
+    assert f"Kept in {path}, because the system keyring can't be used (" in said
     assert found() == (KEY, str(path))
     said = run("logout")
     assert "API key removed. The system keyring can't be used (" in said and "key: none" in said
@@ -140,7 +140,7 @@ def test_a_keyring_that_fails_in_use_is_done_without(
     assert "key: none" in run("")
     said = run("login --save")
     path = home / "keys.json"
-    assert f"Kept in {path}, since the system keyring can't be used (" in said and KEY not in said
+    assert f"Kept in {path}, because the system keyring can't be used (" in said and KEY not in said
     assert found() == (KEY, str(path))
     with pytest.raises(ConfigurationError, match="Could not delete the key from the system") as no:
         run("logout")
@@ -157,7 +157,7 @@ def test_a_keyring_that_returns_nonsense_has_kept_nothing(
     """What does not give the key back can't be relied on."""
     install(get=f"return {answer}")
     assert "key: none" in run("")
-    assert "it did not keep the key" in run("login --save")
+    assert "it did not store the key" in run("login --save")
     assert found() == (KEY, str(home / "keys.json"))
 
 

@@ -96,7 +96,7 @@ def test_a_template_is_filled_in_once_and_raw_text_never(
 
 def test_a_key_in_the_prompt_is_refused(hub: StandInHub, run: Run) -> None:
     """It would be at the Hub, in the journal and in the notebook; the error does not say it."""
-    with pytest.raises(InvalidRequest, match="holds your API key") as caught:
+    with pytest.raises(InvalidRequest, match="contains your API key") as caught:
         run("", f"a dog with {KEY}")
     assert KEY not in str(caught.value) and hub.requests == []
 
@@ -239,7 +239,7 @@ def test_a_template_that_brings_the_key_is_refused(
 ) -> None:
     """Also where the request is only shown."""
     shell.user_ns["os"] = os
-    with pytest.raises(InvalidRequest, match="holds your API key"):
+    with pytest.raises(InvalidRequest, match="contains your API key"):
         run(line, "a {{ os.environ['MOUNTSEA_API_KEY'] }}")
     assert KEY not in capsys.readouterr().out and hub.requests == []
 

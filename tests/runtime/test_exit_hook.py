@@ -27,7 +27,7 @@ def test_an_order_in_the_background_leaves_before_its_process_does(hub: StandInH
     """A script that ends right after the cell has ordered, and the journal knows the task."""
     hub.ready_after_polls = 10**6
     # however slow the machine is: how long it waits at most is another test's matter
-    patient = LEAVE + "exit_hook.EXIT_S = 60.0\n"
+    patient = LEAVE + "exit_hook.EXIT_TIMEOUT_S = 60.0\n"
     subprocess.run([sys.executable, "-c", patient], check=True, timeout=60)
     assert len(hub.posts) == 1
     code = (
@@ -41,12 +41,12 @@ def test_an_order_in_the_background_leaves_before_its_process_does(hub: StandInH
 def test_a_hub_that_does_not_answer_does_not_hold_it(hub: StandInHub) -> None:
     """The order may have been taken; the process ends all the same, within seconds."""
     hub.submits.append(SILENT)
-    impatient = LEAVE + "exit_hook.EXIT_S = 0.1\ninput()\n"
+    impatient = LEAVE + "exit_hook.EXIT_TIMEOUT_S = 0.1\ninput()\n"
     process = subprocess.Popen([sys.executable, "-c", impatient], stdin=subprocess.PIPE)
     hub.wait_until(lambda: len(hub.posts) == 1, timeout_s=30)
     process.communicate(b"\n", timeout=60)
     assert (process.returncode, len(hub.posts)) == (0, 1)
-    assert 0 < exit_hook.EXIT_S <= 5
+    assert 0 < exit_hook.EXIT_TIMEOUT_S <= 5
 
 
 def test_what_has_begun_is_waited_for_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +60,7 @@ def test_what_has_begun_is_waited_for_and_no_longer(monkeypatch: pytest.MonkeyPa
 
     wait_for_submissions(worker, begun)
     assert len(asked) == 4
-    monkeypatch.setattr(exit_hook, "EXIT_S", 0.1)
+    monkeypatch.setattr(exit_hook, "EXIT_TIMEOUT_S", 0.1)
     started = time.monotonic()
     wait_for_submissions(worker, lambda: True)
     assert time.monotonic() - started >= 0.1

@@ -48,11 +48,11 @@ def test_another_process_is_waited_for_and_its_death_is_noticed(tmp_path: Path) 
     )
     with holder:
         assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
-        with pytest.raises(TimeoutError, match="another process"), file_lock(path, patience_s=0.0):
+        with pytest.raises(TimeoutError, match="another process"), file_lock(path, timeout_s=0.0):
             pass
         holder.kill()
     assert path.exists()
-    with file_lock(path, patience_s=0.0):
+    with file_lock(path, timeout_s=0.0):
         assert path.exists()
     assert not path.exists()
 
@@ -61,7 +61,7 @@ def test_an_error_in_the_block_gives_the_lock_back(tmp_path: Path) -> None:
     """It is the block's error that is raised."""
     with pytest.raises(KeyError), file_lock(tmp_path / "lock"):
         raise KeyError
-    with file_lock(tmp_path / "lock", patience_s=0.0):
+    with file_lock(tmp_path / "lock", timeout_s=0.0):
         pass
 
 
@@ -75,7 +75,7 @@ def test_a_drive_without_locks_is_worked_on_without(
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr("fcntl.flock", fail)
-    with file_lock(tmp_path / "lock", patience_s=0.0):
+    with file_lock(tmp_path / "lock", timeout_s=0.0):
         assert os.listdir(tmp_path) == ["lock"]
 
 
@@ -83,6 +83,6 @@ def test_a_drive_without_locks_is_worked_on_without(
 def test_a_link_in_the_locks_place_is_not_followed(tmp_path: Path) -> None:
     """Nothing is made, and nothing changed, where it leads."""
     (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError), file_lock(tmp_path / "lock", patience_s=0.0):
+    with pytest.raises(OSError), file_lock(tmp_path / "lock", timeout_s=0.0):
         pass
     assert not (tmp_path / "elsewhere").exists()

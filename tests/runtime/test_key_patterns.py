@@ -9,14 +9,14 @@ from echoes import FORMS, KEY, leaks
 from hub_server import told
 
 from mountsea_magic.runtime.key_patterns import KeyForms
-from mountsea_magic.runtime.key_redaction import LOOK
+from mountsea_magic.runtime.key_redaction import MAX_SEARCHED_CHARS
 from mountsea_magic.settings.secret import Secret
 
 
 @pytest.mark.parametrize("name", FORMS)
 def test_each_form_goes_and_what_is_around_it_stays(name: str) -> None:
     """However the key is spelled, in the midst of other words."""
-    hidden = KeyForms(KEY).hide(f"before {FORMS[name]} behind")
+    hidden = KeyForms(KEY).redact(f"before {FORMS[name]} behind")
     assert hidden.startswith("before ") and hidden.endswith(" behind") and "[key]" in hidden
     assert leaks(hidden) == []
 
@@ -39,7 +39,7 @@ def test_each_form_goes_and_what_is_around_it_stays(name: str) -> None:
 )
 def test_what_only_resembles_a_key_stays(key: str, text: str) -> None:
     """A key that is a word, or short, blots no sentence; nor does a little piece of a long one."""
-    assert KeyForms(key).hide(text) == text
+    assert KeyForms(key).redact(text) == text
 
 
 @pytest.mark.parametrize(
@@ -56,14 +56,14 @@ def test_what_only_resembles_a_key_stays(key: str, text: str) -> None:
 )
 def test_an_echo_of_any_key_goes(key: str, text: str, hidden: str) -> None:
     """Also a word's, where it is that word letter by letter, and a long piece of a long one."""
-    assert KeyForms(key).hide(text) == hidden
+    assert KeyForms(key).redact(text) == hidden
 
 
 def test_a_piece_may_be_left_where_it_is_part_of_an_id() -> None:
     """A Hub may name tasks by how the account's key begins; all of a key is still an echo."""
     forms = KeyForms(KEY)
-    assert forms.hide(f"{KEY[:20]}-task-7", pieces=False) == f"{KEY[:20]}-task-7"
-    assert forms.hide(f"{KEY}-task-7", pieces=False) == "[key]-task-7"
+    assert forms.redact(f"{KEY[:20]}-task-7", pieces=False) == f"{KEY[:20]}-task-7"
+    assert forms.redact(f"{KEY}-task-7", pieces=False) == "[key]-task-7"
 
 
 def test_only_the_beginning_of_a_long_text_is_searched_for_all_forms(
@@ -78,8 +78,8 @@ def test_only_the_beginning_of_a_long_text_is_searched_for_all_forms(
         return spans(self, text, pieces)
 
     monkeypatch.setattr(KeyForms, "_spans", counted)
-    hidden = KeyForms(KEY).hide("a dog " * 200_000 + KEY)
-    assert hidden.endswith("a dog [key]") and searched == [LOOK]
+    hidden = KeyForms(KEY).redact("a dog " * 200_000 + KEY)
+    assert hidden.endswith("a dog [key]") and searched == [MAX_SEARCHED_CHARS]
 
 
 def test_an_interrupt_while_a_key_is_sought_shows_none(monkeypatch: pytest.MonkeyPatch) -> None:

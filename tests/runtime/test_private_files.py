@@ -30,11 +30,11 @@ from mountsea_magic.journal.database import JournalDatabase, JournalError
 from mountsea_magic.runtime import private_files
 from mountsea_magic.runtime.child_processes import ChildProcesses, inherited_demo
 from mountsea_magic.runtime.private_files import (
-    NotOurs,
-    check_way,
+    UntrustedPathError,
+    check_path,
     new_file,
     private_folder,
-    read_plain,
+    read_regular,
 )
 from mountsea_magic.session import Session
 
@@ -214,7 +214,7 @@ def test_nothing_is_kept_where_another_user_leads_us(
     with pytest.raises(ConfigurationError, match=r"MOUNTSEA_HOME is .*Set MOUNTSEA_HOME to"):
         generate("a dog")
     assert list(target.iterdir()) == [] and hub.requests == []
-    with pytest.raises(NotOurs):
+    with pytest.raises(UntrustedPathError):
         part_file(home / "originals")
     with pytest.raises(JournalError, match="in a folder that others can write"):
         JournalDatabase(home / "journal.sqlite").use(lambda db: None)
@@ -298,7 +298,7 @@ def test_a_file_system_without_modes_or_owners_works(
     private_folder(drive / "home" / "originals", ours=True)
     (drive / "home" / "originals").chmod(0o777)
     private_folder(drive / "home" / "originals", ours=True)
-    check_way(drive / "home" / "originals")
+    check_path(drive / "home" / "originals")
     assert [path.name for path in drive.rglob("*")] == ["home", "originals"]
 
 
@@ -334,8 +334,8 @@ def test_a_pipe_or_a_device_in_a_files_place_stops_nothing(home: Path) -> None:
     assert ends(lambda: load(home / "models", HUB)).date == 0
     assert ends(lambda: TaskStore(home / "demo").get(task.task_id)) is None
     trouble = ends(lambda: JournalDatabase(home / "journal.sqlite").use(lambda db: None))
-    assert isinstance(trouble, JournalError) and "not a plain file" in str(trouble)
-    assert isinstance(ends(lambda: read_plain(Path("/dev/zero"), 1000)), OSError)
+    assert isinstance(trouble, JournalError) and "not a regular file" in str(trouble)
+    assert isinstance(ends(lambda: read_regular(Path("/dev/zero"), 1000)), OSError)
 
 
 def test_a_pipe_says_nothing_about_the_demo_hub(

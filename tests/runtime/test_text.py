@@ -154,7 +154,7 @@ def test_json_is_the_same_json() -> None:
 
 def test_lists_are_bounded() -> None:
     """Of 100,000 values the first are shown, each bounded, and how many are left."""
-    said = listed(("v" * 500 for _ in range(100_000)), most=5)
+    said = listed(("v" * 500 for _ in range(100_000)), max_items=5)
     assert len(said) < 400 and said.endswith(" and 99,995 more")
 
 

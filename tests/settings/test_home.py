@@ -15,7 +15,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from mountsea_magic import generate
 from mountsea_magic.errors import ConfigurationError
 from mountsea_magic.settings import read_settings
-from mountsea_magic.settings.home import fix_home
+from mountsea_magic.settings.home import make_home_absolute
 
 
 def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -78,7 +78,7 @@ def test_a_working_folder_that_is_gone_is_an_error(
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
     monkeypatch.setenv("MOUNTSEA_HOME", "data")
-    fix_home()
+    make_home_absolute()
     with pytest.raises(ConfigurationError, match=r"MOUNTSEA_HOME is data: .*No such file"):
         read_settings()
 
@@ -102,7 +102,7 @@ def test_an_older_platformdirs_is_not_believed(monkeypatch: pytest.MonkeyPatch) 
     """It answers with a relative folder named `~` where it knows no home."""
     monkeypatch.delenv("MOUNTSEA_HOME")
     monkeypatch.setattr(platformdirs, "user_data_path", lambda *_, **__: Path("~/.local/share/x"))
-    with pytest.raises(ConfigurationError, match="set MOUNTSEA_HOME"):
+    with pytest.raises(ConfigurationError, match="Set MOUNTSEA_HOME"):
         read_settings()
 
 

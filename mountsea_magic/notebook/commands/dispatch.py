@@ -167,7 +167,7 @@ def _logout() -> str:
     """The environment is not ours to change, so it is said if a key is still there."""
     current_session().login = None
     store = current_session().keys()
-    trouble = store.forget(current_session().real_hub())
+    trouble = store.delete(current_session().real_hub())
     return " ".join(filter(None, ["API key removed.", trouble, *store.notes(), _key_line()]))
 
 
