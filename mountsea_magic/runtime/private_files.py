@@ -39,8 +39,8 @@ class UntrustedPathError(PermissionError):
 def check_path(path: Path) -> None:
     """Raise if another user may control a part of a path, as is possible below ``/tmp``.
 
-    In a world-writable folder an entry must belong to this user, root or the folder's owner, and
-    not be a link. A link in a group-writable folder must belong to one of them.
+    In a world-writable folder an entry must belong to this user, root or the folder's owner, and a
+    link to root. In a group-writable folder a link must belong to this user, root or the owner.
 
     Args:
         path: Where a file or folder of ours is, or will be.
@@ -109,7 +109,7 @@ def private_folder(folder: Path, *, ours: bool = False) -> None:
 
 
 def _holds_only_ours(opened: int, folder: os.stat_result, *, any_name: bool) -> bool:
-    """False if others own an entry: while the folder is open to them, it is known as theirs."""
+    """False if there are other files, or entries of other users in a folder open to them."""
     names = os.listdir(opened)
     if not any_name and not all(map(_OUR_NAMES.fullmatch, names)):
         return False
