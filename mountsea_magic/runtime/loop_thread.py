@@ -21,7 +21,7 @@ T = TypeVar("T")
 TICK_S = 0.2
 """How often a blocked cell wakes up, in seconds; Windows needs it to notice an interrupt."""
 
-DRAIN_S = 2.0
+DRAIN_TIMEOUT_S = 2.0
 """How long an interrupt waits for the `finally` clauses of the coroutines, in seconds."""
 
 
@@ -176,7 +176,7 @@ class LoopThread:
 
         Raises:
             KeyboardInterrupt: If the calling thread was interrupted; the jobs are then cancelled,
-                and have up to `DRAIN_S` seconds to run their `finally` clauses.
+                and have up to `DRAIN_TIMEOUT_S` seconds to run their `finally` clauses.
         """
         try:
             for job in jobs:
@@ -189,7 +189,7 @@ class LoopThread:
             for job in jobs:
                 if not job.ended:
                     job.cancel()
-            deadline = time.monotonic() + DRAIN_S
+            deadline = time.monotonic() + DRAIN_TIMEOUT_S
             for job in jobs:
                 job.wait(deadline - time.monotonic())
             raise
@@ -214,7 +214,7 @@ class LoopThread:
         except asyncio.CancelledError:
             for job in jobs:
                 job.cancel()
-            await asyncio.wait(outcomes, timeout=DRAIN_S)
+            await asyncio.wait(outcomes, timeout=DRAIN_TIMEOUT_S)
             raise
         finally:
             for outcome in outcomes:
@@ -262,8 +262,8 @@ def run_nested(work: Coroutine[Any, Any, T], *, tick: Callable[[], None] | None 
         tick: Called about every `TICK_S` seconds while it runs.
 
     Raises:
-        KeyboardInterrupt: If interrupted; the coroutine is cancelled, and has up to `DRAIN_S`
-            seconds to run its `finally` clauses.
+        KeyboardInterrupt: If interrupted; the coroutine is cancelled, and has up to
+            `DRAIN_TIMEOUT_S` seconds to run its `finally` clauses.
         RuntimeError: If no event loop runs in this thread.
     """
     import nest_asyncio2
@@ -277,7 +277,7 @@ def run_nested(work: Coroutine[Any, Any, T], *, tick: Callable[[], None] | None 
     except BaseException:
         if not task.done():
             task.cancel()
-            loop.run_until_complete(asyncio.wait([task], timeout=DRAIN_S))
+            loop.run_until_complete(asyncio.wait([task], timeout=DRAIN_TIMEOUT_S))
         raise
     finally:
         if ticker is not None:

@@ -366,7 +366,7 @@ def test_a_coroutine_whose_clean_up_hangs_is_abandoned(
     worker: LoopThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The interrupted call ends all the same; the loop goes on."""
-    monkeypatch.setattr(module, "DRAIN_S", 0.01)
+    monkeypatch.setattr(module, "DRAIN_TIMEOUT_S", 0.01)
     go, log = worker.run(make_event()), list[str]()
     left = threading.Event()
 
