@@ -18,7 +18,7 @@ from .generation.notices import notify
 from .hub.model_registry import ModelRegistry
 from .runtime.child_processes import ChildProcesses, inherited_demo
 from .runtime.environment import variable
-from .runtime.exit_hook import before_leaving, wait_for_submissions
+from .runtime.exit_hook import call_at_exit, wait_for_submissions
 from .runtime.loop_thread import LoopThread
 from .settings import DEFAULT_TIMEOUT_S, DEMO_URL, Secret, Settings, read_settings
 from .settings.hub_urls import is_same_hub
@@ -278,7 +278,7 @@ class Session:
 
     def wait_for_submissions_at_exit(self) -> None:
         """Let a process that ends wait a moment for the orders that it has begun."""
-        before_leaving(self._wait_at_exit)
+        call_at_exit(self._wait_at_exit)
 
     def _in_flight(self) -> PendingSubmissions:
         """A process that ends gives orders on their way a moment to tell their ids."""

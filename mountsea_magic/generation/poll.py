@@ -29,7 +29,7 @@ from ..journal.journal import JournaledSubmission
 from ..request.request import ImageRequest
 from ..runtime.clock import Stopwatch
 from ..runtime.rng import RNG
-from ..runtime.text import quoted, remark
+from ..runtime.text import quoted, sanitize_inline
 from ..settings import DEFAULT_TIMEOUT_S
 from .download import TaskDownloads
 from .duration import DurationEstimate
@@ -186,7 +186,7 @@ def _without_images(task_id: str, state: TaskState) -> MountseaError:
             f"Nothing was charged. Task {quoted(task_id)}.",
             task_id=task_id,
         )
-    message = remark(state.explanation or state.description or state.error).rstrip(".")
+    message = sanitize_inline(state.explanation or state.description or state.error).rstrip(".")
     return DownloadFailed(
         f"The task is {state.status}, but there is no image in its response; it may have been "
         f"charged. The Hub said: {message or 'nothing more'}. Ask again: {resume_hint(task_id)}.",

@@ -13,7 +13,7 @@ import httpx
 from ..errors import ConfigurationError, HubUnavailable
 from ..request.catalog import Model
 from ..request.request import ImageRequest
-from ..runtime.text import remark
+from ..runtime.text import sanitize_inline
 from ..settings import Secret
 from .downloads import ImageDownloader
 from .error_mapping import HubResponse, uncertain
@@ -79,7 +79,7 @@ class HubClient:
         self._delivery = ImageDownloader(
             self._exchange.http,
             base_url if transport is None else None,
-            hide=self._exchange.hide,
+            redact=self._exchange.redact,
             network=network,
             peers=self._exchange.peers,
         )
@@ -208,6 +208,7 @@ def _unreachable(failure: Failure, variable: str = "MOUNTSEA_BASE_URL") -> HubUn
     cause = failure.cause
     return HubUnavailable(
         failure.message
-        or f"The Hub could not be reached ({type(cause).__name__}: {remark(cause, limit=200)}). "
+        or "The Hub could not be reached "
+        f"({type(cause).__name__}: {sanitize_inline(cause, limit=200)}). "
         f"Check the network and {variable}, then run the cell again."
     )

@@ -55,7 +55,7 @@ class ImageDownloader:
         http: httpx.AsyncClient,
         base_url: str | None,
         *,
-        hide: Callable[[str], str] = str,
+        redact: Callable[[str], str] = str,
         network: Network | None = None,
         peers: Peers | None = None,
     ) -> None:
@@ -65,14 +65,14 @@ class ImageDownloader:
             http: What carries the requests; without any credentials of its own.
             base_url: The Hub's address, next to which images may be too, or None for a Hub in
                 this process, whose network has no addresses.
-            hide: Takes the key out of what is logged, should a host echo it.
+            redact: Takes the key out of what is logged, should a host echo it.
             network: The proxies by which ``http`` asks, if any.
             peers: Which IP addresses have answered, the Hub's among them.
         """
         self._network = network
         self._http = http
         self._base_url = base_url
-        self._hide = hide
+        self._redact = redact
         self._peers = {} if peers is None else peers
         self._resolved: tuple[Address, ...] | None = None
 
@@ -89,7 +89,7 @@ class ImageDownloader:
             HubUnavailable: If its host can't be reached, or refuses; bears the status code.
             OSError: If the file can't be written.
         """
-        guard_logs(self._hide)
+        guard_logs(self._redact)
         if source.is_inline:
             await _write_inline(source, file)
             return

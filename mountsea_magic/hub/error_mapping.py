@@ -22,7 +22,7 @@ from ..errors import (
 )
 from ..runtime.key_redaction import redact_key
 from ..runtime.redaction import without_queries
-from ..runtime.text import printable, remark
+from ..runtime.text import printable, sanitize_inline
 from .bounded_json import BEGINNING_BYTES, JsonBody
 from .network_errors import describe_proxy_login
 from .proxies import Proxy
@@ -115,7 +115,9 @@ def error_from_response(
     if status == 429:
         return _rate_limited(answer, tail, submitting)
     if 300 <= status < 400:
-        target = remark(without_queries(printable(answer.headers.get("location", ""))), limit=120)
+        target = sanitize_inline(
+            without_queries(printable(answer.headers.get("location", ""))), limit=120
+        )
         to = f" to {target}" if target else ""
         said = (
             f"The Hub's address answered with a redirect ({status}{to}): check MOUNTSEA_BASE_URL."
@@ -143,7 +145,7 @@ def _elsewhere(answer: HubResponse, submitting: bool, variable: str) -> str:
     if answer.status == 407 and answer.proxy is not None:
         return describe_proxy_login(answer.proxy)
     match = re.search(r"(?is)<title[^>]*>(.*?)</title>", answer.text)
-    title = remark(re.sub(r"[<>]", "", html.unescape(match[1])), limit=80) if match else ""
+    title = sanitize_inline(re.sub(r"[<>]", "", html.unescape(match[1])), limit=80) if match else ""
     shown = f"{answer.status}, “{without_queries(title)}”" if title else f"{answer.status}"
     nothing = " Nothing was submitted." if submitting else ""
     if answer.status in (404, 405):
@@ -252,7 +254,7 @@ def _speaks_of_money(body: Any, depth: int = 4) -> bool:
 def _words(place: Any, depth: int = 4) -> str:
     """A reason may be text, a list of texts, or a list of {loc, msg} (never its `input`)."""
     if isinstance(place, str):
-        return remark(without_queries(printable(place[:MAX_WORDS])))
+        return sanitize_inline(without_queries(printable(place[:MAX_WORDS])))
     if isinstance(place, dict):
         where = place.get("loc")
         message = place.get("msg") or place.get("message")
@@ -261,7 +263,9 @@ def _words(place: Any, depth: int = 4) -> str:
         steps = where[:8] if isinstance(where, list) else []
         at = ".".join(str(step) for step in steps if isinstance(step, str | int))
         at += ": " if at else ""
-        return remark(without_queries(printable(at + message[:MAX_WORDS])))
+        return sanitize_inline(without_queries(printable(at + message[:MAX_WORDS])))
     if isinstance(place, list) and depth > 0:
-        return remark("; ".join(filter(None, (_words(item, depth - 1) for item in place[:5]))))
+        return sanitize_inline(
+            "; ".join(filter(None, (_words(item, depth - 1) for item in place[:5])))
+        )
     return ""

@@ -16,7 +16,7 @@ import httpx
 from .. import __version__
 from ..errors import ConfigurationError, MountseaError, without_frames
 from ..images.files import MAX_BYTES
-from ..runtime.key_redaction import LOOK
+from ..runtime.key_redaction import MAX_SEARCHED_CHARS
 from ..runtime.redaction import guard_logs
 from ..settings import Secret
 from .bounded_json import MAX_TEXT_BYTES, JsonBody
@@ -71,7 +71,7 @@ class Exchange:
     Attributes:
         http: What carries the requests, without any key of its own.
         peers: Which IP addresses have answered.
-        hide: Returns a text without the key, should a host echo it.
+        redact: Returns a text without the key, should a host echo it.
 
     Example:
         >>> async def status(exchange: Exchange) -> int | None:
@@ -96,7 +96,7 @@ class Exchange:
             ConfigurationError: If the environment names certificates that can't be used.
         """
         self._key = key
-        self.hide: Callable[[str], str] = str if key is None else key.redact_in
+        self.redact: Callable[[str], str] = str if key is None else key.redact_in
         self._network = network
         self.peers: Peers = {}
         # beside httpx's own limit, which counts the wait for a connection as a time-out
@@ -142,7 +142,7 @@ class Exchange:
         Raises:
             ConfigurationError: If the URL can't be asked for, or its proxy can't be used.
         """
-        guard_logs(self.hide)
+        guard_logs(self.redact)
         slot = nullcontext() if submitting else self._slots
         try:
             async with slot:
@@ -192,14 +192,14 @@ class Exchange:
         except Exception as error:
             # httpx, httpcore, the TLS library and the resolver raise more kinds than httpx's own
             return self._failure(error, url, departure)
-        kept = {name: self.hide(response.headers.get(name, "")) for name in _HEADERS}
+        kept = {name: self.redact(response.headers.get(name, "")) for name in _HEADERS}
         status = response.status_code
         fallback = unreadable(status, kept, body, submitting=submitting) if body.problem else None
         if isinstance(fallback, Failure):
             return fallback
         answer = fallback or HubResponse.read(status, kept, body)
         try:
-            value, text = self._blotted(answer.body, _Budget()), self.hide(answer.text)
+            value, text = self._blotted(answer.body, _Budget()), self.redact(answer.text)
         except RecursionError:
             value, text = None, ""
         value = body.restored(value)
@@ -276,7 +276,7 @@ class _Budget:
         """A URL of an image stays what opens it, but for the key as it is."""
         if _URL.match(text) or self._left <= 0:
             return key.redact_in(text, exactly=True)
-        self._left -= min(len(text), LOOK) + 64
+        self._left -= min(len(text), MAX_SEARCHED_CHARS) + 64
         return key.redact_in(text, pieces=pieces)
 
 

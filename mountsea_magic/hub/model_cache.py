@@ -15,7 +15,7 @@ from ..request.live_schema import UnusableSchema, rebuild_schema
 from ..request.schema import takes_prompt
 from ..request.schema_values import UnfitValue, read_schema_value
 from ..runtime.json_numbers import finite_number
-from ..runtime.private_files import check_way, private_folder, read_plain, write_private
+from ..runtime.private_files import check_path, private_folder, read_regular, write_private
 
 MAX_FILE_BYTES = 4_000_000
 """A larger file is none of ours: some hundred models take less."""
@@ -67,8 +67,8 @@ def load(folder: Path, hub: str) -> LiveModels:
     """
     path, nothing = _path(folder, hub), LiveModels(hub, 0.0, {})
     try:
-        check_way(path)
-        content = read_plain(path, MAX_FILE_BYTES)
+        check_path(path)
+        content = read_regular(path, MAX_FILE_BYTES)
     except OSError:
         return nothing
     live = nothing

@@ -17,7 +17,7 @@ from ..request.live_schema import MAX_PARAMETERS, UnusableSchema, rebuild_schema
 from ..request.schema import takes_prompt
 from ..request.schema_values import UnfitValue, read_schema_value
 from ..runtime.json_numbers import parse_integer
-from ..runtime.text import remark, sanitize
+from ..runtime.text import sanitize, sanitize_inline
 from .error_mapping import ACCEPTED, HubResponse, error_from_response
 
 MODELS_PATH = "/hub/v1/models"
@@ -181,4 +181,6 @@ def _text(item: Any, *names: str) -> str:
     if not isinstance(item, dict):
         return ""
     texts = (item.get(name) for name in names)
-    return next((remark(text) for text in texts if isinstance(text, str) and text.strip()), "")
+    return next(
+        (sanitize_inline(text) for text in texts if isinstance(text, str) and text.strip()), ""
+    )

@@ -17,7 +17,7 @@ from ..images.data_uris import clean_url, is_base64_image
 from ..runtime.json_numbers import finite_number, read_milliseconds
 from ..runtime.key_redaction import redact_key
 from ..runtime.redaction import without_queries
-from ..runtime.text import printable, remark
+from ..runtime.text import printable, sanitize_inline
 from .error_mapping import ACCEPTED, MAX_WORDS, HubResponse, error_from_response, reason, uncertain
 
 SUBMIT_PATH = "/hub/v1/image"
@@ -186,7 +186,9 @@ def read_task(answer: HubResponse) -> TaskState:
     word = body.get("status")
     if not isinstance(word, str) and body.get("ready") is not True and _is_error(envelope):
         raise HubUnavailable(f"The Hub answered with an error: {reason(envelope) or 'no reason'}.")
-    status = remark(word, limit=40).lower() if isinstance(word, str) and word else "unknown"
+    status = (
+        sanitize_inline(word, limit=40).lower() if isinstance(word, str) and word else "unknown"
+    )
     outputs = [body.get("data"), body.get("output")]
     if body is not envelope:
         outputs.append({name: body.get(name) for name in ("images", "image")})
@@ -239,7 +241,7 @@ def _explanation(body: dict[str, Any]) -> str:
     """What is said in place of images: by the model, a filter, or the Hub, wherever it stands."""
     rest = {name: value for name, value in body.items() if name not in ("data", "output")}
     texts = [*_texts(body.get("data")), *_texts(body.get("output")), *_texts(rest)]
-    return remark("; ".join(dict.fromkeys(texts)))
+    return sanitize_inline("; ".join(dict.fromkeys(texts)))
 
 
 def _texts(value: Any, name: str = "", depth: int = 6) -> Iterator[str]:
@@ -252,12 +254,14 @@ def _texts(value: Any, name: str = "", depth: int = 6) -> Iterator[str]:
         for item in value[:10]:
             yield from _texts(item, name, depth - 1)
     elif value is True:
-        yield f"{remark(name, limit=40)}: true"
+        yield f"{sanitize_inline(name, limit=40)}: true"
     elif isinstance(value, str):
-        text = remark(without_queries(printable(value[:MAX_WORDS])))  # an image is large
+        text = sanitize_inline(without_queries(printable(value[:MAX_WORDS])))  # an image is large
         is_image = _source(value) is not None or (len(text) > 80 and " " not in text)
         if text and not is_image:
-            yield text if not name or name in _PROSE else f"{remark(name, limit=40)}: {text}"
+            yield (
+                text if not name or name in _PROSE else f"{sanitize_inline(name, limit=40)}: {text}"
+            )
 
 
 def _sources(data: Any, depth: int = 8) -> tuple[ImageSource, ...]:

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from ..runtime.private_files import narrow, private_file, private_folder
+from ..runtime.private_files import private_file, private_folder, restrict_to_owner
 
 try:
     import sqlite3
@@ -173,7 +173,7 @@ class JournalDatabase:
         private_folder(self.path.parent)
         private_file(self.path)
         for tail in _TAILS:  # SQLite gives them the file's mode, but older ones may be wider
-            narrow(self.path.with_name(self.path.name + tail))
+            restrict_to_owner(self.path.with_name(self.path.name + tail))
         self._prepared = _identity(self.path)
 
     def _migrate(self, connection: sqlite3.Connection) -> None:

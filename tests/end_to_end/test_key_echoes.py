@@ -183,11 +183,11 @@ def test_a_long_echo_is_cut_before_it_is_searched() -> None:
     async def run() -> list[str]:
         secret = Secret(KEY)
 
-        def hide(text: str) -> str:
+        def redact(text: str) -> str:
             seen.append(len(text))
             return secret.redact_in(text)
 
-        guard_logs(hide)
+        guard_logs(redact)
         texts = ["\x00".join(KEY) * 40_000, f"{KEY[:20]}\x00" * 100_000, f"{KEY} " * 40_000]
         return [sanitize(text, limit=4000) for text in texts]
 

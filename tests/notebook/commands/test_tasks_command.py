@@ -170,7 +170,7 @@ def test_unknown_ids_are_looked_up_at_the_hub(
     assert len(hub.posts) == 1
     monkeypatch.delenv("MOUNTSEA_API_KEY")
     for line in ("show hub-0009", "resume hub-0009"):
-        with pytest.raises(ConfigurationError, match="no Mountsea key"):
+        with pytest.raises(ConfigurationError, match="No API key found"):
             run(line)
 
 
