@@ -273,7 +273,7 @@ def test_a_hub_that_stays_busy_is_given_up(path: Path, pauses: list[float]) -> N
         order = placed(hub.url, path)
         assert len(hub.posts) == 5
     assert isinstance(order.error, RateLimited)
-    assert "Nothing was ordered" in str(order.error)
+    assert "Nothing was submitted" in str(order.error)
     assert len(pauses) == 4 and sum(pauses) <= 30
     assert state(path) == ("refused", None)
 
