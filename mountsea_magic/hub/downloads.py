@@ -25,13 +25,13 @@ from .responses import ImageSource
 from .transport import HUB_ADDRESSES, Peers, peer_of
 
 MAX_REDIRECTS = 3
-READ_S = 15.0
+READ_TIMEOUT_S = 15.0
 """How long an image host may send nothing, in seconds."""
 
-HEADERS_S = 25.0
+HEADERS_TIMEOUT_S = 25.0
 """How long it may take until all response headers have arrived, in seconds."""
 
-DOWNLOAD_S = 900.0
+DOWNLOAD_TIMEOUT_S = 900.0
 """How long a download may take, with redirects, in seconds: 4K takes minutes on a slow line."""
 
 MIN_BYTES_S = 4096
@@ -92,10 +92,10 @@ class ImageDownloader:
             await _write_inline(source, file)
             return
         try:
-            async with asyncio.timeout(DOWNLOAD_S):
+            async with asyncio.timeout(DOWNLOAD_TIMEOUT_S):
                 outcome = await self._download(source, file)
         except TimeoutError:
-            outcome = httpx.ReadTimeout(f"it took more than {DOWNLOAD_S:g} s")
+            outcome = httpx.ReadTimeout(f"it took more than {DOWNLOAD_TIMEOUT_S:g} s")
         except BaseException as error:
             # httpx's frames contain signed URLs and proxy passwords
             raise without_frames(error) from None
@@ -113,7 +113,7 @@ class ImageDownloader:
         try:
             url = _checked_url(source.url or "")
             request = self._http.build_request(
-                "GET", url, headers={"Accept-Encoding": "identity"}, timeout=READ_S
+                "GET", url, headers={"Accept-Encoding": "identity"}, timeout=READ_TIMEOUT_S
             )
             for _ in range(MAX_REDIRECTS + 1):
                 # check every redirect, since an attacker would use one
@@ -122,7 +122,7 @@ class ImageDownloader:
                 await self._check(url, hub)
                 # checked again when the connection is made
                 request.extensions[HUB_ADDRESSES] = hub
-                async with asyncio.timeout(HEADERS_S):
+                async with asyncio.timeout(HEADERS_TIMEOUT_S):
                     response = await self._http.send(request, stream=True, auth=None)
                 try:
                     if self._is_forbidden_peer(response, hub):
@@ -153,7 +153,7 @@ class ImageDownloader:
         if hub is None:
             return
         try:
-            async with asyncio.timeout(HEADERS_S):
+            async with asyncio.timeout(HEADERS_TIMEOUT_S):
                 found = await resolve(url.raw_host.decode("ascii"), _port_of(url))
         except OSError as error:
             # behind a proxy a name may be unknown here: the proxy resolves it
@@ -177,7 +177,7 @@ class ImageDownloader:
             return private_networks(peers) if all(map(is_private, peers)) else ()
         if self._resolved is None:
             try:
-                async with asyncio.timeout(HEADERS_S):
+                async with asyncio.timeout(HEADERS_TIMEOUT_S):
                     host, port = base_url.raw_host.decode("ascii"), _port_of(base_url)
                     found = await addresses_of(host, port)
             except OSError:

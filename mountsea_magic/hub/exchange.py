@@ -24,13 +24,13 @@ from .downloads import without_request
 from .error_mapping import ACCEPTED, HubResponse
 from .network_errors import describe_failure
 from .proxies import Network, Proxy
-from .response_body import Failure, receive, unreadable
+from .response_body import Failure, fallback_response, receive
 from .transport import EnvironmentTransport, Peers, SendTrace
 
-CONNECT_S = 10.0
-SUBMIT_READ_S = 60.0
+CONNECT_TIMEOUT_S = 10.0
+SUBMIT_READ_TIMEOUT_S = 60.0
 """Long for a submission, in seconds: without its response it would be uncertain."""
-READ_S = 30.0
+READ_TIMEOUT_S = 30.0
 MAX_REQUESTS = 24
 """The most concurrent requests besides submissions: each has a socket open, and macOS limits a
 process to 256 open files."""
@@ -100,12 +100,12 @@ class Exchange:
         # in addition to httpx's own limit, which counts the wait for a connection as a time-out
         self._slots = asyncio.Semaphore(MAX_REQUESTS)
         self.http = self._make_client(
-            transport, READ_S, limits=httpx.Limits(max_keepalive_connections=MAX_IDLE)
+            transport, READ_TIMEOUT_S, limits=httpx.Limits(max_keepalive_connections=MAX_IDLE)
         )
         # No keep-alive for submissions: if the Hub closes an idle connection, we can't tell whether
         # the POST arrived.
         self._submitting = self._make_client(
-            transport, SUBMIT_READ_S, limits=httpx.Limits(max_keepalive_connections=0)
+            transport, SUBMIT_READ_TIMEOUT_S, limits=httpx.Limits(max_keepalive_connections=0)
         )
 
     async def aclose(self) -> None:
@@ -166,7 +166,7 @@ class Exchange:
         try:
             client = self._submitting if submitting else self.http
             request = client.build_request(method, url, json=json, extensions={"trace": trace})
-            headers_timeout_s = CONNECT_S + 1.1 * (client.timeout.read or 0)
+            headers_timeout_s = CONNECT_TIMEOUT_S + 1.1 * (client.timeout.read or 0)
             # one deadline for the whole exchange, however slowly the body arrives
             async with asyncio.timeout(2 * headers_timeout_s) as deadline:
                 async with asyncio.timeout(headers_timeout_s):
@@ -179,7 +179,7 @@ class Exchange:
                         deadline,
                         max_bytes=MAX_TASK_BYTES if with_images else MAX_OTHER_BYTES,
                         # the response to a submission contains the task id
-                        to_the_end=submitting,
+                        read_to_end=submitting,
                     )
         except httpx.InvalidURL as error:
             message = without_request(error)
@@ -194,7 +194,9 @@ class Exchange:
         headers = {name: self.redact(response.headers.get(name, "")) for name in _HEADERS}
         status = response.status_code
         fallback = (
-            unreadable(status, headers, body, submitting=submitting) if body.problem else None
+            fallback_response(status, headers, body, submitting=submitting)
+            if body.problem
+            else None
         )
         if isinstance(fallback, Failure):
             return fallback
@@ -256,7 +258,7 @@ class Exchange:
             transport = EnvironmentTransport(self._network, limits=limits, peers=self.peers)
         return httpx.AsyncClient(
             transport=transport,
-            timeout=httpx.Timeout(read_s, connect=CONNECT_S),
+            timeout=httpx.Timeout(read_s, connect=CONNECT_TIMEOUT_S),
             headers={
                 "User-Agent": f"mountsea-magic/{__version__}",
                 "Accept-Encoding": "identity",

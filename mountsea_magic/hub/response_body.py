@@ -14,7 +14,7 @@ from .content_coding import UndecodableBody, open_body
 from .downloads import is_too_slow
 from .error_mapping import ACCEPTED, HubResponse
 
-INLINE_S = 600.0
+INLINE_TIMEOUT_S = 600.0
 """How long a response with inline images may take, in seconds: four 4K images are some 100 MB."""
 
 _SMALL_BYTES = 256 * 1024
@@ -53,7 +53,7 @@ async def receive(
     deadline: asyncio.Timeout,
     *,
     max_bytes: int,
-    to_the_end: bool = False,
+    read_to_end: bool = False,
 ) -> None:
     """Receive a body and parse it.
 
@@ -62,7 +62,7 @@ async def receive(
         body: The parser; its ``problem`` then says what is wrong with the body, if anything.
         deadline: The deadline of the exchange; extended if there are inline images.
         max_bytes: The most bytes to accept, both compressed and decoded.
-        to_the_end: Whether to read to the end even if the body is slow or has a problem.
+        read_to_end: Whether to read to the end even if the body is slow or has a problem.
 
     Raises:
         httpx.ReadTimeout: If it arrives too slowly.
@@ -75,18 +75,18 @@ async def receive(
             for piece in decoder.feed(chunk):
                 received += len(piece)
                 body.feed(piece)
-                if (body.problem and not to_the_end) or received > max_bytes:
+                if (body.problem and not read_to_end) or received > max_bytes:
                     body.give_up(body.problem or "it is too large")
                     return
                 work += len(piece)
                 if work > _WORK:
                     work = 0
                     await asyncio.sleep(0)
-            if not to_the_end and is_too_slow(received, watch.elapsed_s):
+            if not read_to_end and is_too_slow(received, watch.elapsed_s):
                 raise httpx.ReadTimeout("the response arrives too slowly")
             if body.inline_bytes and not extended:
                 extended = True
-                deadline.reschedule(asyncio.get_running_loop().time() + INLINE_S)
+                deadline.reschedule(asyncio.get_running_loop().time() + INLINE_TIMEOUT_S)
             work += _CHUNK_WORK
             if work > _WORK:
                 work = 0
@@ -100,7 +100,7 @@ async def receive(
         body.finish()
 
 
-def unreadable(
+def fallback_response(
     status: int, headers: Mapping[str, str], body: JsonBody, *, submitting: bool
 ) -> HubResponse | Failure | None:
     """Return what can be known about a response whose body exceeds a limit.
@@ -117,7 +117,7 @@ def unreadable(
     Example:
         >>> body = JsonBody()
         >>> body.feed(b'{"task_id": "hub-1", "more": ' + b"[" * 500_000)
-        >>> response = unreadable(200, {}, body, submitting=True)
+        >>> response = fallback_response(200, {}, body, submitting=True)
         >>> response.body if isinstance(response, HubResponse) else None
         {'task_id': 'hub-1'}
     """

@@ -338,7 +338,7 @@ def test_a_hub_that_says_nothing_is_not_asked_twice(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the read time-out has passed the order may have been taken all the same."""
-    monkeypatch.setattr(exchange, "SUBMIT_READ_S", 0.2)
+    monkeypatch.setattr(exchange, "SUBMIT_READ_TIMEOUT_S", 0.2)
     with StandInHub(submits=[SILENT]) as hub:
         order = placed(hub.url, path)
         hub.wait_until(lambda: len(hub.posts) == 1)

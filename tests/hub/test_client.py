@@ -254,7 +254,7 @@ def test_a_submission_in_an_envelope_is_sent_once_and_its_task_is_polled() -> No
 
 def test_a_submission_that_times_out_is_uncertain(monkeypatch: pytest.MonkeyPatch) -> None:
     """A time-out does not prove that the Hub did not accept it."""
-    monkeypatch.setattr(mountsea_magic.hub.exchange, "SUBMIT_READ_S", 0.2)
+    monkeypatch.setattr(mountsea_magic.hub.exchange, "SUBMIT_READ_TIMEOUT_S", 0.2)
     with StandInHub(submits=[SILENT]) as hub:
         with pytest.raises(SubmissionUncertain, match="ReadTimeout"):
             submitted(hub)
@@ -428,13 +428,13 @@ def test_a_response_that_is_too_slow_is_aborted(
     monkeypatch: pytest.MonkeyPatch, head: bytes, submitting: bool, kind: type[MountseaError]
 ) -> None:
     """Byte by byte no read times out, so there is a deadline for the whole response."""
-    for name in ("READ_S", "SUBMIT_READ_S"):
+    for name in ("READ_TIMEOUT_S", "SUBMIT_READ_TIMEOUT_S"):
         monkeypatch.setattr(mountsea_magic.hub.exchange, name, 0.4)
     monkeypatch.setattr(downloads, "GRACE_S", 0.1)
 
     async def work(client: HubClient) -> None:
         # only after the client has read it, so that a busy machine has time to connect
-        monkeypatch.setattr(mountsea_magic.hub.exchange, "CONNECT_S", 0.5)
+        monkeypatch.setattr(mountsea_magic.hub.exchange, "CONNECT_TIMEOUT_S", 0.5)
         with pytest.raises(kind, match="ReadTimeout"):
             await (client.submit(DOG) if submitting else client.task("hub-1"))
 

@@ -549,7 +549,7 @@ def test_a_declared_size_over_the_limit_is_not_read(
 
 def test_a_silent_host_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that never responds does not block the cell."""
-    monkeypatch.setattr(downloads, "READ_S", httpx.Timeout(None, read=0.05))
+    monkeypatch.setattr(downloads, "READ_TIMEOUT_S", httpx.Timeout(None, read=0.05))
     with StandInHub(downloads=[Reply(hold=threading.Event())]) as hub:
         with pytest.raises(HubUnavailable, match="could not be downloaded"):
             downloaded(hub, ImageSource(hub.image_url("a.png")), tmp_path)
@@ -560,7 +560,7 @@ def test_a_host_that_stops_sending_times_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the middle of an image."""
-    monkeypatch.setattr(downloads, "READ_S", httpx.Timeout(None, read=0.05))
+    monkeypatch.setattr(downloads, "READ_TIMEOUT_S", httpx.Timeout(None, read=0.05))
 
     async def respond(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n" + image()[:40])
@@ -575,7 +575,7 @@ def test_headers_that_are_too_slow_time_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even if the host keeps sending bytes."""
-    monkeypatch.setattr(downloads, "HEADERS_S", 0.5)
+    monkeypatch.setattr(downloads, "HEADERS_TIMEOUT_S", 0.5)
 
     async def respond(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")

@@ -130,7 +130,7 @@ def test_a_lookup_that_hangs_or_fails_is_hub_unavailable(
     names: SlowNames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the resolver raises; nothing was sent."""
-    monkeypatch.setattr(exchange, "CONNECT_S", 0.05)
+    monkeypatch.setattr(exchange, "CONNECT_TIMEOUT_S", 0.05)
 
     async def ask(host: str, port: str) -> None:
         client = HubClient(f"http://{host}.example:{port}", Secret(KEY))

@@ -173,9 +173,9 @@ def test_a_request_has_a_deadline_after_which_the_client_hangs_up(
     kind: str, submitting: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the server keeps sending."""
-    for name in ("READ_S", "SUBMIT_READ_S"):
+    for name in ("READ_TIMEOUT_S", "SUBMIT_READ_TIMEOUT_S"):
         monkeypatch.setattr(mountsea_magic.hub.exchange, name, 0.1)
-    monkeypatch.setattr(mountsea_magic.hub.exchange, "CONNECT_S", 0.1)
+    monkeypatch.setattr(mountsea_magic.hub.exchange, "CONNECT_TIMEOUT_S", 0.1)
     error = SubmissionUncertain if submitting else HubUnavailable
 
     async def work(url: str) -> None:
@@ -267,7 +267,7 @@ def test_a_download_has_a_deadline_after_which_the_client_hangs_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even if it is fast enough, but endless."""
-    monkeypatch.setattr(downloads, "DOWNLOAD_S", 0.3)
+    monkeypatch.setattr(downloads, "DOWNLOAD_TIMEOUT_S", 0.3)
 
     async def work(url: str) -> None:
         client = HubClient(url)

@@ -255,7 +255,7 @@ def test_an_https_url_of_an_http_proxy_is_named(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A common mistake: the scheme in HTTPS_PROXY is that of the proxy, not of the requests."""
-    monkeypatch.setattr(mountsea_magic.hub.exchange, "CONNECT_S", 0.3)
+    monkeypatch.setattr(mountsea_magic.hub.exchange, "CONNECT_TIMEOUT_S", 0.3)
     monkeypatch.setenv("HTTPS_PROXY", f"https://{company.hub.url.removeprefix('http://')}")
     message = failure_of(HUB)
     assert "The TLS connection to the proxy" in message and "correct HTTPS_PROXY" in message
