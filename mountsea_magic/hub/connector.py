@@ -54,7 +54,7 @@ class Connector(httpcore.AnyIOBackend):
         """Resolve a host once, check its addresses, and connect to the first one that responds.
 
         Raises:
-            UnusableUrl: If all of its addresses are forbidden.
+            UnusableUrl: If none of its addresses is allowed.
             ConnectError: If it can't be reached.
             ConnectTimeout: If that takes too long.
         """

@@ -80,10 +80,10 @@ def describe_left_out(count: int) -> str:
 
     Example:
         >>> describe_left_out(2), describe_left_out(0)
-        ('2 extra images at the Hub were not requested', '')
+        ('2 extra images were not downloaded', '')
     """
-    what = "image at the Hub was" if count == 1 else "images at the Hub were"
-    return f"{count} extra {what} not requested" if count else ""
+    what = "image was" if count == 1 else "images were"
+    return f"{count} extra {what} not downloaded" if count else ""
 
 
 @cache

@@ -1,7 +1,7 @@
 """Which IP addresses an image may be downloaded from (protection against SSRF).
 
 The URLs come from the Hub's responses. They must not make a notebook send requests to a cloud's
-metadata service, a printer in the campus network or the user's own machine.
+metadata service, a printer on the campus network or the user's own machine.
 """
 
 from __future__ import annotations

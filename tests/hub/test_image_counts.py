@@ -124,10 +124,10 @@ def test_the_final_line_reports_extra_images(folder: Path) -> None:
             handle.take(event)
     line = final_line(handle)
     assert handle.left_out == 2
-    assert "2 extra images at the Hub were not requested" in line.text
-    assert "2 extra images at the Hub were not requested" in line.html
+    assert "2 extra images were not downloaded" in line.text
+    assert "2 extra images were not downloaded" in line.html
     handle.left_out = 0
-    assert "not requested" not in final_line(handle).text
+    assert "not downloaded" not in final_line(handle).text
 
 
 def test_the_count_of_images_is_limited() -> None:
