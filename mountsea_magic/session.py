@@ -130,7 +130,7 @@ class Session:
         if self.registry.lacks(settings, model, parameters):
 
             async def learn() -> None:
-                await self.registry.learn(settings, self.clients.client(settings), model)
+                await self.registry.fetch_model(settings, self.clients.client(settings), model)
 
             self.worker.run(learn())
             notify(self.registry.notices(), None)

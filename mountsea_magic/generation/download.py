@@ -15,7 +15,7 @@ from pathlib import Path
 from ..errors import DownloadFailed, HubUnavailable, MountseaError, resume_hint, sanitize
 from ..hub.client import HubClient
 from ..hub.connector import UnusableUrl
-from ..hub.image_counts import asked_for, count_left_out
+from ..hub.image_counts import count_left_out, select_images
 from ..hub.responses import ImageSource
 from ..images.files import BadImage, GeneratedImage, TooLarge, check, part_file, publish
 from ..runtime.clock import Stopwatch
@@ -86,7 +86,7 @@ class TaskDownloads:
         self.images: tuple[GeneratedImage, ...] = ()
         self._client, self._task_id, self._stem = client, task_id, stem
         self._most = most
-        self._sources = asked_for(sources, most)
+        self._sources = select_images(sources, most)
         self.left_out = count_left_out(sources, most)
         self._age = 0
         self._refreshing = asyncio.Lock()
@@ -216,7 +216,7 @@ class TaskDownloads:
                 state = await self._client.task(self._task_id)
             except MountseaError:
                 return False
-            fresh = asked_for(state.sources, self._most)
+            fresh = select_images(state.sources, self._most)
             if len(fresh) != len(self._sources):
                 return False
             self._sources, self._age = fresh, self._age + 1

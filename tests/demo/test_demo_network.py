@@ -154,7 +154,7 @@ def test_a_lost_answer_is_an_uncertain_order(lesson: Lesson) -> None:
 def test_a_busy_hub_orders_nothing(lesson: Lesson) -> None:
     """429 with a pause of 2 s, and after the last try that error with its pause."""
     lesson.fault = "busy"
-    with pytest.raises(RateLimited, match="Nothing was ordered") as caught:
+    with pytest.raises(RateLimited, match="Nothing was submitted") as caught:
         lesson.order()
     assert caught.value.retry_after_s == 2.0
     assert (lesson.taken, newest(lesson.images).state) == (0, "refused")

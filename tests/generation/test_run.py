@@ -306,6 +306,6 @@ def test_a_gateways_404_is_no_reason_to_pay_again(
     monkeypatch.setattr(run, "REFETCH_S", 0.2)
     generate("a dog", seed=7)[0].path.unlink()
     hub.looks.extend([Reply(404, b"<html><title>404</title></html>")] * 10_000)
-    with pytest.raises(WaitTimeout, match="is not the Hub"):
+    with pytest.raises(WaitTimeout, match="is not from the Hub"):
         generate("a dog", seed=7)
     assert len(hub.posts) == 1

@@ -273,7 +273,7 @@ def test_a_hub_that_stays_busy_is_given_up(path: Path, pauses: list[float]) -> N
         order = placed(hub.url, path)
         assert len(hub.posts) == 5
     assert isinstance(order.error, RateLimited)
-    assert "Nothing was ordered" in str(order.error)
+    assert "Nothing was submitted" in str(order.error)
     assert len(pauses) == 4 and sum(pauses) <= 30
     assert state(path) == ("refused", None)
 
@@ -338,7 +338,7 @@ def test_a_hub_that_says_nothing_is_not_asked_twice(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the read time-out has passed the order may have been taken all the same."""
-    monkeypatch.setattr(exchange, "SUBMIT_READ_S", 0.2)
+    monkeypatch.setattr(exchange, "SUBMIT_READ_TIMEOUT_S", 0.2)
     with StandInHub(submits=[SILENT]) as hub:
         order = placed(hub.url, path)
         hub.wait_until(lambda: len(hub.posts) == 1)

@@ -209,7 +209,7 @@ def control() -> NoReturn:
 
 def timed_out() -> None:
     """Give up on an answer."""
-    with mock.patch.object(exchange, "SUBMIT_READ_S", 0.05):
+    with mock.patch.object(exchange, "SUBMIT_READ_TIMEOUT_S", 0.05):
         at_hub(Reply(hold=threading.Event()))()
 
 
