@@ -187,7 +187,7 @@ def test_a_cancel_in_flight_leaves_the_order_to_its_answer(
         asyncio.run(work())
         (dog,) = here.open
         assert (here.pending_submissions, dog.task_id, dog.status) == (1, None, "submitting")
-        assert "on its way" in str(dog.interrupted())
+        assert "already being submitted" in str(dog.interrupted())
         answered.set()
         here.worker.run(here.drain())
         assert (here.pending_submissions, dog.task_id) == (0, "hub-late")

@@ -218,7 +218,7 @@ class Batch:
         """The rest of a cell is not ordered where the first was refused for good."""
         cause = self._gate.closed_by
         if cause is not None:
-            generation.status = "not ordered"
+            generation.status = "not submitted"
             raise MountseaError(f"Not ordered, since an order before it failed: {cause}")
         options = self._options
 

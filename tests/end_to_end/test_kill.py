@@ -15,7 +15,7 @@ import pytest
 from hub_server import SILENT, Reply, StandInHub, image, json_reply
 from kernel_driver import Kernel, started_kernel
 
-from mountsea_magic.journal.entry import FORGOTTEN_S, Entry
+from mountsea_magic.journal.entry import SUBMISSION_TIMEOUT_S, Entry
 from mountsea_magic.journal.journal import Journal
 from mountsea_magic.request.request import build_request
 
@@ -105,7 +105,7 @@ def test_an_order_that_was_never_answered_is_told_of_and_not_repeated(
         assert "never answered" not in heir.run("%mountsea").text
         assert "submitting" in heir.run("%mountsea history").text
         (entry,) = journal.unanswered()
-        long_ago = time.time() - FORGOTTEN_S - 1
+        long_ago = time.time() - SUBMISSION_TIMEOUT_S - 1
         journal.write(replace(entry, created=long_ago, updated=long_ago))
         assert "1 order was never answered" in heir.run("%mountsea").text
         assert "uncertain" in heir.run("%mountsea history").text

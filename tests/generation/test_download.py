@@ -85,11 +85,11 @@ def test_images_are_found_in_every_shape(
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (None, "nothing more"),
-        ({}, "nothing more"),
-        ({"images": []}, "nothing more"),
+        (None, "Message from the Hub: none"),
+        ({}, "Message from the Hub: none"),
+        ({"images": []}, "Message from the Hub: none"),
         ({"images": [], "description": "I would\x1b[31m rather\nnot."}, "I would[31m rather not."),
-        ({"images": [{"url": None}], "description": None}, "nothing more"),
+        ({"images": [{"url": None}], "description": None}, "Message from the Hub: none"),
         ("no address", "no address"),
         ({"text": "Blocked: see https://hub.example/a?key=s3cret."}, "Blocked: see"),
     ],

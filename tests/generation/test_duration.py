@@ -10,7 +10,7 @@ import pytest
 
 from mountsea_magic.generation.duration import (
     MIN_OUTLIER_WEIGHT,
-    NARROWEST,
+    MIN_SPREAD,
     PRIOR_S,
     DurationEstimate,
     estimate_duration,
@@ -51,7 +51,7 @@ def test_the_doubt_shrinks_with_every_task() -> None:
 
 def test_equal_tasks_do_not_promise_an_equal_one() -> None:
     """However alike past tasks were, the next may differ a little."""
-    assert estimate_duration([8.0] * 10_000).spread == pytest.approx(NARROWEST, abs=0.01)
+    assert estimate_duration([8.0] * 10_000).spread == pytest.approx(MIN_SPREAD, abs=0.01)
 
 
 def test_one_task_that_hung_changes_little() -> None:
@@ -80,12 +80,12 @@ def test_the_order_of_the_tasks_does_not_matter() -> None:
 def test_a_better_guess_is_taken() -> None:
     """Where a model's usual time is known, it stands in for the first tasks."""
     slow = DurationEstimate(60.0, 0.4, 0.1)
-    assert estimate_duration([], guess=slow) == slow
-    assert 40 < estimate_duration([50.0], guess=slow).median_s < 60
+    assert estimate_duration([], prior=slow) == slow
+    assert 40 < estimate_duration([50.0], prior=slow).median_s < 60
 
 
 @pytest.mark.parametrize("median_s", [1.0, 12.0, 300.0])
-@pytest.mark.parametrize("spread", [NARROWEST, 0.6, 1.5])
+@pytest.mark.parametrize("spread", [MIN_SPREAD, 0.6, 1.5])
 def test_the_hazard_is_a_probability_by_time(median_s: float, spread: float) -> None:
     """It is finite and above 0 at any time, and adds up to an end that comes."""
     expected = DurationEstimate(median_s, spread, 0.02)

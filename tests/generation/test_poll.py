@@ -320,7 +320,7 @@ def test_a_task_that_was_ordered_long_ago_is_forgotten_at_once(
     with StandInHub(looks=[json_reply({"message": "no such task"}, 404)]) as hub:
         with pytest.raises(WaitTimeout):
             ordered(hub, folder, timeout_s=0.0)
-        with pytest.raises(InvalidRequest, match="knows no task hub-0001") as caught:
+        with pytest.raises(InvalidRequest, match="has no task hub-0001") as caught:
             resumed(hub, folder, "hub-0001")
         assert (len(hub.posts), len(hub.polls_seen)) == (1, 1)
     assert_named(caught.value)

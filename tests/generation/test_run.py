@@ -219,7 +219,9 @@ def test_what_is_not_surely_gone_is_not_paid_again(hub: StandInHub, way: str) ->
     if way == "no fresh address":
         hub.looks.append(None)
         hub.looks.extend([Reply(502, b"<html>")] * 4)
-    with pytest.raises(DownloadFailed, match="kept at the Hub") as caught:
+    with pytest.raises(
+        DownloadFailed, match="The task is complete; download its images with"
+    ) as caught:
         generate("a dog", seed=7)
     assert caught.value.task_id == "hub-0001" and not caught.value.gone
     hub.looks.clear()

@@ -44,7 +44,7 @@ def test_the_longer_overdue_the_fewer_looks() -> None:
     schedule = LearnedSchedule(KNOWN)
     pauses = [schedule.interval_s(seconds, jitter=0.5) for seconds in (24, 40, 100, 400, 3600)]
     assert all(first < second for first, second in pairwise(pauses[:-1]))
-    assert pauses[-1] == pytest.approx(schedule.longest_s)
+    assert pauses[-1] == pytest.approx(schedule.max_interval_s)
 
 
 def test_an_unknown_task_is_looked_at_a_bearable_number_of_times() -> None:
@@ -63,7 +63,7 @@ def test_every_pause_is_within_its_bounds(
     """Whatever is expected and however long it takes, with the jitter on both sides."""
     schedule = LearnedSchedule(expectation)
     pause_s = schedule.interval_s(waited_s, jitter=jitter)
-    assert schedule.shortest_s * 0.9 <= pause_s <= schedule.longest_s * 1.1
+    assert schedule.min_interval_s * 0.9 <= pause_s <= schedule.max_interval_s * 1.1
 
 
 @pytest.mark.parametrize("waited_s", [0.0, 12.0, 100.0])
@@ -78,19 +78,19 @@ def test_jitter_spreads_a_class_evenly_around_the_interval(waited_s: float) -> N
 def test_a_lower_price_buys_more_looks() -> None:
     """Four times the price is about half the looks: their rate is what the rule says."""
     dear, cheap = (
-        len(_looks(LearnedSchedule(KNOWN, price=price, shortest_s=0.01), 30))
-        for price in (0.04, 0.01)
+        len(_looks(LearnedSchedule(KNOWN, poll_cost=cost, min_interval_s=0.01), 30))
+        for cost in (0.04, 0.01)
     )
     assert cheap == pytest.approx(2 * dear, rel=0.25)
 
 
 def test_a_schedule_of_ones_own() -> None:
     """Its parts are arguments, so that tests and patient users choose their own."""
-    schedule: Schedule = LearnedSchedule(KNOWN, shortest_s=2.0, longest_s=2.0, jitter=0.0)
+    schedule: Schedule = LearnedSchedule(KNOWN, min_interval_s=2.0, max_interval_s=2.0, jitter=0.0)
     assert [schedule.interval_s(waited, jitter=0.9) for waited in (0, 20, 900)] == [2.0] * 3
 
 
 def test_a_schedule_is_frozen() -> None:
     """A schedule may be shared between tasks."""
     with pytest.raises(FrozenInstanceError):
-        LearnedSchedule(KNOWN).price = 1.0  # type: ignore[misc]  # that is the point
+        LearnedSchedule(KNOWN).poll_cost = 1.0  # type: ignore[misc]  # that is the point

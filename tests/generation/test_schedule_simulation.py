@@ -41,12 +41,12 @@ class Learned:
     """The schedule of the package, with a journal of its own and at a price.
 
     Attributes:
-        price: What a look costs.
-        shortest_s: The shortest interval.
+        poll_cost: The cost of a poll, as for `LearnedSchedule`.
+        min_interval_s: The shortest interval.
     """
 
-    price: float
-    shortest_s: float = 0.25
+    poll_cost: float
+    min_interval_s: float = 0.25
     _intervals: dict[tuple[float, ...], float] = field(default_factory=dict)
 
     def begin(self, durations: list[float]) -> Pause:
@@ -57,7 +57,7 @@ class Learned:
             round(learned.spread, 1),
             round(learned.outlier_weight, 2),
         )
-        schedule = LearnedSchedule(DurationEstimate(*about), self.price, self.shortest_s)
+        schedule = LearnedSchedule(DurationEstimate(*about), self.poll_cost, self.min_interval_s)
 
         def pause(waited_s: float) -> float:
             key = (*about, round(waited_s, 1) if waited_s < 10 else round(2 * waited_s) / 2)
@@ -99,7 +99,7 @@ class Exponential:
 
 
 RIVALS: dict[str, tuple[Fixed | Exponential, Learned]] = {
-    "every 0.1 s": (Fixed(0.1), Learned(0.0002, shortest_s=0.05)),
+    "every 0.1 s": (Fixed(0.1), Learned(0.0002, min_interval_s=0.05)),
     "every 0.5 s": (Fixed(0.5), Learned(0.01)),
     "every 1 s": (Fixed(1.0), Learned(0.03)),
     "every 3 s": (Fixed(3.0), Learned(0.15)),
@@ -149,7 +149,7 @@ def test_learned_polling_is_better_than(name: str) -> None:
 
 def test_the_price_of_the_package_beats_both_neighbours() -> None:
     """As it is set, it looks half as often as once a second, and no later."""
-    year, second = _year(Learned(LearnedSchedule(DurationEstimate()).price)), _year(Fixed(1.0))
+    year, second = _year(Learned(LearnedSchedule(DurationEstimate()).poll_cost)), _year(Fixed(1.0))
     print(f"\nas it is set: {year.looks:.1f} looks a task, {year.delay_s:.3f} s mean delay")
     assert year.looks <= 0.6 * second.looks
     assert year.delay_s <= 1.02 * second.delay_s

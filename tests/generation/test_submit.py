@@ -434,7 +434,9 @@ def test_an_interrupt_in_mid_flight_loses_no_task(
 
         stopping = threading.Thread(target=press_stop)
         stopping.start()
-        with pytest.raises(Interrupted, match=r"on its way.*charged if it completes.*resume"):
+        with pytest.raises(
+            Interrupted, match=r"already being submitted.*charged if it\s+completes.*resume"
+        ):
             generate("a dog")
         stopping.join()
         assert (here.pending_submissions, hold.is_set()) == (1, False)

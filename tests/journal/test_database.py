@@ -32,7 +32,7 @@ def put(file: JournalDatabase, name: str) -> None:
     marks = ", ".join("?" * len(COLUMNS))
     file.use(
         lambda db: db.execute(f"INSERT INTO orders ({', '.join(COLUMNS)}) VALUES ({marks})", row),
-        patience_s=10.0,
+        timeout_s=10.0,
     )
 
 
@@ -123,7 +123,7 @@ def test_a_newer_file_is_left_alone(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
         db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     before = path.read_bytes()
-    with pytest.raises(JournalError, match="newer mountsea-magic") as caught:
+    with pytest.raises(JournalError, match="newer version of mountsea-magic") as caught:
         put(JournalDatabase(path), "cat")
     assert not caught.value.busy
     assert path.read_bytes() == before
@@ -261,7 +261,7 @@ def test_a_file_that_runs_something_of_its_own_is_trouble_and_stays(
     put(JournalDatabase(path), "dog")
     with closing(sqlite3.connect(path)) as db:
         db.executescript(script)
-    with pytest.raises(JournalError, match="a view or a trigger that is not ours"):
+    with pytest.raises(JournalError, match="a view or trigger not created by mountsea-magic"):
         put(JournalDatabase(path), "cat")
     assert kept(path) == []
 
@@ -283,14 +283,14 @@ def test_another_writer_is_told_apart_from_damage(path: Path, statement: str) ->
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from mountsea_magic.journal.database import JournalFile, JournalTrouble
+from mountsea_magic.journal.database import JournalDatabase, JournalError
 
 def put(file, number):
     row = (str(number), "x" * 2000)
     file.use(lambda db: db.execute(
         "INSERT INTO orders VALUES (?, 'h', 't', 's', 'm', ?, 'f', 0, 0, 0, '', '', '[]')", row))
 
-file = JournalFile(Path(sys.argv[1]))
+file = JournalDatabase(Path(sys.argv[1]))
 put(file, 0)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 written = 0
@@ -298,7 +298,7 @@ try:
     for number in range(1, 500):
         put(file, number)
         written = number
-except JournalTrouble as error:
+except JournalError as error:
     print(written, error.busy, file.set_aside)
 """
 
@@ -320,9 +320,9 @@ def test_a_full_disk_is_trouble_and_what_was_written_stays(path: Path, free_byte
 BEGINNER = """
 import sys
 from pathlib import Path
-from mountsea_magic.journal.database import JournalFile, JournalTrouble
+from mountsea_magic.journal.database import JournalDatabase, JournalError
 
-file = JournalFile(Path(sys.argv[1]))
+file = JournalDatabase(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()
 while True:
@@ -331,7 +331,7 @@ while True:
             "INSERT INTO orders VALUES (?, 'h', 't', 's', 'm', '{}', 'f', 0, 0, 0, '', '', '[]')",
             (sys.argv[2],)))
         break
-    except JournalTrouble as error:
+    except JournalError as error:
         assert error.busy, error
 print(file.set_aside)
 """

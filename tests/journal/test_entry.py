@@ -13,7 +13,7 @@ import pytest
 from hub_server import data_uri, image
 
 from mountsea_magic.images.files import GeneratedImage
-from mountsea_magic.journal.entry import CLOSED, FORGOTTEN_S, MAX_FILES, MAX_TEXT, Entry
+from mountsea_magic.journal.entry import CLOSED, MAX_FILES, MAX_TEXT, SUBMISSION_TIMEOUT_S, Entry
 from mountsea_magic.request.request import ImageRequest, build_request
 
 HUB = "https://hub.example"
@@ -169,10 +169,10 @@ def test_open_is_what_may_still_bring_images(changes: dict[str, Any], is_open: b
     ("state", "age_s", "said"),
     [
         ("submitting", 0.0, "submitting"),
-        ("submitting", FORGOTTEN_S - 1, "submitting"),
-        ("submitting", FORGOTTEN_S + 1, "uncertain"),
-        ("submitted", FORGOTTEN_S + 1, "submitted"),
-        ("refused", FORGOTTEN_S + 1, "refused"),
+        ("submitting", SUBMISSION_TIMEOUT_S - 1, "submitting"),
+        ("submitting", SUBMISSION_TIMEOUT_S + 1, "uncertain"),
+        ("submitted", SUBMISSION_TIMEOUT_S + 1, "submitted"),
+        ("refused", SUBMISSION_TIMEOUT_S + 1, "refused"),
     ],
 )
 def test_an_order_whose_kernel_was_killed_becomes_uncertain(

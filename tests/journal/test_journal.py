@@ -233,13 +233,13 @@ def test_a_record_writes_news_and_nothing_else(path: Path) -> None:
     record = JournaledSubmission(Journal(path), entry)
 
     async def work() -> None:
-        await record.note(state="submitting", error="")
+        await record.update(state="submitting", error="")
         assert [row["state"] for row in rows(path)] == ["submitting"]
-        await record.note(state="submitted", task_id="hub-1")
+        await record.update(state="submitted", task_id="hub-1")
         (before,) = rows(path)
-        await record.note(state="submitted")
+        await record.update(state="submitted")
         assert rows(path) == [before]
-        await record.note(state="processing")
+        await record.update(state="processing")
 
     asyncio.run(work())
     (row,) = rows(path)
@@ -254,7 +254,7 @@ def test_keep_waits_for_another_writer(path: Path) -> None:
     async def work() -> None:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
-            keeping = asyncio.ensure_future(kept.keep(made(task_id="hub-2")))
+            keeping = asyncio.ensure_future(kept.save(made(task_id="hub-2")))
             with pytest.raises(JournalError, match="locked"):
                 kept.write(made(task_id="hub-3"))
             await asyncio.sleep(0.1)
@@ -286,12 +286,12 @@ def test_keep_gives_up_a_locked_journal_and_says_so_once(
 
     async def work() -> None:
         for number in range(3):
-            await kept.keep(made(task_id=f"lost-{number}"))
+            await kept.save(made(task_id=f"lost-{number}"))
         (said,) = kept.trouble()
         assert str(path) in said and "locked" in said
         assert kept.trouble() == []
         locked.execute("ROLLBACK")
-        await kept.keep(made(task_id="hub-2"))
+        await kept.save(made(task_id="hub-2"))
 
     asyncio.run(work())
     assert {row["task_id"] for row in rows(path)} == {"hub-1", "hub-2"}
@@ -318,7 +318,7 @@ def test_a_journal_that_cant_be_had_stops_nothing(home: Path, what: str) -> None
     for _ in range(2):
         assert kept.find("hub-1") is None and kept.find_identical(HUB, "x") == []
         assert kept.open_entries() == kept.unanswered() == kept.search("a") == []
-        asyncio.run(kept.keep(made()))
+        asyncio.run(kept.save(made()))
     (said,) = kept.trouble()
     assert str(home / "journal.sqlite") in said
 
@@ -328,7 +328,7 @@ def test_a_damaged_journal_is_told_once_with_the_name_of_what_is_kept(path: Path
     kept = written(path, made(task_id="hub-1"))
     path.write_bytes(bytes(path.stat().st_size))
     assert kept.open_entries() == []
-    asyncio.run(kept.keep(made(task_id="hub-2")))
+    asyncio.run(kept.save(made(task_id="hub-2")))
     (said,) = kept.trouble()
     (aside,) = path.parent.glob("journal.damaged-*")
     assert aside.name in said
@@ -339,7 +339,7 @@ def test_half_a_character_does_not_keep_a_row_out(path: Path) -> None:
     """JSON from outside may hold a lone surrogate, which no UTF-8 file can."""
     entry = made(task_id="hub-\ud800", error="\udfff!", description="\ud83d", state="do\udc00ne")
     kept = Journal(path)
-    asyncio.run(kept.keep(entry))
+    asyncio.run(kept.save(entry))
     (row,) = rows(path)
     assert (row["task_id"], row["error"], row["description"]) == ("hub-?", "?!", "?")
     for task_id in ("hub-?", "hub-\ud800"):

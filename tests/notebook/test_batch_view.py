@@ -52,7 +52,7 @@ def test_no_more_than_a_few_tasks_wait_at_once(hub: StandInHub, shell: Interacti
             dog.wait(20)
     assert len(hub.posts) == AT_ONCE + 1
     said = [str(dog.error) for dog in handles(shell)]
-    assert said[5] == "Stopped before anything was ordered."
+    assert said[5] == "Stopped before anything was submitted."
     assert all("charged if it completes" in text for text in said[:5])
 
 
@@ -82,7 +82,7 @@ def test_a_hopeless_error_leaves_the_others_unsent(
     with pytest.raises(kind):
         run_cell(shell, "\n---\n".join("abcdefghijkl"))
     assert len(hub.posts) <= AT_ONCE
-    unsent = [dog for dog in handles(shell) if dog.status == "not ordered"]
+    unsent = [dog for dog in handles(shell) if dog.status == "not submitted"]
     assert len(unsent) == 12 - len(hub.posts)
     assert all("Not ordered" in str(dog.error) and dog.task_id is None for dog in unsent)
 

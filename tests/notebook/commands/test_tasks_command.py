@@ -29,7 +29,7 @@ from mountsea_magic.errors import (
 )
 from mountsea_magic.generation.handle import Generation
 from mountsea_magic.hub import retry
-from mountsea_magic.journal.entry import FORGOTTEN_S, Entry
+from mountsea_magic.journal.entry import SUBMISSION_TIMEOUT_S, Entry
 from mountsea_magic.journal.journal import Journal
 from mountsea_magic.request.request import build_request
 from mountsea_magic.session import Session
@@ -177,7 +177,7 @@ def test_an_id_that_the_journal_does_not_know_is_asked_of_the_hub(
 @pytest.mark.parametrize("command", ["show", "resume"])
 def test_an_id_that_nobody_knows_is_refused(hub: StandInHub, run: Run, command: str) -> None:
     """One look, a short error that names the id, and nothing stays open."""
-    with pytest.raises(InvalidRequest, match=r"knows (no|a) task hub-9") as caught:
+    with pytest.raises(InvalidRequest, match=r"(has no|knows a) task hub-9") as caught:
         run(f"{command} hub-9")
     assert caught.value.task_id == "hub-9"
     assert len(hub.requests) == 1
@@ -220,8 +220,8 @@ def test_resume_goes_on_after_a_failure_and_raises_at_the_end(
     monkeypatch.setattr(retry, "NEW_TASK_GRACE_S", 0.0)
     with pytest.raises(MountseaError, match=r"2 of 3 tasks brought no images") as caught:
         run("resume")
-    assert "TaskFailed: The task ended as failed: no dogs" in str(caught.value)
-    assert "InvalidRequest: The Hub knows no task hub-0003" in str(caught.value)
+    assert "TaskFailed: The task ended with status failed: no dogs" in str(caught.value)
+    assert "InvalidRequest: The Hub has no task hub-0003" in str(caught.value)
     assert "“a cat” · nano-banana · 64×48" in capsys.readouterr().out
     assert states(journal) == {
         "hub-0001": "failed",
@@ -265,7 +265,9 @@ def test_a_task_of_another_hub_is_left_alone(
         assert (len(hub.requests), len(other.requests)) == before
         other.looks.append(other.done(other.data([image(number=4)])))
         said = run("resume")
-        assert f"hub-0001: The task is at another Hub: set MOUNTSEA_BASE_URL to {hub.url}" in said
+        assert (
+            f"hub-0001: The task belongs to another Hub: set MOUNTSEA_BASE_URL to {hub.url}" in said
+        )
         assert "“a cat” · nano-banana · 64×48" in said
         assert len(hub.requests) == before[0]
     monkeypatch.setenv("MOUNTSEA_BASE_URL", hub.url)
@@ -355,7 +357,7 @@ def test_orders_that_were_never_answered_are_named(
 ) -> None:
     """Nothing can be fetched for them: it is said where to look, there they are; none is sent."""
     old = Entry.begin(hub.url, build_request("a dog"))
-    when = time.time() - FORGOTTEN_S - 60
+    when = time.time() - SUBMISSION_TIMEOUT_S - 60
     journal.write(replace(old, created=when, updated=when))
     said = run("resume")
     assert "1 order was never answered" in said and "`%mountsea history uncertain`" in said
