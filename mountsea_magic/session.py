@@ -102,9 +102,9 @@ class Session:
         Raises:
             ConfigurationError: If the settings are for another Hub; names the setting to change.
         """
-        now = self.settings()
-        if hub == DEMO_URL or is_same_hub(now.base_url, hub):
-            return replace(now, base_url=hub)
+        current = self.settings()
+        if hub == DEMO_URL or is_same_hub(current.base_url, hub):
+            return replace(current, base_url=hub)
         if is_same_hub(self.real_hub(), hub):
             return replace(self._read("off"), base_url=hub)
         raise ConfigurationError(

@@ -61,7 +61,7 @@ class TaskDownloads:
     Args:
         client: The Hub's client.
         task_id: The task, which is polled again if URLs have expired.
-        sources: Where its images are.
+        sources: The URLs or inline data of its images.
         folder: Where the originals go.
         stem: The beginning of their file names.
         limit: The number of images requested; no more are downloaded.
@@ -105,7 +105,7 @@ class TaskDownloads:
         """
         total = len(self._sources)
         yield Downloading(0, total)
-        downloads = [asyncio.ensure_future(self._image(number)) for number in range(total)]
+        downloads = [asyncio.ensure_future(self._download(number)) for number in range(total)]
         try:
             for done, download in enumerate(asyncio.as_completed(downloads), start=1):
                 await download
@@ -132,7 +132,7 @@ class TaskDownloads:
             yield Notice(self._notice)
         self.images = tuple(download.result() for download in downloads)
 
-    async def _image(self, number: int) -> GeneratedImage:
+    async def _download(self, number: int) -> GeneratedImage:
         """Download one image, with retries."""
         failure, spent_s, seen, fresh = _Failure(""), 0.0, self._refreshes, False
         for pause_s in (0.0, *PAUSES_S):
@@ -143,7 +143,7 @@ class TaskDownloads:
             seen = self._refreshes
             async with self._client.download_slots:
                 clock = Stopwatch()
-                result = await self._try(self._sources[number], number)
+                result = await self._download_once(self._sources[number], number)
             spent_s += pause_s + clock.elapsed_s
             if isinstance(result, GeneratedImage):
                 return result
@@ -162,7 +162,7 @@ class TaskDownloads:
             f"{failure.message} {hint}", task_id=self._task_id, gone=gone
         ) from failure.cause
 
-    async def _try(self, source: ImageSource, number: int) -> GeneratedImage | _Failure:
+    async def _download_once(self, source: ImageSource, number: int) -> GeneratedImage | _Failure:
         """A file gets its final name only once it is complete, checked and on disk."""
         inline, folder = source.is_inline, self.folder
         try:
@@ -170,8 +170,8 @@ class TaskDownloads:
             try:
                 await self._client.download(source, part)
                 url = None if inline else redact_key(source.url or "")
-                found = await _checked(part, url)
-                path = publish(part, part.parent, f"{self._stem}-{number + 1}", found.format)
+                image = await _checked(part, url)
+                path = publish(part, part.parent, f"{self._stem}-{number + 1}", image.format)
             finally:
                 part.unlink(missing_ok=True)
         except HubUnavailable as error:
@@ -187,15 +187,15 @@ class TaskDownloads:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 # too many open files: not the folder's fault, and temporary
                 return _Failure(f"The image could not be written: {reason}.")
-            failed = folder == self.folder and (
-                self._notice is not None or not self._use_temporary(reason)
+            lost = folder == self.folder and (
+                self._notice is not None or not self._use_temporary_folder(reason)
             )
-            if failed:
+            if lost:
                 return _Failure(f"The image could not be written: {reason}.", final=True)
-            return await self._try(source, number)
-        return replace(found, path=path)
+            return await self._download_once(source, number)
+        return replace(image, path=path)
 
-    def _use_temporary(self, reason: str) -> bool:
+    def _use_temporary_folder(self, reason: str) -> bool:
         """Switch to a temporary folder, so that no paid image is lost; False if that fails."""
         try:
             temporary = Path(tempfile.mkdtemp(prefix="mountsea-"))

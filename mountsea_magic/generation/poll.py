@@ -72,7 +72,7 @@ async def wait_for_images(
     clock = Stopwatch()
     try:
         age_s = _age_s(record, just_submitted)
-        before_s = 0.0 if just_submitted else max(0.0, time.time() - record.entry.created)
+        age_at_start_s = 0.0 if just_submitted else max(0.0, time.time() - record.entry.created)
         estimate = estimate or DurationEstimate()
         polls = _poll(
             client,
@@ -86,10 +86,10 @@ async def wait_for_images(
             async for state in polls:
                 await record.update(state=state.status)
                 if not state.ended:
-                    yield Waiting(state.status, before_s + clock.elapsed_s, estimate.median_s)
+                    yield Waiting(state.status, age_at_start_s + clock.elapsed_s, estimate.median_s)
         waited_s = clock.elapsed_s
         if not state.succeeded or not state.sources:
-            raise _without_images(task_id, state)
+            raise _no_images_error(task_id, state)
         token = hashlib.sha256(task_id.encode("utf-8", "replace")).hexdigest()[:8]
         stem = file_stem(record.entry.prompt, token, datetime.now())
         limit = max_images(record.entry.request)
@@ -100,8 +100,8 @@ async def wait_for_images(
     except MountseaError as error:
         mistyped = is_unknown_task(error) and record.entry.state == "resumed"
         if not mistyped:
-            state_now = _state_after(error, record.entry.state, just_submitted)
-            await record.update(state=state_now, error=str(error))
+            new_state = _state_after(error, record.entry.state, just_submitted)
+            await record.update(state=new_state, error=str(error))
         raise
     # only the Hub knows how long a resumed task took
     reported_s = None if state.elapsed_ms is None else state.elapsed_ms / 1000
@@ -123,7 +123,7 @@ def _age_s(record: JournaledSubmission, just_submitted: bool) -> float | None:
     return max(0.0, time.time() - record.entry.updated)
 
 
-def _without_images(task_id: str, state: TaskState) -> MountseaError:
+def _no_images_error(task_id: str, state: TaskState) -> MountseaError:
     """The error for a task without images: a failed one is free, a completed one may not be."""
     if not state.succeeded:
         reason = (state.error or state.explanation).rstrip(".") or "the Hub gave no reason"

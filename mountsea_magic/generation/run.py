@@ -21,7 +21,7 @@ from .poll import wait_for_images
 from .schedule import Schedule
 from .submit import PendingSubmissions, submit
 
-REFETCH_S = 20.0
+REFETCH_TIMEOUT_S = 20.0
 """How long to wait, in seconds, for a task whose files were changed or deleted on this disk."""
 
 
@@ -220,7 +220,9 @@ async def _from_journal(
             return
     for entry in entries:
         record = JournaledSubmission(context.journal, entry)
-        waiting = wait_for_images(context.client(), record, context.folder, timeout_s=REFETCH_S)
+        waiting = wait_for_images(
+            context.client(), record, context.folder, timeout_s=REFETCH_TIMEOUT_S
+        )
         try:
             async with aclosing(waiting) as events:
                 async for event in events:

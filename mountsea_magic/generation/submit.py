@@ -129,7 +129,7 @@ async def _send(
     record: JournaledSubmission,
     on_task_id: Callable[[str], None],
 ) -> str:
-    """Send the POST, and journal its outcome before anyone else can act on it."""
+    """Journal the task id in the loop step that reads the response: a kill may follow any step."""
     try:
         task_id = await client.submit(request)
     except MountseaError as error:

@@ -223,10 +223,10 @@ class JournalDatabase:
 def _identity(path: Path) -> tuple[int, int, int] | None:
     """Changes if the file is replaced, or its permissions change."""
     try:
-        found = path.stat()
+        stat = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino, found.st_mode
+    return stat.st_dev, stat.st_ino, stat.st_mode
 
 
 @contextmanager
@@ -235,9 +235,9 @@ def _exclusive(path: Path) -> Iterator[None]:
     if fcntl is None:
         yield
         return
-    beside = path.with_name(f"{path.name}.lock")
-    private_file(beside)
-    with beside.open("r+b") as lock:
+    lock_path = path.with_name(f"{path.name}.lock")
+    private_file(lock_path)
+    with lock_path.open("r+b") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -261,16 +261,16 @@ def wal_is_safe(folder: Path, mounts: str | None = None) -> bool:
         except OSError:
             return False
         folder = folder.resolve()
-    kind, longest = "", -1
+    file_system, depth = "", -1
     for line in mounts.splitlines():
         fields = line.split(" ")
         if len(fields) < 3:
             continue
-        point = Path(fields[1].replace("\\040", " "))
+        mount_point = Path(fields[1].replace("\\040", " "))
         # of two mounts on one point the later one hides the earlier
-        if folder.is_relative_to(point) and len(point.parts) >= longest:
-            kind, longest = fields[2], len(point.parts)
-    return kind in _LOCAL_FILE_SYSTEMS
+        if folder.is_relative_to(mount_point) and len(mount_point.parts) >= depth:
+            file_system, depth = fields[2], len(mount_point.parts)
+    return file_system in _LOCAL_FILE_SYSTEMS
 
 
 def _is_damage(error: sqlite3.DatabaseError | _Damaged | UnicodeDecodeError) -> bool:
@@ -278,8 +278,8 @@ def _is_damage(error: sqlite3.DatabaseError | _Damaged | UnicodeDecodeError) -> 
     if not isinstance(error, sqlite3.DatabaseError):
         return True
     # SQLITE_ERROR: our statements are valid, so the schema must be damaged
-    damage = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
-    return _code(error) in damage
+    codes = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+    return _code(error) in codes
 
 
 def _code(error: sqlite3.Error) -> int:

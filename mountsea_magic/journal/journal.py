@@ -125,10 +125,10 @@ class Journal:
             request: The request; tasks of the same model, image count and size are similar.
         """
         where = "hub = ? AND model = ? AND elapsed_s > 0 ORDER BY created DESC LIMIT 100"
-        kind = _workload(request.input)
+        workload = _workload(request.input)
         entries = self._select(where, hub, request.model)
-        times = [entry.elapsed_s for entry in entries if _workload(entry.input) == kind]
-        return [seconds for seconds in times if seconds is not None][:50]
+        durations = [entry.elapsed_s for entry in entries if _workload(entry.input) == workload]
+        return [seconds for seconds in durations if seconds is not None][:50]
 
     def search(self, text: str = "", *, limit: int = 20) -> list[Entry]:
         """Return the entries that contain a text in prompt, id, model, state or Hub, newest first.

@@ -257,7 +257,7 @@ def test_a_temporarily_unavailable_result_is_not_submitted_again(
     hub: StandInHub, monkeypatch: pytest.MonkeyPatch, unavailable: str
 ) -> None:
     """After an outage of the Hub or the image host, the result is still there."""
-    monkeypatch.setattr(run, "REFETCH_S", 0.1)
+    monkeypatch.setattr(run, "REFETCH_TIMEOUT_S", 0.1)
     generate("a dog", seed=7)[0].path.unlink()
     if unavailable == "Hub":
         hub.looks.append(Reply(502, b"<html>", lasting=True))
@@ -319,7 +319,7 @@ def test_after_a_404_of_a_gateway_nothing_is_submitted(
     hub: StandInHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only a 404 with the Hub's JSON means that a task is deleted."""
-    monkeypatch.setattr(run, "REFETCH_S", 0.2)
+    monkeypatch.setattr(run, "REFETCH_TIMEOUT_S", 0.2)
     generate("a dog", seed=7)[0].path.unlink()
     hub.looks.extend([Reply(404, b"<html><title>404</title></html>")] * 10_000)
     with pytest.raises(WaitTimeout, match="is not the Hub"):
