@@ -45,7 +45,7 @@ def test_the_command_line_says_how_many_processes_run(
 
 def test_it_can_stop_processes_where_it_was_started_in_the_background(tmp_path: Path) -> None:
     """A shell starts `pytest &` with SIGINT ignored, which every process below would inherit."""
-    test = "test_a_process_that_ends_in_mid_flight_still_learns_its_task"
+    test = "test_a_process_waits_at_exit_for_a_pending_submission"
     chosen = f"tests/generation/test_submit.py::{test}"
     ignore = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
     passed(tmp_path, "-n", "1", chosen, preexec_fn=ignore)
