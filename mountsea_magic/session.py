@@ -276,7 +276,7 @@ class Session:
             return resume(context, task_id, request, timeout_s=timeout_s)
         if request is None:
             raise ValueError("a generation needs a request or a task id")
-        on_task_id = generation.learn_task
+        on_task_id = generation.set_task_id
         return run(
             context, request, on_task_id=on_task_id, timeout_s=timeout_s, fresh=fresh, cache=cache
         )

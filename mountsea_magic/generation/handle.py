@@ -89,7 +89,7 @@ class Generation:
         elif isinstance(event, RetryScheduled):
             self.status = "postponed"
         elif isinstance(event, Submitted):
-            self.learn_task(event.task_id)
+            self.set_task_id(event.task_id)
         elif isinstance(event, Waiting):
             self.status = event.status
         elif isinstance(event, Downloading):
@@ -113,7 +113,7 @@ class Generation:
         elif isinstance(error, DownloadFailed):
             self.status = "not downloaded"
 
-    def learn_task(self, task_id: str) -> None:
+    def set_task_id(self, task_id: str) -> None:
         """Record the task id, which may arrive after the wait was interrupted.
 
         Args:

@@ -150,8 +150,8 @@ def test_cancel_stops_the_wait_and_keeps_the_task(
         dog.wait(20)
     assert dog.done() and isinstance(dog.error, KeyboardInterrupt)
     dog.cancel()
-    again = here.worker.run(here.generate(*here.recall("hub-0001")))
-    assert again is dog and dog.error is None and dog[0].bytes == image()
+    resumed = here.worker.run(here.generate(*here.recall("hub-0001")))
+    assert resumed is dog and dog.error is None and dog[0].bytes == image()
     assert (len(hub.polls_seen), len(hub.posts)) == (2, 1)
 
 
@@ -184,11 +184,11 @@ def test_a_result_can_be_pickled(hub: StandInHub, start: Start) -> None:
     """The copy has the request and the images, and is done."""
     dog = start("-n 2 -s 7")
     dog.wait(20)
-    again = pickle.loads(pickle.dumps(dog))
-    assert isinstance(again, Generation) and again.done() and again.wait() is again
-    assert (again.request, again.task_id, again.images) == (dog.request, dog.task_id, dog.images)
-    assert [made.bytes for made in again] == [made.bytes for made in dog]
-    again.cancel()
+    copy = pickle.loads(pickle.dumps(dog))
+    assert isinstance(copy, Generation) and copy.done() and copy.wait() is copy
+    assert (copy.request, copy.task_id, copy.images) == (dog.request, dog.task_id, dog.images)
+    assert [made.bytes for made in copy] == [made.bytes for made in dog]
+    copy.cancel()
 
 
 @pytest.mark.parametrize("how", ["failed", "interrupted", "running"])
@@ -204,13 +204,13 @@ def test_an_unfinished_handle_can_be_pickled(hub: StandInHub, start: Start, how:
     if how != "running":
         with suppress(TaskFailed, Interrupted):
             dog.wait(20)
-    again = pickle.loads(pickle.dumps(dog))
-    assert (again.task_id, again.request, str(again.error)) == (
+    copy = pickle.loads(pickle.dumps(dog))
+    assert (copy.task_id, copy.request, str(copy.error)) == (
         dog.task_id,
         dog.request,
         str(dog.error),
     )
-    assert type(again.error) is type(dog.error)
+    assert type(copy.error) is type(dog.error)
 
 
 def test_a_handle_that_was_never_started_is_done() -> None:

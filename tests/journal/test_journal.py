@@ -86,9 +86,11 @@ def test_find_prefers_the_given_hub(path: Path) -> None:
     """Two Hubs may assign the same id: the given Hub takes precedence over the newer entry."""
     here = make_entry(task_id="1", age_s=60)
     there = make_entry(task_id="1", hub=OTHER)
-    found = journal_with(path, here, there)
-    assert found.find("1", hub=HUB) == here
-    assert found.find("1", hub=OTHER) == found.find("1") == found.find("1", hub="demo:") == there
+    journal = journal_with(path, here, there)
+    assert journal.find("1", hub=HUB) == here
+    assert (
+        journal.find("1", hub=OTHER) == journal.find("1") == journal.find("1", hub="demo:") == there
+    )
 
 
 def test_writing_an_entry_again_updates_its_row(path: Path) -> None:
@@ -103,8 +105,8 @@ def test_a_stale_entry_does_not_overwrite_images(path: Path) -> None:
     """A kernel may still poll a task whose images another kernel has downloaded."""
     entry = make_entry(task_id="hub-1", state="processing")
     done = replace(entry, state="completed", files=FILES)
-    found = journal_with(path, entry, done, entry, replace(entry, state="failed"))
-    assert found.find("hub-1") == done
+    journal = journal_with(path, entry, done, entry, replace(entry, state="failed"))
+    assert journal.find("hub-1") == done
     again = replace(done, files=(replace(FILES[0], path=Path("/originals/dog-2.png")),))
     assert journal_with(path, again).find("hub-1") == again
 
@@ -146,10 +148,10 @@ def test_find_identical_returns_completed_requests_at_the_same_hub(path: Path) -
         make_entry(task_id="hub-5", seed=2, **done),
         make_entry("a cat", task_id="hub-6", **done),
     ]
-    found = journal_with(path, newer, *others)
-    assert found.find_identical(HUB, newer.fingerprint) == [newer, older]
-    assert found.find_identical(OTHER, newer.fingerprint) == []
-    assert found.find_identical(HUB, newer.fingerprint[:-1]) == []
+    journal = journal_with(path, newer, *others)
+    assert journal.find_identical(HUB, newer.fingerprint) == [newer, older]
+    assert journal.find_identical(OTHER, newer.fingerprint) == []
+    assert journal.find_identical(HUB, newer.fingerprint[:-1]) == []
 
 
 ODD = (
@@ -209,24 +211,24 @@ def test_search_returns_the_newest_matches_up_to_the_limit(path: Path) -> None:
 def test_an_invalid_row_is_skipped(path: Path, change: str) -> None:
     """Without a warning: another program may write to the file."""
     good = make_entry(task_id="hub-1")
-    found = journal_with(path, make_entry(task_id="hub-2"), good)
+    journal = journal_with(path, make_entry(task_id="hub-2"), good)
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute(f"UPDATE orders SET {change} WHERE task_id = 'hub-2'")
-    assert found.search() == found.open_entries() == [good]
-    assert found.find("hub-2") is None
-    assert found.trouble() == []
+    assert journal.search() == journal.open_entries() == [good]
+    assert journal.find("hub-2") is None
+    assert journal.trouble() == []
 
 
 def test_invalid_utf8_hides_no_row(path: Path) -> None:
     """Invalid bytes are read as replacement characters."""
     good = make_entry(task_id="hub-1", age_s=60)
-    found = journal_with(path, make_entry("a cat", task_id="hub-2", error="no"), good)
+    journal = journal_with(path, make_entry("a cat", task_id="hub-2", error="no"), good)
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("UPDATE orders SET error = CAST(x'ff41' AS TEXT) WHERE task_id = 'hub-2'")
-    bad, other = found.search()
+    bad, other = journal.search()
     assert (bad.task_id, bad.prompt, bad.error) == ("hub-2", "a cat", "\ufffdA")
     assert other == good
-    assert found.trouble() == []
+    assert journal.trouble() == []
 
 
 def test_a_submission_is_written_only_if_it_has_changed(path: Path) -> None:
