@@ -268,7 +268,7 @@ class Session:
             settings.base_url,
             lambda: self.clients.client(settings),
             self.journal(settings),
-            self._pending_submissions(),
+            self._ensure_pending(),
             settings.originals,
         )
         request, task_id = generation.request, generation.task_id
@@ -285,7 +285,7 @@ class Session:
         """Register the exit hook that waits a moment for pending submissions."""
         before_leaving(self._wait_at_exit)
 
-    def _pending_submissions(self) -> PendingSubmissions:
+    def _ensure_pending(self) -> PendingSubmissions:
         if self._pending is None:
             from .generation.submit import PendingSubmissions
 
