@@ -45,9 +45,9 @@ def test_option_n_sets_the_number_of_workers(
     assert (created and created[1]) == workers
 
 
-def test_interrupts_work_if_pytest_was_started_in_the_background(tmp_path: Path) -> None:
-    """A shell starts `pytest &` with SIGINT ignored, which child processes would inherit."""
-    test = "test_a_process_that_ends_in_mid_flight_still_learns_its_task"
+def test_it_can_stop_processes_where_it_was_started_in_the_background(tmp_path: Path) -> None:
+    """A shell starts `pytest &` with SIGINT ignored, which every process below would inherit."""
+    test = "test_a_process_waits_at_exit_for_a_pending_submission"
     chosen = f"tests/generation/test_submit.py::{test}"
     ignore = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
     run_pytest(tmp_path, "-n", "1", chosen, preexec_fn=ignore)

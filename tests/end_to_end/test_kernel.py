@@ -256,7 +256,7 @@ def test_interrupt_with_the_post_in_flight(hub: StandInHub, kernel: Kernel, runn
     hub.wait_until(lambda: len(hub.posts) == 1)
     run = _interrupt(kernel, message_id)
     assert run.error == "Interrupted" and len(run.traceback) == 1 and not run.widgets()
-    assert "on its way" in run.said and "charged if it completes" in run.said
+    assert "already being submitted" in run.said and "charged if it completes" in run.said
     assert "submitting" in kernel.run("%mountsea history").text
     respond.set()
     resumed = kernel.run("%mountsea resume")

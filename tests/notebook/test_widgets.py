@@ -297,7 +297,7 @@ def test_an_interrupted_wait_leaves_the_generation_running(hub: StandInHub, kern
     hub.wait_until(lambda: len(hub.polls_seen) >= 1)
     kernel.interrupt()
     stopped = kernel.collect(waiting)
-    assert stopped.error == "Interrupted" and "goes on in the background" in stopped.said
+    assert stopped.error == "Interrupted" and "continues in the background" in stopped.said
     assert kernel.run("print(dog.done())").text == "False\n"
 
 

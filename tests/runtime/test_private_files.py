@@ -319,7 +319,7 @@ def test_the_temporary_folder_for_images_is_private(
     home.mkdir()
     (home / "originals").write_text("in the way")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with umask(0o277), pytest.warns(RuntimeWarning, match="does not last"):
+    with umask(0o277), pytest.warns(RuntimeWarning, match="temporary folder"):
         dog = generate("a dog")
     assert dog[0].bytes == image()
     assert set(modes(dog[0].path.parent).values()) == {0o700, 0o600}

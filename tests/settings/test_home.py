@@ -126,7 +126,7 @@ def test_generating_works_without_sqlite(hub: StandInHub, home: Path, module: st
     done = run_python(code)
     assert done.stdout.startswith("completed True\n") and done.returncode == 0, done.stderr
     assert "can't be used (this Python has no sqlite3 module)" in done.stderr
-    assert "keep the task ids that are shown" in done.stderr
+    assert "note the task ids that are shown" in done.stderr
     assert "Traceback" not in done.stderr
     assert len(hub.posts) == 1
 
