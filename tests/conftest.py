@@ -66,7 +66,7 @@ def ipython_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Isolate each test from the user's settings, files, keyring and proxies."""
     for name in list(os.environ):
         if name.upper().startswith(_CLEARED_VARIABLES):
@@ -74,7 +74,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "home"
     monkeypatch.setenv("MOUNTSEA_HOME", str(folder))
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
-    yield folder
+    return folder
 
 
 @pytest.fixture
@@ -137,9 +137,7 @@ def own_kernel() -> Iterator[Kernel]:
 
 
 @pytest.fixture
-def kernel(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Kernel]:
+def kernel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Kernel:
     """Return a kernel with the extension loaded, after the test's Hub is set in the environment.
 
     It is the module's kernel after a reset, or a new one if the test is marked `own_kernel`.
@@ -152,7 +150,7 @@ def kernel(
         kernel = request.getfixturevalue("module_kernel")
         kernel.renew(tmp_path_factory.mktemp("renewed"))
     assert kernel.run("%load_ext mountsea_magic").status == "ok"
-    yield kernel
+    return kernel
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,12 @@ def ssl_context(network: Network) -> ssl.SSLContext:
 
 
 @lru_cache(maxsize=8)
-def _ssl_context(variable: str, path: str, changed_at: int, keylog_path: str) -> ssl.SSLContext:
+def _ssl_context(
+    variable: str,
+    path: str,
+    changed_at: int,  # noqa: ARG001  # part of the cache key
+    keylog_path: str,
+) -> ssl.SSLContext:
     """Make a context like `ssl.create_default_context`, with our choice of trusted certificates.
 
     That function raises if SSLKEYLOGFILE can't be written, and some virus scanners leave such a

@@ -144,7 +144,7 @@ def _in_command(words: list[str]) -> list[str]:
     parsers = command_parsers()
     if not words:
         return list(parsers)
-    flags = [flag for flag in parsers[words[0]].options()] if words[0] in parsers else []
+    flags = list(parsers[words[0]].options()) if words[0] in parsers else []
     if words[0] in ("resume", "show"):
         entries = current_session().journal(current_session().settings()).search(limit=_MAX_IDS)
         if words[0] == "resume":

@@ -91,7 +91,7 @@ def _environment() -> Environment:
         comment_end_string="#" + _UNUSED_DELIMITER,
         undefined=StrictUndefined,
         keep_trailing_newline=True,
-        autoescape=False,
+        autoescape=False,  # noqa: S701  # a prompt is not HTML
     )
     environment.globals.clear()
     return environment

@@ -6,7 +6,6 @@ import asyncio
 import contextvars
 import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -24,12 +23,12 @@ ECHO = "could not fetch https://ann:s3cret-query@cdn.example/in.png?X-Sig=s3cret
 
 
 @pytest.fixture
-def logs(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+def logs(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """Capture all logs at DEBUG level."""
     for name in ("httpx", "httpcore"):
         caplog.set_level(logging.DEBUG, logger=name)
     caplog.set_level(logging.DEBUG)
-    yield caplog
+    return caplog
 
 
 def records(logs: pytest.LogCaptureFixture, name: str) -> list[str]:

@@ -126,7 +126,7 @@ def _read(pipe: IO[bytes]) -> Any:
     head = pipe.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
         raise EOFError
-    return pickle.loads(pipe.read(*_LENGTH.unpack(head)))
+    return pickle.loads(pipe.read(*_LENGTH.unpack(head)))  # noqa: S301  # a process of ours wrote it
 
 
 def work() -> None:
