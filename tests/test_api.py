@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import KEY, RESET, Reply, StandInHub, image, json_reply, told
+from hub_server import KEY, RESET, Reply, StandInHub, all_text_of, image, json_reply
 from own_session import SMALL, reach, taken
 from PIL import Image
 
@@ -228,7 +228,7 @@ def test_a_real_hub_is_asked_once_and_paid_once(
             False,
         ),
         (lambda: StandInHub(ending="failed"), TaskFailed, False),
-        (lambda: StandInHub(looks=[json_reply({"message": KEY}, 401)]), AuthenticationError, True),
+        (lambda: StandInHub(polls=[json_reply({"message": KEY}, 401)]), AuthenticationError, True),
         (lambda: StandInHub(downloads=[Reply(500)] * 9), DownloadFailed, True),
     ],
     ids=["401", "reset", "422", "failed", "401 at a look", "no download"],
@@ -246,7 +246,7 @@ def test_every_error_is_ours_and_discreet(
         with pytest.raises(kind) as caught:
             generate("a dog")
         assert len(hub.posts) == 1
-    assert KEY not in told(caught.value)
+    assert KEY not in all_text_of(caught.value)
     assert [dog.error for dog in here.open] == ([caught.value] if stays_open else [])
     assert (caught.value.task_id is not None) is (stays_open or kind is TaskFailed)
 

@@ -47,8 +47,8 @@ def test_each_of_many_submissions_at_once_gets_an_id_of_its_own() -> None:
 def test_a_lasting_response_is_given_until_it_is_cleared() -> None:
     """An outage lasts as long as the test says, not for a number of polls."""
     with StandInHub() as hub, httpx.Client(base_url=hub.url, trust_env=False) as client:
-        hub.looks.append(Reply(502, lasting=True))
+        hub.polls.append(Reply(502, lasting=True))
         polls = [client.get("/hub/v1/tasks/x").status_code for _ in range(30)]
-        hub.looks.clear()
+        hub.polls.clear()
         assert {*polls} == {502}
         assert client.get("/hub/v1/tasks/x").status_code == 404

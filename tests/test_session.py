@@ -174,7 +174,7 @@ def test_a_cancel_in_flight_leaves_the_order_to_its_answer(
     with StandInHub() as hub:
         reach(hub, monkeypatch)
         hub.submits.append(json_reply({"task_id": "hub-late"}, hold=answered))
-        hub.looks.append(hub.done({"url": hub.image_url("a")}))
+        hub.polls.append(hub.done({"url": hub.image_url("a")}))
         hub.downloads.append(Reply(200, image()))
 
         async def work() -> None:

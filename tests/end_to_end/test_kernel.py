@@ -139,7 +139,7 @@ def shared_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
 
 def test_a_failed_task_fails_the_cell(hub: StandInHub, kernel: Kernel) -> None:
     """The Hub's reason is shown without a traceback, nothing charged, and the handle is bound."""
-    hub.looks.append(
+    hub.polls.append(
         {"status": "failed", "ready": True, "error_code": "x", "error_message": "no <b>dogs</b>"}
     )
     run = kernel.run("%%mountsea -o dog\na dog")
@@ -153,8 +153,8 @@ def test_a_failed_task_fails_the_cell(hub: StandInHub, kernel: Kernel) -> None:
 def test_strange_answers_are_tolerated(hub: StandInHub, kernel: Kernel) -> None:
     """`taskId`, unknown statuses, strings, nulls and data URIs all lead to images."""
     hub.submits.append(json_reply({"taskId": "odd/1", "status": None}, 201))
-    hub.looks += ["ready", "🦆-ing", {"status": None, "ready": None, "data": None}]
-    hub.looks.append(
+    hub.polls += ["ready", "🦆-ing", {"status": None, "ready": None, "data": None}]
+    hub.polls.append(
         hub.done({"images": [data_uri(image()), {"url": hub.image_url("a.webp"), "width": None}]})
     )
     hub.downloads.append(Reply(200, image("webp")))
@@ -171,7 +171,7 @@ def test_the_key_is_nowhere(hub: StandInHub, kernel: Kernel, home: Path) -> None
     runs.append(kernel.run("%%mountsea\na dog"))
     hub.submits.append(RESET)
     runs.append(kernel.run("%%mountsea\na dog"))
-    hub.looks.append(json_reply({"error": {"message": KEY}}, 403))
+    hub.polls.append(json_reply({"error": {"message": KEY}}, 403))
     runs.append(kernel.run("%%mountsea\na dog"))
     runs.append(kernel.run("%mountsea"))
     runs.append(
@@ -217,7 +217,7 @@ def test_run_all(hub: StandInHub, kernel: Kernel, runner: str) -> None:
 @pytest.mark.parametrize("runner", ["thread", "nested"])
 def test_interrupt(hub: StandInHub, kernel: Kernel, runner: str) -> None:
     """Stop gives the cell back within half a second, polls no more, and spoils nothing."""
-    hub.looks.append(SILENT)
+    hub.polls.append(SILENT)
     kernel.run(f"%config MountseaMagics.runner = '{runner}'")
     message_id = kernel.begin("%%mountsea -o dog\na dog")
     hub.wait_until(lambda: len(hub.polls_seen) == 1)
@@ -239,7 +239,7 @@ def test_interrupt_in_flight(hub: StandInHub, kernel: Kernel, runner: str) -> No
     kernel.run(f"%config MountseaMagics.runner = '{runner}'")
     answered = threading.Event()
     hub.submits.append(json_reply({"task_id": "hub-late"}, hold=answered))
-    hub.looks.append(hub.done({"url": hub.image_url("a")}))
+    hub.polls.append(hub.done({"url": hub.image_url("a")}))
     hub.downloads.append(Reply(200, image("jpeg")))
 
     message_id = kernel.begin("%%mountsea -o dog\na dog")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from echoes import FORMS, KEY, EchoHub, in_json, leaks, response
-from hub_server import told
+from hub_server import all_text_of
 from runs import DOG, Often, begun, collect, newest
 
 from mountsea_magic.errors import MountseaError, sanitize
@@ -57,7 +57,11 @@ def failed(hub: EchoHub, folder: Path) -> MountseaError:
 def assert_no_leak(error: MountseaError, folder: Path, logs: pytest.LogCaptureFixture) -> None:
     """Look wherever the key could have come to."""
     kept = b"".join(path.read_bytes() for path in folder.parent.glob("journal*"))
-    places = {"error": told(error), "journal": kept.decode("utf-8", "replace"), "logs": logs.text}
+    places = {
+        "error": all_text_of(error),
+        "journal": kept.decode("utf-8", "replace"),
+        "logs": logs.text,
+    }
     places["records"] = "\n".join(
         f"{record.getMessage()} {record.args} {record.exc_info}" for record in logs.records
     )

@@ -53,7 +53,7 @@ def test_what_is_open_at_once_is_bounded(hub: StandInHub, here: Session, busy: s
     if busy == "submissions":
         hub.submits.extend([json_reply({"message": "no"}, 422, hold=gate)] * count)
     elif busy == "polls":
-        hub.looks.extend([json_reply({"status": "processing"}, hold=gate)] * count)
+        hub.polls.extend([json_reply({"status": "processing"}, hold=gate)] * count)
     else:
         hub.downloads.extend([content] * count)
 

@@ -75,7 +75,7 @@ def test_images_are_found_in_every_shape(
 ) -> None:
     """Whatever the output looks like within the contract's tolerance, its image is kept."""
     with StandInHub(downloads=[Reply(200, image())]) as hub:
-        hub.looks.append(shape(hub, hub.image_url("a")))
+        hub.polls.append(shape(hub, hub.image_url("a")))
         (got,) = completed(resumed(hub, folder)).images
         assert got.url == (hub.image_url("a") if hub.downloads_seen else None)
     assert got.bytes == image()
@@ -99,7 +99,7 @@ def test_a_completed_task_without_an_image_says_what_the_hub_said(
 ) -> None:
     """It may have been charged, so the error shows all there is and how to ask again."""
     with StandInHub() as hub:
-        hub.looks.append(hub.done(data))
+        hub.polls.append(hub.done(data))
         with pytest.raises(DownloadFailed, match=r"may have been\s+charged") as caught:
             ordered(hub, folder)
         assert len(hub.posts) == 1
@@ -180,7 +180,7 @@ def test_one_unusable_url_of_four_loses_none_of_the_others(url: str, folder: Pat
     with StandInHub(images=images) as hub:
         mended = [hub.image_url(f"hub-0001/{number}") for number in range(4)]
         broken = [mended[0], url, *mended[2:]]
-        hub.looks += [hub.done(hub.data(broken)), hub.done(hub.data(mended))]
+        hub.polls += [hub.done(hub.data(broken)), hub.done(hub.data(mended))]
         with pytest.raises(DownloadFailed, match=r"3 of its 4 images") as caught:
             ordered(hub, folder)
         assert_helpful(caught.value)
@@ -270,7 +270,7 @@ def test_fresh_addresses_take_the_place_of_expired_ones(folder: Path) -> None:
     """What the task tells the second time is what is fetched, and kept as the image's origin."""
     with StandInHub(downloads=[Reply(410), Reply(200, image())]) as hub:
         old, new = hub.image_url("old"), hub.image_url("new")
-        hub.looks += [hub.done(hub.data([old])), hub.done(hub.data([new]))]
+        hub.polls += [hub.done(hub.data([old])), hub.done(hub.data([new]))]
         (got,) = completed(resumed(hub, folder)).images
         paths = [seen.path.partition("?")[0] for seen in hub.downloads_seen]
     assert paths == ["/old", "/new"]
@@ -281,7 +281,7 @@ def test_all_expired_addresses_of_a_task_need_one_look(folder: Path) -> None:
     """Four images that expired together are asked for anew together."""
     request = build_request("a dog", parameters={"num_images": 4})
     with StandInHub() as hub:
-        hub.looks.append(hub.done(hub.data([hub.image_url(f"old/{n}") for n in range(4)])))
+        hub.polls.append(hub.done(hub.data([hub.image_url(f"old/{n}") for n in range(4)])))
         done = completed(ordered(hub, folder, request))
         assert (len(hub.posts), len(hub.polls_seen), len(hub.downloads_seen)) == (1, 2, 8)
     assert [got.bytes for got in done.images] == [image("png", n) for n in range(4)]

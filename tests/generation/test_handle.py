@@ -44,7 +44,7 @@ def test_a_cell_in_the_background_returns_at_once(hub: StandInHub, start: Start)
     """Its handle is there while the order is still on its way, and learns of it all."""
     answered = threading.Event()
     hub.submits.append(json_reply({"task_id": "hub-slow"}, hold=answered))
-    hub.looks.append(hub.done({"url": hub.image_url("hub-slow")}))
+    hub.polls.append(hub.done({"url": hub.image_url("hub-slow")}))
     dog = start()
     assert not dog.done() and dog.task_id is None
     with pytest.raises(TimeoutError, match="not over within 0 s"):
@@ -66,7 +66,7 @@ def test_waiting_brings_the_handle_itself(hub: StandInHub, start: Start) -> None
 
 def test_waiting_raises_what_went_wrong(hub: StandInHub, start: Start) -> None:
     """With its type and its task, as a cell that blocks would."""
-    hub.looks.append(FAILED)
+    hub.polls.append(FAILED)
     dog = start()
     for _ in range(2):
         with pytest.raises(TaskFailed, match="no dogs") as caught:
@@ -128,7 +128,7 @@ def test_cancelling_whoever_awaits_stops_nothing(hub: StandInHub, start: Start) 
 
 def test_awaiting_raises_what_went_wrong(hub: StandInHub, start: Start) -> None:
     """As a wait does."""
-    hub.looks.append(FAILED)
+    hub.polls.append(FAILED)
     dog = start()
 
     async def awaited() -> None:
@@ -142,7 +142,7 @@ def test_cancel_stops_the_wait_and_keeps_the_task(
     hub: StandInHub, here: Session, start: Start
 ) -> None:
     """No look follows, the error says how to get at the task, and a resume brings its images."""
-    hub.looks.append(SILENT)  # no other poll is on its way when the wait ends
+    hub.polls.append(SILENT)  # no other poll is on its way when the wait ends
     dog = start()
     hub.wait_until(lambda: len(hub.polls_seen) == 1)
     dog.cancel()
@@ -196,7 +196,7 @@ def test_an_unfinished_handle_can_be_pickled(hub: StandInHub, start: Start, how:
     """Its task and its error are kept, so that it can be resumed elsewhere."""
     hub.ready_after_polls = 10**6
     if how == "failed":
-        hub.looks.append(FAILED)
+        hub.polls.append(FAILED)
     dog = start()
     hub.wait_until(lambda: len(hub.polls_seen) >= 1)
     if how == "interrupted":

@@ -129,7 +129,7 @@ def test_the_journal_knows_a_completed_order(folder: Path) -> None:
 def test_half_a_character_in_a_task_id_loses_no_image(folder: Path) -> None:
     """JSON may hold what no address and no file can: it is replaced there, and the task goes on."""
     with StandInHub(submits=[json_reply({"task_id": "hub-\ud800"})]) as hub:
-        hub.looks.append(hub.done({"url": data_uri(image())}))
+        hub.polls.append(hub.done({"url": data_uri(image())}))
         done = completed(ordered(hub, folder))
         assert [seen.path for seen in hub.polls_seen] == ["/hub/v1/tasks/hub-%3F"]
     assert (done.task_id, done.images[0].bytes) == ("hub-\ud800", image())
@@ -140,7 +140,7 @@ def test_the_hubs_words_for_a_running_task_are_passed_on(folder: Path) -> None:
     """Known words, a neighbour's words, new words and no word at all: the task still runs."""
     looks: list[Script] = ["pending", "queued", "PROCESSING", "ready", "dreaming", {}]
     looks += [{"status": None, "ready": None, "data": None, "elapsed_ms": None, "news": [1]}]
-    with StandInHub(looks=looks) as hub:
+    with StandInHub(polls=looks) as hub:
         events = ordered(hub, folder)
     said = [event.status for event in events if isinstance(event, Waiting)]
     assert said == ["pending", "queued", "processing", "ready", "dreaming", "unknown", "unknown"]
@@ -170,7 +170,7 @@ def test_a_resumed_task_is_looked_at_at_once(folder: Path) -> None:
     """There is no pause before the first look, no POST, and the time is told by the Hub's clock."""
     often = Often()
     with StandInHub() as hub:
-        hub.looks.append(hub.done({"url": data_uri(image())}))
+        hub.polls.append(hub.done({"url": data_uri(image())}))
         events = with_client(
             hub, lambda client: collect(followed(client, "hub-x", folder, schedule=often))
         )
@@ -182,7 +182,7 @@ def test_a_resumed_task_is_looked_at_at_once(folder: Path) -> None:
 def test_how_long_a_resumed_task_took_is_not_guessed(folder: Path) -> None:
     """Where the Hub does not say, the length of the resume is no lesson for the next bar."""
     with StandInHub() as hub:
-        hub.looks.append(hub.done({"url": data_uri(image())}, elapsed_ms=None))
+        hub.polls.append(hub.done({"url": data_uri(image())}, elapsed_ms=None))
         assert completed(resumed(hub, folder)).elapsed_s is None
     assert newest(folder).elapsed_s is None
     assert journal_of(folder).durations(HUB, DOG) == []
@@ -203,7 +203,7 @@ def test_how_long_a_resumed_task_took_is_not_guessed(folder: Path) -> None:
 )
 def test_a_failed_task_says_why_and_that_it_is_free(answer: dict[str, Any], folder: Path) -> None:
     """All bad endings end the wait at once, with the Hub's reason made plain."""
-    with StandInHub(looks=["processing", answer]) as hub:
+    with StandInHub(polls=["processing", answer]) as hub:
         with pytest.raises(TaskFailed, match="Nothing was charged") as caught:
             ordered(hub, folder)
         assert (len(hub.posts), len(hub.polls_seen), len(hub.downloads_seen)) == (1, 2, 0)
@@ -228,7 +228,7 @@ def test_trouble_while_waiting_is_waited_out(folder: Path) -> None:
         json_reply([]),
     ]
     often = Often()
-    with StandInHub(looks=looks, key=KEY) as hub:
+    with StandInHub(polls=looks, key=KEY) as hub:
         events = ordered(hub, folder, schedule=often)
         assert (len(hub.posts), len(hub.polls_seen)) == (1, len(looks) + 1)
     assert len(often.asked) == len(looks) + 1
@@ -242,7 +242,7 @@ def test_a_newborn_task_may_be_unknown_at_first(
     """Just after the order a 404 means that not all of the Hub knows the task yet."""
     monkeypatch.setattr(retry, "NEW_TASK_GRACE_S", 60.0)
     unknown = json_reply({"message": "no such task"}, 404)
-    with StandInHub(looks=[unknown, unknown]) as hub:
+    with StandInHub(polls=[unknown, unknown]) as hub:
         assert isinstance(ordered(hub, folder)[-1], Completed)
         assert (len(hub.posts), len(hub.polls_seen)) == (1, 3)
 
@@ -252,7 +252,7 @@ def test_a_task_that_stays_unknown_is_refused(
 ) -> None:
     """When it is no newborn any more, a 404 is the Hub's last word."""
     monkeypatch.setattr(retry, "NEW_TASK_GRACE_S", 0.0)
-    with StandInHub(looks=[json_reply({}, 404)]) as hub:
+    with StandInHub(polls=[json_reply({}, 404)]) as hub:
         with pytest.raises(InvalidRequest, match="404") as caught:
             ordered(hub, folder)
         assert len(hub.polls_seen) == 1
@@ -275,7 +275,7 @@ def test_a_refusal_in_mid_wait_ends_it_and_keeps_the_task(
 ) -> None:
     """What another look cannot mend is said at once, and the error names the task."""
     refusal = json_reply({"message": f"not with {KEY}"}, status)
-    with StandInHub(looks=["processing", refusal]) as hub:
+    with StandInHub(polls=["processing", refusal]) as hub:
         with pytest.raises(kind) as caught:
             ordered(hub, folder)
         assert (len(hub.posts), len(hub.polls_seen)) == (1, 2)
@@ -304,7 +304,7 @@ def test_a_task_that_was_ordered_just_now_may_be_unknown_to_a_resume_too(
     """Run right after an interrupt, a resume waits until all of the Hub knows the task."""
     monkeypatch.setattr(retry, "NEW_TASK_GRACE_S", 60.0)
     unknown = json_reply({"message": "no such task"}, 404)
-    with StandInHub(looks=[unknown, unknown]) as hub:
+    with StandInHub(polls=[unknown, unknown]) as hub:
         with pytest.raises(WaitTimeout):
             ordered(hub, folder, timeout_s=0.0)
         assert completed(resumed(hub, folder, "hub-0001")).images[0].bytes == image()
@@ -317,7 +317,7 @@ def test_a_task_that_was_ordered_long_ago_is_forgotten_at_once(
 ) -> None:
     """When it is no newborn any more, a 404 closes it, and no later resume asks for it again."""
     monkeypatch.setattr(retry, "NEW_TASK_GRACE_S", 0.0)
-    with StandInHub(looks=[json_reply({"message": "no such task"}, 404)]) as hub:
+    with StandInHub(polls=[json_reply({"message": "no such task"}, 404)]) as hub:
         with pytest.raises(WaitTimeout):
             ordered(hub, folder, timeout_s=0.0)
         with pytest.raises(InvalidRequest, match="knows no task hub-0001") as caught:

@@ -192,7 +192,7 @@ def test_a_harmed_file_is_fetched_again_and_not_paid_again(
 def test_what_the_hub_has_forgotten_is_ordered_anew(hub: StandInHub, answer: Reply) -> None:
     """One more POST, and from then on the new images answer."""
     generate("a dog", seed=7)[0].path.unlink()
-    hub.looks.append(answer)
+    hub.polls.append(answer)
     again = generate("a dog", seed=7)
     assert (again.task_id, again.from_journal) == ("hub-0002", False)
     assert again[0].bytes == image()
@@ -217,12 +217,12 @@ def test_what_is_not_surely_gone_is_not_paid_again(hub: StandInHub, way: str) ->
     generate("a dog", seed=7)[0].path.unlink()
     hub.downloads.extend([Reply(403 if way == "a proxy's 403" else 410)] * 4)
     if way == "no fresh address":
-        hub.looks.append(None)
-        hub.looks.extend([Reply(502, b"<html>")] * 4)
+        hub.polls.append(None)
+        hub.polls.extend([Reply(502, b"<html>")] * 4)
     with pytest.raises(DownloadFailed, match="kept at the Hub") as caught:
         generate("a dog", seed=7)
     assert caught.value.task_id == "hub-0001" and not caught.value.gone
-    hub.looks.clear()
+    hub.polls.clear()
     assert generate("a dog", seed=7)[0].bytes == image()
     assert len(hub.posts) == 1
 
@@ -231,7 +231,7 @@ def test_what_is_not_surely_gone_is_not_paid_again(hub: StandInHub, way: str) ->
 def test_a_hub_that_refuses_the_key_gets_no_order(hub: StandInHub, status: int) -> None:
     """Whether the images are gone for good is not known then."""
     generate("a dog", seed=7)[0].path.unlink()
-    hub.looks.append(json_reply({"message": "no"}, status))
+    hub.polls.append(json_reply({"message": "no"}, status))
     with pytest.raises(AuthenticationError) as caught:
         generate("a dog", seed=7)
     assert caught.value.task_id == "hub-0001"
@@ -248,13 +248,13 @@ def test_what_is_out_of_reach_for_now_is_not_paid_again(
     monkeypatch.setattr(run, "REFETCH_S", 0.1)
     generate("a dog", seed=7)[0].path.unlink()
     if trouble == "Hub":
-        hub.looks.append(Reply(502, b"<html>", lasting=True))
+        hub.polls.append(Reply(502, b"<html>", lasting=True))
     else:
         hub.downloads.extend([Reply(503)] * 4)
     with pytest.raises(WaitTimeout if trouble == "Hub" else DownloadFailed) as caught:
         generate("a dog", seed=7)
     assert caught.value.task_id == "hub-0001"
-    hub.looks.clear()
+    hub.polls.clear()
     assert generate("a dog", seed=7)[0].bytes == image()
     assert len(hub.posts) == 1
 
@@ -305,7 +305,7 @@ def test_a_gateways_404_is_no_reason_to_pay_again(
     """Only the Hub's own JSON says that a task is gone."""
     monkeypatch.setattr(run, "REFETCH_S", 0.2)
     generate("a dog", seed=7)[0].path.unlink()
-    hub.looks.extend([Reply(404, b"<html><title>404</title></html>")] * 10_000)
+    hub.polls.extend([Reply(404, b"<html><title>404</title></html>")] * 10_000)
     with pytest.raises(WaitTimeout, match="is not the Hub"):
         generate("a dog", seed=7)
     assert len(hub.posts) == 1

@@ -425,7 +425,7 @@ def test_an_interrupt_in_mid_flight_loses_no_task(
     with StandInHub() as hub:
         taken = {"task_id": "hub-0001"}
         hub.submits.append(json_reply(taken, hold=hold))
-        hub.looks.append(hub.done(hub.data([image()])))
+        hub.polls.append(hub.done(hub.data([image()])))
         monkeypatch.setenv("MOUNTSEA_BASE_URL", hub.url)
 
         def press_stop() -> None:

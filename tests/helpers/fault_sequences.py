@@ -17,7 +17,7 @@ import pytest
 from fault_catalog import FAULTS
 from fault_layer import HUB, KEY, SIGNATURE, FaultLayer, own_disk, paint_small
 from fault_machine import Machine
-from hub_server import told as all_that_is_said
+from hub_server import all_text_of
 from quick_loop import QuickLoop
 
 from mountsea_magic import session as process_session
@@ -328,7 +328,7 @@ class Sequence:
             else:
                 assert content in drawn, path
         texts = [*self.heard.texts, *map(repr, self.heard.events)]
-        texts += map(all_that_is_said, self.heard.errors)
+        texts += map(all_text_of, self.heard.errors)
         for text in texts:
             assert KEY not in text, [line for line in text.splitlines() if KEY in line]
             assert SIGNATURE not in text, [line for line in text.splitlines() if SIGNATURE in line]

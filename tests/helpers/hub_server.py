@@ -131,7 +131,7 @@ class _Task:
 
     body: Any
     born: float
-    looks: int = 0
+    polls: int = 0
 
 
 class StandInHub:
@@ -139,7 +139,7 @@ class StandInHub:
 
     Left alone it takes every order, completes it, and draws as many images as were asked for, in
     the format that was asked for. What it is told to say goes out first, in order: put replies
-    into `submits`, `looks` and `downloads`, at the start or at any time. A mapping stands for the
+    into `submits`, `polls` and `downloads`, at the start or at any time. A mapping stands for the
     JSON of a 200; for a look, a bare text stands for that status, and None for the stand-in's own
     answer. It answers ``GET /hub/v1/models``, ``GET /hub/v1/models/{id}`` and
     ``GET /api-user/credits`` too.
@@ -148,7 +148,7 @@ class StandInHub:
         requests: What the API has received, in order: submissions, looks, and all else.
         downloads_seen: What the image host has received, in order.
         submits: Scripted answers to submissions.
-        looks: Scripted answers to looks at a task.
+        polls: Scripted answers to looks at a task.
         downloads: Scripted answers to downloads.
         ready_after_s: How long a task takes, in seconds.
         ready_after_polls: How many looks find a task still running (and both must have passed).
@@ -174,7 +174,7 @@ class StandInHub:
         key: str | None = None,
         credits: float = 1000,
         submits: Iterable[Script] = (),
-        looks: Iterable[Script] = (),
+        polls: Iterable[Script] = (),
         downloads: Iterable[Script] = (),
         models: Mapping[str, Script] | None = None,
         listing: Script = None,
@@ -189,7 +189,7 @@ class StandInHub:
             key: The only key that is accepted; any and none if left out.
             credits: How many credits it tells.
             submits: Scripted answers to submissions.
-            looks: Scripted answers to looks.
+            polls: Scripted answers to looks.
             downloads: Scripted answers to downloads.
             models: What it says of each model, by id; it lists but nano-banana if left out.
             listing: What it says to who asks for all models.
@@ -199,7 +199,7 @@ class StandInHub:
         self.requests: list[Seen] = []
         self.downloads_seen: list[Seen] = []
         self.submits: deque[Script] = deque(submits)
-        self.looks: deque[Script] = deque(looks)
+        self.polls: deque[Script] = deque(polls)
         self.downloads: deque[Script] = deque(downloads)
         self.models: dict[str, Script] = dict(models or {"nano-banana": None})
         self.listing = listing
@@ -369,7 +369,7 @@ class StandInHub:
 
     def _looked(self, task_id: str) -> Reply:
         """A scripted answer, or what time and the number of looks make of the task."""
-        script = self._next(self.looks)
+        script = self._next(self.polls)
         if isinstance(script, str):
             script = {"task_id": task_id, "status": script, "ready": False, "data": None}
         if script is not None:
@@ -377,7 +377,7 @@ class StandInHub:
         task = self._tasks.get(task_id)
         if task is None:
             return json_reply({"statusCode": 404, "message": "no such task"}, 404)
-        task.looks += 1
+        task.polls += 1
         age_s = time.monotonic() - task.born
         body: dict[str, Any] = {
             "task_id": task_id,
@@ -388,7 +388,7 @@ class StandInHub:
             "error_code": None,
             "error_message": None,
         }
-        if age_s >= self.ready_after_s and task.looks > self.ready_after_polls:
+        if age_s >= self.ready_after_s and task.polls > self.ready_after_polls:
             body |= {"status": self.ending, "ready": True}
             if self.ending == "completed":
                 names = [self.image_url(f"{task_id}/{n}") for n in range(len(self._drawn(task)))]
@@ -543,7 +543,7 @@ def nobody() -> Iterator[str]:
         yield f"http://127.0.0.1:{reserved.getsockname()[1]}"
 
 
-def told(error: BaseException) -> str:
+def all_text_of(error: BaseException) -> str:
     """Write out all that an error and its causes say of themselves, and what their frames say.
 
     This is what a verbose traceback would show: messages, representations, and the locals of every

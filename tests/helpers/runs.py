@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import httpx
-from hub_server import KEY, StandInHub, told
+from hub_server import KEY, StandInHub, all_text_of
 from quick_loop import QuickLoop
 
 from mountsea_magic.errors import MountseaError
@@ -197,7 +197,7 @@ def assert_named(error: MountseaError, task_id: str = "hub-0001") -> None:
 
 def assert_discreet(error: MountseaError) -> None:
     """Check that neither the error nor a cause tells the key or a signed address."""
-    assert KEY not in told(error)
+    assert KEY not in all_text_of(error)
     cause: BaseException | None = error
     while cause is not None:
         assert "s3cret-query" not in f"{cause} {cause!r} {vars(cause)}"

@@ -72,7 +72,7 @@ def test_a_resumed_task_brings_what_its_journal_says_was_asked_for(folder: Path)
             ordered(hub, folder, request)
         known = completed(resumed(hub, folder, "hub-0001"))
         assert (len(hub.downloads_seen), len(known.images), known.left_out) == (8 + 2, 2, 4)
-        hub.looks.append(hub.done(hub.data([hub.image_url(f"hub-0001/{n}") for n in range(6)])))
+        hub.polls.append(hub.done(hub.data([hub.image_url(f"hub-0001/{n}") for n in range(6)])))
         unknown = completed(resumed(hub, folder, "hub-x"))
         assert (len(unknown.images), unknown.left_out) == (MOST, 2)
 

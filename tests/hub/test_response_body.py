@@ -39,7 +39,7 @@ def zipped(body: Any) -> bytes:
 
 def test_nothing_but_identity_is_asked_for() -> None:
     """What is not compressed becomes no more than it is."""
-    with StandInHub(submits=[TASK], looks=[TASK]) as hub:
+    with StandInHub(submits=[TASK], polls=[TASK]) as hub:
         submitted(hub)
         looked(hub)
     assert {seen.headers["accept-encoding"] for seen in hub.requests} == {"identity"}
@@ -48,7 +48,7 @@ def test_nothing_but_identity_is_asked_for() -> None:
 def test_a_response_that_a_proxy_compresses_is_read() -> None:
     """Once, that is; the key that it echoes is blotted all the same."""
     refused = coded(zipped({"message": f"bad {KEY}"}), status=422)
-    with StandInHub(submits=[coded(zipped(TASK)), refused], looks=[coded(zipped(TASK))]) as hub:
+    with StandInHub(submits=[coded(zipped(TASK)), refused], polls=[coded(zipped(TASK))]) as hub:
         assert submitted(hub) == "hub-1"
         assert looked(hub).status == "pending"
         with pytest.raises(MountseaError, match=r"bad \[key\]"):
@@ -97,7 +97,7 @@ def test_what_cant_be_read_is_not_the_hubs_word_about_a_task() -> None:
         coded(b"?", "br"),
         coded(b"?", "zstd"),
     ]
-    with StandInHub(looks=replies) as hub:
+    with StandInHub(polls=replies) as hub:
         for _ in replies:
             with pytest.raises(HubUnavailable):
                 looked(hub)
@@ -209,7 +209,7 @@ def test_a_stop_does_not_wait_until_a_large_response_is_parsed(
         assert not go_on.is_set()
         go_on.set()
 
-    with StandInHub(looks=[TASK]) as hub:
+    with StandInHub(polls=[TASK]) as hub:
         with_client(hub.url, work)
 
 
@@ -218,7 +218,7 @@ def test_four_images_within_a_response_are_brought(tmp_path: Path) -> None:
     images = [image("png", number) + bytes(1 << 20) for number in range(4)]
     done = {"status": "completed", "input": {"image_urls": [data_uri(images[0])]}}
     with StandInHub() as hub:
-        hub.looks.append(done | {"data": hub.data(images)})
+        hub.polls.append(done | {"data": hub.data(images)})
 
         async def work(client: HubClient) -> list[bytes]:
             state = await client.task("hub-1")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from hub_server import BAD_GATEWAY, KEY, Reply, StandInHub, told
+from hub_server import BAD_GATEWAY, KEY, Reply, StandInHub, all_text_of
 from proxies import HttpProxy, Relay, SocksProxy
 
 import mountsea_magic.hub.exchange
@@ -89,7 +89,7 @@ def refused(url: str, kind: type[MountseaError] = HubUnavailable) -> str:
     """Return how a submission failed; its verbose traceback shows neither key nor password."""
     with pytest.raises(kind) as caught:
         submitted(url)
-    shown = told(caught.value)
+    shown = all_text_of(caught.value)
     assert KEY not in shown and "s3cret" not in shown
     return str(caught.value)
 
@@ -376,7 +376,7 @@ def test_an_answer_that_is_lost_behind_a_proxy_is_uncertain(
     company.hub.submits.append(BAD_GATEWAY if host == "proxy" else Reply(reset=True))
     with pytest.raises(MountseaError, match="may or may not have taken") as caught:
         submitted(HUB)
-    assert KEY not in told(caught.value)
+    assert KEY not in all_text_of(caught.value)
     assert len(company.hub.posts) == 1
 
 

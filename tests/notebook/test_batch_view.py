@@ -60,7 +60,7 @@ def test_one_that_fails_does_not_stop_the_others(
     hub: StandInHub, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its error is raised once all have ended, with its prompt's number; the rest is shown."""
-    hub.looks.append(FAILED)
+    hub.polls.append(FAILED)
     with pytest.raises(TaskFailed, match=r"^Prompt \d: .*no dogs") as caught:
         run_cell(shell, SIX)
     dogs = handles(shell)
@@ -92,7 +92,7 @@ def test_images_are_told_in_the_prompts_order(
 ) -> None:
     """Whichever is ready first."""
     hub.ready_after_polls = 1
-    hub.looks += [{"status": "processing"}] * 2
+    hub.polls += [{"status": "processing"}] * 2
     dogs = run_cell(shell, "a dog\n---\na cat\n---\na cow")
     said = capsys.readouterr().out
     places = [said.index(str(dog[0].path)) for dog in dogs]
@@ -101,7 +101,7 @@ def test_images_are_told_in_the_prompts_order(
 
 def test_several_errors_are_told_together(hub: StandInHub, shell: InteractiveShell) -> None:
     """The first has its type, and all have their prompt's number."""
-    hub.looks += [FAILED, FAILED]
+    hub.polls += [FAILED, FAILED]
     with pytest.raises(TaskFailed) as caught:
         run_cell(shell, "a dog\n---\na cat")
     first, second = str(caught.value).splitlines()

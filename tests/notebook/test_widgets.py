@@ -174,11 +174,11 @@ def test_the_button_says_what_cancel_means(hub: StandInHub, kernel: Kernel) -> N
 
 def test_what_the_hub_says_is_not_markup(hub: StandInHub, kernel: Kernel) -> None:
     """A status is shown as text, while it lasts."""
-    hub.looks.append(json_reply({"status": "<img src=x onerror=alert(1)>"}, lasting=True))
+    hub.polls.append(json_reply({"status": "<img src=x onerror=alert(1)>"}, lasting=True))
 
     def on_message(message: Message) -> None:
         if "img src=x" in json.dumps(message["content"]):
-            hub.looks.clear()
+            hub.polls.clear()
 
     run = kernel.run("%%mountsea\na dog", on_message=on_message)
     said = json.dumps(run.messages, default=str)
@@ -229,13 +229,13 @@ def test_a_background_cell_has_no_empty_place(
     hub: StandInHub, kernel: Kernel, made: int, watched: bool
 ) -> None:
     """Two images were asked for: whatever came in their place, each output says something."""
-    hub.looks.append(json_reply({"status": "processing"}, lasting=True))
+    hub.polls.append(json_reply({"status": "processing"}, lasting=True))
     run = kernel.run("%%mountsea -b -n 2 -o dog\na dog", watched=watched)
     hub.ending = "completed" if made else "failed"
-    hub.looks.clear()
+    hub.polls.clear()
     if made:
         drawn = hub.done(hub.data([image("png", number) for number in range(made)]))
-        hub.looks.append(json_reply(drawn, lasting=True))
+        hub.polls.append(json_reply(drawn, lasting=True))
     held = len(run.outputs) == 3
     assert held != (watched and int(version("ipykernel").partition(".")[0]) >= 7)
     then = kernel.run("try:\n    dog.wait()\nexcept Exception: pass", on_message=run.take)

@@ -131,7 +131,7 @@ def test_a_signed_address_in_the_hubs_words_is_cut(
 ) -> None:
     """What failed is told by its host and path; what opens it is in no error and no journal."""
     cut = re.escape("could not fetch https://…@cdn.example/in.png")
-    with StandInHub(submits=submits, looks=looks) as hub:
+    with StandInHub(submits=submits, polls=looks) as hub:
         with pytest.raises(MountseaError, match=cut) as caught:
             ordered(hub, tmp_path / "originals")
         assert len(hub.posts) == 1
@@ -145,7 +145,7 @@ def test_a_signed_address_in_the_models_words_is_not_written_down(tmp_path: Path
     """A description beside good images keeps all but the query."""
     folder = tmp_path / "originals"
     with StandInHub() as hub:
-        hub.looks.append(hub.done({"url": data_uri(image()), "description": ECHO}))
+        hub.polls.append(hub.done({"url": data_uri(image()), "description": ECHO}))
         ordered(hub, folder)
     assert newest(folder).description == "could not fetch https://…@cdn.example/in.png?…"
 

@@ -216,7 +216,7 @@ def test_resume_goes_on_after_a_failure_and_raises_at_the_end(
     for entry in journal.open_entries():
         journal.write(replace(entry, created=entry.created - 60))  # no Hub is still to learn of it
     failed = {"status": "failed", "error_message": "no dogs"}
-    hub.looks.extend([failed, None, json_reply({"message": "who?"}, 404)])
+    hub.polls.extend([failed, None, json_reply({"message": "who?"}, 404)])
     monkeypatch.setattr(retry, "NEW_TASK_GRACE_S", 0.0)
     with pytest.raises(MountseaError, match=r"2 of 3 tasks brought no images") as caught:
         run("resume")
@@ -263,7 +263,7 @@ def test_a_task_of_another_hub_is_left_alone(
         assert caught.value.task_id == "hub-0001"
         assert f"hub-0001 submitted at {hub.url}" in run("")
         assert (len(hub.requests), len(other.requests)) == before
-        other.looks.append(other.done(other.data([image(number=4)])))
+        other.polls.append(other.done(other.data([image(number=4)])))
         said = run("resume")
         assert f"hub-0001: The task is at another Hub: set MOUNTSEA_BASE_URL to {hub.url}" in said
         assert "“a cat” · nano-banana · 64×48" in said
@@ -334,13 +334,13 @@ def test_hostile_ids_and_words_are_shown_without_control_characters(
 ) -> None:
     """What the Hub calls a task, and what it says, moves no cursor and turns no text around."""
     hub.submits.append({"task_id": HOSTILE})
-    hub.looks.append(json_reply({"status": "pro\x1b[2Jcessing\u202e"}, lasting=True))
+    hub.polls.append(json_reply({"status": "pro\x1b[2Jcessing\u202e"}, lasting=True))
     with pytest.raises(WaitTimeout) as caught:
         generate("a \x1b[31mred\u202e dog\x07", timeout=0.4)
     assert caught.value.task_id == HOSTILE
-    hub.looks.clear()
+    hub.polls.clear()
     failed_so = {"status": "failed", "error_message": "\x1b[31mno\u202e\x9b"}
-    hub.looks.append(json_reply(failed_so, lasting=True))
+    hub.polls.append(json_reply(failed_so, lasting=True))
     said = str(caught.value) + run("history") + run("")
     with pytest.raises(TaskFailed) as failed:
         run("resume")
@@ -375,7 +375,7 @@ def test_resume_waits_for_an_order_that_is_on_its_way(
     """Run right after an interrupt it finds the task that the interrupt left behind."""
     hold = threading.Event()
     hub.submits.append(json_reply({"task_id": "hub-7"}, hold=hold))
-    hub.looks.append(hub.done(hub.data([image()])))
+    hub.polls.append(hub.done(hub.data([image()])))
     dog = Generation(build_request("a dog"))
     job = here.worker.start(here.generate(dog, here.settings()))
     hub.wait_until(lambda: len(hub.posts) == 1)
