@@ -20,10 +20,10 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from mountsea_magic.demo.server.app import URL_LIFE_S, create_app, draw
+from mountsea_magic.demo.server.app import URL_LIFETIME_S, create_app, draw
 from mountsea_magic.demo.server.inputs import Inputs
 from mountsea_magic.demo.server.network import DEMO_ORIGIN, DemoNetwork
-from mountsea_magic.demo.server.tasks import FIRST_CREDITS, PRICE, DemoTask, TaskStore
+from mountsea_magic.demo.server.tasks import CREDITS_PER_IMAGE, INITIAL_CREDITS, DemoTask, TaskStore
 from mountsea_magic.hub.error_mapping import HubResponse
 from mountsea_magic.hub.responses import read_credits, read_submission, read_task
 from mountsea_magic.request.catalog import bundled_catalog
@@ -148,7 +148,7 @@ def test_a_bad_ending_has_a_code_and_a_message(hub: Hub, word: str, status: str)
     assert body["error_message"]
     state = read_task(HubResponse(200, {}, body))
     assert (state.ended, state.succeeded) == (True, False)
-    assert hub.get("/api-user/credits").json() == {"credits": FIRST_CREDITS}
+    assert hub.get("/api-user/credits").json() == {"credits": INITIAL_CREDITS}
 
 
 def test_images_are_served_with_the_format_that_was_asked_for(hub: Hub) -> None:
@@ -178,7 +178,7 @@ def test_addresses_of_images_expire_and_come_fresh(hub: Hub) -> None:
     task_id = hub.ordered()
     hub.now += 20
     url = hub.task(task_id)["data"]["images"][0]["url"]
-    hub.now += URL_LIFE_S - 5
+    hub.now += URL_LIFETIME_S - 5
     assert hub.get(url).status_code == 200
     hub.now += 10
     assert hub.get(url).status_code == 403
@@ -226,7 +226,7 @@ def test_an_order_is_no_get(hub: Hub) -> None:
         ({"input": {"prompt": "x"}}, 422, "None"),
         ({"model": "nano-banana", "input": {}}, 422, "prompt"),
         ({"model": "nano-banana", "input": {"prompt": " \n"}}, 422, "prompt"),
-        ({"model": "nano-banana", "input": {"prompt": 5}}, 422, "text"),
+        ({"model": "nano-banana", "input": {"prompt": 5}}, 422, "string"),
         ({"model": "nano-banana", "input": {"prompt": "x", "num_images": 5}}, 422, "4"),
         ({"model": "nano-banana", "input": {"prompt": "x", "num_images": "2"}}, 422, "type"),
         ({"model": "nano-banana", "input": {"prompt": "x", "safety_tolerance": 4}}, 422, "type"),
@@ -264,8 +264,10 @@ def test_a_body_that_is_no_json_is_refused(hub: Hub) -> None:
 
 def test_an_account_without_credits_is_refused(hub: Hub) -> None:
     """402 once all demo credits are spent; they are told as documented."""
-    hub.app.state.tasks.add("nano-banana", {"prompt": "x", "num_images": FIRST_CREDITS // PRICE})
-    assert hub.get("/api-user/credits").json() == {"credits": FIRST_CREDITS}
+    hub.app.state.tasks.add(
+        "nano-banana", {"prompt": "x", "num_images": INITIAL_CREDITS // CREDITS_PER_IMAGE}
+    )
+    assert hub.get("/api-user/credits").json() == {"credits": INITIAL_CREDITS}
     hub.now += 20
     credits = hub.get("/api-user/credits")
     assert read_credits(HubResponse(200, {}, credits.json())) == 0
@@ -508,8 +510,8 @@ def test_a_body_that_is_none_is_refused(hub: Hub, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"model": 5, "input": {"prompt": "x"}}, "There is no model '5'"),
-        ({"model": ["m"], "input": {"prompt": "x"}}, "There is no model"),
+        ({"model": 5, "input": {"prompt": "x"}}, "Unknown model '5'"),
+        ({"model": ["m"], "input": {"prompt": "x"}}, "Unknown model"),
         ({"model": "nano-banana", "input": {"prompt": " \n"}}, "input.prompt"),
         ({"model": "nano-banana", "input": {"prompt": 7}}, "input.prompt"),
         ({"model": "nano-banana", "input": {}}, "input.prompt"),
@@ -562,7 +564,7 @@ def test_a_fault_of_the_demo_is_an_answer(tmp_path: Path) -> None:
 
     response = asyncio.run(ask())
     assert response.status_code == 500
-    assert response.json()["message"] == "The demo Hub failed (OverflowError)."
+    assert response.json()["message"] == "Internal error in the demo Hub (OverflowError)."
 
 
 def test_the_next_seeds_images_are_others(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Message
 from mountsea_magic.demo.server.app import create_app
 from mountsea_magic.demo.server.guard import Guard
 from mountsea_magic.demo.server.hosts import AllowedHosts
-from mountsea_magic.demo.server.limits import Budget, Limits
-from mountsea_magic.demo.server.submissions import Refusal
+from mountsea_magic.demo.server.limits import Limits, WeightedSemaphore
+from mountsea_magic.demo.server.submissions import RequestRejected
 
 ORIGIN = "http://localhost:8787"
 ORDER = json.dumps({"model": "nano-banana", "input": {"prompt": "a dog"}}).encode()
@@ -209,13 +209,13 @@ def test_a_body_that_gets_no_turn_is_told_to_come_back() -> None:
     """429 before anything is read, so that nothing was submitted; its turn is free for others."""
 
     async def inner() -> None:
-        budget = Budget(10)
-        async with budget.hold(8, patience_s=1):
-            with pytest.raises(Refusal) as caught:
-                async with budget.hold(3, patience_s=0.01):
+        semaphore = WeightedSemaphore(10)
+        async with semaphore.acquire(8, timeout_s=1):
+            with pytest.raises(RequestRejected) as caught:
+                async with semaphore.acquire(3, timeout_s=0.01):
                     raise AssertionError
             assert (caught.value.status, caught.value.retry_after_s) == (429, 3)
-        async with budget.hold(10, patience_s=0.01):
+        async with semaphore.acquire(10, timeout_s=0.01):
             pass
 
     asyncio.run(inner())
@@ -225,14 +225,14 @@ def test_a_large_body_is_not_overtaken_for_ever() -> None:
     """Turns are given in the order of coming."""
 
     async def inner() -> list[int]:
-        budget, order = Budget(10), list[int]()
+        semaphore, order = WeightedSemaphore(10), list[int]()
 
         async def take(amount: int) -> None:
-            async with budget.hold(amount, patience_s=5):
+            async with semaphore.acquire(amount, timeout_s=5):
                 order.append(amount)
                 await asyncio.sleep(0)
 
-        async with budget.hold(6, patience_s=1):
+        async with semaphore.acquire(6, timeout_s=1):
             waiting = [asyncio.ensure_future(take(amount)) for amount in (9, 1, 2, 3)]
             await asyncio.sleep(0)
             assert order == []
@@ -254,7 +254,7 @@ def test_a_large_body_is_not_overtaken_for_ever() -> None:
 )
 def test_json_that_is_small_as_text_and_huge_as_objects_is_not_parsed(content: bytes) -> None:
     """It is counted first, which costs no memory; a long prompt with commas is no such thing."""
-    with pytest.raises(Refusal, match="too many parts"):
+    with pytest.raises(RequestRejected, match="too many JSON elements"):
         Limits().check_json(content)
     prompt = ", ".join(["dogs"] * 5000)
     Limits().check_json(json.dumps({"input": {"prompt": prompt}}).encode())
@@ -273,7 +273,7 @@ def test_json_that_is_small_as_text_and_huge_as_objects_is_not_parsed(content: b
 )
 def test_texts_that_take_much_to_read_are_refused(given: dict[str, Any], said: str) -> None:
     """Prompts, other texts and URLs, but not the data URI of an image, in lines or not."""
-    with pytest.raises(Refusal, match=said) as caught:
+    with pytest.raises(RequestRejected, match=said) as caught:
         Limits().check_input(given)
     assert caught.value.status == 422
     image = "data:image/png;base64," + ("A" * 76 + "\r\n") * 100_000

@@ -24,7 +24,7 @@ from starlette.types import Receive, Scope, Send
 
 from mountsea_magic.demo.server import serve
 from mountsea_magic.demo.server.limits import Limits
-from mountsea_magic.demo.server.serve import PatientLog, listen, server_config
+from mountsea_magic.demo.server.serve import BackgroundLogHandler, listen, server_config
 
 COMMAND = [sys.executable, "-m", "mountsea_magic.demo", "--port", "0", "--seconds", "0"]
 SMALL = {"prompt": "red", "image_size": {"width": 64, "height": 64}}
@@ -245,7 +245,7 @@ def test_a_log_that_nobody_reads_stops_nothing() -> None:
     """Lines are dropped once a thousand wait; long ones are cut."""
     reading, writing = os.pipe()
     stream = os.fdopen(writing, "w")
-    log = PatientLog(logging.StreamHandler(stream))
+    log = BackgroundLogHandler(logging.StreamHandler(stream))
     with os.fdopen(reading) as reader:
         for number in range(5000):
             log.emit(logging.makeLogRecord({"msg": f"{number} {'x' * 1000}"}))

@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 
 from mountsea_magic.demo.server.inputs import Inputs
-from mountsea_magic.demo.server.tasks import FIRST_CREDITS, KEPT_S, PRICE, DemoTask, TaskStore
+from mountsea_magic.demo.server.tasks import (
+    CREDITS_PER_IMAGE,
+    INITIAL_CREDITS,
+    RETENTION_S,
+    DemoTask,
+    TaskStore,
+)
 
 EDIT = {"prompt": "winter", "image_urls": ["data:image/png;base64,AAAA"], "mask_url": "data:,"}
 INPUTS = Inputs((b"one", b"two"), b"mask", (30, 20))
@@ -59,7 +65,11 @@ def test_the_status_is_a_function_of_the_age(age_s: float, status: str) -> None:
 def test_a_word_in_brackets_asks_for_a_bad_ending(prompt: str, ending: str) -> None:
     """Lessons can see each bad ending, but no plain word brings one about."""
     task = replace(DOG, input={"prompt": prompt})
-    assert (task.ending, task.status(105.0), task.status(110.0)) == (ending, "processing", ending)
+    assert (task.final_status, task.status(105.0), task.status(110.0)) == (
+        ending,
+        "processing",
+        ending,
+    )
 
 
 def test_a_task_counts_its_images() -> None:
@@ -83,7 +93,7 @@ def test_nothing_is_written_before_the_first_task(tmp_path: Path) -> None:
     """Asking a store makes no folder."""
     store = TaskStore(tmp_path / "demo")
     assert store.get(f"hub-{'0' * 36}") is None
-    assert store.credits() == FIRST_CREDITS
+    assert store.credits() == INITIAL_CREDITS
     assert not (tmp_path / "demo").exists()
 
 
@@ -137,7 +147,7 @@ def test_a_damaged_file_is_an_unknown_task(content: str, tmp_path: Path) -> None
     task = store.add("m", {"prompt": "x"})
     (tmp_path / f"{task.task_id}.json").write_text(content)
     assert store.get(task.task_id) is None
-    assert store.credits() == FIRST_CREDITS
+    assert store.credits() == INITIAL_CREDITS
     assert store.get(store.add("m", {"prompt": "y"}).task_id) is not None
 
 
@@ -148,16 +158,16 @@ def test_only_completed_tasks_are_charged(tmp_path: Path) -> None:
     store.add("m", {"prompt": "a dog", "num_images": 3})
     for word in ("fail", "timeout", "cancel"):
         store.add("m", {"prompt": f"a dog [{word}]"})
-    assert store.credits() == FIRST_CREDITS
+    assert store.credits() == INITIAL_CREDITS
     clock.now += 100
-    assert store.credits() == FIRST_CREDITS - 3 * PRICE
+    assert store.credits() == INITIAL_CREDITS - 3 * CREDITS_PER_IMAGE
 
 
 def test_credits_never_fall_below_zero(tmp_path: Path) -> None:
     """A demo account cannot be in debt."""
     clock = Clock()
     store = TaskStore(tmp_path, seconds=1, clock=clock)
-    store.add("m", {"prompt": "x", "num_images": FIRST_CREDITS})
+    store.add("m", {"prompt": "x", "num_images": INITIAL_CREDITS})
     clock.now += 10
     assert store.credits() == 0
 
@@ -168,7 +178,7 @@ def test_old_tasks_are_forgotten(tmp_path: Path) -> None:
     store = TaskStore(tmp_path, clock=clock)
     old = store.add("m", {"prompt": "old"})
     (tmp_path / "notes.txt").write_text("mine")
-    clock.now += KEPT_S - 60
+    clock.now += RETENTION_S - 60
     young = store.add("m", {"prompt": "young"})
     assert store.get(old.task_id) is not None
     clock.now += 120
@@ -185,7 +195,7 @@ def test_many_kernels_share_a_folder(tmp_path: Path) -> None:
     tasks = [store.add("m", {"prompt": "x"}) for store in (first, second, first)]
     clock.now += 10
     assert [second.get(task.task_id) for task in tasks] == tasks
-    assert first.credits() == second.credits() == FIRST_CREDITS - 3 * PRICE
+    assert first.credits() == second.credits() == INITIAL_CREDITS - 3 * CREDITS_PER_IMAGE
 
 
 def test_a_notebooks_random_numbers_are_its_own(tmp_path: Path) -> None:
@@ -239,7 +249,7 @@ def test_input_images_are_forgotten_with_their_task(tmp_path: Path) -> None:
     store = TaskStore(tmp_path, clock=clock)
     old = store.add("m", EDIT, INPUTS)
     (tmp_path / f"hub-{'0' * 36}.0.input").write_bytes(b"left behind")
-    clock.now += KEPT_S - 60
+    clock.now += RETENTION_S - 60
     store.add("m", {"prompt": "x"})
     assert store.get(old.task_id) == old
     assert len(list(tmp_path.glob("*.input"))) == 4
@@ -265,5 +275,5 @@ def test_counting_credits_reads_no_image(tmp_path: Path) -> None:
     for path in tmp_path.glob("*.input"):
         path.unlink()
     clock.now += 10
-    assert store.credits() == FIRST_CREDITS - PRICE
+    assert store.credits() == INITIAL_CREDITS - CREDITS_PER_IMAGE
     assert store.get(task.task_id) is None

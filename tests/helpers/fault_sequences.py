@@ -251,7 +251,7 @@ class Sequence:
                 assert entry is not None, f"{task_id} is lost"
                 assert entry.is_open == (task_id in open_ids)
                 if not entry.is_open and not entry.files:
-                    assert entry.state == self.task(task_id).ending == "failed"
+                    assert entry.state == self.task(task_id).final_status == "failed"
         for task_id in dict.fromkeys([*open_ids, *self.known]):
             await self._resume_one(session, task_id, broken)
         said = [*self.heard.texts[texts:], *map(repr, self.heard.events[events:])]
@@ -271,7 +271,7 @@ class Sequence:
             if task is None:
                 assert broken or "misled" in self.layer.orders, error
             else:
-                assert task.ending == "failed", error
+                assert task.final_status == "failed", error
                 assert isinstance(error, TaskFailed)
         else:
             assert generation.task_id == task_id

@@ -1,4 +1,4 @@
-"""The demo Hub's workshop and its helper processes: turns, files that are kept, failures."""
+"""The demo Hub's pool and its worker processes: turns, files that are kept, failures."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from typing import Any
 import pytest
 from hub_server import image
 
-from mountsea_magic.demo.server.helper import Helper, HelperFailed
 from mountsea_magic.demo.server.http_app import OpenTasks
 from mountsea_magic.demo.server.inputs import BadInput, Inputs
 from mountsea_magic.demo.server.limits import Limits
 from mountsea_magic.demo.server.render import draw
-from mountsea_magic.demo.server.submissions import Refusal
+from mountsea_magic.demo.server.submissions import RequestRejected
 from mountsea_magic.demo.server.tasks import DemoTask, TaskStore
-from mountsea_magic.demo.server.worker_pool import MAX_WAITING_INPUTS, Workshop
+from mountsea_magic.demo.server.worker import Worker, WorkerFailed
+from mountsea_magic.demo.server.worker_pool import MAX_WAITING_INPUTS, WorkerPool
 
 SMALL = {"prompt": "red", "seed": 1, "image_size": {"width": 64, "height": 64}}
 
 
 @pytest.fixture(scope="module")
-def helper() -> Iterator[Helper]:
-    """Start one helper for the tests of this module: it imports Pillow and the painter."""
-    made = Helper()
+def worker() -> Iterator[Worker]:
+    """Start one worker for the tests of this module: it imports Pillow and the painter."""
+    made = Worker()
     yield made
     made.stop()
 
@@ -45,159 +45,159 @@ def added(tasks: TaskStore, **more: Any) -> DemoTask:
     return tasks.add("gpt-image-2", SMALL | more)
 
 
-def in_workshop(
+def with_pool(
     tasks: TaskStore,
     folder: Path,
-    helper: Helper,
-    work: Callable[[Workshop], Awaitable[Any]],
+    worker: Worker,
+    work: Callable[[WorkerPool], Awaitable[Any]],
     **limits: Any,
 ) -> Any:
-    """Run a coroutine with a workshop of one helper."""
+    """Run a coroutine with a pool of one worker."""
 
     async def inner() -> Any:
-        workshop = Workshop(tasks, folder, Limits(**limits), helpers=1)
-        workshop._all = workshop._free = [helper]
-        return await work(workshop)
+        pool = WorkerPool(tasks, folder, Limits(**limits), workers=1)
+        pool._all = pool._free = [worker]
+        return await work(pool)
 
     return asyncio.run(inner())
 
 
-def test_a_helper_calls_functions_and_passes_on_what_they_raise(helper: Helper) -> None:
+def test_a_helper_calls_functions_and_passes_on_what_they_raise(worker: Worker) -> None:
     """In another process, one after the other."""
     assert (
-        helper.call(os.getpid, timeout_s=60) == helper.call(os.getpid, timeout_s=60) != os.getpid()
+        worker.call(os.getpid, timeout_s=60) == worker.call(os.getpid, timeout_s=60) != os.getpid()
     )
     with pytest.raises(ValueError, match="invalid literal"):
-        helper.call(int, "x", timeout_s=60)
+        worker.call(int, "x", timeout_s=60)
 
 
 def test_a_helper_that_dies_or_takes_too_long_is_replaced() -> None:
     """The call fails, and the next one has a new process."""
-    made = Helper()
-    with pytest.raises(HelperFailed, match="_exit was given up"):
+    made = Worker()
+    with pytest.raises(WorkerFailed, match="_exit timed out or crashed"):
         made.call(os._exit, 1, timeout_s=60)
-    with pytest.raises(HelperFailed, match="sleep was given up"):
+    with pytest.raises(WorkerFailed, match="sleep timed out or crashed"):
         made.call(time.sleep, 60, timeout_s=0.1)
     assert made.call(abs, -3, timeout_s=60) == 3
     made.stop()
-    with pytest.raises(HelperFailed):
+    with pytest.raises(WorkerFailed):
         made.call(abs, -3, timeout_s=60)
 
 
 def test_an_image_is_drawn_once_and_kept_as_a_private_file(
-    tasks: TaskStore, tmp_path: Path, helper: Helper
+    tasks: TaskStore, tmp_path: Path, worker: Worker
 ) -> None:
     """However many ask for it at once; it is what the painter draws in-process."""
     task = added(tasks)
 
-    async def work(workshop: Workshop) -> None:
-        paths = await asyncio.gather(*(workshop.image(task, 0, "a") for _ in range(5)))
+    async def work(pool: WorkerPool) -> None:
+        paths = await asyncio.gather(*(pool.image(task, 0, "a") for _ in range(5)))
         assert len(set(paths)) == 1
-        assert workshop.want(task, "a")
+        assert pool.request_images(task, "a")
         content = paths[0].read_bytes()
         assert content == draw(task, 0)
         assert paths[0].stat().st_mode & 0o777 == 0o600
         assert paths[0].parent.stat().st_mode & 0o777 == 0o700
         assert [path.name for path in paths[0].parent.iterdir()] == [paths[0].name]
         paths[0].unlink()
-        assert (await workshop.image(task, 0, "a")).read_bytes() == content
+        assert (await pool.image(task, 0, "a")).read_bytes() == content
 
-    in_workshop(tasks, tmp_path, helper, work)
+    with_pool(tasks, tmp_path, worker, work)
 
 
-def test_clients_take_turns(tasks: TaskStore, tmp_path: Path, helper: Helper) -> None:
+def test_clients_take_turns(tasks: TaskStore, tmp_path: Path, worker: Worker) -> None:
     """Who asks for one image does not wait until another has got six; each in its order."""
     many, one = [added(tasks, num_images=3) for _ in range(2)], added(tasks)
 
-    async def work(workshop: Workshop) -> list[tuple[str, int]]:
+    async def work(pool: WorkerPool) -> list[tuple[str, int]]:
         order: list[tuple[str, int]] = []
 
         async def ask(task: DemoTask, number: int, client: str) -> None:
-            await workshop.image(task, number, client)
+            await pool.image(task, number, client)
             order.append((client, number))
 
         asked = [ask(task, number, "flood") for task in many for number in range(3)]
         await asyncio.gather(*asked, ask(one, 0, "student"))
         return order
 
-    order = in_workshop(tasks, tmp_path, helper, work)
+    order = with_pool(tasks, tmp_path, worker, work)
     assert order.index(("student", 0)) <= 2
     assert [number for client, number in order if client == "flood"] == [0, 1, 2] * 2
 
 
 def test_the_oldest_images_make_room_and_are_drawn_anew(
-    tasks: TaskStore, tmp_path: Path, helper: Helper
+    tasks: TaskStore, tmp_path: Path, worker: Worker
 ) -> None:
     """Files are bounded in bytes; none is lost, since the same task draws the same image."""
     task = added(tasks, num_images=3)
     size = len(draw(task, 0))
 
-    async def work(workshop: Workshop) -> None:
-        first = (await workshop.image(task, 0, "a")).read_bytes()
+    async def work(pool: WorkerPool) -> None:
+        first = (await pool.image(task, 0, "a")).read_bytes()
         for number in range(3):
-            await workshop.image(task, number, "a")
+            await pool.image(task, number, "a")
             drawn = sum(path.stat().st_size for path in (tmp_path / "drawn").iterdir())
             assert drawn <= 2 * size
         assert not (tmp_path / "drawn" / f"{task.task_id}.0.png").exists()
-        assert (await workshop.image(task, 0, "a")).read_bytes() == first
+        assert (await pool.image(task, 0, "a")).read_bytes() == first
 
-    in_workshop(tasks, tmp_path, helper, work, image_bytes=2 * size)
+    with_pool(tasks, tmp_path, worker, work, image_bytes=2 * size)
 
 
 def test_images_of_an_earlier_server_count(
-    tasks: TaskStore, tmp_path: Path, helper: Helper
+    tasks: TaskStore, tmp_path: Path, worker: Worker
 ) -> None:
     """What it left half is removed."""
     first, second = added(tasks), added(tasks)
 
-    async def draw_first(workshop: Workshop) -> None:
-        await workshop.image(first, 0, "a")
+    async def draw_first(pool: WorkerPool) -> None:
+        await pool.image(first, 0, "a")
         (tmp_path / "drawn" / ".hub-1.0.png.7.part").touch()
 
-    async def draw_second(workshop: Workshop) -> None:
-        await workshop.image(second, 0, "a")
+    async def draw_second(pool: WorkerPool) -> None:
+        await pool.image(second, 0, "a")
 
-    in_workshop(tasks, tmp_path, helper, draw_first)
-    in_workshop(tasks, tmp_path, helper, draw_second, image_bytes=1)
+    with_pool(tasks, tmp_path, worker, draw_first)
+    with_pool(tasks, tmp_path, worker, draw_second, image_bytes=1)
     assert [path.name for path in (tmp_path / "drawn").iterdir()] == [f"{second.task_id}.0.png"]
 
 
 def test_what_can_t_be_drawn_is_tried_twice_and_then_fails(
-    tasks: TaskStore, tmp_path: Path, helper: Helper
+    tasks: TaskStore, tmp_path: Path, worker: Worker
 ) -> None:
     """503 to come back, and at last 500; other images are drawn as ever."""
     bad = tasks.add("nano-banana-edit", {"prompt": "x"}, Inputs((b"no image",), None, (64, 64)))
     good = added(tasks)
 
-    async def work(workshop: Workshop) -> list[int]:
+    async def work(pool: WorkerPool) -> list[int]:
         statuses = []
         for _ in range(3):
-            with pytest.raises(Refusal) as caught:
-                await workshop.image(bad, 0, "a")
+            with pytest.raises(RequestRejected) as caught:
+                await pool.image(bad, 0, "a")
             statuses.append(caught.value.status)
-        assert workshop.waiting == 0
-        await workshop.image(good, 0, "a")
+        assert pool.waiting == 0
+        await pool.image(good, 0, "a")
         return statuses
 
-    assert in_workshop(tasks, tmp_path, helper, work) == [503, 503, 500]
+    assert with_pool(tasks, tmp_path, worker, work) == [503, 503, 500]
 
 
 def test_input_images_are_read_in_a_helper(
-    tasks: TaskStore, tmp_path: Path, helper: Helper
+    tasks: TaskStore, tmp_path: Path, worker: Worker
 ) -> None:
     """Also an image of this Hub; what is refused in-process is refused here with the same words."""
     task = added(tasks)
     uri = f"data:image/png;base64,{base64.b64encode(image()).decode()}"
     own = f"http://localhost:8787/pictures/{task.task_id}/0"
 
-    async def work(workshop: Workshop) -> None:
-        inputs = await workshop.read_inputs({"image_urls": [uri, own]}, "m")
+    async def work(pool: WorkerPool) -> None:
+        inputs = await pool.read_inputs({"image_urls": [uri, own]}, "m")
         assert inputs.images[0] == image()
         assert inputs.images[1]
         with pytest.raises(BadInput, match=r"image_urls\[0\]: its base64 is damaged"):
-            await workshop.read_inputs({"image_urls": ["data:image/png;base64,a*"]}, "m")
+            await pool.read_inputs({"image_urls": ["data:image/png;base64,a*"]}, "m")
 
-    in_workshop(tasks, tmp_path, helper, work)
+    with_pool(tasks, tmp_path, worker, work)
 
 
 def test_too_many_submissions_with_images_are_told_to_come_back(
@@ -206,21 +206,21 @@ def test_too_many_submissions_with_images_are_told_to_come_back(
     """429 at once for those beyond the line, and after a while for those who get no turn."""
     release = threading.Event()
 
-    class Held(Helper):
+    class Held(Worker):
         def call(self, function: Any, *arguments: Any, timeout_s: float) -> Any:
             release.wait(30)
             return Inputs()
 
-    async def work(workshop: Workshop) -> list[Any]:
-        asked = [workshop.read_inputs({}, "m") for _ in range(MAX_WAITING_INPUTS + 3)]
+    async def work(pool: WorkerPool) -> list[Any]:
+        asked = [pool.read_inputs({}, "m") for _ in range(MAX_WAITING_INPUTS + 3)]
         waiting = [asyncio.ensure_future(asking) for asking in asked]
         await asyncio.wait(waiting[1:])
         release.set()
         return await asyncio.gather(*waiting, return_exceptions=True)
 
-    results = in_workshop(tasks, tmp_path, Held(), work, turn_s=0.05)
+    results = with_pool(tasks, tmp_path, Held(), work, turn_s=0.05)
     assert results[0] == Inputs()
-    assert {(refusal.status, refusal.retry_after_s) for refusal in results[1:]} == {(429, 3)}
+    assert {(rejection.status, rejection.retry_after_s) for rejection in results[1:]} == {(429, 3)}
 
 
 def test_open_tasks_are_counted_for_all_and_for_each_client() -> None:
@@ -228,23 +228,23 @@ def test_open_tasks_are_counted_for_all_and_for_each_client() -> None:
     open_tasks = OpenTasks(Limits(open_tasks=3, client_tasks=2))
 
     def enter(client: str, *, ends_at: float = 10.0) -> None:
-        with open_tasks.admitted(client) as admit:
-            admit.append((f"hub-{client}{time.perf_counter_ns()}", ends_at))
+        with open_tasks.reserve(client) as accepted:
+            accepted.append((f"hub-{client}{time.perf_counter_ns()}", ends_at))
 
     enter("a")
-    with open_tasks.admitted("a"), pytest.raises(Refusal) as caught:
+    with open_tasks.reserve("a"), pytest.raises(RequestRejected) as caught:
         enter("a")
     assert (caught.value.status, caught.value.retry_after_s) == (429, 5)
     enter("a")
     enter("b")
-    with pytest.raises(Refusal):
+    with pytest.raises(RequestRejected):
         enter("c")
-    open_tasks.forget_done(9.0, lambda task_id: False)
-    with pytest.raises(Refusal):
+    open_tasks.remove_finished(9.0, lambda task_id: False)
+    with pytest.raises(RequestRejected):
         enter("c")
-    open_tasks.forget_done(11.0, lambda task_id: task_id.startswith("hub-a"))
+    open_tasks.remove_finished(11.0, lambda task_id: task_id.startswith("hub-a"))
     enter("c")
-    with pytest.raises(Refusal):
+    with pytest.raises(RequestRejected):
         enter("a")
 
 
