@@ -1,4 +1,4 @@
-"""The demo Hub's pool and its worker processes: turns, files that are kept, failures."""
+"""The demo Hub's worker pool: fair queues, cached files, failures."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ SMALL = {"prompt": "red", "seed": 1, "image_size": {"width": 64, "height": 64}}
 
 @pytest.fixture(scope="module")
 def worker() -> Iterator[Worker]:
-    """Start one worker for the tests of this module: it imports Pillow and the painter."""
-    made = Worker()
-    yield made
-    made.stop()
+    """Start one worker for all tests of this module, since its imports take a while."""
+    started = Worker()
+    yield started
+    started.stop()
 
 
 @pytest.fixture
 def tasks(tmp_path: Path) -> TaskStore:
-    """Keep tasks that are done at once."""
+    """Create a store whose tasks complete at once."""
     return TaskStore(tmp_path, seconds=0)
 
 
-def added(tasks: TaskStore, **more: Any) -> DemoTask:
-    """Order small images."""
+def add_task(tasks: TaskStore, **more: Any) -> DemoTask:
+    """Add a task with small images."""
     return tasks.add("gpt-image-2", SMALL | more)
 
 
@@ -52,7 +52,7 @@ def with_pool(
     work: Callable[[WorkerPool], Awaitable[Any]],
     **limits: Any,
 ) -> Any:
-    """Run a coroutine with a pool of one worker."""
+    """Run a coroutine with a pool that has one worker."""
 
     async def inner() -> Any:
         pool = WorkerPool(tasks, folder, Limits(**limits), workers=1)
@@ -62,8 +62,8 @@ def with_pool(
     return asyncio.run(inner())
 
 
-def test_a_helper_calls_functions_and_passes_on_what_they_raise(worker: Worker) -> None:
-    """In another process, one after the other."""
+def test_worker_calls_functions_and_reraises_their_exceptions(worker: Worker) -> None:
+    """In one other process."""
     assert (
         worker.call(os.getpid, timeout_s=60) == worker.call(os.getpid, timeout_s=60) != os.getpid()
     )
@@ -71,24 +71,24 @@ def test_a_helper_calls_functions_and_passes_on_what_they_raise(worker: Worker) 
         worker.call(int, "x", timeout_s=60)
 
 
-def test_a_helper_that_dies_or_takes_too_long_is_replaced() -> None:
-    """The call fails, and the next one has a new process."""
-    made = Worker()
+def test_worker_that_dies_or_hangs_is_replaced() -> None:
+    """The call fails, and the next one starts a new process."""
+    worker = Worker()
     with pytest.raises(WorkerFailed, match="_exit timed out or crashed"):
-        made.call(os._exit, 1, timeout_s=60)
+        worker.call(os._exit, 1, timeout_s=60)
     with pytest.raises(WorkerFailed, match="sleep timed out or crashed"):
-        made.call(time.sleep, 60, timeout_s=0.1)
-    assert made.call(abs, -3, timeout_s=60) == 3
-    made.stop()
+        worker.call(time.sleep, 60, timeout_s=0.1)
+    assert worker.call(abs, -3, timeout_s=60) == 3
+    worker.stop()
     with pytest.raises(WorkerFailed):
-        made.call(abs, -3, timeout_s=60)
+        worker.call(abs, -3, timeout_s=60)
 
 
-def test_an_image_is_drawn_once_and_kept_as_a_private_file(
+def test_image_is_drawn_once_and_cached_as_a_private_file(
     tasks: TaskStore, tmp_path: Path, worker: Worker
 ) -> None:
-    """However many ask for it at once; it is what the painter draws in-process."""
-    task = added(tasks)
+    """However many clients request it at once; it equals the image drawn in-process."""
+    task = add_task(tasks)
 
     async def work(pool: WorkerPool) -> None:
         paths = await asyncio.gather(*(pool.image(task, 0, "a") for _ in range(5)))
@@ -105,31 +105,31 @@ def test_an_image_is_drawn_once_and_kept_as_a_private_file(
     with_pool(tasks, tmp_path, worker, work)
 
 
-def test_clients_take_turns(tasks: TaskStore, tmp_path: Path, worker: Worker) -> None:
-    """Who asks for one image does not wait until another has got six; each in its order."""
-    many, one = [added(tasks, num_images=3) for _ in range(2)], added(tasks)
+def test_clients_are_served_in_turn(tasks: TaskStore, tmp_path: Path, worker: Worker) -> None:
+    """A client with one image does not wait for the six of another; each queue is in order."""
+    many, one = [add_task(tasks, num_images=3) for _ in range(2)], add_task(tasks)
 
     async def work(pool: WorkerPool) -> list[tuple[str, int]]:
-        order: list[tuple[str, int]] = []
+        finished: list[tuple[str, int]] = []
 
-        async def ask(task: DemoTask, number: int, client: str) -> None:
+        async def request(task: DemoTask, number: int, client: str) -> None:
             await pool.image(task, number, client)
-            order.append((client, number))
+            finished.append((client, number))
 
-        asked = [ask(task, number, "flood") for task in many for number in range(3)]
-        await asyncio.gather(*asked, ask(one, 0, "student"))
-        return order
+        requests = [request(task, number, "flood") for task in many for number in range(3)]
+        await asyncio.gather(*requests, request(one, 0, "student"))
+        return finished
 
-    order = with_pool(tasks, tmp_path, worker, work)
-    assert order.index(("student", 0)) <= 2
-    assert [number for client, number in order if client == "flood"] == [0, 1, 2] * 2
+    finished = with_pool(tasks, tmp_path, worker, work)
+    assert finished.index(("student", 0)) <= 2
+    assert [number for client, number in finished if client == "flood"] == [0, 1, 2] * 2
 
 
-def test_the_oldest_images_make_room_and_are_drawn_anew(
+def test_oldest_images_are_evicted_and_drawn_again(
     tasks: TaskStore, tmp_path: Path, worker: Worker
 ) -> None:
-    """Files are bounded in bytes; none is lost, since the same task draws the same image."""
-    task = added(tasks, num_images=3)
+    """The cache size is limited; the same task draws the same image again."""
+    task = add_task(tasks, num_images=3)
     size = len(draw(task, 0))
 
     async def work(pool: WorkerPool) -> None:
@@ -144,11 +144,11 @@ def test_the_oldest_images_make_room_and_are_drawn_anew(
     with_pool(tasks, tmp_path, worker, work, image_bytes=2 * size)
 
 
-def test_images_of_an_earlier_server_count(
+def test_images_of_an_earlier_server_count_towards_the_limit(
     tasks: TaskStore, tmp_path: Path, worker: Worker
 ) -> None:
-    """What it left half is removed."""
-    first, second = added(tasks), added(tasks)
+    """Partial files that it left are deleted."""
+    first, second = add_task(tasks), add_task(tasks)
 
     async def draw_first(pool: WorkerPool) -> None:
         await pool.image(first, 0, "a")
@@ -162,12 +162,12 @@ def test_images_of_an_earlier_server_count(
     assert [path.name for path in (tmp_path / "drawn").iterdir()] == [f"{second.task_id}.0.png"]
 
 
-def test_what_can_t_be_drawn_is_tried_twice_and_then_fails(
+def test_drawing_is_attempted_twice_and_then_fails(
     tasks: TaskStore, tmp_path: Path, worker: Worker
 ) -> None:
-    """503 to come back, and at last 500; other images are drawn as ever."""
+    """503 at first, then 500; other images are still drawn."""
     bad = tasks.add("nano-banana-edit", {"prompt": "x"}, Inputs((b"no image",), None, (64, 64)))
-    good = added(tasks)
+    good = add_task(tasks)
 
     async def work(pool: WorkerPool) -> list[int]:
         statuses = []
@@ -182,11 +182,11 @@ def test_what_can_t_be_drawn_is_tried_twice_and_then_fails(
     assert with_pool(tasks, tmp_path, worker, work) == [503, 503, 500]
 
 
-def test_input_images_are_read_in_a_helper(
+def test_input_images_are_read_in_a_worker(
     tasks: TaskStore, tmp_path: Path, worker: Worker
 ) -> None:
-    """Also an image of this Hub; what is refused in-process is refused here with the same words."""
-    task = added(tasks)
+    """Also images of this Hub; error messages are the same as in-process."""
+    task = add_task(tasks)
     uri = f"data:image/png;base64,{base64.b64encode(image()).decode()}"
     own = f"http://localhost:8787/pictures/{task.task_id}/0"
 
@@ -200,56 +200,54 @@ def test_input_images_are_read_in_a_helper(
     with_pool(tasks, tmp_path, worker, work)
 
 
-def test_too_many_submissions_with_images_are_told_to_come_back(
-    tasks: TaskStore, tmp_path: Path
-) -> None:
-    """429 at once for those beyond the line, and after a while for those who get no turn."""
+def test_too_many_submissions_with_images_get_429(tasks: TaskStore, tmp_path: Path) -> None:
+    """At once if the queue is full, and after a time-out if they are not started."""
     release = threading.Event()
 
-    class Held(Worker):
+    class Blocked(Worker):
         def call(self, function: Any, *arguments: Any, timeout_s: float) -> Any:
             release.wait(30)
             return Inputs()
 
     async def work(pool: WorkerPool) -> list[Any]:
-        asked = [pool.read_inputs({}, "m") for _ in range(MAX_WAITING_INPUTS + 3)]
-        waiting = [asyncio.ensure_future(asking) for asking in asked]
+        reads = [pool.read_inputs({}, "m") for _ in range(MAX_WAITING_INPUTS + 3)]
+        waiting = [asyncio.ensure_future(read) for read in reads]
         await asyncio.wait(waiting[1:])
         release.set()
         return await asyncio.gather(*waiting, return_exceptions=True)
 
-    results = with_pool(tasks, tmp_path, Held(), work, turn_s=0.05)
+    results = with_pool(tasks, tmp_path, Blocked(), work, turn_s=0.05)
     assert results[0] == Inputs()
     assert {(rejection.status, rejection.retry_after_s) for rejection in results[1:]} == {(429, 3)}
 
 
-def test_open_tasks_are_counted_for_all_and_for_each_client() -> None:
-    """Also while they are made; those that have ended count no more."""
+def test_open_tasks_are_limited_in_total_and_per_client() -> None:
+    """Tasks being created count too; finished ones do not."""
     open_tasks = OpenTasks(Limits(open_tasks=3, client_tasks=2))
 
-    def enter(client: str, *, ends_at: float = 10.0) -> None:
+    def open_task(client: str, *, ends_at: float = 10.0) -> None:
         with open_tasks.reserve(client) as accepted:
             accepted.append((f"hub-{client}{time.perf_counter_ns()}", ends_at))
 
-    enter("a")
+    open_task("a")
     with open_tasks.reserve("a"), pytest.raises(RequestRejected) as caught:
-        enter("a")
+        open_task("a")
     assert (caught.value.status, caught.value.retry_after_s) == (429, 5)
-    enter("a")
-    enter("b")
+    open_task("a")
+    open_task("b")
     with pytest.raises(RequestRejected):
-        enter("c")
+        open_task("c")
     open_tasks.remove_finished(9.0, lambda task_id: False)
     with pytest.raises(RequestRejected):
-        enter("c")
+        open_task("c")
     open_tasks.remove_finished(11.0, lambda task_id: task_id.startswith("hub-a"))
-    enter("c")
+    open_task("c")
     with pytest.raises(RequestRejected):
-        enter("a")
+        open_task("a")
 
 
-def test_the_oldest_tasks_that_have_ended_make_room(tmp_path: Path) -> None:
-    """Failed and unfetched ones, too; a task that has not ended is never forgotten."""
+def test_oldest_finished_tasks_are_deleted_at_the_limit(tmp_path: Path) -> None:
+    """Failed and unfetched ones too; an unfinished task is never deleted."""
     now = time.time()
     seconds = 1000.0
     tasks = TaskStore(
