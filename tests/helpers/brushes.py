@@ -1,4 +1,4 @@
-"""What the examples of the painter and of the editor's effects take for granted."""
+"""Names that the docstring examples of the painter and of the editor's effects use."""
 
 from __future__ import annotations
 

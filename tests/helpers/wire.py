@@ -1,4 +1,4 @@
-"""What comes over the wire: answers through JSON and back, and what is none."""
+"""Responses of the Hub, and bodies that are not valid JSON."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ NOT_JSON = [HTML, b"", b"{", b"\xff\xfe\x00", b"[" * 100_000, b"{'status': 'comp
 
 
 def answer(body: Any, status: int = 200, **headers: str) -> HubResponse:
-    """Make an answer as it comes over the wire."""
+    """Create a response as it is read from the network."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     return HubResponse.read(status, names, json.dumps(body).encode())
