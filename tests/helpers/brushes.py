@@ -1,4 +1,4 @@
-"""Names that the docstring examples of the painter and of the editor's effects use."""
+"""What the examples of the painter and of the editor's effects take for granted."""
 
 from __future__ import annotations
 
