@@ -105,7 +105,7 @@ def test_every_block_is_tried() -> None:
             assert block.mark in COMMANDS
         elif block.mark == ASKS:
             command, *words = split_line(block.code.removeprefix("%mountsea "))
-            command_parsers()[command].parse_words(words)
+            command_parsers()[command].parse_arguments(words)
         else:
             assert is_cell(block)
             error = block.mark.removeprefix("raises ")

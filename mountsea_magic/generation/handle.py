@@ -35,7 +35,7 @@ class Generation:
         task_id: The task's id, or None before the Hub has taken the order.
         status: ``new``, ``submitting``, ``postponed`` (the Hub is busy or out of reach, and the
             order goes out again), ``submitted``, the Hub's own word, ``downloading``,
-            ``completed``; or ``failed``, ``uncertain``, ``not downloaded``, ``not ordered``.
+            ``completed``; or ``failed``, ``uncertain``, ``not downloaded``, ``skipped``.
         images: The images, in the Hub's order; none before it is completed.
         elapsed_s: Seconds from the submission until it was ready, or None.
         description: What the model said beside the images.

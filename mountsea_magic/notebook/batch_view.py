@@ -1,4 +1,4 @@
-"""A batch: the generations of one cell, their turns, and what is shown of them."""
+"""The batch of one cell: runs its generations concurrently and shows their results."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from ..runtime.printing import echo
 from ..session import current_session
 from ..settings import Settings
 from .frontend import FrontEnd
-from .outputs import FinalLine, ImageOutputs, ending_line, final_line, line_with
+from .outputs import FinalLine, ImageOutputs, ending_line, final_line, with_message
 from .progress import ProgressLine, ProgressView
 
 if TYPE_CHECKING:
     from IPython.core.events import EventManager
 
-AT_ONCE = 4
+CONCURRENCY = 4
 """How many generations of one cell run at the same time."""
 
-_HOPELESS = (
+_STOPS_SUBMISSIONS = (
     AuthenticationError,
     ConfigurationError,
     HubUnavailable,
@@ -47,7 +47,7 @@ _HOPELESS = (
     RateLimited,
     SubmissionUncertain,
 )
-"""After such an error the others of a cell are not ordered: they would end in the same way."""
+"""After such an error the cell submits nothing more: the other prompts would fail as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,12 @@ class RunOptions:
     """How generations are run and shown.
 
     Attributes:
-        timeout_s: How long to wait for each, in seconds.
+        timeout_s: How long to wait for each task, in seconds.
         runner: ``thread``, or ``nested`` for the kernel's own loop.
         quiet: Show nothing on success.
-        fresh: Never answer from the journal.
-        cache: Answer from the journal also without a seed.
-        copies: The folder to put copies of the originals in, or None.
+        fresh: Never reuse a result from the journal.
+        cache: Reuse a result from the journal even without a seed.
+        copies: The folder to copy the originals to, or None.
         background: Return at once.
     """
 
@@ -75,17 +75,26 @@ class RunOptions:
 
 @dataclass(slots=True)
 class _Gate:
-    """What the generations of one cell share."""
+    """The concurrency limit that the generations of one cell share."""
 
-    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
-    closed_by: MountseaError | None = None
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONCURRENCY))
+    stopped_by: MountseaError | None = None
 
 
 class Batch:
-    """One cell's generations, and what is shown of them.
+    """The generations of one cell, and their display.
+
+    Outputs for the images are reserved at once, before anything is submitted.
+
+    Args:
+        generations: The handles.
+        settings: The settings, which select the Hub.
+        options: How they are run and shown.
+        view: The progress lines, one for each generation.
+        front: The front end that shows them.
 
     Example:
-        >>> Batch([], settings, RunOptions(600.0), block, front_end(None))  # doctest: +SKIP
+        >>> Batch([], settings, RunOptions(600.0), view, front_end(None))  # doctest: +SKIP
     """
 
     def __init__(
@@ -93,81 +102,74 @@ class Batch:
         generations: Sequence[Generation],
         settings: Settings,
         options: RunOptions,
-        block: ProgressView,
+        view: ProgressView,
         front: FrontEnd,
     ) -> None:
-        """Take the places of the images, before anything is ordered.
-
-        Args:
-            generations: The handles.
-            settings: Which Hub.
-            options: How they are run and shown.
-            block: The live lines, one for each generation.
-            front: Where it is shown.
-        """
         self._generations, self._settings = generations, settings
-        self._options, self._block = options, block
+        self._options, self._view = options, view
         self._gate = _Gate()
         self._notices: list[str] = []
-        self._shown = 0
+        self._shown_count = 0
         self._updates = front.notebook and front.updates
         self._output = front.output if options.background else None
-        self._holds = self._updates and options.background and not front.late
+        self._reserves = self._updates and options.background and not front.late_outputs
         shows = (front.notebook or front.draws_png) and not options.quiet
         captioned = front.notebook and len(generations) > 1
-        self._frames = [
-            ImageOutputs(generation, hold=self._holds, captioned=captioned, png=front.draws_png)
+        self._image_outputs = [
+            ImageOutputs(
+                generation, reserve=self._reserves, captioned=captioned, png=front.draws_png
+            )
             for generation in (generations if shows else ())
         ]
 
-    async def one(self, number: int) -> None:
-        """Run one generation in its turn, on the loop thread.
+    async def run_one(self, index: int) -> None:
+        """Run one generation on the loop thread, when a slot is free.
 
         Args:
-            number: Which one, from 0.
+            index: The generation's index, from 0.
 
         Raises:
-            MountseaError: What went wrong with it; the handle has it, too.
+            MountseaError: If it fails; also set as the handle's `error`.
         """
-        generation, line = self._generations[number], self._block.lines[number]
+        generation, line = self._generations[index], self._view.lines[index]
         ending = ending_line(generation, "stopped by an unexpected error")
         try:
-            async with self._gate.turns:
+            async with self._gate.slots:
                 await self._generate(generation, line)
             ending = final_line(generation)
         except MountseaError as error:
             generation.error = error
-            if isinstance(error, _HOPELESS):
-                self._gate.closed_by = self._gate.closed_by or error
+            if isinstance(error, _STOPS_SUBMISSIONS):
+                self._gate.stopped_by = self._gate.stopped_by or error
             ending = ending_line(generation, in_words(error))
-            said = f"{type(error).__name__}: {error}"
+            message = f"{type(error).__name__}: {error}"
             if self._options.background and self._options.quiet:
-                self._notices.append(said)  # quiet is for success
+                self._notices.append(message)  # --quiet hides only success
             elif self._options.background:
-                ending = line_with(ending, said)
+                ending = with_message(ending, message)
             raise
         except asyncio.CancelledError:
             ending = _interrupted(generation)
             raise
         except Exception as error:
-            generation.error = error  # whatever it is, the cell must fail with it
+            generation.error = error  # the cell must fail with any error
             raise
         finally:
             line.finish(ending.html, ending.text)
 
-    async def watch_over(self, jobs: Sequence[Job[None]], events: EventManager) -> None:
-        """Keep the cell of a background run up to date, with no cell that runs.
+    async def watch_background(self, jobs: Sequence[Job[None]], events: EventManager) -> None:
+        """Update the outputs of a background run until all jobs have ended.
 
         Args:
             jobs: The generations' jobs.
-            events: Where the shell says that a cell has run.
+            events: The shell's events: outputs are sent again after the next cell.
         """
 
-        def again(_: object) -> None:
-            events.unregister("post_run_cell", again)
-            self._block.republish()
-            for frames in self._frames:
-                frames.republish()
+        def republish(_: object) -> None:
+            events.unregister("post_run_cell", republish)
+            self._view.republish()
+            for outputs in self._image_outputs:
+                outputs.republish()
 
         outcomes = [asyncio.wrap_future(job.outcome) for job in jobs]
         waiting = True
@@ -177,49 +179,49 @@ class Batch:
                 await asyncio.to_thread(self.tick)
         finally:
             await asyncio.to_thread(self.end)
-        if self._holds:
-            events.register("post_run_cell", again)
+        if self._reserves:
+            events.register("post_run_cell", republish)
         for outcome in outcomes:
             if not outcome.cancelled():
-                outcome.exception()
+                outcome.exception()  # consume it, or asyncio logs "never retrieved"
 
     def tick(self) -> None:
-        """Show what is known by now."""
+        """Show the results that are new, and update the progress lines."""
         self._show_ended()
-        self._display(self._block.tick)
+        self._display(self._view.tick)
 
     def end(self) -> BaseException | None:
-        """Leave the final lines and the images; return what went wrong."""
-        for generation, line in zip(self._generations, self._block.lines, strict=True):
+        """Show the final lines and all images; return the error, if any."""
+        for generation, line in zip(self._generations, self._view.lines, strict=True):
             if line.final is None:
                 ending = _interrupted(generation)
                 line.finish(ending.html, ending.text)
         try:
             self._show_ended()
-            self._tell_notices()
+            self._show_notices()
         finally:
-            self._display(self._block.close)
+            self._display(self._view.close)
         return merge_errors([generation.error for generation in self._generations])
 
-    def _tell_notices(self) -> None:
-        """Printed from a thread, they would be in whichever cell runs by then (ipykernel 6.17)."""
+    def _show_notices(self) -> None:
+        """Show notices in the cell's own outputs: printing from a thread can reach another cell."""
         if not self._notices:
             return
-        said = f"mountsea: {'; '.join(dict.fromkeys(self._notices))}"
+        message = f"mountsea: {'; '.join(dict.fromkeys(self._notices))}"
         if self._options.background and self._updates and not self._options.quiet:
-            last = self._block.lines[-1]
-            ending = line_with(FinalLine(*(last.final or ("", ""))), said)
+            last = self._view.lines[-1]
+            ending = with_message(FinalLine(*(last.final or ("", ""))), message)
             last.finish(ending.html, ending.text)
         else:
-            with self._place():
-                echo(said, stream=sys.stderr)
+            with self._output_context():
+                echo(message, stream=sys.stderr)
 
     async def _generate(self, generation: Generation, line: ProgressLine) -> None:
-        """The rest of a cell is not ordered where the first was refused for good."""
-        cause = self._gate.closed_by
+        """Generate one result, unless an earlier error stops all submissions of the cell."""
+        cause = self._gate.stopped_by
         if cause is not None:
-            generation.status = "not ordered"
-            raise MountseaError(f"Not ordered, since an order before it failed: {cause}")
+            generation.status = "skipped"
+            raise MountseaError(f"Skipped, because an earlier prompt in this cell failed: {cause}")
         options = self._options
 
         def on_event(event: Event) -> None:
@@ -239,29 +241,31 @@ class Batch:
             await asyncio.to_thread(_copy, generation, options.copies)
 
     def _show_ended(self) -> None:
-        """In the prompts' order, whichever was ready first."""
-        lines = self._block.lines
-        while self._shown < len(lines) and lines[self._shown].final is not None:
-            number, self._shown = self._shown, self._shown + 1
-            with self._place():
-                self._display(partial(self._block.finish, number))
-                if self._frames:
-                    self._display(self._frames[number].fill)
+        """Show the generations that have ended, in the order of the prompts."""
+        lines = self._view.lines
+        while self._shown_count < len(lines) and lines[self._shown_count].final is not None:
+            index, self._shown_count = self._shown_count, self._shown_count + 1
+            with self._output_context():
+                self._display(partial(self._view.finish, index))
+                if self._image_outputs:
+                    self._display(self._image_outputs[index].fill)
 
     def _display(self, show: Callable[[], None]) -> None:
-        """Displaying ends no job: front ends, terminals and decoders are the code of others."""
+        """Display something; an error of the front end or decoder must not end the job."""
         try:
             show()
         except Exception as error:
-            self._notices.append(f"It can't be shown ({type(error).__name__}): {sanitize(error)}")
+            self._notices.append(
+                f"Could not display the output ({type(error).__name__}): {sanitize(error)}"
+            )
 
-    def _place(self) -> AbstractContextManager[Any]:
-        """What comes when the cell is over still belongs into the `Output` widget it ran in."""
+    def _output_context(self) -> AbstractContextManager[Any]:
+        """Return the `Output` widget that the cell ran in, also after the cell has ended."""
         return nullcontext() if self._output is None else self._output
 
 
 def _interrupted(generation: Generation) -> FinalLine:
-    """A Stop after the last image takes nothing away."""
+    """Return the line of an interrupted generation, which may have completed before."""
     if generation.error is None:
         generation.interrupted()
     if generation.status == "completed":
@@ -270,7 +274,7 @@ def _interrupted(generation: Generation) -> FinalLine:
 
 
 def _copy(generation: Generation, folder: Path) -> None:
-    """The originals are safe by now, and a copy that fails must say so."""
+    """Copy the originals to the folder of ``--save``."""
     try:
         generation.save(folder)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The caller of a magic: what a name means to Python there, and where a result is bound."""
+"""The caller of a magic: which variables it sees, and where a result is bound."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from typing import Any
 
 from ..errors import InvalidRequest, sanitize
 
-_BETWEEN = frozenset({"IPython", "decorator", __name__.partition(".")[0]})
+_SKIPPED_PACKAGES = frozenset({"IPython", "decorator", __name__.partition(".")[0]})
 """The packages whose frames lie between a magic and the code that calls it."""
 
 
 class CallerNames(Mapping[str, Any]):
     """The names that a magic's caller sees: its locals, then its globals, then the notebook's.
 
-    A local that has no value yet hides a global of the same name, as it does in Python. The repr
-    shows no values, so that no traceback prints the user's variables.
+    As in Python, an unassigned local hides a global of the same name. The repr shows no values, so
+    that no traceback prints the user's variables.
+
+    Args:
+        frame: The frame of the calling code; None if there is none.
+        notebook: The notebook's namespace.
 
     Example:
         >>> CallerNames(None, {"animal": "dog"})["animal"]
@@ -26,12 +30,6 @@ class CallerNames(Mapping[str, Any]):
     """
 
     def __init__(self, frame: FrameType | None, notebook: Mapping[str, Any]) -> None:
-        """Take the names as they are now.
-
-        Args:
-            frame: The frame of the calling code; None if there is none.
-            notebook: The notebook's namespace.
-        """
         scopes: list[Mapping[str, Any]] = []
         unbound: set[str] = set()
         for scope in _function_scopes(frame):
@@ -48,7 +46,7 @@ class CallerNames(Mapping[str, Any]):
 
     @classmethod
     def of_caller(cls, notebook: Mapping[str, Any]) -> CallerNames:
-        """Take the names of the code that calls the magic.
+        """Return the names visible to the code that calls the magic.
 
         Args:
             notebook: The notebook's namespace.
@@ -58,9 +56,8 @@ class CallerNames(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name in self._lost:
             raise InvalidRequest(
-                f"{sanitize(name, limit=60)} is a variable of a function around the one that runs "
-                "the cell, and Python keeps it only if the inner one names it: "
-                "pass it as an argument."
+                f"'{sanitize(name, limit=60)}' is a variable of an enclosing function, which is "
+                "not available in the function that runs the cell. Pass it as an argument."
             )
         if name not in self._unbound:
             for scope in self._scopes:
@@ -80,7 +77,7 @@ class CallerNames(Mapping[str, Any]):
 
 
 def bind(notebook: dict[str, Any], name: str, value: Any) -> None:
-    """Bind a result in the notebook, and in the script or module whose code asks for it.
+    """Bind a result in the notebook, and in the calling script or module if it uses the name.
 
     Args:
         notebook: The notebook's namespace.
@@ -91,15 +88,15 @@ def bind(notebook: dict[str, Any], name: str, value: Any) -> None:
     frame = _calling_frame()
     if frame is None:
         return
-    # the code of others that only passes the call on, such as a thread pool, gets no variable
+    # no new variable in a module that only forwards the call, such as a thread pool
     if frame.f_globals.get("__name__") == "__main__" or name in frame.f_code.co_names:
         frame.f_globals[name] = value
 
 
 def _calling_frame() -> FrameType | None:
-    """The innermost frame that is neither this package's nor IPython's."""
+    """Return the innermost frame outside of this package and IPython."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and _package(frame) in _BETWEEN:
+    while frame is not None and _package(frame) in _SKIPPED_PACKAGES:
         frame = frame.f_back
     return frame
 
@@ -109,21 +106,21 @@ def _package(frame: FrameType) -> str:
 
 
 def _function_scopes(frame: FrameType | None) -> Iterator[FrameType]:
-    """The frame, if it has locals of its own, and around a comprehension the function it is in.
+    """Yield the frame if it has its own locals and, for a comprehension, the enclosing function.
 
-    Up to Python 3.11 a comprehension runs in a frame of its own.
+    Up to Python 3.11 a comprehension runs in its own frame.
     """
     while frame is not None and frame.f_locals is not frame.f_globals:
         yield frame
-        around = frame.f_back
-        frame = around if around and frame.f_code in around.f_code.co_consts else None
+        outer = frame.f_back
+        frame = outer if outer and frame.f_code in outer.f_code.co_consts else None
 
 
 def _enclosing_locals(frame: FrameType | None) -> Iterator[str]:
-    """The variables of the functions around the caller's, as far as these can still be found.
+    """Yield the variables of the functions that enclose the caller's, as far as they can be found.
 
-    A callback or a job of a thread pool runs when they have returned. The name would silently mean
-    the notebook's variable then.
+    A callback or a thread pool job runs after these have returned. Without this check a name would
+    silently resolve to the notebook's variable.
     """
     if frame is None:
         return

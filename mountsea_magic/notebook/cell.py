@@ -1,4 +1,4 @@
-"""One ``%%mountsea`` cell: its prompts become requests, which are all checked, and then run."""
+"""One ``%%mountsea`` cell: build and validate a request for each prompt, then run them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What ``%config MountseaMagics`` says, for what the line leaves open.
+    """The values of ``%config MountseaMagics``, for options that the line does not set.
 
     Attributes:
         model: The model's id.
@@ -44,16 +44,16 @@ class Defaults:
 
 
 def run_cell(shell: InteractiveShell, options: CellOptions, cell: str, defaults: Defaults) -> None:
-    """Order what a cell asks for, wait, and show it.
+    """Submit the requests of a cell, wait for them, and show the images.
 
     Args:
         shell: The user's shell, for names and output.
-        options: The cell's line.
+        options: The cell's parsed line.
         cell: The cell's body.
-        defaults: What holds where the line says nothing.
+        defaults: The values of options that the line does not set.
 
     Raises:
-        MountseaError: What went wrong; the images that were had before are shown.
+        MountseaError: If a request is not valid or fails; images completed until then are shown.
         Interrupted: If the cell was interrupted.
     """
     settings = current_session().settings()
@@ -72,7 +72,7 @@ def run_cell(shell: InteractiveShell, options: CellOptions, cell: str, defaults:
     if options.out is not None:
         result = generations if len(generations) > 1 else generations[0]
         bind(shell.user_ns, options.out, result)
-    how = RunOptions(
+    run_options = RunOptions(
         timeout_s=defaults.timeout if options.timeout is None else options.timeout,
         runner=defaults.runner,
         quiet=options.quiet,
@@ -81,21 +81,21 @@ def run_cell(shell: InteractiveShell, options: CellOptions, cell: str, defaults:
         copies=copies,
         background=options.background,
     )
-    run(shell, generations, settings, how)
+    run(shell, generations, settings, run_options)
 
 
 def describe(request: ImageRequest, settings: Settings) -> str:
-    """Write a request down as it would be sent, and as a curl command; the key is a variable.
+    """Return a request as it would be sent, and as a curl command with the key as a variable.
 
-    Input images are but named: ten megabytes of base64 are nothing to read.
+    Input images are shortened: nobody reads ten megabytes of base64.
 
     Args:
         request: The request.
-        settings: Which Hub; for the demo Hub the command names the real one.
+        settings: The settings; for the demo Hub the command contains the real Hub's URL.
     """
     base_url = DEFAULT_BASE_URL if settings.is_demo else settings.base_url
-    sent = request.body() | {"input": request.for_the_screen()}
-    body = json_text(sent, indent=2)
+    payload = request.body() | {"input": request.for_the_screen()}
+    body = json_text(payload, indent=2)
     count = request.image_count
     return "\n".join(
         [
@@ -105,7 +105,7 @@ def describe(request: ImageRequest, settings: Settings) -> str:
             f"curl --request POST --url {shlex.quote(base_url + SUBMIT_PATH)} \\",
             '  --header "Authorization: Bearer $MOUNTSEA_API_KEY" \\',
             "  --header 'Content-Type: application/json' \\",
-            f"  --data-raw {shlex.quote(json_text(sent))}",
+            f"  --data-raw {shlex.quote(json_text(payload))}",
             "",
             f"{count} image{'s' if count != 1 else ''}; nothing was sent.",
         ]
@@ -119,7 +119,7 @@ def _requests(
     defaults: Defaults,
     settings: Settings,
 ) -> list[ImageRequest]:
-    """All prompts are checked before the first is sent: half a cell is the dearest kind."""
+    """Validate every prompt before submitting any, so that a typo never leaves a half-paid cell."""
     model = defaults.model if options.model is None else options.model
     catalog = current_session().catalog_for(settings, model, options.parameters)
     parameters = prepare(

@@ -1,4 +1,4 @@
-"""How TAB reaches us: a matcher in the shell's completer, light enough to load with the magics."""
+"""The matcher for TAB completion; imports `completions` only when it is needed."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ def install(shell: InteractiveShell, default_model: Any) -> Any:
 
     Args:
         shell: The shell.
-        default_model: Gives the model of cells that name none.
+        default_model: Returns the default model of cells.
 
     Returns:
-        The matcher, for `remove`; None on an IPython too old for it (before 8.6).
+        The matcher, for `remove`; None before IPython 8.6, which has no matchers.
     """
     try:
         from IPython.core.completer import SimpleCompletion, context_matcher
     except ImportError:
         return None
 
-    @context_matcher(identifier="mountsea")  # type: ignore[untyped-decorator]  # it bears no types
+    @context_matcher(identifier="mountsea")  # type: ignore[untyped-decorator]  # untyped
     def matcher(context: CompletionContext) -> SimpleMatcherResult:
         lines = context.full_text.split("\n")
         before = lines[context.cursor_line][: context.cursor_position]
@@ -36,9 +36,9 @@ def install(shell: InteractiveShell, default_model: Any) -> Any:
             found = completions(shell, before, context.cursor_line, default_model)
         if found is None or not found[1]:
             return {"completions": [], "suppress": False}
-        fragment, words = found
+        fragment, matches = found
         return {
-            "completions": [SimpleCompletion(word, type="magic") for word in words],
+            "completions": [SimpleCompletion(word, type="magic") for word in matches],
             "matched_fragment": fragment,
             "suppress": True,
         }
@@ -48,7 +48,7 @@ def install(shell: InteractiveShell, default_model: Any) -> Any:
 
 
 def remove(shell: InteractiveShell, matcher: Any) -> None:
-    """Take the matcher out again.
+    """Remove the matcher from a shell's completer.
 
     Args:
         shell: The shell.

@@ -1,4 +1,4 @@
-"""The example of a model as a cell to paste: of what a Hub says, only what nothing runs."""
+"""A model's example as a cell to paste, without any text that would be executed."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from typing import Any
 
 from ..request.catalog import IMAGES, Model
 from ..runtime.text import is_pasteable, is_quotable, json_text, quoted, sanitize
-from .options import SWITCHES, spell_option
+from .options import FLAG_OPTIONS, spell_option
 
 PROMPT = "A black lab swimming in a pool."
-"""Stands in the cell where a Hub gives no prompt, or none that can be pasted."""
+"""The example's prompt where the Hub gives none, or one that can't be pasted safely."""
 
-MAX_WORDS = 40
-"""How many parameters and input images an example has at most."""
+MAX_VALUES = 40
+"""The maximum number of parameters and input images in an example."""
 
 _IMAGE = re.compile(r"https?://[\w.~:/?&=%+,@#-]+|data:image/[\w.+-]+;base64,[\w+/=-]+", re.ASCII)
-"""An input image: no variable, and no path, whose file would be sent to the Hub."""
+"""An input image that is a URL: a path or variable would send local data to the Hub."""
 
 
 def example_cell(model: Model) -> tuple[str, list[str]]:
-    """Write a model's example as a cell to paste.
+    """Return a model's example as a cell to paste.
 
-    A Hub's example is text from outside, and what is pasted is run: IPython evaluates ``{…}`` and
-    ``$…`` on a magic's line, and a prompt's ``{{ }}`` is a template. What holds such signs is left
-    out of the cell, and said beside it.
+    The example comes from the Hub, and a pasted cell is executed: IPython evaluates ``{…}`` and
+    ``$…`` on a magic line, and a prompt's ``{{ }}`` is a template. Values with such characters are
+    left out of the cell and listed separately.
 
     Args:
         model: The model.
 
     Returns:
-        The cell, empty if the model's id can't stand on a line, and a line of text for each part
-        that was left out.
+        The cell, empty if the model's id can't be used on a line, and a line of text for each
+        value that was left out.
 
     Example:
         >>> from mountsea_magic.request.catalog import bundled_catalog
@@ -43,39 +43,39 @@ def example_cell(model: Model) -> tuple[str, list[str]]:
         (True, [])
     """
     if not is_pasteable(model.id):
-        return "", ["No example: the model's id can't be typed on a magic's line."]
-    words, left_out = ["%%mountsea", "--model", model.id], list[str]()
+        return "", ["No example: the model's id can't be used on a magic line."]
+    arguments, left_out = ["%%mountsea", "--model", model.id], list[str]()
     pairs = [
         (name, item)
-        for name, value in islice(model.example.items(), MAX_WORDS)
+        for name, value in islice(model.example.items(), MAX_VALUES)
         if name != "prompt"
         for item in (value if _is_list_of_images(name, value) else [value])
     ]
-    for name, value in pairs[:MAX_WORDS]:
-        typed = list(_words(model, name, value))
-        words += typed
-        if not typed:
-            said = value if isinstance(value, str) else json_text(value)
-            left_out.append(f"Not in the example: {quoted(name, limit=60)} = {_as_text(said)}")
-    if len(pairs) > MAX_WORDS:
-        left_out.append(f"Not in the example: {len(pairs) - MAX_WORDS:,} more values")
+    for name, value in pairs[:MAX_VALUES]:
+        added = list(_arguments(model, name, value))
+        arguments += added
+        if not added:
+            text = value if isinstance(value, str) else json_text(value)
+            left_out.append(f"Not in the example: {quoted(name, limit=60)} = {_in_quotes(text)}")
+    if len(pairs) > MAX_VALUES:
+        left_out.append(f"Not in the example: {len(pairs) - MAX_VALUES:,} more values")
     prompt = sanitize(model.example.get("prompt") or PROMPT, limit=2000)
     if not is_quotable(prompt):
-        left_out.append(f"Not in the example: the prompt {_as_text(prompt)}")
+        left_out.append(f"Not in the example: the prompt {_in_quotes(prompt)}")
         prompt = PROMPT
-    return f"{' '.join(words)}\n{prompt}", left_out
+    return f"{' '.join(arguments)}\n{prompt}", left_out
 
 
-def _words(model: Model, name: str, value: Any) -> Iterator[str]:
-    """What a parameter is on the line; nothing, if it can't be there."""
+def _arguments(model: Model, name: str, value: Any) -> Iterator[str]:
+    """Yield a parameter's arguments on the line; nothing if its value is not safe there."""
     option = spell_option(name)
-    if value is True and name in SWITCHES:
+    if value is True and name in FLAG_OPTIONS:
         yield option
         return
     text = value if isinstance(value, str) else json_text(value)
     if not name.isidentifier() or not is_pasteable(name) or not _is_safe(model, name, value, text):
         return
-    if option.startswith("--") and name not in SWITCHES:
+    if option.startswith("--") and name not in FLAG_OPTIONS:
         yield option
         yield shlex.quote(text)
     else:
@@ -84,33 +84,33 @@ def _words(model: Model, name: str, value: Any) -> Iterator[str]:
 
 
 def _is_safe(model: Model, name: str, value: Any, text: str) -> bool:
-    """Whether a value may stand on the line, quoted."""
+    """Return whether a value can be pasted on the line, in quotes, without being evaluated."""
     if isinstance(value, list | dict):
-        return len(text) <= 2000 and not _takes_images(model, name) and _holds_quotable(value)
+        return len(text) <= 2000 and not _takes_images(model, name) and _is_quotable_json(value)
     if isinstance(value, str) and _takes_images(model, name):
         return len(text) <= 2000 and _IMAGE.fullmatch(text) is not None
     return is_quotable(text)
 
 
-def _holds_quotable(value: Any) -> bool:
-    """JSON's own braces hold no expression: IPython leaves a line alone that it can't evaluate."""
+def _is_quotable_json(value: Any) -> bool:
+    """Check every string of a JSON value; its own braces are safe, since they are no expression."""
     if isinstance(value, dict):
-        return all(is_quotable(name) and _holds_quotable(item) for name, item in value.items())
+        return all(is_quotable(name) and _is_quotable_json(item) for name, item in value.items())
     if isinstance(value, list):
-        return all(map(_holds_quotable, value))
+        return all(map(_is_quotable_json, value))
     return not isinstance(value, str) or is_quotable(value)
 
 
 def _takes_images(model: Model, name: str) -> bool:
-    """Such a parameter takes paths and variables, too."""
+    """Return whether a parameter takes images, and so also paths and variables."""
     return name in IMAGES or name == model.image_parameter or name.endswith(("_url", "_urls"))
 
 
 def _is_list_of_images(name: str, value: Any) -> bool:
-    """Each is an option of its own."""
+    """Return whether a value is a list of images, each of which needs its own option."""
     return isinstance(value, list) and spell_option(name) == "--image"
 
 
-def _as_text(text: str) -> str:
-    """In typographic quotes, which are no syntax of anything."""
+def _in_quotes(text: str) -> str:
+    """Put text in typographic quotes, which have no meaning in Python or a shell."""
     return f"“{sanitize(text)}”"

@@ -1,4 +1,4 @@
-"""The front end that a cell was run from: what it can show, and what gets back from it."""
+"""The capabilities of the front end that a cell runs in."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ class FrontEnd:
     """What a front end can do.
 
     Attributes:
-        notebook: Whether it shows HTML and images, and replaces outputs; else it is a terminal,
-            where a widget would be printed as its repr.
-        watched: Whether someone may look on. nbclient, papermill, `jupyter execute` and `jupyter
-            nbconvert` allow no input, and JupyterLab and Notebook do (measured with nbclient 0.11,
-            papermill 2.7, JupyterLab 4.6 and Notebook 7.6).
-        clicks: Whether a click arrives while a cell blocks the kernel: by a subshell alone.
-        late: Whether what is shown after a cell is over still gets below it. ipykernel keeps the
-            cell in a context variable, and Colab's 6.17 in one place for all; and a runner that
-            nobody watches listens only while a cell runs.
-        draws_png: Whether a terminal draws PNG images: IPython does it where the terminal speaks
-            kitty's protocol (since 9.13, ipython/ipython#15184), or where it was given a renderer.
-        updates: Whether an output can be replaced later. Not within an `Output` widget, in what
-            `%%capture` collects, in a callback, whose outputs JupyterLab puts into its log, and
-            in jupyter-console: there a widget would stay for ever, dead.
-        output: The `Output` widget that takes what is displayed, or None.
+        notebook: Whether it shows HTML and images, and updates outputs; otherwise it is a
+            terminal, which prints a widget as its repr.
+        watched: Whether someone may be watching. nbclient, papermill, `jupyter execute` and
+            `jupyter nbconvert` allow no input, JupyterLab and Notebook do (checked with nbclient
+            0.11, papermill 2.7, JupyterLab 4.6 and Notebook 7.6).
+        clicks: Whether a click arrives while a cell blocks the kernel; this needs subshells.
+        late_outputs: Whether outputs sent after the end of a cell still appear below it.
+            ipykernel 7 keeps the cell in a context variable, Colab's ipykernel 6.17 in one
+            attribute for all threads; an unattended runner listens only while a cell runs.
+        draws_png: Whether a terminal draws PNG images: IPython does where the terminal supports
+            kitty's protocol (since 9.13, ipython/ipython#15184), or where a renderer is set.
+        updates: Whether an output can be updated later. Not within an `Output` widget, under
+            `%%capture`, in a callback (JupyterLab writes its outputs to the log) and in
+            jupyter-console: a widget would stay there, without function.
+        output: The `Output` widget that captures the outputs, or None.
     """
 
     notebook: bool
     watched: bool
     clicks: bool
-    late: bool
+    late_outputs: bool
     draws_png: bool
     updates: bool = True
     output: Any = field(default=None, repr=False)
 
 
 def front_end(shell: InteractiveShell | None) -> FrontEnd:
-    """Return what the front end can do that the present cell was run from.
+    """Return the capabilities of the front end of the current cell.
 
     Args:
         shell: The user's shell; None in plain Python.
@@ -65,7 +65,7 @@ def front_end(shell: InteractiveShell | None) -> FrontEnd:
         notebook=kernel is not None,
         watched=watched,
         clicks=bool(getattr(kernel, "_supports_kernel_subshells", False)),
-        late=watched and isinstance(parent, ContextVar),
+        late_outputs=watched and isinstance(parent, ContextVar),
         draws_png=kernel is None and "image/png" in getattr(shell, "mime_renderers", {}),
         updates=in_place and not _captures(shell) and not _is_console(),
         output=output,
@@ -73,12 +73,12 @@ def front_end(shell: InteractiveShell | None) -> FrontEnd:
 
 
 def _output_widget(message_id: str | None) -> Any:
-    """The front end puts what answers a message into the `Output` widget that names it."""
+    """Return the `Output` widget that captures the outputs of a message, or None."""
     module = sys.modules.get("ipywidgets.widgets.widget_output")
     if module is None or not message_id:
         return None
     base = sys.modules["ipywidgets.widgets.widget"]
-    # ipywidgets 8 keeps its widgets in the module, ipywidgets 7 in the class
+    # ipywidgets 8 registers widgets in the module, ipywidgets 7 in the class
     widgets = base._instances if hasattr(base, "_instances") else base.Widget.widgets
     found = [
         widget
@@ -89,7 +89,7 @@ def _output_widget(message_id: str | None) -> Any:
 
 
 def _captures(shell: InteractiveShell | None) -> bool:
-    """Within `%%capture` each update is kept as an output of its own."""
+    """Return whether `%%capture` collects the outputs: it stores each update as a new output."""
     from IPython.core.displaypub import CapturingDisplayPublisher
 
     return isinstance(getattr(shell, "display_pub", None), CapturingDisplayPublisher)
@@ -97,11 +97,11 @@ def _captures(shell: InteractiveShell | None) -> bool:
 
 @cache
 def _is_console() -> bool:
-    """A kernel is a child of the console that started it; ipykernel itself brings psutil."""
+    """Return whether a console started this kernel as its child; ipykernel depends on psutil."""
     try:
         import psutil
 
-        words = psutil.Process().parent().cmdline()
+        arguments = psutil.Process().parent().cmdline()
     except Exception:
-        return False  # no psutil, no parent, or none that we may look at: no console that we know
-    return any(re.search(r"jupyter[-_ ](qt)?console|qtconsole|spyder", word) for word in words)
+        return False  # no psutil, or the parent process is gone or not accessible
+    return any(re.search(r"jupyter[-_ ](qt)?console|qtconsole|spyder", text) for text in arguments)

@@ -1,4 +1,4 @@
-"""Side by side: how the images of a cell are put into rows, where a front end reads styles."""
+"""The style that puts the images of a cell side by side, where a front end applies styles."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _SIDE_BY_SIDE_CSS = (
     "{flex:0 1 auto;max-width:49%}"
 )
 
-# a link and no style element: nbconvert keeps HTML in Markdown, and GitHub shows a style as text
+# a link, not a style element: in Markdown made by nbconvert GitHub shows the style as text
 SIDE_BY_SIDE = (
     '<link rel="stylesheet" href="data:text/css;base64,'
     f'{base64.b64encode(_SIDE_BY_SIDE_CSS.encode()).decode()}"><span class="mountsea-row"></span>'
 )
-"""Puts the images of a cell side by side in JupyterLab, Notebook and nbconvert's pages; elsewhere
-each stays an output of its own below the other."""
+"""Puts the images of a cell side by side in JupyterLab, Notebook and nbconvert's HTML; elsewhere
+they appear one below the other."""

@@ -1,4 +1,4 @@
-"""Magic lines: split into words as a shell would, parsed by argparse, refused in one line."""
+"""Magic lines: split like a shell, parsed by argparse, with errors of one line."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import NoReturn
 from ..errors import InvalidRequest, sanitize
 
 _ESCAPE = "" if os.name == "nt" else "\\"
-"""On Windows a backslash stands in paths, and escapes nothing."""
+"""Windows paths contain backslashes, so nothing is escaped there."""
 
 
 class LineParser(argparse.ArgumentParser):
-    """An argparse parser that raises our short errors where argparse would print and exit."""
+    """An argparse parser that raises `InvalidRequest` instead of printing and exiting."""
 
     def options(self) -> dict[str, argparse.Action]:
-        """Return what each spelling of an option means."""
+        """Return the action of each option string, such as ``-n`` and ``--num-images``."""
         return dict(self._option_string_actions)
 
     def error(self, message: str) -> NoReturn:
-        """Refuse the line.
+        """Raise the error instead of printing it and exiting.
 
         Raises:
             InvalidRequest: Always.
@@ -31,63 +31,68 @@ class LineParser(argparse.ArgumentParser):
         raise InvalidRequest(f"{sanitize(message.removeprefix('argument '))}. See {self.prog} -h.")
 
     def parse_line(self, line: str) -> argparse.Namespace:
-        """Split a line as a shell would, and parse it.
+        """Split a line like a shell, and parse it.
 
         Raises:
-            InvalidRequest: If a quote is open or a word is unknown; names the nearest option.
+            InvalidRequest: If a quote is not closed or an argument is unknown; the message names
+                the closest option.
         """
-        return self.parse_words(split_line(line))
+        return self.parse_arguments(split_line(line))
 
-    def parse_words(self, words: list[str]) -> argparse.Namespace:
-        """Parse the words of a line."""
-        options, left = self.parse_known_args(words)
-        if not left:
+    def parse_arguments(self, arguments: list[str]) -> argparse.Namespace:
+        """Parse the arguments of a line.
+
+        Raises:
+            InvalidRequest: If an argument is unknown or has a wrong value.
+        """
+        options, unknown = self.parse_known_args(arguments)
+        if not unknown:
             return options
-        word = left[0].partition("=")[0]
-        if not word.startswith("-"):
-            self.error(f"{left[0]}: this word belongs to no option")
-        close = get_close_matches(word, list(self._option_string_actions), n=1)
+        flag = unknown[0].partition("=")[0]
+        if not flag.startswith("-"):
+            self.error(f"Unexpected argument '{sanitize(unknown[0], limit=60)}'")
+        close = get_close_matches(flag, list(self._option_string_actions), n=1)
         hint = f" Did you mean {close[0]}?" if close else f" See {self.prog} -h."
-        raise InvalidRequest(f"There is no option {sanitize(word, limit=60)}.{hint}")
+        raise InvalidRequest(f"Unknown option '{sanitize(flag, limit=60)}'.{hint}")
 
 
-def whole_number(word: str) -> int:
-    """Read a word of the line, for argparse's ``type``.
+def whole_number(text: str) -> int:
+    """Parse an integer, for argparse's ``type``.
 
     Raises:
-        ArgumentTypeError: If it is none; argparse says of which option.
+        ArgumentTypeError: If it is not an integer; argparse adds the option's name.
 
     Example:
         >>> whole_number("7")
         7
     """
     try:
-        return int(word)
+        return int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{word}: a whole number is needed") from None
+        raise argparse.ArgumentTypeError(f"expected a whole number, got '{text}'") from None
 
 
-def number(word: str) -> float:
-    """Read a word of the line, for argparse's ``type``.
+def number(text: str) -> float:
+    """Parse a number, for argparse's ``type``.
 
     Raises:
-        ArgumentTypeError: If it is none; argparse says of which option.
+        ArgumentTypeError: If it is not a number; argparse adds the option's name.
 
     Example:
         >>> number("0.5")
         0.5
     """
     try:
-        return float(word)
+        return float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{word}: a number is needed") from None
+        raise argparse.ArgumentTypeError(f"expected a number, got '{text}'") from None
 
 
 def split_line(line: str) -> list[str]:
-    """Split a line into words as a shell would.
+    """Split a line into words like a shell; JSON values need no extra quotes.
 
     Raises:
-        InvalidRequest: If a quote is open.
+        InvalidRequest: If a quote is not closed.
 
     Example:
         >>> split_line("-n 2 --save 'my images'")
@@ -96,32 +101,32 @@ def split_line(line: str) -> list[str]:
         ['-p', 'image_size={"width": 64, "height": 48}']
     """
     try:
-        words = shlex.shlex(_with_json_quoted(line), posix=True, punctuation_chars=False)
-        words.whitespace_split, words.commenters, words.escape = True, "", _ESCAPE
-        return list(words)
+        lexer = shlex.shlex(_quote_json(line), posix=True, punctuation_chars=False)
+        lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", _ESCAPE
+        return list(lexer)
     except ValueError as error:
-        raise InvalidRequest(f"The line does not parse: {error}.") from None
+        raise InvalidRequest(f"Could not parse the line: {error}.") from None
 
 
-def _with_json_quoted(line: str) -> str:
-    """JSON on the line keeps its quotes and blanks: nobody thinks of quoting it once more."""
-    pieces, start, place, quote = [], 0, 0, ""
-    while place < len(line):
-        letter = line[place]
+def _quote_json(line: str) -> str:
+    """Shell-quote the JSON values of a line, so that they keep their quotes and spaces."""
+    pieces, start, position, quote = [], 0, 0, ""
+    while position < len(line):
+        char = line[position]
         if quote:
-            quote = "" if letter == quote else quote
-        elif letter in "'\"":
-            quote = letter
-        elif letter in "{[" and (length := _json_length(line[place:])):
-            pieces += [line[start:place], shlex.quote(line[place : place + length])]
-            start = place = place + length
+            quote = "" if char == quote else quote
+        elif char in "'\"":
+            quote = char
+        elif char in "{[" and (length := _json_length(line[position:])):
+            pieces += [line[start:position], shlex.quote(line[position : position + length])]
+            start = position = position + length
             continue
-        place += 1
+        position += 1
     return "".join([*pieces, line[start:]])
 
 
 def _json_length(text: str) -> int:
-    """How long the JSON value is that a text begins with; 0 if it begins with none."""
+    """Return the length of the JSON value at the start of a text, or 0."""
     try:
         return json.JSONDecoder().raw_decode(text)[1]
     except (ValueError, RecursionError):

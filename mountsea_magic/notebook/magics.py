@@ -1,4 +1,4 @@
-"""The magics: ``%%mountsea`` and ``%mountsea``, their traits, and how they come and go."""
+"""The magics ``%%mountsea`` and ``%mountsea``: their traits, loading and unloading."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def _short_errors() -> Iterator[None]:
-    """A Stop outside of the wait, say while a preview is made, is as short as one within it.
+    """Turn an interrupt outside of the wait into a short error, and redact the key in errors.
 
-    And an error that quotes the line must not bring a key to the screen that IPython put there.
+    An error can quote the line, into which IPython may have expanded a variable with the key.
     """
     try:
         yield
@@ -51,19 +51,19 @@ class MountseaMagics(Magics):
         >>> load(InteractiveShell.instance())  # doctest: +SKIP
     """
 
-    model = Unicode("nano-banana", help="The model that cells use.").tag(config=True)
-    preview = Integer(DEFAULT_PREVIEW_PX, min=0, help="The previews' longest side, in pixels.").tag(
-        config=True
-    )
+    model = Unicode("nano-banana", help="The default model.").tag(config=True)
+    preview = Integer(
+        DEFAULT_PREVIEW_PX, min=0, help="The longest side of previews, in pixels."
+    ).tag(config=True)
     timeout = Float(DEFAULT_TIMEOUT_S, min=0.1, help="How long a cell waits, in seconds.").tag(
         config=True
     )
     runner = Enum(
         ["thread", "nested"],
         default_value="thread",
-        help="Wait on a thread, or on the kernel's own loop, so that your asyncio tasks go on.",
+        help="Wait on a thread, or nested in the kernel's event loop, so that asyncio tasks go on.",
     ).tag(config=True)
-    base_url = Unicode("", help="The Hub's address, before MOUNTSEA_BASE_URL.").tag(config=True)
+    base_url = Unicode("", help="The Hub's URL; overrides MOUNTSEA_BASE_URL.").tag(config=True)
     demo_seconds = Float(
         6.0, min=0.0, help="How long a task of the demo Hub takes, in seconds."
     ).tag(config=True)
@@ -71,9 +71,9 @@ class MountseaMagics(Magics):
     shell: InteractiveShell
     matcher: Any = None
 
-    @cell_magic("mountsea")  # type: ignore[arg-type]  # IPython types its decorators for no method
+    @cell_magic("mountsea")  # type: ignore[arg-type]  # not typed for methods
     def cell(self, line: str, cell: str) -> None:
-        """Order images; the help is the parser's."""
+        """Generate images; `load` replaces this docstring by the parser's help."""
         with _short_errors():
             options = parse_cell_line(line)
             if options.help:
@@ -89,38 +89,43 @@ class MountseaMagics(Magics):
 
     @line_magic("mountsea")  # type: ignore[arg-type]  # as above
     def line(self, line: str) -> None:
-        """Say where things stand, or carry out a command; `%mountsea help` lists them."""
+        """Show the status, or run a command; `%mountsea help` lists them."""
         with _short_errors():
             from ..session import current_session
             from .commands.dispatch import run_command
 
             run_command(self.shell, line, self._defaults())
             if self.base_url == DEMO_URL and not current_session().settings().is_demo:
-                self.base_url = ""  # `demo off` has overruled it; set again, it shall count again
+                self.base_url = ""  # overridden by `demo off`; setting it again takes effect
 
     def _defaults(self) -> Defaults:
-        """The traits as they are now."""
         from .cell import Defaults
 
         return Defaults(self.model, self.preview, self.timeout, self.runner)
 
     @observe("base_url", "demo_seconds")
-    def _tell_session(self, change: object) -> None:
-        """They hold for `generate` too, which knows no traits, and from their change on."""
+    def _update_session(self, change: object) -> None:
+        """Apply a changed trait at once; it also holds for `mountsea_magic.generate`."""
         from ..session import current_session
 
         current_session().use_base_url(self.base_url or None)
         current_session().clients.demo_seconds = self.demo_seconds
 
 
-MountseaMagics.__dict__["cell"].__doc__ = cell_parser().format_help()
+def _cell_help() -> str:
+    """What `%%mountsea?` shows."""
+    return cell_parser().format_help()
+
+
+# IPython asks an object's getdoc() before its docstring; to build the help takes a third of %load_ext
+MountseaMagics.__dict__["cell"].getdoc = _cell_help
 
 
 def load(shell: InteractiveShell) -> None:
-    """Register the magics; a second time changes nothing.
+    """Register the magics; loading twice is harmless.
 
     Args:
-        shell: The shell that gets them.
+        shell: The user's shell.
     """
     fix_home()
     if MountseaMagics.__name__ not in shell.magics_manager.registry:
@@ -130,10 +135,10 @@ def load(shell: InteractiveShell) -> None:
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Take the magics out again, with their place in ``%config``.
+    """Unregister the magics, the completer and the entry in ``%config``.
 
     Args:
-        shell: The shell that loses them.
+        shell: The user's shell.
     """
     magics = shell.magics_manager.registry.pop(MountseaMagics.__name__, None)
     remove(shell, getattr(magics, "matcher", None))

@@ -1,4 +1,4 @@
-"""The options: a magic line becomes a record; what is wrong with it is said in one line."""
+"""The options of the cell magic and of the commands: from a line to a record."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from typing import Any
 from ..errors import InvalidRequest, sanitize
 from .line_parser import LineParser, number, whole_number
 
-DIRECT = {
-    "num_images": ("-n", "--num-images", "N", "how many images, 1 to 4"),
-    "aspect_ratio": ("-a", "--aspect-ratio", "R", "the image's shape, such as 16:9"),
-    "output_format": ("-f", "--output-format", "F", "the file format: png, jpeg or webp"),
-    "seed": ("-s", "--seed", "N", "the same seed and prompt lead to the same image"),
-    "safety_tolerance": ("--safety-tolerance", "1..6", "how much is let through; 1 is strictest"),
+VALUE_OPTIONS = {
+    "num_images": ("-n", "--num-images", "N", "number of images, 1 to 4"),
+    "aspect_ratio": ("-a", "--aspect-ratio", "R", "aspect ratio, such as 16:9"),
+    "output_format": ("-f", "--output-format", "F", "file format: png, jpeg or webp"),
+    "seed": ("-s", "--seed", "N", "random seed: with the same prompt it gives the same image"),
+    "safety_tolerance": ("--safety-tolerance", "1..6", "safety filter, from 1 (strictest) to 6"),
 }
-"""The Hub's parameters that have an option of their own, and take a value."""
+"""The parameters of the Hub that have their own option and take a value."""
 
-SWITCHES = {
-    "sync_mode": ("--sync-mode", "get the images within the answer"),
-    "limit_generations": ("--limit-generations", "make one image a round of prompting"),
+FLAG_OPTIONS = {
+    "sync_mode": ("--sync-mode", "return the images in the response itself"),
+    "limit_generations": ("--limit-generations", "generate one image per round of prompting"),
 }
-"""The Hub's parameters that are on or not sent."""
+"""The parameters of the Hub that are flags: sent as true, or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
 class CellOptions:
-    """What stands on the line of a ``%%mountsea`` cell.
+    """The parsed line of a ``%%mountsea`` cell.
 
     Attributes:
         model: The model's id, or None for the default.
-        parameters: The model's parameters that were set, as typed.
+        parameters: The model's parameters that are set, as typed.
         images: The input images, as typed.
-        shrink: Scale input images that are too large.
+        shrink: Scale down input images that are too large.
         out: The name to bind the result to, or None.
-        save: The folder to put copies of the originals in, or None.
+        save: The folder to copy the originals to, or None.
         preview: The longest side of the previews in pixels, or None for the default.
         timeout: How long to wait in seconds, or None for the default.
         background: Return at once.
-        fresh: Never answer from the journal.
-        cache: Answer from the journal also without a seed.
+        fresh: Never reuse a result from the journal.
+        cache: Reuse a result from the journal even without a seed.
         quiet: Show nothing on success.
         dry_run: Show the request, send nothing.
-        raw: Take the body as it is, as one prompt.
+        raw: Use the body as is, as one prompt.
         help: Show the help.
     """
 
@@ -68,10 +68,10 @@ class CellOptions:
 
 
 def cell_parser() -> LineParser:
-    """Make the parser of the cell magic's line."""
+    """Return the parser of the cell magic's line."""
     parser = LineParser(
         prog="%%mountsea",
-        description="Order images from the Mountsea Hub; the cell's body is the prompt. "
+        description="Generate images with the Mountsea Hub; the cell's body is the prompt. "
         "{{ expr }} in it is filled in from your variables; a line of only --- separates "
         "several prompts.",
         add_help=False,
@@ -80,9 +80,9 @@ def cell_parser() -> LineParser:
     )
     add = parser.add_argument
     add("-m", "--model", metavar="ID", help="the model (default: nano-banana, a %%config trait)")
-    for name, (*flags, metavar, text) in DIRECT.items():
+    for name, (*flags, metavar, text) in VALUE_OPTIONS.items():
         add(*flags, dest=name, metavar=metavar, help=text)
-    for name, (flag, text) in SWITCHES.items():
+    for name, (flag, text) in FLAG_OPTIONS.items():
         add(flag, dest=name, action="store_true", help=text)
     add(
         "-p",
@@ -100,81 +100,85 @@ def cell_parser() -> LineParser:
         metavar="SRC",
         help="an input image for edit models: a path, a URL or a variable; repeatable",
     )
-    add("--shrink", action="store_true", help="scale input images over 10 MB to fit")
-    add("-o", "--out", metavar="NAME", help="bind the result to NAME, before waiting for it")
-    add("--save", metavar="DIR", help="also put the originals in DIR")
+    add("--shrink", action="store_true", help="scale down input images over 10 MB")
+    add("-o", "--out", metavar="NAME", help="bind the result to NAME before waiting for it")
+    add("--save", metavar="DIR", help="also copy the originals to DIR")
     add(
         "--preview",
         type=whole_number,
         metavar="PX",
-        help="the preview's longest side (default: 768; 0 shows the original)",
+        help="longest side of the preview in pixels (default: 768; 0 shows the original)",
     )
     add("--timeout", type=number, metavar="S", help="stop waiting after S seconds (default: 600)")
-    add("-b", "--background", action="store_true", help="return at once; images come later")
+    add("-b", "--background", action="store_true", help="return at once; the images appear later")
     journal = parser.add_mutually_exclusive_group()
-    journal.add_argument("--fresh", action="store_true", help="never answer from the journal")
     journal.add_argument(
-        "--cache", action="store_true", help="answer from the journal also without a seed"
+        "--fresh", action="store_true", help="never reuse a result from the journal"
+    )
+    journal.add_argument(
+        "--cache", action="store_true", help="reuse a result from the journal even without a seed"
     )
     add("-q", "--quiet", action="store_true", help="show nothing on success")
     add("--dry-run", action="store_true", help="show the exact request, send nothing")
-    add("--raw", action="store_true", help="take the body as it is: no {{ }}, no ---")
+    add("--raw", action="store_true", help="use the body as is: no {{ }}, no ---")
     add("-h", "--help", action="store_true", help="show this help")
     return parser
 
 
 def parse_cell_line(line: str) -> CellOptions:
-    """Read the line of a ``%%mountsea`` cell.
+    """Parse the line of a ``%%mountsea`` cell.
 
     Raises:
-        InvalidRequest: If it makes no sense; nothing has been sent then.
+        InvalidRequest: If an option or its value is not valid.
 
     Example:
         >>> parse_cell_line("-n 2 -o dog").parameters
         {'num_images': '2'}
     """
-    given = cell_parser().parse_line(line)
+    parsed = cell_parser().parse_line(line)
     parameters: dict[str, Any] = {
-        name: getattr(given, name) for name in DIRECT if getattr(given, name) is not None
+        name: getattr(parsed, name) for name in VALUE_OPTIONS if getattr(parsed, name) is not None
     }
-    parameters |= {name: True for name in SWITCHES if getattr(given, name)}
-    for text in given.param:
+    parameters |= {name: True for name in FLAG_OPTIONS if getattr(parsed, name)}
+    for text in parsed.param:
         name, equals, value = text.partition("=")
         name = name.strip().replace("-", "_")
         if not equals or not name:
-            raise InvalidRequest(f"--param {sanitize(text, limit=60)}: write it as NAME=VALUE.")
+            raise InvalidRequest(f"--param must be NAME=VALUE (got '{sanitize(text, limit=60)}').")
         if name in parameters:
             raise InvalidRequest(f"{spell_option(name)} is given twice.")
         parameters[name] = value
-    if given.out is not None and (not given.out.isidentifier() or keyword.iskeyword(given.out)):
+    if parsed.out is not None and (not parsed.out.isidentifier() or keyword.iskeyword(parsed.out)):
         raise InvalidRequest(
-            f"--out {sanitize(given.out, limit=60)}: it is no name for a variable."
+            f"--out: '{sanitize(parsed.out, limit=60)}' is not a valid variable name."
         )
-    if given.preview is not None and given.preview < 0:
-        raise InvalidRequest(f"--preview {given.preview}: at least 0 pixels.")
-    if given.timeout is not None and not (given.timeout > 0 and math.isfinite(given.timeout)):
-        raise InvalidRequest(f"--timeout {given.timeout:g}: more than 0 seconds.")
+    if parsed.preview is not None and parsed.preview < 0:
+        raise InvalidRequest(f"--preview must be at least 0 (got {parsed.preview}).")
+    if parsed.timeout is not None and not math.isfinite(parsed.timeout):
+        raise InvalidRequest(f"--timeout must be a finite number (got {parsed.timeout:g}).")
+    if parsed.timeout is not None and parsed.timeout <= 0:
+        raise InvalidRequest(f"--timeout must be greater than 0 (got {parsed.timeout:g}).")
     return CellOptions(
-        model=given.model,
+        model=parsed.model,
         parameters=parameters,
-        images=tuple(given.image),
-        shrink=given.shrink,
-        out=given.out,
-        save=given.save,
-        preview=given.preview,
-        timeout=given.timeout,
-        background=given.background,
-        fresh=given.fresh,
-        cache=given.cache,
-        quiet=given.quiet,
-        dry_run=given.dry_run,
-        raw=given.raw,
-        help=given.help,
+        images=tuple(parsed.image),
+        shrink=parsed.shrink,
+        out=parsed.out,
+        save=parsed.save,
+        preview=parsed.preview,
+        timeout=parsed.timeout,
+        background=parsed.background,
+        fresh=parsed.fresh,
+        cache=parsed.cache,
+        quiet=parsed.quiet,
+        dry_run=parsed.dry_run,
+        raw=parsed.raw,
+        help=parsed.help,
     )
 
 
 def spell_option(name: str) -> str:
-    """Return how the user writes a parameter on the line.
+    """Return how a parameter is written on the magic's line.
 
     Example:
         >>> spell_option("num_images"), spell_option("resolution"), spell_option("image_urls")
@@ -182,40 +186,45 @@ def spell_option(name: str) -> str:
     """
     if name in ("image_urls", "image_url"):
         return "--image"
-    return f"--{name.replace('_', '-')}" if name in DIRECT or name in SWITCHES else f"-p {name}"
+    has_own_option = name in VALUE_OPTIONS or name in FLAG_OPTIONS
+    return f"--{name.replace('_', '-')}" if has_own_option else f"-p {name}"
 
 
 def command_parsers() -> Mapping[str, LineParser]:
-    """Make the parser of each ``%mountsea`` command, by its name."""
+    """Return the parser of each ``%mountsea`` command, by its name."""
 
     def parser(name: str, description: str) -> LineParser:
         return LineParser(
             prog=f"%mountsea {name}", description=description, add_help=False, allow_abbrev=False
         )
 
-    models = parser("models", "list the models, or one model's parameters")
+    models = parser("models", "list the models, or show one model's parameters")
     models.add_argument("model", nargs="?", metavar="ID", help="the model")
-    models.add_argument("--refresh", action="store_true", help="ask the Hub for its models anew")
+    models.add_argument("--refresh", action="store_true", help="update the list from the Hub")
     demo = parser("demo", "use the embedded demo Hub: no key, no network, no credits")
-    demo.add_argument("state", nargs="?", choices=["on", "off"], help="on if left out")
-    demo.add_argument("--if-no-key", action="store_true", help="only until there is a key")
-    demo.add_argument("--fail", metavar="MODE", help="break the demo's network; none mends it")
-    login = parser("login", "ask for a key, and keep it in this kernel's memory")
-    login.add_argument("--save", action="store_true", help="in the system keyring or a 0600 file")
-    history = parser("history", "list the newest orders of all kernels")
-    history.add_argument(
-        "-n", dest="count", type=whole_number, default=20, metavar="N", help="how many"
+    demo.add_argument("state", nargs="?", choices=["on", "off"], help="default: on")
+    demo.add_argument("--if-no-key", action="store_true", help="only while no key is set")
+    demo.add_argument("--fail", metavar="MODE", help="simulate a network fault; none ends it")
+    login = parser("login", "ask for an API key, and store it in this kernel's memory")
+    login.add_argument(
+        "--save", action="store_true", help="also store it in the system keyring or a 0600 file"
     )
-    history.add_argument("text", nargs="*", metavar="TEXT", help="what prompt, id or state holds")
-    show = parser("show", "show what is known of a task, and its images")
+    history = parser("history", "list the latest submissions of all kernels")
+    history.add_argument(
+        "-n", dest="count", type=whole_number, default=20, metavar="N", help="how many to list"
+    )
+    history.add_argument(
+        "text", nargs="*", metavar="TEXT", help="part of a prompt, task id, model, status or Hub"
+    )
+    show = parser("show", "show the details of a task, and its images")
     show.add_argument("task_id", metavar="TASK_ID")
-    resume = parser("resume", "fetch the images of tasks that were ordered before")
-    resume.add_argument("task_ids", nargs="*", metavar="TASK_ID", help="none: all that are open")
+    resume = parser("resume", "wait for tasks submitted earlier, and download their images")
+    resume.add_argument("task_ids", nargs="*", metavar="TASK_ID", help="default: all open tasks")
     return {
         "models": models,
         "demo": demo,
         "login": login,
-        "logout": parser("logout", "forget the key of login, wherever it is kept"),
+        "logout": parser("logout", "remove the API key of login, wherever it is stored"),
         "credits": parser("credits", "show how many credits are left"),
         "history": history,
         "show": show,

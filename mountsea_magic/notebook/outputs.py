@@ -1,4 +1,4 @@
-"""The notebook's output: the one final line, and each image as an ``image/*`` output."""
+"""Outputs of a cell: the final line, and each image as an ``image/*`` output."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ Output = tuple[dict[str, str], dict[str, dict[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class FinalLine:
-    """What stays of a generation's progress.
+    """The line that stays when a generation has ended.
 
     Attributes:
-        html: For notebooks; everything from outside is escaped in it.
+        html: For notebooks; text from outside is escaped.
         text: For terminals, and for front ends that show no HTML.
     """
 
@@ -40,8 +40,8 @@ class FinalLine:
     text: str
 
 
-class Shown(Protocol):
-    """What is shown of a generation."""
+class ShownGeneration(Protocol):
+    """The attributes of a generation that are generation."""
 
     request: ImageRequest | None
     task_id: str | None
@@ -58,97 +58,100 @@ class Shown(Protocol):
         """The prompt."""
 
 
-def final_line(shown: Shown) -> FinalLine:
-    """Say in one line what came of a generation.
+def final_line(generation: ShownGeneration) -> FinalLine:
+    """Return the line of a completed generation: prompt, model, size, seconds and files.
 
     Args:
-        shown: A completed generation.
+        generation: A completed generation.
     """
-    first, *others = shown.images
-    where = escape_html(", ".join([_path(first), *(Path(_path(image)).name for image in others)]))
-    words = _facts(shown)
-    line = f'<small class="{TEXT_ONLY}">{escape_html(words)} · <code>{where}</code></small>'
+    first, *others = generation.images
+    files = escape_html(", ".join([_path(first), *(Path(_path(image)).name for image in others)]))
+    summary = _summary(generation)
+    line = f'<small class="{TEXT_ONLY}">{escape_html(summary)} · <code>{files}</code></small>'
     return FinalLine(
-        html=line + (SIDE_BY_SIDE if len(shown.images) > 1 else ""),
-        text="\n".join([words, *(f"  {_path(image)}" for image in shown.images)]),
+        html=line + (SIDE_BY_SIDE if len(generation.images) > 1 else ""),
+        text="\n".join([summary, *(f"  {_path(image)}" for image in generation.images)]),
     )
 
 
 def _path(image: GeneratedImage) -> str:
-    """A folder's name may hold bytes that are no text, which no front end takes."""
+    """Return the path as valid text: file names can contain bytes that are not UTF-8."""
     return encodable(str(image.path), "utf-8")
 
 
-def _facts(shown: Shown) -> str:
-    """What was asked for, and what came of it."""
-    sizes = {f"{image.width}×{image.height}" for image in shown.images}
+def _summary(generation: ShownGeneration) -> str:
+    """Summarize the request and its result in one line."""
+    sizes = {f"{image.width}×{image.height}" for image in generation.images}
     size = " ".join(sorted(sizes))
-    facts = [
-        # the line is there to be glanced at
-        f"“{sanitize(shown.prompt, limit=60)}”" if shown.prompt else "",
-        quoted(shown.request.model) if shown.request is not None else _task(shown),
-        size if len(shown.images) == 1 else f"{len(shown.images)} × {size}",
-        f"{shown.elapsed_s:.1f} s" if shown.elapsed_s is not None else "",
-        "demo Hub: drawn here, not by the model, nothing charged" if shown.is_demo else "",
-        "from the journal, nothing charged" if shown.from_journal else "",
-        describe_left_out(shown.left_out),
+    parts = [
+        f"“{sanitize(generation.prompt, limit=60)}”" if generation.prompt else "",
+        quoted(generation.request.model) if generation.request is not None else _task(generation),
+        size if len(generation.images) == 1 else f"{len(generation.images)} × {size}",
+        f"{generation.elapsed_s:.1f} s" if generation.elapsed_s is not None else "",
+        "demo Hub: drawn locally, not by the model, nothing charged" if generation.is_demo else "",
+        "from the journal, nothing charged" if generation.from_journal else "",
+        describe_left_out(generation.left_out),
     ]
-    return " · ".join(filter(None, facts))
+    return " · ".join(filter(None, parts))
 
 
-def ending_line(shown: Shown, what: str) -> FinalLine:
-    """Say in one line that a generation ended without images; the error below says why.
+def ending_line(generation: ShownGeneration, reason: str) -> FinalLine:
+    """Return the line of a generation that ended without images.
 
     Args:
-        shown: The generation.
-        what: How it ended, such as ``interrupted``.
+        generation: The generation.
+        reason: How it ended, such as ``interrupted``.
     """
-    model = quoted(shown.request.model) if shown.request is not None else "resumed"
-    words = f"{model} · {what} · {_task(shown)}"
-    return FinalLine(f'<small class="{TEXT_ONLY}">{escape_html(words)}</small>', words)
+    model = quoted(generation.request.model) if generation.request is not None else "resumed"
+    text = f"{model} · {reason} · {_task(generation)}"
+    return FinalLine(f'<small class="{TEXT_ONLY}">{escape_html(text)}</small>', text)
 
 
-def line_with(line: FinalLine, said: str) -> FinalLine:
-    """Add to the line of a cell that is over what can't be raised or printed there any more.
+def with_message(line: FinalLine, message: str) -> FinalLine:
+    """Add a message to the line of a cell that has ended, where it can't be raised any more.
 
     Args:
         line: The line.
-        said: What went wrong.
+        message: The message, such as an error of a background run.
     """
-    block = f'<pre class="{TEXT_ONLY}">{escape_html(said)}</pre>'
-    return FinalLine(line.html + block, f"{line.text}\n{printable(said)}")
+    block = f'<pre class="{TEXT_ONLY}">{escape_html(message)}</pre>'
+    return FinalLine(line.html + block, f"{line.text}\n{printable(message)}")
 
 
-def show(shown: Shown) -> None:
-    """Display each image as an output of its own, or say that there is none.
+def show(generation: ShownGeneration) -> None:
+    """Display each image as a separate output; print the repr if there are none.
 
     Args:
-        shown: The generation; its `preview_px` bounds the previews.
+        generation: The generation; its `preview_px` limits the size of the previews.
     """
     from IPython.core.getipython import get_ipython
 
     front = front_end(get_ipython())
-    if not shown.images:
-        echo(repr(shown))
+    if not generation.images:
+        echo(repr(generation))
     elif front.notebook or front.draws_png:
         try:
-            ImageOutputs(shown, beside=front.notebook, png=front.draws_png).fill()
+            ImageOutputs(generation, side_by_side=front.notebook, png=front.draws_png).fill()
         except OSError as error:
-            hint = f" {resume_hint(shown.task_id)} fetches it again." if shown.task_id else ""
-            echo(f"An image can't be shown ({sanitize(error)}).{hint}")
-    if shown.images and not front.notebook:
-        echo("\n".join(_path(image) for image in shown.images))
+            hint = (
+                f" {resume_hint(generation.task_id)} downloads it again."
+                if generation.task_id
+                else ""
+            )
+            echo(f"Could not display an image ({sanitize(error)}).{hint}")
+    if generation.images and not front.notebook:
+        echo("\n".join(_path(image) for image in generation.images))
 
 
 def image_output(image: GeneratedImage) -> Output:
-    """Make the mimebundle of one image of a result, for where the user displays it.
+    """Return the mimebundle of one image that the user displays.
 
     Args:
         image: The image.
 
     Returns:
-        The bundle, with the path as its text, and its metadata; of a terminal that draws no
-        images, and of a file that is gone, the text alone.
+        The bundle, with the path as text, and its metadata. Only text in a terminal that draws no
+        images, and for a file that can't be read.
     """
     from IPython.core.getipython import get_ipython
 
@@ -161,11 +164,19 @@ def image_output(image: GeneratedImage) -> Output:
     try:
         return _output(image, longest_px, f"Image {image.path.stem}", png=front.draws_png)
     except OSError as error:
-        return {"text/plain": f"The image can't be shown ({sanitize(error)})."}, {}
+        return {"text/plain": f"Could not display the image ({sanitize(error)})."}, {}
 
 
 class ImageOutputs:
-    """The places of a generation's images in the output of a cell.
+    """The image outputs of a generation in a cell.
+
+    Args:
+        generation: The generation.
+        reserve: Reserve the outputs now, where outputs after the end of the cell would be lost or
+            appear elsewhere.
+        captioned: Show a summary of the request above the images.
+        side_by_side: Show no caption, but put several images side by side.
+        png: Show the images as PNG, the only format that terminals draw.
 
     Example:
         >>> from mountsea_magic.generation.handle import Generation
@@ -174,122 +185,118 @@ class ImageOutputs:
 
     def __init__(
         self,
-        shown: Shown,
+        generation: ShownGeneration,
         *,
-        hold: bool = False,
+        reserve: bool = False,
         captioned: bool = False,
-        beside: bool = False,
+        side_by_side: bool = False,
         png: bool = False,
     ) -> None:
-        """Take the places.
-
-        Args:
-            shown: The generation.
-            hold: Take them now, where what comes after the cell is over would not get there.
-            captioned: Say above the images what was asked for.
-            beside: Say nothing, but put several images side by side.
-            png: Show them as PNG, the one kind that terminals draw.
-        """
-        self._shown, self._captioned, self._beside = shown, captioned, beside
+        self._generation, self._captioned = generation, captioned
+        self._side_by_side = side_by_side
         self._png = png
-        count = shown.request.image_count if hold and shown.request is not None else 0
-        self._held = [self._place() for _ in range(count + captioned if count else 0)]
+        count = generation.request.image_count if reserve and generation.request is not None else 0
+        self._reserved = [self._reserve() for _ in range(count + captioned if count else 0)]
         self._filled: list[Output] = []
 
     def fill(self) -> None:
-        """Put the images there, and a path where one has no preview.
+        """Show the images, or the path of one that has no preview.
 
         Raises:
-            OSError: If a file can't be read; the others are there then.
+            OSError: If a file can't be read; the other images are shown.
         """
         from IPython.display import display
 
         outputs, unreadable = self._outputs()
-        if self._held:
-            # no more than there are places, since an output of now would be in another cell
-            missing = len(self._held) - len(outputs)
+        if self._reserved:
+            # use the reserved outputs only: a new one would appear in another cell
+            missing = len(self._reserved) - len(outputs)
             self._filled = [*outputs, *[({"text/plain": "no image"}, {})] * missing]
             self.republish()
         else:
             for bundle, metadata in outputs:
-                display(bundle, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]  # IPython's display bears no types
+                display(bundle, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]  # IPython's display is untyped
         if unreadable is not None:
             raise unreadable
 
     def republish(self) -> None:
-        """Fill the held places once more, from another cell.
+        """Send the reserved outputs again, while another cell runs.
 
-        nbclient and papermill listen only to the cell that runs, so what came between two cells
-        has not reached the notebook that they write.
+        nbclient and papermill listen only while a cell runs, so updates between two cells do not
+        reach the notebook that they write.
         """
-        for handle, (bundle, metadata) in zip(self._held, self._filled, strict=False):
+        for handle, (bundle, metadata) in zip(self._reserved, self._filled, strict=False):
             handle.update(bundle, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]  # as above
 
     def _outputs(self) -> tuple[list[Output], OSError | None]:
-        """The images, what stands above them, and why the last of those missing is missing."""
-        images = self._shown.images
-        above: list[Output] = []
+        """Return the outputs, with a caption if needed, and the error of an unreadable file."""
+        images = self._generation.images
+        outputs: list[Output] = []
         if self._captioned and images:
-            words = escape_html(_facts(self._shown))
-            above.append(({"text/html": f'<small class="{TEXT_ONLY}">{words}</small>'}, {}))
-        elif self._beside and len(images) > 1:
-            above.append(({"text/html": SIDE_BY_SIDE, "text/plain": ""}, {}))
-        outputs, unreadable = above, None
+            caption = escape_html(_summary(self._generation))
+            outputs.append(({"text/html": f'<small class="{TEXT_ONLY}">{caption}</small>'}, {}))
+        elif self._side_by_side and len(images) > 1:
+            outputs.append(({"text/html": SIDE_BY_SIDE, "text/plain": ""}, {}))
+        unreadable = None
         for number, image in enumerate(images, start=1):
             try:
-                outputs.append(image_bundle(self._shown, image, number, png=self._png))
+                outputs.append(image_bundle(self._generation, image, number, png=self._png))
             except OSError as error:
                 unreadable = error
                 outputs.append(({"text/plain": _path(image)}, {}))
         return outputs, unreadable
 
-    def _place(self) -> DisplayHandle:
-        """An empty output that is updated later."""
+    def _reserve(self) -> DisplayHandle:
+        """Display an empty output, to be updated later."""
         from IPython.display import display
 
         handle: DisplayHandle = display({"text/plain": ""}, raw=True, display_id=True)  # type: ignore[no-untyped-call]  # as above
         return handle
 
 
-def image_bundle(shown: Shown, image: GeneratedImage, number: int, *, png: bool = False) -> Output:
-    """Make the mimebundle of one image, with its size and alt text as metadata.
+def image_bundle(
+    generation: ShownGeneration, image: GeneratedImage, number: int, *, png: bool = False
+) -> Output:
+    """Return the mimebundle of one image, with its size and alt text as metadata.
 
     Args:
-        shown: The generation.
+        generation: The generation.
         image: One of its images.
-        number: Which one, from 1.
-        png: Whether it must be a PNG, whatever the size in bytes.
+        number: The image's number, from 1.
+        png: Whether it must be a PNG, whatever its size in bytes.
 
     Returns:
-        The bundle, with the path as its text, and its metadata.
+        The bundle, with the path as text, and its metadata.
     """
-    return _output(image, shown.preview_px, alt_text(shown, number), png=png)
+    return _output(image, generation.preview_px, alt_text(generation, number), png=png)
 
 
 def _output(image: GeneratedImage, longest_px: int, alt: str, *, png: bool) -> Output:
     try:
-        seen = preview(image, longest_px, png=png)
+        thumbnail = preview(image, longest_px, png=png)
     except NoPreview as error:
         return {"text/plain": f"{_path(image)}\nNo preview: {sanitize(error)}."}, {}
     bundle = {
-        seen.mimetype: base64.b64encode(seen.data).decode("ascii"),
+        thumbnail.mimetype: base64.b64encode(thumbnail.data).decode("ascii"),
         "text/plain": _path(image),
     }
-    return bundle, {seen.mimetype: {"width": seen.width, "height": seen.height, "alt": alt}}
+    return bundle, {
+        thumbnail.mimetype: {"width": thumbnail.width, "height": thumbnail.height, "alt": alt}
+    }
 
 
-def alt_text(shown: Shown, number: int) -> str:
-    """Describe an image to those who do not see it: the prompt is the best that is known.
+def alt_text(generation: ShownGeneration, number: int) -> str:
+    """Return the alt text of an image: its prompt, or its task where the prompt is unknown.
 
     Args:
-        shown: The generation.
-        number: Which of its images, from 1.
+        generation: The generation.
+        number: The image's number, from 1.
     """
-    words = sanitize(shown.prompt, limit=300) or f"image of {_task(shown)}"
-    kind = "Demo drawing" if shown.is_demo else "Generated image"
-    many = f" {number} of {len(shown.images)}" if len(shown.images) > 1 else ""
-    return f"{kind}{many}: {words}"
+    description = sanitize(generation.prompt, limit=300) or f"image of {_task(generation)}"
+    kind = "Demo drawing" if generation.is_demo else "Generated image"
+    position = f" {number} of {len(generation.images)}" if len(generation.images) > 1 else ""
+    return f"{kind}{position}: {description}"
 
 
-def _task(shown: Shown) -> str:
-    return f"task {quoted(shown.task_id)}" if shown.task_id else "no task"
+def _task(generation: ShownGeneration) -> str:
+    return f"task {quoted(generation.task_id)}" if generation.task_id else "no task"

@@ -1,4 +1,4 @@
-"""The live lines: what is known of each generation, in words; and their face in a terminal."""
+"""The progress lines of a cell, and the views for terminals and quiet cells."""
 
 from __future__ import annotations
 
@@ -23,22 +23,21 @@ from ..runtime.printing import echo, is_terminal
 from ..runtime.text import quoted, sanitize
 
 TEXT_ONLY = "tex2jax_ignore mathjax_ignore"
-"""The classes that keep notebooks from typesetting dollar signs in what others say."""
+"""CSS classes that keep MathJax from typesetting dollar signs in text from outside."""
 
-
-_LONG_PAST = 5
-"""After so many times the expected seconds, nobody is helped by what was expected."""
+_MAX_OVERRUN = 5
+"""After this multiple of the expected duration the estimate is not shown any more."""
 
 
 def fraction(elapsed_s: float, expected_s: float) -> float:
-    """Return how far the bar is: quick at first, slower past the expected time, never full.
+    """Return the progress bar's value: fast at first, slower past the expected time, never full.
 
     Args:
         elapsed_s: Seconds since the submission.
-        expected_s: Seconds that such a task is expected to take.
+        expected_s: The expected duration of the task, in seconds.
 
     Returns:
-        From 0 up to 0.97; the Hub documents no percentage, so only a ready task is 1.
+        From 0 to 0.97. The Hub reports no percentage, so only a completed task reaches 1.
 
     Example:
         >>> fraction(0, 12), fraction(12, 12) < fraction(24, 12) < 1
@@ -48,22 +47,24 @@ def fraction(elapsed_s: float, expected_s: float) -> float:
 
 
 class ProgressLine:
-    """What is known of one generation while it runs, from its events.
+    """The progress of one generation, from its events; seconds count from the first event.
 
     Attributes:
-        label: What it is called.
-        task_id: The task's id, or an empty text before there is one.
-        final: The one line that stays, as HTML and as text, once it has ended.
+        label: The label of the line, such as the model.
+        task_id: The task's id, or an empty string before the submission.
+        final: The line that stays when the generation has ended, as HTML and as text.
+
+    Args:
+        label: The label of the line.
 
     Example:
         >>> line = ProgressLine("nano-banana")
         >>> line.take(Submitted("hub-1"))
-        >>> line.words().startswith("nano-banana · submitted · 0 s")
+        >>> line.text().startswith("nano-banana · submitted · 0 s")
         True
     """
 
     def __init__(self, label: str) -> None:
-        """Wait for the first event: then the seconds begin to count."""
         self.label = label
         self.task_id = ""
         self.final: tuple[str, str] | None = None
@@ -72,14 +73,14 @@ class ProgressLine:
         self._event: Event | None = None
 
     def take(self, event: Event) -> None:
-        """Keep the newest event, from any thread: each assignment is safe by itself."""
+        """Record an event; can be called from any thread, since each assignment is atomic."""
         now = time.monotonic()
         if self._started is None:
             self._started = now
         if isinstance(event, Submitted):
             self.task_id = event.task_id
         if isinstance(event, Waiting):
-            # a resumed task began long before its line
+            # a resumed task was submitted long before this line was made
             self._started = min(self._started, now - event.elapsed_s)
         if isinstance(event, Submitted | Waiting) and event.expected_s is not None:
             self._expected_s = event.expected_s
@@ -87,23 +88,23 @@ class ProgressLine:
             self._event = event
 
     def finish(self, html_line: str, text_line: str) -> None:
-        """Keep the one line that stays."""
+        """Set the final line, as HTML and as text."""
         self.final = (html_line, text_line)
 
     def fraction(self) -> float:
-        """Return how far the bar is, from 0 to 1."""
+        """Return the progress bar's value, from 0 to 1."""
         event = self._event
         if isinstance(event, Completed | Downloading):
             return 1.0
         return fraction(self._elapsed_s(), self._expected_s or PRIOR_S)
 
-    def words(self) -> str:
+    def text(self) -> str:
         """Return label, status, elapsed and expected seconds and task id, as plain text."""
         event = self._event
         elapsed_s = self._elapsed_s()
         status, seconds = "submitting", _duration(elapsed_s)
         if event is None:
-            status = "waiting for its turn"
+            status = "waiting"
         if isinstance(event, Submitted):
             status = "submitted"
         elif isinstance(event, Waiting):
@@ -111,22 +112,21 @@ class ProgressLine:
         elif isinstance(event, RetryScheduled):
             status = event.reason
         expected_s = self._expected_s if isinstance(event, Submitted | Waiting) else None
-        if expected_s is not None and elapsed_s < _LONG_PAST * expected_s:
+        if expected_s is not None and elapsed_s < _MAX_OVERRUN * expected_s:
             seconds += f" of about {_duration(expected_s)}"
         if isinstance(event, Downloading):
             status = f"downloading {event.done}/{event.total}"
         elif isinstance(event, Completed):
             status = "completed"
-        facts = (self.label, sanitize(status), seconds, self.task_id and quoted(self.task_id))
-        return " · ".join(filter(None, facts))
+        parts = (self.label, sanitize(status), seconds, self.task_id and quoted(self.task_id))
+        return " · ".join(filter(None, parts))
 
     def _elapsed_s(self) -> float:
-        """A prompt that waits for its turn has not begun."""
         return time.monotonic() - self._started if self._started is not None else 0.0
 
 
 def _duration(seconds: float) -> str:
-    """A task that is resumed may be of another day."""
+    """Format seconds; a resumed task can be hours old."""
     for unit_s, unit in ((3600, "h"), (60, "min")):
         if seconds >= 10 * unit_s:
             return f"{seconds / unit_s:.0f} {unit}"
@@ -134,114 +134,111 @@ def _duration(seconds: float) -> str:
 
 
 class ProgressView(Protocol):
-    """What shows the lines of one cell."""
+    """Shows the progress lines of one cell."""
 
     lines: list[ProgressLine]
 
     def offer_cancel(self, cancel: Callable[[], None]) -> None:
-        """Show what stops the wait, where a click can arrive."""
+        """Offer a way to cancel, where the front end can deliver a click."""
 
-    def finish(self, number: int) -> None:
-        """Leave the final line of one generation, before its images are shown; in their order."""
+    def finish(self, index: int) -> None:
+        """Show the final line of one generation, in order, before its images are shown."""
 
     def tick(self) -> None:
-        """Show what is known by now."""
+        """Update the display."""
 
     def close(self) -> None:
-        """Leave nothing but the final lines."""
+        """Remove everything but the final lines."""
 
     def republish(self) -> None:
-        """Show the final lines once more, from another cell."""
+        """Send the final lines again, while another cell runs."""
 
 
 class TextView:
-    """Lines of text: one rewrites itself in a terminal; elsewhere each is printed once.
+    """Text lines: one line that is rewritten in a terminal; elsewhere only final lines.
 
     Attributes:
         lines: One for each generation.
+
+    Args:
+        labels: The labels of the lines.
+        stream: Where to write; default: standard output.
+        background: Whether the user can type meanwhile, so that no line may be rewritten.
     """
 
     def __init__(
         self, labels: Sequence[str], stream: TextIO | None = None, *, background: bool = False
     ) -> None:
-        """Write to a stream.
-
-        Args:
-            labels: What the generations are called.
-            stream: Standard output if left out.
-            background: Whether someone types meanwhile, whose line is not to be written over.
-        """
         self.lines = [ProgressLine(label) for label in labels]
-        self._given = stream
+        self._explicit_stream = stream
         self._live = is_terminal(self._stream) and not background
-        self._settled = 0
+        self._finished = 0
         if background:
             self._write("".join(f"{label} · in the background\n" for label in labels))
 
     def offer_cancel(self, cancel: Callable[[], None]) -> None:
-        """Ctrl+C does it."""
+        """Do nothing: Ctrl+C cancels."""
 
-    def finish(self, number: int) -> None:
-        """Print a final line: a terminal can't go back, so they come in their order."""
-        final = self.lines[number].final or ("", "")
-        self._settled = number + 1
+    def finish(self, index: int) -> None:
+        """Print a final line; in order, since a terminal can't insert lines above."""
+        final = self.lines[index].final or ("", "")
+        self._finished = index + 1
         self._write(final[1] + "\n")
 
     def tick(self) -> None:
-        """Rewrite the line of what runs, cut so that it is one."""
-        if not self._live or self._settled == len(self.lines):
+        """Rewrite the line of the first unfinished generation, cut to the terminal's width."""
+        if not self._live or self._finished == len(self.lines):
             return
-        line = self.lines[self._settled]
+        line = self.lines[self._finished]
         blocks = round(line.fraction() * 20)
-        count = f" · {self._settled + 1} of {len(self.lines)}" if len(self.lines) > 1 else ""
-        text = f"[{'#' * blocks}{'.' * (20 - blocks)}] {line.words()}{count}"
+        count = f" · {self._finished + 1} of {len(self.lines)}" if len(self.lines) > 1 else ""
+        text = f"[{'#' * blocks}{'.' * (20 - blocks)}] {line.text()}{count}"
         self._write(text[: shutil.get_terminal_size().columns - 1])
 
     def close(self) -> None:
-        """Leave no line that is only half told."""
-        if self._settled < len(self.lines):
+        """Clear an unfinished line."""
+        if self._finished < len(self.lines):
             self._write("")
 
     def republish(self) -> None:
-        """What is printed stays."""
+        """Do nothing: printed lines stay."""
 
     @property
     def _stream(self) -> TextIO | None:
-        """While IPython asks for a cell, it has another standard output, which spares its line."""
-        return self._given or sys.stdout
-
-    def _cleared(self) -> str:
-        """What is live gives way."""
-        return "\r\x1b[2K" if self._live else ""
+        """Look up `sys.stdout` each time: IPython replaces it while it shows a prompt."""
+        return self._explicit_stream or sys.stdout
 
     def _write(self, text: str) -> None:
-        """At once, in place of the live line."""
+        """Write text in place of the live line."""
         if text or self._live:
-            echo(text, stream=self._stream, end="", control=self._cleared())
+            clear_line = "\r\x1b[2K" if self._live else ""
+            echo(text, stream=self._stream, end="", control=clear_line)
 
 
 class SilentView:
-    """Shows nothing: for quiet cells.
+    """Shows nothing, for quiet cells.
 
     Attributes:
         lines: One for each generation.
+
+    Args:
+        labels: The labels of the lines.
     """
 
     def __init__(self, labels: Sequence[str]) -> None:
-        """Keep the lines to oneself."""
         self.lines = [ProgressLine(label) for label in labels]
 
     def offer_cancel(self, cancel: Callable[[], None]) -> None:
-        """Show nothing."""
+        """Do nothing."""
 
-    def finish(self, number: int) -> None:
-        """Show nothing."""
+    def finish(self, index: int) -> None:
+        """Do nothing."""
 
     def tick(self) -> None:
-        """Show nothing."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """Show nothing."""
+        """Do nothing."""
 
     def republish(self) -> None:
-        """Show nothing."""
+        """Do nothing."""

@@ -1,4 +1,4 @@
-"""Running: a batch on the worker, or on the kernel's own loop, under live lines."""
+"""Run a batch on the loop thread, or nested in the kernel's event loop, with live progress."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ def run(
     settings: Settings,
     options: RunOptions,
 ) -> None:
-    """Run the generations of a cell at once, and show their images in their order.
+    """Run the generations of a cell concurrently, and show their images in order.
 
     Args:
         shell: The user's shell; the last generation is bound to ``_mountsea`` at once.
         generations: The handles.
-        settings: Which Hub.
-        options: How.
+        settings: The settings, which select the Hub.
+        options: How to run and show them.
 
     Raises:
-        MountseaError: What went wrong first; the images of the others are shown.
+        MountseaError: If a generation fails; the images of the others are shown.
         Interrupted: If the cell was interrupted, or its Cancel button clicked.
     """
     shell.user_ns["_mountsea"] = generations[-1]
     front = front_end(shell)
-    block = _block(front, generations, options)
+    view = _view(front, generations, options)
     try:
-        batch = Batch(generations, settings, options, block, front)
-        error = _wait(shell, generations, batch, block, front, options)
+        batch = Batch(generations, settings, options, view, front)
+        error = _wait(shell, generations, batch, view, front, options)
     except BaseException:
-        block.close()  # whatever it is, it leaves no widget behind
+        view.close()  # leave no widget behind, whatever the error
         raise
     if error is not None:
         raise error
@@ -56,48 +56,48 @@ def _wait(
     shell: InteractiveShell,
     generations: Sequence[Generation],
     batch: Batch,
-    block: ProgressView,
+    view: ProgressView,
     front: FrontEnd,
     options: RunOptions,
 ) -> BaseException | None:
-    """Start the jobs, and unless they run in the background wait for them; return what failed."""
+    """Start the jobs, wait for them unless they run in the background, and return the error."""
     jobs = [
-        current_session().worker.prepare(batch.one(number)) for number in range(len(generations))
+        current_session().worker.prepare(batch.run_one(index)) for index in range(len(generations))
     ]
     try:
-        for line, generation, job in zip(block.lines, generations, jobs, strict=True):
+        for line, generation, job in zip(view.lines, generations, jobs, strict=True):
             line.task_id = generation.task_id or ""
             generation.attach(job)
         if front.notebook and front.updates and (options.background or front.clicks):
-            block.offer_cancel(lambda: _cancel_all(jobs))
+            view.offer_cancel(lambda: _cancel_all(jobs))
         if options.background:
             current_session().wait_for_submissions_at_exit()
             for job in jobs:
                 job.launch()
-            watcher = current_session().worker.start(batch.watch_over(jobs, shell.events))
+            watcher = current_session().worker.start(batch.watch_background(jobs, shell.events))
             for generation, job in zip(generations, jobs, strict=True):
                 generation.attach(job, watcher)
             return None
-        if options.runner == "nested" and _loop_runs():
+        if options.runner == "nested" and _loop_is_running():
             run_nested(current_session().worker.follow(jobs), tick=batch.tick)
         else:
             current_session().worker.join(jobs, tick=batch.tick)
         return batch.end()
     except KeyboardInterrupt:
-        _cancel_all(jobs)  # also those that a Stop came before
+        _cancel_all(jobs)  # also jobs that have not started
         batch.end()
-        told = [task.error for task in generations if isinstance(task.error, Interrupted)]
-        raise (told[0] if told else generations[-1].interrupted()) from None
+        errors = [task.error for task in generations if isinstance(task.error, Interrupted)]
+        raise (errors[0] if errors else generations[-1].interrupted()) from None
 
 
 def _cancel_all(jobs: Sequence[Job[None]]) -> None:
-    """What they wait for goes on at the Hub."""
+    """Stop the waits; submitted tasks continue at the Hub."""
     for job in jobs:
         job.cancel()
 
 
-def _block(front: FrontEnd, generations: Sequence[Generation], options: RunOptions) -> ProgressView:
-    """Widgets are for those who look on: a terminal would print their reprs."""
+def _view(front: FrontEnd, generations: Sequence[Generation], options: RunOptions) -> ProgressView:
+    """Choose the view: widgets only where someone can see them; a terminal prints their reprs."""
     labels = [
         (quoted(generation.request.model) if generation.request is not None else "resumed")
         + (" (demo Hub)" if generation.is_demo else "")
@@ -114,12 +114,12 @@ def _block(front: FrontEnd, generations: Sequence[Generation], options: RunOptio
     try:
         return WidgetView(labels)
     except Exception:
-        # ipywidgets may be broken, and comms be none of the kernel's: no reason to submit nothing
+        # ipywidgets can be broken, or the kernel may have no comms: show static lines instead
         return StaticView(labels)
 
 
-def _loop_runs() -> bool:
-    """Nesting needs a loop that runs, which a terminal has none of."""
+def _loop_is_running() -> bool:
+    """Nesting needs a running loop, which a terminal does not have."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

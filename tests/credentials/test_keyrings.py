@@ -105,7 +105,7 @@ def found() -> tuple[str | None, str]:
 def test_a_good_keyring_keeps_the_key(install: Callable[..., None], run: Run, home: Path) -> None:
     """The control: no file is made, and the logout empties it."""
     install()
-    assert f"Kept in the system keyring, for {HUB}." in run("login --save")
+    assert f"API key stored in the system keyring, for {HUB}." in run("login --save")
     assert found() == (KEY, "the system keyring")
     assert not (home / "keys.json").exists()
     assert "API key removed. key: none" in run("logout")
@@ -124,7 +124,7 @@ def test_a_keyring_that_cant_be_loaded_is_done_without(
     assert "key: none" in run("")
     said = run("login --save")
     path = home / "keys.json"
-    assert f"Kept in {path}, since the system keyring can't be used (" in said
+    assert f"API key stored in {path}, since the system keyring can't be used (" in said
     assert found() == (KEY, str(path))
     said = run("logout")
     assert "API key removed. The system keyring can't be used (" in said and "key: none" in said
@@ -140,7 +140,10 @@ def test_a_keyring_that_fails_in_use_is_done_without(
     assert "key: none" in run("")
     said = run("login --save")
     path = home / "keys.json"
-    assert f"Kept in {path}, since the system keyring can't be used (" in said and KEY not in said
+    assert (
+        f"API key stored in {path}, since the system keyring can't be used (" in said
+        and KEY not in said
+    )
     assert found() == (KEY, str(path))
     with pytest.raises(ConfigurationError, match="Could not delete the key from the system") as no:
         run("logout")

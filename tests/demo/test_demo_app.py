@@ -155,10 +155,10 @@ def test_images_are_served_in_the_requested_format(hub: Hub) -> None:
     task_id = hub.submit(num_images=3, output_format="webp")
     hub.now += 20
     images = hub.task(task_id)["data"]["images"]
-    responses = [hub.get(image["url"]) for image in images]
+    responses = [hub.get(entry["url"]) for entry in images]
     assert [response.content for response in responses] == [image("webp", n) for n in range(3)]
     assert {response.headers["content-type"] for response in responses} == {"image/webp"}
-    assert {image["content_type"] for image in images} == {"image/webp"}
+    assert {entry["content_type"] for entry in images} == {"image/webp"}
     assert hub.drawn == [(task_id, number) for number in range(3)]
 
 

@@ -102,12 +102,12 @@ def test_an_order_that_was_never_answered_is_told_of_and_not_repeated(
     journal = Journal(home / "journal.sqlite")
     with started_kernel() as heir:
         load(heir)
-        assert "never answered" not in heir.run("%mountsea").text
+        assert "got no response" not in heir.run("%mountsea").text
         assert "submitting" in heir.run("%mountsea history").text
         (entry,) = journal.unanswered()
         long_ago = time.time() - FORGOTTEN_S - 1
         journal.write(replace(entry, created=long_ago, updated=long_ago))
-        assert "1 order was never answered" in heir.run("%mountsea").text
+        assert "1 submission got no response" in heir.run("%mountsea").text
         assert "uncertain" in heir.run("%mountsea history").text
-        assert "1 order was never answered" in heir.run("%mountsea resume").text
+        assert "1 submission got no response" in heir.run("%mountsea resume").text
     assert len(hub.posts) == 1

@@ -283,14 +283,14 @@ def test_another_writer_is_told_apart_from_damage(path: Path, statement: str) ->
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from mountsea_magic.journal.database import JournalFile, JournalTrouble
+from mountsea_magic.journal.database import JournalDatabase, JournalError
 
 def put(file, number):
     row = (str(number), "x" * 2000)
     file.use(lambda db: db.execute(
         "INSERT INTO orders VALUES (?, 'h', 't', 's', 'm', ?, 'f', 0, 0, 0, '', '', '[]')", row))
 
-file = JournalFile(Path(sys.argv[1]))
+file = JournalDatabase(Path(sys.argv[1]))
 put(file, 0)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 written = 0
@@ -298,7 +298,7 @@ try:
     for number in range(1, 500):
         put(file, number)
         written = number
-except JournalTrouble as error:
+except JournalError as error:
     print(written, error.busy, file.set_aside)
 """
 
@@ -320,9 +320,9 @@ def test_a_full_disk_is_trouble_and_what_was_written_stays(path: Path, free_byte
 BEGINNER = """
 import sys
 from pathlib import Path
-from mountsea_magic.journal.database import JournalFile, JournalTrouble
+from mountsea_magic.journal.database import JournalDatabase, JournalError
 
-file = JournalFile(Path(sys.argv[1]))
+file = JournalDatabase(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()
 while True:
@@ -331,7 +331,7 @@ while True:
             "INSERT INTO orders VALUES (?, 'h', 't', 's', 'm', '{}', 'f', 0, 0, 0, '', '', '[]')",
             (sys.argv[2],)))
         break
-    except JournalTrouble as error:
+    except JournalError as error:
         assert error.busy, error
 print(file.set_aside)
 """

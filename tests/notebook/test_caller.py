@@ -1,4 +1,4 @@
-"""What a name in a cell means: the caller's locals, then its globals, then the notebook's."""
+"""Names in a cell: the caller's locals, then its globals, then the notebook's."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ CELL = 'get_ipython().run_cell_magic("mountsea", "-q", "A {{ animal }}")'
 
 
 def notebook_cell(shell: InteractiveShell, code: str) -> None:
-    """Run code as a cell of the notebook; what it raises is raised."""
-    shell.run_cell(textwrap.dedent(code)).raise_error()  # type: ignore[no-untyped-call]  # IPython's is so
+    """Run code as a cell of the notebook, and raise its error."""
+    shell.run_cell(textwrap.dedent(code)).raise_error()  # type: ignore[no-untyped-call]  # IPython is untyped
 
 
 CALLERS = {
@@ -96,10 +96,10 @@ CALLERS = {
 
 
 @pytest.mark.parametrize("code", CALLERS.values(), ids=CALLERS)
-def test_a_local_variable_comes_before_the_notebooks(
+def test_a_local_variable_takes_precedence(
     hub: StandInHub, shell: InteractiveShell, code: str
 ) -> None:
-    """Wherever the magic is called, a name means there what it means to Python."""
+    """A name has the meaning that it has for Python where the magic is called."""
     shell.user_ns["animal"] = "dog"
     notebook_cell(shell, code)
     assert prompts(hub) == ["A fox"]
@@ -116,17 +116,17 @@ def test_a_local_variable_comes_before_the_notebooks(
     ],
     ids=["cell", "function", "global statement", "class attribute", "nested function"],
 )
-def test_without_a_local_one_it_is_the_notebooks(
+def test_without_a_local_the_notebooks_variable_is_used(
     hub: StandInHub, shell: InteractiveShell, code: str
 ) -> None:
-    """A class's attributes are no locals of its methods, as in Python."""
+    """As in Python, attributes of a class are not locals of its methods."""
     shell.user_ns["animal"] = "dog"
     notebook_cell(shell, code)
     assert prompts(hub) == ["A dog"]
 
 
-def test_self_is_the_methods_own(hub: StandInHub, shell: InteractiveShell) -> None:
-    """Jinja's own meaning of `self` does not get in the way."""
+def test_self_is_the_methods_object(hub: StandInHub, shell: InteractiveShell) -> None:
+    """Not Jinja's own `self`."""
     notebook_cell(
         shell,
         f"""
@@ -140,12 +140,10 @@ def test_self_is_the_methods_own(hub: StandInHub, shell: InteractiveShell) -> No
     assert prompts(hub) == ["A fox"]
 
 
-def test_self_without_an_object_is_an_unknown_name(
-    hub: StandInHub, shell: InteractiveShell
-) -> None:
-    """The template itself is nothing to draw."""
+def test_self_outside_of_a_method_is_undefined(hub: StandInHub, shell: InteractiveShell) -> None:
+    """Not Jinja's own `self`."""
     with pytest.raises(InvalidRequest, match="'self' is undefined"):
-        shell.run_cell_magic("mountsea", "", "A {{ self.animal }}")  # type: ignore[no-untyped-call]  # IPython's is so
+        shell.run_cell_magic("mountsea", "", "A {{ self.animal }}")  # type: ignore[no-untyped-call]  # IPython is untyped
     assert hub.posts == []
 
 
@@ -157,10 +155,10 @@ def test_self_without_an_object_is_an_unknown_name(
     ],
     ids=["assigned later", "deleted"],
 )
-def test_a_local_without_a_value_is_an_error(
+def test_an_unassigned_local_is_undefined(
     hub: StandInHub, shell: InteractiveShell, code: str
 ) -> None:
-    """Python would raise UnboundLocalError: the notebook's variable of that name is not meant."""
+    """Python would raise UnboundLocalError; the notebook's variable is not used."""
     shell.user_ns["animal"] = "dog"
     with pytest.raises(InvalidRequest, match="'animal' is undefined"):
         notebook_cell(shell, code)
@@ -179,10 +177,10 @@ MAKERS = {
 
 @pytest.mark.parametrize("body", MAKERS.values(), ids=MAKERS)
 @pytest.mark.parametrize("known", [False, True], ids=["lost", "captured"])
-def test_a_variable_that_python_has_not_kept_is_no_other(
+def test_an_unavailable_enclosing_variable_raises(
     hub: StandInHub, shell: InteractiveShell, body: str, known: bool
 ) -> None:
-    """A callback runs when the function around it has returned: the notebook's is not meant."""
+    """A callback runs after the function has returned; the notebook's variable is not used."""
     shell.user_ns["animal"] = "dog"
     cell = f"(animal, {CELL})" if known else CELL
     notebook_cell(shell, f"def make(animal):\n{body.replace('CELL', cell)}\njob = make('fox')")
@@ -190,22 +188,22 @@ def test_a_variable_that_python_has_not_kept_is_no_other(
         notebook_cell(shell, "job()")
         assert prompts(hub) == ["A fox"]
         return
-    with pytest.raises(InvalidRequest, match="animal is a variable of a function around"):
+    with pytest.raises(InvalidRequest, match="'animal' is a variable of an enclosing function"):
         notebook_cell(shell, "job()")
     assert hub.posts == []
 
 
-def test_a_callback_may_name_what_is_the_notebooks(
+def test_a_callback_can_use_the_notebooks_variables(
     hub: StandInHub, shell: InteractiveShell
 ) -> None:
-    """If no function around it has such a variable."""
+    """If no enclosing function has such a variable."""
     shell.user_ns["animal"] = "dog"
     notebook_cell(shell, f"def make(place):\n    return lambda: {CELL}\nmake('sea')()")
     assert prompts(hub) == ["A dog"]
 
 
-def test_a_module_gets_what_its_code_asks_for(hub: StandInHub, shell: InteractiveShell) -> None:
-    """A function of another module may use what `-o` binds; others' modules stay as they are."""
+def test_a_module_that_uses_the_result_gets_it(hub: StandInHub, shell: InteractiveShell) -> None:
+    """`-o` also binds in the calling module if its code uses the name; others stay unchanged."""
     for name, body in (("uses", "return found.status"), ("passes", "pass")):
         module = types.ModuleType(name)
         vars(module)["get_ipython"] = lambda: shell
@@ -216,10 +214,10 @@ def test_a_module_gets_what_its_code_asks_for(hub: StandInHub, shell: Interactiv
     assert shell.user_ns["found"].status == "completed" and len(hub.posts) == 2
 
 
-def test_a_script_has_its_own_names(
+def test_a_script_uses_its_own_variables(
     hub: StandInHub, shell: InteractiveShell, tmp_path: Path
 ) -> None:
-    """In a script that `%run` executes its variables count, and it gets what `-o` binds."""
+    """A script run by `%run` uses its variables and gets the result of `-o`."""
     script = tmp_path / "zoo.py"
     script.write_text(
         "animal = 'fox'\n"
@@ -234,8 +232,10 @@ def test_a_script_has_its_own_names(
 
 
 @pytest.mark.parametrize("word", ["photo", "photo[0]", "photo.images[0]"])
-def test_an_input_image_is_the_callers(hub: StandInHub, shell: InteractiveShell, word: str) -> None:
-    """`-i NAME` looks a name up as the prompt does."""
+def test_input_images_use_the_callers_names(
+    hub: StandInHub, shell: InteractiveShell, word: str
+) -> None:
+    """`-i NAME` looks a name up like the prompt."""
     shell.user_ns["photo"] = Image.new("RGB", (8, 8), "blue")
 
     class Result:
@@ -251,8 +251,8 @@ def test_an_input_image_is_the_callers(hub: StandInHub, shell: InteractiveShell,
     assert hub.posts[0].json["input"]["image_urls"] == [data_uri(image(number=1))]
 
 
-def test_a_callback_sees_its_own_names(hub: StandInHub, shell: InteractiveShell) -> None:
-    """Of a button, of `interact`, of anything that calls a function of the user's."""
+def test_a_callback_uses_its_own_locals(hub: StandInHub, shell: InteractiveShell) -> None:
+    """Such as the callback of a button or of `interact`."""
 
     def on_click(callback: Callable[[str], None]) -> None:
         animal = "cat"
@@ -266,7 +266,7 @@ def test_a_callback_sees_its_own_names(hub: StandInHub, shell: InteractiveShell)
     assert prompts(hub) == ["A fox"]
 
 
-def test_no_repr_shows_a_value() -> None:
+def test_the_repr_shows_no_values() -> None:
     """A traceback that prints locals must not print the user's variables."""
     key = "sk-local-0123456789"
     names = CallerNames.of_caller({"other": key})

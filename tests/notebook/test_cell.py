@@ -1,4 +1,4 @@
-"""One cell: what is checked before anything is sent, what `%config` adds, and what is bound."""
+"""One cell: validation before anything is sent, `%config` defaults, and the bound result."""
 
 from __future__ import annotations
 
@@ -23,45 +23,47 @@ Run = Callable[..., Any]
 
 @pytest.fixture
 def run(shell: InteractiveShell) -> Run:
-    """Run a cell, and return what it bound to `dog`."""
+    """Run a cell, and return the value bound to `dog`."""
 
     def run_cell(line: str, body: str = "a dog") -> Any:
-        shell.run_cell_magic("mountsea", f"-o dog {line}", body)  # type: ignore[no-untyped-call]  # IPython's is so
+        shell.run_cell_magic("mountsea", f"-o dog {line}", body)  # type: ignore[no-untyped-call]  # IPython is untyped
         return shell.user_ns.get("dog")
 
     return run_cell
 
 
 @pytest.mark.parametrize("demo", [False, True])
-def test_the_curl_form_sends_just_what_the_cell_would(home: Path, demo: bool) -> None:
-    """Read as a shell reads it: address, body and headers; the key is a variable."""
+def test_the_curl_command_sends_the_same_request(home: Path, demo: bool) -> None:
+    """The same URL, body and headers; the key is a variable."""
     base_url = DEMO_URL if demo else "https://hub.example"
     settings = Settings(base_url, Secret(KEY), "a test", None, home)
     request = build_request('it\'s a `dog` for $5 & "more"\nин', parameters={"num_images": 2})
-    said = describe(request, settings)
-    command = said[said.index("curl ") : said.index("\n\n2 images; nothing was sent.")]
+    output = describe(request, settings)
+    command = output[output.index("curl ") : output.index("\n\n2 images; nothing was sent.")]
     words = shlex.split(command.replace("\\\n", " "))
-    given = dict(zip(words[1::2], words[2::2], strict=True))
-    assert given["--url"] == f"{DEFAULT_BASE_URL if demo else base_url}/hub/v1/image"
-    assert given["--request"] == "POST" and json.loads(given["--data-raw"]) == request.body()
+    arguments = dict(zip(words[1::2], words[2::2], strict=True))
+    assert arguments["--url"] == f"{DEFAULT_BASE_URL if demo else base_url}/hub/v1/image"
+    assert (
+        arguments["--request"] == "POST" and json.loads(arguments["--data-raw"]) == request.body()
+    )
     headers = [words[n + 1] for n, word in enumerate(words) if word == "--header"]
     assert headers == ["Authorization: Bearer $MOUNTSEA_API_KEY", "Content-Type: application/json"]
-    assert KEY not in said and json.loads(said[said.index("{") : said.index("\n\ncurl")])
+    assert KEY not in output and json.loads(output[output.index("{") : output.index("\n\ncurl")])
 
 
 def test_a_dry_run_needs_no_key_and_binds_nothing(
     hub: StandInHub, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every prompt is shown as it would be sent, and nothing is."""
+    """Every request is shown, and nothing is sent."""
     monkeypatch.delenv("MOUNTSEA_API_KEY")
     assert run("--dry-run -n 3", "a dog\n---\na cat") is None
-    said = capsys.readouterr().out
-    assert said.count("3 images; nothing was sent.") == 2 and '"a cat"' in said
+    output = capsys.readouterr().out
+    assert output.count("3 images; nothing was sent.") == 2 and '"a cat"' in output
     assert hub.requests == []
 
 
-def test_one_wrong_prompt_of_several_stops_all(hub: StandInHub, run: Run) -> None:
-    """Half a cell is the dearest kind: its number is named, and nothing is sent."""
+def test_nothing_is_sent_if_one_prompt_is_invalid(hub: StandInHub, run: Run) -> None:
+    """The error names the number of the prompt."""
     with pytest.raises(InvalidRequest, match=r"^Prompt 2: .*'nobody' is undefined"):
         run("", "a dog\n---\na {{ nobody }}\n---\na cat")
     assert hub.requests == []
@@ -69,24 +71,24 @@ def test_one_wrong_prompt_of_several_stops_all(hub: StandInHub, run: Run) -> Non
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"], ids=["LF", "CRLF"])
 def test_a_raw_body_is_one_prompt(hub: StandInHub, run: Run, line_end: str) -> None:
-    """A Markdown rule in it neither splits it nor is lost: one POST with the body as it is."""
+    """A line of `---` in it neither splits it nor is lost: one POST with the body as is."""
     body = line_end.join(["# A poster", "---", "{{ title }}", "", "by {name}"])
     run("--raw", body + line_end)
     assert [seen.json["input"]["prompt"] for seen in hub.posts] == [body]
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
-def test_every_line_end_splits_prompts(hub: StandInHub, run: Run, line_end: str) -> None:
-    """No carriage return is left at the end of a prompt, nor within one."""
+def test_every_line_ending_splits_prompts(hub: StandInHub, run: Run, line_end: str) -> None:
+    """No carriage return is left in a prompt or at its end."""
     run("", line_end.join(["a dog", "on ice", "--- ", "a cat", ""]))
     sent = {seen.json["input"]["prompt"] for seen in hub.posts}
     assert sent == {"a dog\non ice", "a cat"}
 
 
-def test_a_template_is_filled_in_once_and_raw_text_never(
+def test_templates_are_rendered_once_and_raw_text_never(
     hub: StandInHub, shell: InteractiveShell, run: Run
 ) -> None:
-    """What a variable holds is not a template itself."""
+    """A variable's value is not a template."""
     shell.user_ns["animal"] = "{{ 1 + 1 }}"
     run("", "a {{ animal }}")
     run("--raw", "a {{ animal }}")
@@ -94,8 +96,8 @@ def test_a_template_is_filled_in_once_and_raw_text_never(
     assert sent == ["a {{ 1 + 1 }}", "a {{ animal }}"]
 
 
-def test_a_key_in_the_prompt_is_refused(hub: StandInHub, run: Run) -> None:
-    """It would be at the Hub, in the journal and in the notebook; the error does not say it."""
+def test_a_prompt_that_contains_the_key_is_refused(hub: StandInHub, run: Run) -> None:
+    """It would be stored at the Hub, in the journal and notebook; the error does not quote it."""
     with pytest.raises(InvalidRequest, match="holds your API key") as caught:
         run("", f"a dog with {KEY}")
     assert KEY not in str(caught.value) and hub.requests == []
@@ -104,29 +106,29 @@ def test_a_key_in_the_prompt_is_refused(hub: StandInHub, run: Run) -> None:
 def test_without_a_key_nothing_is_bound_or_sent(
     hub: StandInHub, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The error names the cures."""
+    """The error names the solutions."""
     monkeypatch.delenv("MOUNTSEA_API_KEY")
     with pytest.raises(ConfigurationError, match="`%mountsea demo`"):
         run("")
     assert hub.requests == []
 
 
-def test_a_folder_that_cant_be_had_is_found_out_before_paying(
+def test_an_unusable_folder_is_refused_before_submitting(
     hub: StandInHub, run: Run, tmp_path: Path
 ) -> None:
-    """A file is in the way."""
-    (tmp_path / "kept").write_text("mine")
-    for folder in ("kept", "kept/deeper"):
+    """A file has the folder's name."""
+    (tmp_path / "taken").write_text("mine")
+    for folder in ("taken", "taken/deeper"):
         with pytest.raises(InvalidRequest, match="it can't be a folder"):
             run(f"--save {tmp_path / folder}")
-    assert hub.requests == [] and (tmp_path / "kept").read_text() == "mine"
+    assert hub.requests == [] and (tmp_path / "taken").read_text() == "mine"
 
 
 @pytest.mark.parametrize("named", ["~/my/dogs", "$TARGET/dogs", "${TARGET}/dogs", "~/$NAME"])
-def test_a_home_and_variables_in_a_folder_are_expanded(
+def test_home_and_variables_in_a_folder_are_expanded(
     hub: StandInHub, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
 ) -> None:
-    """As a shell would read it; it is made where it is missing."""
+    """As in a shell; a missing folder is created."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("TARGET", str(tmp_path / "my"))
     monkeypatch.setenv("NAME", "my/dogs")
@@ -139,10 +141,10 @@ def test_a_home_and_variables_in_a_folder_are_expanded(
     "named",
     ["dog.png", "out/dog.JPG", "~/dog.webp", "a.b.jpeg", "dog.avif", "dog.heic", "dogs.zip"],
 )
-def test_a_file_in_place_of_a_folder_is_refused(
+def test_a_file_name_for_a_folder_is_refused(
     hub: StandInHub, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
 ) -> None:
-    """A folder named dog.png is not what was meant; the error says how a file is named."""
+    """The error names the way to save one image to a file."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(InvalidRequest, match=r"--save .*looks like a file.*NAME\[0\]\.save\("):
@@ -151,10 +153,10 @@ def test_a_file_in_place_of_a_folder_is_refused(
 
 
 @pytest.mark.parametrize("named", ["dog.png/", "v1.2", "2026.11.26", "there.png", ".hidden"])
-def test_a_folder_may_have_a_point_in_its_name(
+def test_a_folders_name_can_contain_a_dot(
     hub: StandInHub, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
 ) -> None:
-    """A slash at the end says what is meant, and so does a folder that exists."""
+    """With a slash at its end, without an image suffix, or if the folder exists."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there.png").mkdir()
     run(f"--save {named}")
@@ -170,7 +172,7 @@ def test_a_folder_may_have_a_point_in_its_name(
         ("''", "the name is empty"),
     ],
 )
-def test_a_folder_that_means_nothing_is_refused(
+def test_an_invalid_folder_is_refused(
     hub: StandInHub,
     run: Run,
     tmp_path: Path,
@@ -178,17 +180,17 @@ def test_a_folder_that_means_nothing_is_refused(
     named: str,
     message: str,
 ) -> None:
-    """Nothing is sent, and no folder is made under a literal name."""
+    """Nothing is sent, and no folder with the literal name is created."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InvalidRequest, match=message):
         run(f"--save {named}")
     assert hub.requests == [] and list(tmp_path.iterdir()) == []
 
 
-def test_a_result_is_saved_as_a_cell_saves(
+def test_save_methods_expand_paths_like_the_option(
     hub: StandInHub, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`NAME.save` and `NAME[0].save` expand the same, and refuse the same."""
+    """`NAME.save` and `NAME[0].save` accept and refuse the same paths."""
     monkeypatch.setenv("TARGET", str(tmp_path))
     dog = run("")
     (copy,) = dog.save("$TARGET/dogs")
@@ -203,10 +205,10 @@ def test_a_result_is_saved_as_a_cell_saves(
             dog.save(wrong)
 
 
-def test_config_gives_what_the_line_leaves_open(
+def test_config_sets_defaults_of_options(
     hub: StandInHub, shell: InteractiveShell, run: Run
 ) -> None:
-    """Model, preview and timeout; the line goes before them."""
+    """Model, preview and timeout; an option overrides them."""
     shell.run_line_magic("config", "MountseaMagics.model = 'nano-banana-pro'")
     shell.run_line_magic("config", "MountseaMagics.preview = 99")
     assert run("").preview_px == 99
@@ -220,24 +222,24 @@ def test_config_gives_what_the_line_leaves_open(
         run("--timeout 0.1")
 
 
-def test_config_leads_to_a_hub_before_the_environment(
+def test_config_base_url_overrides_the_environment(
     hub: StandInHub, shell: InteractiveShell, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Option, `%config`, environment: this is the order."""
+    """The order is: option, `%config`, environment."""
     monkeypatch.setenv("MOUNTSEA_BASE_URL", "http://127.0.0.1:9")
     shell.run_line_magic("config", f"MountseaMagics.base_url = '{hub.url}'")
     assert len(run("")) == 1 and len(hub.posts) == 1
 
 
 @pytest.mark.parametrize("line", ["", "--dry-run"])
-def test_a_template_that_brings_the_key_is_refused(
+def test_a_template_that_renders_the_key_is_refused(
     hub: StandInHub,
     shell: InteractiveShell,
     run: Run,
     line: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Also where the request is only shown."""
+    """Also in a dry run."""
     shell.user_ns["os"] = os
     with pytest.raises(InvalidRequest, match="holds your API key"):
         run(line, "a {{ os.environ['MOUNTSEA_API_KEY'] }}")
@@ -246,7 +248,7 @@ def test_a_template_that_brings_the_key_is_refused(
 
 @pytest.mark.parametrize("line", ["-a {}", "-m {}", "--{}", "{}", "-p {}", "-o {}", "--save '{}"])
 def test_an_error_does_not_quote_the_key(hub: StandInHub, run: Run, line: str) -> None:
-    """IPython fills variables into the line, and a wrong one is quoted."""
+    """IPython expands variables in the line, and errors quote invalid values."""
     with pytest.raises(InvalidRequest) as caught:
         run(line.format(KEY))
     assert KEY not in str(caught.value) and hub.requests == []

@@ -1,4 +1,4 @@
-"""TAB through real kernels, and how the matcher comes and goes."""
+"""TAB completion through real kernels, and installing the matcher."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ pytestmark = pytest.mark.kernel
 
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A folder to work in, with one image."""
-    made = tmp_path / "work"
-    made.mkdir()
-    (made / "photo.png").write_bytes(image())
-    monkeypatch.chdir(made)
+    """Work in a folder with one image."""
+    path = tmp_path / "work"
+    path.mkdir()
+    (path / "photo.png").write_bytes(image())
+    monkeypatch.chdir(path)
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
 
 
 @pytest.fixture
 def kernel(folder: None, kernel: Kernel) -> Kernel:
-    """Start it in the folder."""
+    """Start the kernel in that folder."""
     return kernel
 
 
 def tab(kernel: Kernel, code: str) -> list[str]:
-    """Press TAB at the ‸ of a cell (at its end if it has none); return the lines that may come."""
+    """Press TAB at the ‸ of a cell (default: its end); return the completed lines."""
     before, _, after = code.partition("‸")
-    asked: Any = kernel.client.complete(before + after, len(before), reply=True, timeout=30)
-    content = asked["content"]
+    reply: Any = kernel.client.complete(before + after, len(before), reply=True, timeout=30)
+    content = reply["content"]
     start, end = content["cursor_start"], content["cursor_end"]
     whole = before + after
     return [
@@ -45,8 +45,8 @@ def tab(kernel: Kernel, code: str) -> list[str]:
     ]
 
 
-def test_a_kernel_completes_our_lines_whole(kernel: Kernel, hub: StandInHub) -> None:
-    """Each answer, put in place, is the line that is meant; nothing foreign is mixed in."""
+def test_a_kernel_completes_the_magics_lines(kernel: Kernel, hub: StandInHub) -> None:
+    """Nothing of other completers is mixed in."""
     kernel.run("raw_dog, number = open('photo.png', 'rb').read(), 7")
     expected = {
         "%%mountsea --asp": ["%%mountsea --aspect-ratio"],
@@ -76,20 +76,20 @@ def test_a_kernel_completes_our_lines_whole(kernel: Kernel, hub: StandInHub) -> 
     assert not hub.requests
 
 
-def test_a_kernel_completes_the_tasks_of_the_journal(kernel: Kernel, hub: StandInHub) -> None:
-    """An order's id is there to be shown and resumed, and asking for it reaches no Hub."""
+def test_a_kernel_completes_task_ids(kernel: Kernel, hub: StandInHub) -> None:
+    """From the journal, without a request to the Hub."""
     assert kernel.run("%%mountsea -q -o dog\na dog").status == "ok"
-    seen = len(hub.requests)
+    before = len(hub.requests)
     assert tab(kernel, "%mountsea show hub-") == ["%mountsea show hub-0001"]
     assert tab(kernel, "%mountsea resume hub-") == ["%mountsea resume hub-0001"]
     assert sorted(tab(kernel, "%%mountsea -m nano-banana-edit -i d")) == [
         "%%mountsea -m nano-banana-edit -i dog"
     ]
-    assert len(hub.requests) == seen and len(hub.posts) == 1
+    assert len(hub.requests) == before and len(hub.posts) == 1
 
 
-def test_a_kernel_goes_on_completing_python(kernel: Kernel) -> None:
-    """The cell's body and other cells are completed as if we were not there."""
+def test_python_completion_still_works(kernel: Kernel) -> None:
+    """In other cells and in the cell's body."""
     body = tab(kernel, "%%mountsea -n 2\na dog --asp")
     assert not any("--aspect-ratio" in line for line in body)
     assert not any("resume" in line for line in tab(kernel, "%%mountsea\n%mountsea resu"))
@@ -99,8 +99,8 @@ def test_a_kernel_goes_on_completing_python(kernel: Kernel) -> None:
     assert any(line == "%%mountsea" for line in tab(kernel, "%%mounts"))
 
 
-def test_unloading_takes_the_matcher_out(kernel: Kernel) -> None:
-    """Loading twice and reloading leave one matcher, unloading none."""
+def test_unloading_removes_the_matcher(kernel: Kernel) -> None:
+    """Loading and reloading leave exactly one."""
     count = "print(len(get_ipython().Completer.custom_matchers))"
     kernel.run("%load_ext mountsea_magic\n%reload_ext mountsea_magic\n%reload_ext mountsea_magic")
     assert kernel.run(count).text == "1\n"
@@ -112,10 +112,10 @@ def test_unloading_takes_the_matcher_out(kernel: Kernel) -> None:
     assert tab(kernel, "%%mountsea --asp") == ["%%mountsea --aspect-ratio"]
 
 
-def test_an_ipython_without_matchers_goes_without(
+def test_ipython_without_matchers_is_supported(
     shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """IPython before 8.6 has no place for one: nothing is installed, and nothing taken out."""
+    """Before IPython 8.6 nothing is installed or removed."""
     monkeypatch.delattr(completer, "context_matcher")
     before = list(shell.Completer.custom_matchers)
     assert install(shell, lambda: "nano-banana") is None

@@ -1,4 +1,4 @@
-"""TAB: what is offered on the magics' lines, in the function and through real kernels."""
+"""TAB completion on the magics' lines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RATIOS = bundled_catalog().model("nano-banana").values("aspect_ratio")
 def shell(
     shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> InteractiveShell:
-    """IPython in an empty folder, with images and other things among its variables."""
+    """Start IPython in an empty folder, with an image and other variables."""
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -30,12 +30,12 @@ def shell(
 
 
 def offered(shell: InteractiveShell, before: str, default: str = "nano-banana") -> list[str]:
-    """Return what may stand at the end of a cell's first line."""
+    """Return the completions at the end of a cell's first line."""
     found = completions(shell, before, 0, lambda: default)
     assert found is not None
-    fragment, words = found
+    fragment, matches = found
     assert before.endswith(fragment)
-    return words
+    return matches
 
 
 @pytest.mark.parametrize(
@@ -83,21 +83,19 @@ def offered(shell: InteractiveShell, before: str, default: str = "nano-banana") 
         ("%%mountsea --timeout ", []),
     ],
 )
-def test_what_a_cells_line_may_go_on_with(
-    shell: InteractiveShell, before: str, words: list[str]
-) -> None:
-    """Options not given yet that the model has; after an option what the model takes there."""
+def test_completions_of_a_cell_line(shell: InteractiveShell, before: str, words: list[str]) -> None:
+    """Options of the model that are not used yet; after an option its values."""
     assert offered(shell, before) == words
 
 
-def test_the_default_model_decides_where_none_is_named(shell: InteractiveShell) -> None:
-    """Parameters are those of the model that the cell would use."""
+def test_the_default_model_is_used_without_an_option(shell: InteractiveShell) -> None:
+    """Its parameters are offered."""
     assert offered(shell, "%%mountsea -p qual", "gpt-image-2") == ["quality="]
     assert offered(shell, "%%mountsea -p qual", "nano-banana") == []
 
 
 def test_files_and_folders_are_offered_after_image(shell: InteractiveShell) -> None:
-    """Images and the ways to them, beside the variables; no other file, and nothing hidden."""
+    """Image files and folders, next to variables; no other and no hidden files."""
     for name in ("a.png", "b.JPG", "notes.txt", ".hidden.png", "sub/c.webp"):
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_bytes(b"")
@@ -129,15 +127,15 @@ def test_files_and_folders_are_offered_after_image(shell: InteractiveShell) -> N
         ("%mountsea show ", []),
     ],
 )
-def test_what_a_command_may_go_on_with(
+def test_completions_of_a_command_line(
     shell: InteractiveShell, before: str, words: list[str]
 ) -> None:
-    """The commands, then what each takes."""
+    """The commands, then their arguments."""
     assert offered(shell, before) == words
 
 
-def test_tasks_are_offered_open_ones_first_to_resume(shell: InteractiveShell) -> None:
-    """`show` has the newest first, `resume` what is still open; an order without a task is none."""
+def test_resume_offers_open_tasks_first(shell: InteractiveShell) -> None:
+    """`show` offers the latest first; a submission without a task id is not offered."""
     journal = session.current_session().journal(session.current_session().settings())
     for number, state in enumerate(("submitted", "failed", "uncertain"), start=1):
         task_id = None if state == "uncertain" else f"hub-{number}"
@@ -160,15 +158,17 @@ def test_tasks_are_offered_open_ones_first_to_resume(shell: InteractiveShell) ->
         ("", 0),
     ],
 )
-def test_other_lines_are_left_alone(shell: InteractiveShell, before: str, line_number: int) -> None:
-    """In a cell's body and on lines that are not ours there is nothing to say."""
+def test_other_lines_have_no_completions(
+    shell: InteractiveShell, before: str, line_number: int
+) -> None:
+    """The cell's body and lines of other magics or code."""
     assert completions(shell, before, line_number) is None
 
 
 @pytest.mark.parametrize("name", ["MOUNTSEA_BASE_URL", "MOUNTSEA_CREDITS_URL"])
-def test_settings_that_make_no_sense_do_not_break_tab(
+def test_invalid_settings_do_not_break_completion(
     shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """The error is for the cell that is run; TAB says nothing."""
-    monkeypatch.setenv(name, "not an address")
+    """They raise when a cell runs; TAB offers nothing."""
+    monkeypatch.setenv(name, "not a URL")
     assert offered(shell, "%%mountsea --asp") == []

@@ -1,4 +1,4 @@
-"""What is known of the front end: terminals, kernels that someone looks on at, and runners."""
+"""The detected capabilities of front ends: terminals, notebooks and unattended runners."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ NEW = int(version("ipykernel").partition(".")[0]) >= 7
 
 
 @pytest.mark.parametrize("renders", [False, True])
-def test_a_terminal_draws_what_it_has_a_renderer_for(
+def test_a_terminal_draws_png_if_it_has_a_renderer(
     shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch, renders: bool
 ) -> None:
-    """Without a kernel there is no notebook; PNG is drawn by whatever IPython was given for it."""
+    """Without a kernel there is no notebook; IPython has renderers for some terminals."""
     if renders:
         monkeypatch.setattr(shell, "mime_renderers", {"image/png": print}, raising=False)
     front = front_end(shell)
@@ -29,21 +29,21 @@ def test_a_terminal_draws_what_it_has_a_renderer_for(
 def test_plain_python_has_no_front_end() -> None:
     """There is no shell, and nothing is shown."""
     front = front_end(None)
-    assert not (front.notebook or front.draws_png or front.clicks or front.late)
+    assert not (front.notebook or front.draws_png or front.clicks or front.late_outputs)
 
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("watched", [True, False], ids=["JupyterLab", "nbclient"])
-def test_a_runner_is_told_by_what_it_asks(kernel: Kernel, watched: bool) -> None:
-    """A front end allows input and hears of cells that are over; nbclient does neither."""
-    said = kernel.run(ASK, watched=watched).text
-    assert "notebook=True" in said and "draws_png=False" in said
-    assert f"watched={watched}" in said
-    assert f"late={watched and NEW}" in said and f"clicks={NEW}" in said
+def test_unattended_runners_are_detected(kernel: Kernel, watched: bool) -> None:
+    """A front end allows input and receives late outputs; nbclient does neither."""
+    output = kernel.run(ASK, watched=watched).text
+    assert "notebook=True" in output and "draws_png=False" in output
+    assert f"watched={watched}" in output
+    assert f"late_outputs={watched and NEW}" in output and f"clicks={NEW}" in output
 
 
 @pytest.mark.kernel
-def test_each_cell_is_asked_anew(kernel: Kernel) -> None:
-    """A kernel may be started by a runner, and be looked on at later."""
+def test_the_front_end_is_detected_for_each_cell(kernel: Kernel) -> None:
+    """A front end can connect to a kernel that a runner has started."""
     assert "watched=False" in kernel.run(ASK, watched=False).text
     assert "watched=True" in kernel.run(ASK).text

@@ -1,4 +1,4 @@
-"""Magic lines: split as a shell would, but JSON may stand on them as it is."""
+"""Magic lines: split like a shell, with JSON values that need no extra quotes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from mountsea_magic.notebook.line_parser import LineParser, number, split_line, 
 
 
 def parser() -> LineParser:
-    """Make a parser with a few options."""
-    made = LineParser(prog="%%try", add_help=False, allow_abbrev=False)
-    made.add_argument("-n", "--num-images")
-    made.add_argument("-p", "--param", action="append", default=[])
-    made.add_argument("--quiet", action="store_true")
-    return made
+    """Return a parser with a few options."""
+    result = LineParser(prog="%%try", add_help=False, allow_abbrev=False)
+    result.add_argument("-n", "--num-images")
+    result.add_argument("-p", "--param", action="append", default=[])
+    result.add_argument("--quiet", action="store_true")
+    return result
 
 
 @pytest.mark.parametrize(
@@ -34,8 +34,8 @@ def parser() -> LineParser:
         ("a'b'\"c\"", ["abc"]),
     ],
 )
-def test_a_line_is_split_as_a_shell_would(line: str, words: list[str]) -> None:
-    """Quotes hold words together."""
+def test_lines_are_split_like_a_shell(line: str, words: list[str]) -> None:
+    """Quotes group words."""
     assert split_line(line) == words
 
 
@@ -59,8 +59,8 @@ def test_a_line_is_split_as_a_shell_would(line: str, words: list[str]) -> None:
         ('-p a={"ü": "🐕 犬"}', ["-p", 'a={"ü": "🐕 犬"}']),
     ],
 )
-def test_json_needs_no_second_quoting(line: str, words: list[str]) -> None:
-    """With its blanks and quotes, nested, or quoted as for a shell: it arrives whole."""
+def test_json_values_need_no_extra_quotes(line: str, words: list[str]) -> None:
+    """With spaces and quotes, nested, or quoted for a shell."""
     assert split_line(line) == words
 
 
@@ -74,50 +74,50 @@ def test_json_needs_no_second_quoting(line: str, words: list[str]) -> None:
         ("[[[[", ["[[[["]),
     ],
 )
-def test_broken_json_is_plain_words(line: str, words: list[str]) -> None:
-    """What is no JSON is split as anything else, and refused where it then makes no sense."""
+def test_invalid_json_is_split_like_other_text(line: str, words: list[str]) -> None:
+    """Its value is rejected later."""
     assert split_line(line) == words
 
 
 @pytest.mark.parametrize("line", ["'open", '"open', "don't", "a\\", '-p a={"w": 1} "open'])
-def test_an_open_quote_is_refused(line: str) -> None:
-    """In one short line of ours."""
-    with pytest.raises(InvalidRequest, match="The line does not parse"):
+def test_an_unclosed_quote_raises(line: str) -> None:
+    """As `InvalidRequest`."""
+    with pytest.raises(InvalidRequest, match="Could not parse the line"):
         split_line(line)
 
 
 @pytest.mark.parametrize("line", ["[" * 5_000, '{"a":' * 5_000], ids=["lists", "objects"])
-def test_a_line_nested_beyond_reason_is_no_crash(line: str) -> None:
-    """It is words or a refusal, and nothing else."""
+def test_deeply_nested_json_does_not_crash(line: str) -> None:
+    """It is split like other text."""
     assert "".join(split_line(line)) == line.replace('"', "")
 
 
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("--nun-images 2", ["There is no option --nun-images.", "Did you mean --num-images?"]),
-        ("--num-image=2", ["There is no option --num-image.", "Did you mean --num-images?"]),
+        ("--nun-images 2", ["Unknown option '--nun-images'.", "Did you mean --num-images?"]),
+        ("--num-image=2", ["Unknown option '--num-image'.", "Did you mean --num-images?"]),
         ("--quit", ["Did you mean --quiet?"]),
-        ("--zzzz", ["There is no option --zzzz. See %%try -h."]),
-        ("a dog", ["a: this word belongs to no option. See %%try -h."]),
+        ("--zzzz", ["Unknown option '--zzzz'. See %%try -h."]),
+        ("a dog", ["Unexpected argument 'a'. See %%try -h."]),
         ("-n", ["-n/--num-images: expected one argument. See %%try -h."]),
     ],
 )
-def test_unknown_options_are_named(line: str, words: list[str]) -> None:
-    """With the nearest that there is; nobody exits."""
+def test_unknown_options_raise_with_the_closest_option(line: str, words: list[str]) -> None:
+    """The process does not exit."""
     with pytest.raises(InvalidRequest) as caught:
         parser().parse_line(line)
     for word in words:
         assert word in str(caught.value)
 
 
-def test_the_spellings_of_options_are_told() -> None:
-    """Completion asks for them."""
+def test_options_returns_every_option_string() -> None:
+    """For the completions."""
     assert {"-n", "--num-images", "-p", "--param", "--quiet"} == set(parser().options())
 
 
-def test_a_path_of_windows_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There a backslash stands between folders; elsewhere it escapes."""
+def test_backslashes_of_windows_paths_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On other systems a backslash escapes the next character."""
     monkeypatch.setattr(line_parser, "_ESCAPE", "")
     line = r"""--save C:\out\new -i 'C:\my images\dog.png' -p a={"b": "c d"}"""
     assert split_line(line) == [
@@ -126,17 +126,17 @@ def test_a_path_of_windows_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("read", "word", "value"),
+    ("parse", "word", "value"),
     [(whole_number, "-7", -7), (number, "0.5", 0.5), (number, "1e3", 1000.0)],
 )
-def test_numbers_are_read(read: Callable[[str], float], word: str, value: float) -> None:
-    """As Python reads them."""
-    assert read(word) == value
+def test_numbers_are_parsed(parse: Callable[[str], float], word: str, value: float) -> None:
+    """As in Python."""
+    assert parse(word) == value
 
 
-@pytest.mark.parametrize("read", [whole_number, number])
+@pytest.mark.parametrize("parse", [whole_number, number])
 @pytest.mark.parametrize("word", ["x", "", "1,5"])
-def test_what_is_no_number_is_said_in_words(read: Callable[[str], float], word: str) -> None:
-    """A pupil reads it."""
-    with pytest.raises(ArgumentTypeError, match=r"number is needed$"):
-        read(word)
+def test_invalid_numbers_raise_a_plain_message(parse: Callable[[str], float], word: str) -> None:
+    """Without Python's own wording."""
+    with pytest.raises(ArgumentTypeError, match=r"expected a (whole )?number, got '"):
+        parse(word)

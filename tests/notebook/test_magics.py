@@ -1,4 +1,4 @@
-"""The magics themselves: they come, go, show their help, and end a Stop in one line."""
+"""The magics: loading, unloading, help, `%config` and interrupts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mountsea_magic.session import Session
 
 
 def _found(shell: InteractiveShell) -> Iterator[bool]:
-    """Say for each place in which the shell knows of us whether it does."""
+    """Yield for each place where the shell can hold our objects whether it does."""
     magics = shell.magics_manager.magics
     yield "mountsea" in magics["cell"]
     yield "mountsea" in magics["line"]
@@ -28,8 +28,8 @@ def _found(shell: InteractiveShell) -> Iterator[bool]:
     yield any(getattr(each, "matcher_identifier", "") == "mountsea" for each in matchers)
 
 
-def test_they_come_once_and_go_wholly(shell: InteractiveShell) -> None:
-    """Loading twice is harmless; unloading leaves nothing, be it done twice; they come again."""
+def test_loading_and_unloading_are_idempotent_and_complete(shell: InteractiveShell) -> None:
+    """Unloading leaves nothing behind, and loading again works."""
     mountsea_magic.load_ipython_extension(shell)
     assert all(_found(shell)) and len(shell.Completer.custom_matchers) == 1
     for _ in range(2):
@@ -39,28 +39,30 @@ def test_they_come_once_and_go_wholly(shell: InteractiveShell) -> None:
     assert all(_found(shell))
 
 
-def test_help_is_the_parsers(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> None:
-    """`%%mountsea?`, `--help` and `-h` above any body show the same; nothing is ordered."""
+def test_help_shows_the_parsers_help(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`%%mountsea?`, `--help` and `-h` show the same; nothing is submitted."""
     text = cell_parser().format_help()
     for line in ("-h", "--help", "-n 2 --help"):
-        shell.run_cell_magic("mountsea", line, "a dog")  # type: ignore[no-untyped-call]  # IPython's is so
+        shell.run_cell_magic("mountsea", line, "a dog")  # type: ignore[no-untyped-call]  # IPython is untyped
         assert capsys.readouterr().out.strip() == text.strip()
     assert text in (shell.find_cell_magic("mountsea").__doc__ or "")  # type: ignore[no-untyped-call]  # as above
 
 
-def test_help_with_a_model_tells_of_the_model(
+def test_help_with_a_model_adds_its_parameters(
     shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its parameters come after the options."""
+    """Below the options."""
     shell.run_cell_magic("mountsea", "-m gpt-image-2 -h", "a dog")  # type: ignore[no-untyped-call]  # as above
-    said = capsys.readouterr().out
-    assert said.index("--aspect-ratio") < said.index("quality")
+    output = capsys.readouterr().out
+    assert output.index("--aspect-ratio") < output.index("quality")
 
 
-def test_a_stop_outside_of_the_wait_is_short(
+def test_an_interrupt_outside_of_the_wait_is_a_short_error(
     shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wherever it hits, it is one line that says how to see what is open."""
+    """It names the command that lists open tasks."""
 
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
@@ -74,10 +76,8 @@ def test_a_stop_outside_of_the_wait_is_short(
     ("trait", "value"),
     [("preview", -1), ("timeout", 0.0), ("runner", "threads"), ("demo_seconds", -0.1)],
 )
-def test_config_refuses_what_makes_no_sense(
-    shell: InteractiveShell, trait: str, value: object
-) -> None:
-    """At once, and the value before it stays."""
+def test_config_rejects_invalid_values(shell: InteractiveShell, trait: str, value: object) -> None:
+    """And keeps the value before."""
     magics = shell.magics_manager.registry["MountseaMagics"]
     before = getattr(magics, trait)
     with pytest.raises(TraitError):
@@ -85,10 +85,8 @@ def test_config_refuses_what_makes_no_sense(
     assert getattr(magics, trait) == before
 
 
-def test_config_holds_for_python_too_and_from_its_change_on(
-    here: Session, shell: InteractiveShell
-) -> None:
-    """`generate` asks the same Hub as the next cell would, also if none has run."""
+def test_config_also_applies_to_the_python_api(here: Session, shell: InteractiveShell) -> None:
+    """At once, even before a cell has run."""
     assert not here.settings().is_demo
     shell.run_line_magic("config", "MountseaMagics.base_url = 'demo:'")
     shell.run_line_magic("config", "MountseaMagics.demo_seconds = 0.25")
@@ -97,8 +95,8 @@ def test_config_holds_for_python_too_and_from_its_change_on(
     assert not here.settings().is_demo
 
 
-def test_config_of_a_file_holds_once_they_are_loaded(here: Session) -> None:
-    """As ipython_config.py sets it."""
+def test_config_from_a_file_applies_after_loading(here: Session) -> None:
+    """Such as ipython_config.py."""
     own = {"base_url": "demo:", "demo_seconds": 0.125}
     config = Config({"HistoryManager": {"enabled": False}, "MountseaMagics": own})
     shell = InteractiveShell(config=config)  # type: ignore[no-untyped-call]  # as above

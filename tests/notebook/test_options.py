@@ -1,4 +1,4 @@
-"""The options: a line becomes a record, and what is wrong with it is said in one line."""
+"""The options of cells and commands: parsing, error messages and help."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 
 from mountsea_magic.errors import InvalidRequest
 from mountsea_magic.notebook.options import (
-    DIRECT,
-    SWITCHES,
+    FLAG_OPTIONS,
+    VALUE_OPTIONS,
     CellOptions,
     cell_parser,
     command_parsers,
@@ -38,7 +38,7 @@ NOTHING = CellOptions(
 
 @pytest.mark.parametrize("line", ["", "   ", "\t"])
 def test_an_empty_line_sets_nothing(line: str) -> None:
-    """Only what the user set is sent, so an empty line is a record of nothing."""
+    """Only options that the user sets are sent."""
     assert parse_cell_line(line) == NOTHING
 
 
@@ -75,7 +75,7 @@ def test_an_empty_line_sets_nothing(line: str) -> None:
     ],
 )
 def test_parameters_are_kept_as_typed(line: str, parameters: dict[str, Any]) -> None:
-    """Under the Hub's own names; their values are the request's to read and to judge."""
+    """Parameters have the Hub's names; their values are parsed later, with the schema."""
     assert parse_cell_line(line).parameters == parameters
 
 
@@ -108,15 +108,15 @@ def test_parameters_are_kept_as_typed(line: str, parameters: dict[str, Any]) -> 
         ("--help", "help", True),
     ],
 )
-def test_options_are_read(line: str, name: str, value: object) -> None:
-    """Each option sets its own field, and no parameter."""
+def test_each_option_sets_its_field(line: str, name: str, value: object) -> None:
+    """And no parameter."""
     options = parse_cell_line(line)
     assert getattr(options, name) == value
     assert options.parameters == {}
 
 
-def test_the_line_of_the_interface_page() -> None:
-    """The example that the documentation shows."""
+def test_the_documented_example_line() -> None:
+    """The example of the documentation."""
     options = parse_cell_line("--aspect-ratio 16:9 --num-images 2 --seed 7 -o dog")
     assert options.parameters == {"aspect_ratio": "16:9", "num_images": "2", "seed": "7"}
     assert options.out == "dog"
@@ -125,77 +125,77 @@ def test_the_line_of_the_interface_page() -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("--nun-images 2", ["There is no option --nun-images", "Did you mean --num-images?"]),
-        ("--nun-images=2", ["There is no option --nun-images.", "Did you mean --num-images?"]),
+        ("--nun-images 2", ["Unknown option '--nun-images'", "Did you mean --num-images?"]),
+        ("--nun-images=2", ["Unknown option '--nun-images'.", "Did you mean --num-images?"]),
         ("--num_images 2", ["Did you mean --num-images?"]),
-        ("--mod nano", ["There is no option --mod", "Did you mean --model?"]),
-        ("--zzzz", ["There is no option --zzzz", "%%mountsea -h"]),
-        ("-z", ["There is no option -z"]),
-        ("--key sk-123", ["There is no option --key"]),
-        ("--", ["There is no option --"]),
-        ("a dog", ["a: this word belongs to no option"]),
-        ("-n 2 3", ["3: this word belongs to no option"]),
+        ("--mod nano", ["Unknown option '--mod'", "Did you mean --model?"]),
+        ("--zzzz", ["Unknown option '--zzzz'", "%%mountsea -h"]),
+        ("-z", ["Unknown option '-z'"]),
+        ("--key sk-123", ["Unknown option '--key'"]),
+        ("--", ["Unknown option '--'"]),
+        ("a dog", ["Unexpected argument 'a'"]),
+        ("-n 2 3", ["Unexpected argument '3'"]),
         ("-n", ["-n/--num-images", "expected one argument"]),
         ("-n --quiet", ["-n/--num-images", "expected one argument"]),
         ("--out", ["-o/--out", "expected one argument"]),
         ("--quiet=1", ["-q/--quiet", "ignored explicit argument"]),
         ("--fresh --cache", ["--cache", "not allowed with", "--fresh"]),
-        ("--cach", ["There is no option --cach", "Did you mean --cache?"]),
-        ("--preview x", ["--preview", "x: a whole number is needed"]),
-        ("--preview 1.5", ["--preview", "1.5: a whole number is needed"]),
-        ("--preview -1", ["--preview -1", "at least 0 pixels"]),
-        ("--timeout x", ["--timeout", "x: a number is needed"]),
-        ("--timeout 0", ["--timeout 0", "more than 0 seconds"]),
-        ("--timeout -3", ["--timeout -3", "more than 0 seconds"]),
-        ("--timeout nan", ["--timeout nan", "more than 0 seconds"]),
-        ("--timeout inf", ["--timeout inf", "more than 0 seconds"]),
-        ("-o 3x", ["--out 3x", "no name for a variable"]),
-        ("-o a.b", ["--out a.b", "no name for a variable"]),
-        ("-o class", ["--out class", "no name for a variable"]),
-        ("-o None", ["--out None", "no name for a variable"]),
-        ("-o ''", ["--out", "no name for a variable"]),
-        ("-p resolution", ["--param resolution", "NAME=VALUE"]),
-        ("-p =2K", ["--param =2K", "NAME=VALUE"]),
+        ("--cach", ["Unknown option '--cach'", "Did you mean --cache?"]),
+        ("--preview x", ["--preview", "expected a whole number, got 'x'"]),
+        ("--preview 1.5", ["--preview", "expected a whole number, got '1.5'"]),
+        ("--preview -1", ["--preview must be at least 0 (got -1)."]),
+        ("--timeout x", ["--timeout", "expected a number, got 'x'"]),
+        ("--timeout 0", ["--timeout must be greater than 0 (got 0)."]),
+        ("--timeout -3", ["--timeout must be greater than 0 (got -3)."]),
+        ("--timeout nan", ["--timeout must be a finite number (got nan)."]),
+        ("--timeout inf", ["--timeout must be a finite number (got inf)."]),
+        ("-o 3x", ["--out: '3x' is not a valid variable name."]),
+        ("-o a.b", ["--out: 'a.b' is not a valid variable name."]),
+        ("-o class", ["--out: 'class' is not a valid variable name."]),
+        ("-o None", ["--out: 'None' is not a valid variable name."]),
+        ("-o ''", ["--out: '' is not a valid variable name."]),
+        ("-p resolution", ["--param must be NAME=VALUE (got 'resolution')."]),
+        ("-p =2K", ["--param must be NAME=VALUE (got '=2K')."]),
         ("-p ' =2K'", ["NAME=VALUE"]),
         ("-p a=1 -p a=2", ["-p a is given twice"]),
         ("-p a-b=1 -p a_b=2", ["-p a_b is given twice"]),
         ("-s 1 -p seed=2", ["--seed is given twice"]),
         ("--sync-mode -p sync_mode=false", ["--sync-mode is given twice"]),
-        ("'open", ["does not parse", "No closing quotation"]),
-        ('"open', ["does not parse"]),
-        ("don't", ["does not parse"]),
-        ("-n 2 \\", ["does not parse", "No escaped character"]),
-        ("--\x1b[31mred", ["There is no option --[31mred"]),
-        ("\x1b[31mred", ["[31mred: this word belongs to no option"]),
-        ("-p '\x1b[31m'", ["--param [31m"]),
-        ("-o '\x1b[31m'", ["--out [31m"]),
+        ("'open", ["Could not parse the line", "No closing quotation"]),
+        ('"open', ["Could not parse the line"]),
+        ("don't", ["Could not parse the line"]),
+        ("-n 2 \\", ["Could not parse the line", "No escaped character"]),
+        ("--\x1b[31mred", ["Unknown option '--[31mred'"]),
+        ("\x1b[31mred", ["Unexpected argument '[31mred'"]),
+        ("-p '\x1b[31m'", ["--param must be NAME=VALUE (got '[31m')."]),
+        ("-o '\x1b[31m'", ["--out: '[31m' is not a valid variable name."]),
     ],
 )
-def test_a_wrong_line_is_refused_in_one_safe_line(
+def test_an_invalid_line_raises_a_short_error(
     line: str, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The message names what is wrong and the nearest right; nothing is printed, nobody exits."""
+    """One line without control characters; nothing is printed, and the process does not exit."""
     with pytest.raises(InvalidRequest) as caught:
         parse_cell_line(line)
-    said = str(caught.value)
+    message = str(caught.value)
     for word in words:
-        assert word in said
-    assert "\n" not in said and "\x1b" not in said
+        assert word in message
+    assert "\n" not in message and "\x1b" not in message
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_long_wrong_word_is_cut() -> None:
-    """A prompt that was typed on the line does not fill the notebook."""
+def test_a_long_invalid_argument_is_shortened() -> None:
+    """A prompt typed on the line by mistake does not fill the notebook."""
     for line in ("x" * 5000, "--" + "x" * 5000, "-p " + "x" * 5000):
         with pytest.raises(InvalidRequest) as caught:
             parse_cell_line(line)
         assert len(str(caught.value)) < 500
 
 
-def test_the_help_names_every_option() -> None:
-    """The help is made from the options themselves, and its percent signs are whole."""
+def test_the_help_lists_every_option() -> None:
+    """And its percent signs are not doubled."""
     text = cell_parser().format_help()
-    flags = [flag for words in (*DIRECT.values(), *SWITCHES.values()) for flag in words]
+    flags = [flag for words in (*VALUE_OPTIONS.values(), *FLAG_OPTIONS.values()) for flag in words]
     for flag in flags:
         if flag.startswith("-"):
             assert flag in text
@@ -208,16 +208,16 @@ def test_the_help_names_every_option() -> None:
     assert "{{ expr }}" in text
 
 
-@pytest.mark.parametrize("name", [*DIRECT, *SWITCHES])
-def test_what_has_an_option_is_spelled_as_one(name: str) -> None:
-    """An error message spells a parameter as the line would, and the parser knows that spelling."""
+@pytest.mark.parametrize("name", [*VALUE_OPTIONS, *FLAG_OPTIONS])
+def test_spell_option_returns_the_parameters_own_option(name: str) -> None:
+    """The parser accepts the option that error messages name."""
     spelled = spell_option(name)
-    line = spelled if name in SWITCHES else f"{spelled} 1"
+    line = spelled if name in FLAG_OPTIONS else f"{spelled} 1"
     assert list(parse_cell_line(line).parameters) == [name]
 
 
-def test_what_has_no_option_is_spelled_as_a_parameter() -> None:
-    """The rest goes by -p."""
+def test_spell_option_returns_param_for_other_parameters() -> None:
+    """Parameters without an option are set by -p."""
     assert spell_option("resolution") == "-p resolution"
 
 
@@ -243,33 +243,33 @@ def test_what_has_no_option_is_spelled_as_a_parameter() -> None:
         ("credits", "", {}),
     ],
 )
-def test_commands_are_read(command: str, line: str, values: dict[str, object]) -> None:
-    """Each command has its own words."""
-    given = vars(command_parsers()[command].parse_line(line))
-    assert {name: given[name] for name in values} == values
+def test_command_arguments_are_parsed(command: str, line: str, values: dict[str, object]) -> None:
+    """Each command has its own arguments."""
+    parsed = vars(command_parsers()[command].parse_line(line))
+    assert {name: parsed[name] for name in values} == values
 
 
 @pytest.mark.parametrize(
     ("command", "line", "words"),
     [
         ("models", "--refesh", ["Did you mean --refresh?"]),
-        ("models", "a b", ["b: this word belongs to no option"]),
+        ("models", "a b", ["Unexpected argument 'b'"]),
         ("demo", "maybe", ["invalid choice: 'maybe'", "%mountsea demo -h"]),
-        ("demo", "on off", ["off: this word belongs to no option"]),
+        ("demo", "on off", ["Unexpected argument 'off'"]),
         ("demo", "--if-no-keys", ["Did you mean --if-no-key?"]),
         ("demo", "--fail", ["--fail", "expected one argument"]),
-        ("logout", "now", ["now: this word belongs to no option"]),
-        ("credits", "--all", ["There is no option --all", "%mountsea credits -h"]),
-        ("resume", "'open", ["does not parse"]),
+        ("logout", "now", ["Unexpected argument 'now'"]),
+        ("credits", "--all", ["Unknown option '--all'", "%mountsea credits -h"]),
+        ("resume", "'open", ["Could not parse the line"]),
         ("login", "--sav", ["Did you mean --save?"]),
-        ("history", "-n x", ["-n", "x: a whole number is needed", "%mountsea history -h"]),
-        ("history", "--all", ["There is no option --all", "%mountsea history -h"]),
+        ("history", "-n x", ["-n", "expected a whole number, got 'x'", "%mountsea history -h"]),
+        ("history", "--all", ["Unknown option '--all'", "%mountsea history -h"]),
         ("show", "", ["required: TASK_ID", "%mountsea show -h"]),
-        ("show", "hub-1 hub-2", ["hub-2: this word belongs to no option"]),
+        ("show", "hub-1 hub-2", ["Unexpected argument 'hub-2'"]),
     ],
 )
-def test_wrong_commands_are_refused(command: str, line: str, words: list[str]) -> None:
-    """As a cell's line: one line, with the nearest right word."""
+def test_invalid_command_arguments_raise(command: str, line: str, words: list[str]) -> None:
+    """With the closest option, or the command's help option."""
     with pytest.raises(InvalidRequest) as caught:
         command_parsers()[command].parse_line(line)
     for word in words:
@@ -277,8 +277,8 @@ def test_wrong_commands_are_refused(command: str, line: str, words: list[str]) -
 
 
 @pytest.mark.parametrize("command", sorted(command_parsers()))
-def test_every_command_has_a_help(command: str) -> None:
-    """Its help says what the command is called and does."""
+def test_every_command_has_help(command: str) -> None:
+    """With its usage and description."""
     parser = command_parsers()[command]
     assert parser.format_help().startswith(f"usage: %mountsea {command}")
     assert parser.description and parser.description in " ".join(parser.format_help().split())

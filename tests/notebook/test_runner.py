@@ -1,4 +1,4 @@
-"""Running a cell: what is bound and said at once, in the background and after a Stop."""
+"""Running a cell: handles, background runs and interrupts."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from mountsea_magic.generation.handle import Generation
 from mountsea_magic.notebook.batch_view import Batch
 
 
-def test_a_quiet_cell_says_nothing(
+def test_a_quiet_cell_prints_nothing(
     hub: StandInHub, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """On success; what goes wrong is still raised."""
+    """On success; errors are still raised."""
     capsys.readouterr()
     run_cell(shell, "a dog\n---\na cat", "-q")
     assert capsys.readouterr() == ("", "")
@@ -38,7 +38,7 @@ def test_a_quiet_cell_says_nothing(
 def test_the_handles_are_bound_before_anything_is_sent(
     hub: StandInHub, shell: InteractiveShell
 ) -> None:
-    """They are there after a failure; the last is `_mountsea`."""
+    """They exist after a failure; the last one is `_mountsea`."""
     hub.submits += [json_reply({"message": "bad key"}, 401)] * 2
     with pytest.raises(AuthenticationError):
         run_cell(shell, "a dog\n---\na cat")
@@ -47,10 +47,10 @@ def test_the_handles_are_bound_before_anything_is_sent(
     assert shell.user_ns["_mountsea"] is dogs[1]
 
 
-def test_what_is_unfinished_in_the_background_is_named(
+def test_the_status_lists_open_background_tasks(
     hub: StandInHub, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Bare `%mountsea` lists it while it runs and after its wait was cancelled."""
+    """While they run, and after their wait was cancelled."""
     hub.ready_after_polls = 10**6
     (dog,) = run_cell(shell, "a dog", "-b -q")
     hub.wait_until(lambda: len(hub.polls_seen) >= 1)
@@ -67,28 +67,28 @@ def test_what_is_unfinished_in_the_background_is_named(
 
 
 @pytest.mark.parametrize("prompt_count", [1, 2])
-def test_quiet_in_the_background_is_for_success(
+def test_errors_of_quiet_background_cells_are_printed(
     hub: StandInHub,
     shell: InteractiveShell,
     capsys: pytest.CaptureFixture[str],
     prompt_count: int,
 ) -> None:
-    """Nobody waits there whom an error could be raised to: it is said."""
+    """There is no cell in which they could be raised."""
     hub.ending = "failed"
     for dog in run_cell(shell, "\n---\n".join(["a dog"] * prompt_count), "-b -q"):
         with pytest.raises(TaskFailed):
             dog.wait(20)
-    said = capsys.readouterr()
-    assert said.out == "" and said.err.count("TaskFailed: ") == prompt_count
+    output = capsys.readouterr()
+    assert output.out == "" and output.err.count("TaskFailed: ") == prompt_count
 
 
-def test_a_resume_waits_for_what_runs_in_the_background(
+def test_resume_waits_for_a_background_generation(
     hub: StandInHub,
     shell: InteractiveShell,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Its images are fetched once, and told here too; the handle is as if nobody had asked."""
+    """Its images are downloaded once and shown here too."""
     hub.ready_after_polls = 10**6
     (dog,) = run_cell(shell, "a dog", "-b")
     hub.wait_until(lambda: len(hub.polls_seen) >= 1)
@@ -106,10 +106,10 @@ def test_a_resume_waits_for_what_runs_in_the_background(
     assert len(list(dog[0].path.parent.iterdir())) == 1
 
 
-def test_a_stop_after_the_last_image_takes_nothing_away(
+def test_an_interrupt_after_completion_loses_nothing(
     hub: StandInHub, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While images are shown, all is paid and here: the error says where, and no handle fails."""
+    """The error names the folder of the images, and no handle fails."""
 
     def stopped(self: Batch) -> None:
         monkeypatch.setattr(Batch, "end", end)
@@ -118,14 +118,14 @@ def test_a_stop_after_the_last_image_takes_nothing_away(
     end = Batch.end
     monkeypatch.setattr(Batch, "end", stopped)
     with pytest.raises(Interrupted, match=r"^Stopped\. The images are in "):
-        shell.run_cell_magic("mountsea", "-o dogs", "a dog\n---\na cat")  # type: ignore[no-untyped-call]  # IPython's is so
+        shell.run_cell_magic("mountsea", "-o dogs", "a dog\n---\na cat")  # type: ignore[no-untyped-call]  # IPython is untyped
     assert [dog.wait(0).status for dog in handles(shell)] == ["completed", "completed"]
 
 
-def test_a_stop_before_the_first_order_orders_nothing(
+def test_an_interrupt_before_the_submission_submits_nothing(
     hub: StandInHub, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the handles and the wait: nobody waits for ever for a job that never began."""
+    """A wait for a job that never started ends at once."""
 
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -140,10 +140,10 @@ def test_a_stop_before_the_first_order_orders_nothing(
     assert hub.requests == [] and session.current_session().open == []
 
 
-def test_a_stop_while_the_hub_is_busy_leaves_nothing_open(
+def test_an_interrupt_during_rate_limiting_leaves_nothing_open(
     hub: StandInHub, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An order that was refused for now was not taken: there is nothing to resume."""
+    """A submission that got a 429 was not accepted: there is nothing to resume."""
     postponed, take = threading.Event(), Generation.take
 
     def taken(dog: Generation, event: Event) -> None:
@@ -162,10 +162,8 @@ def test_a_stop_while_the_hub_is_busy_leaves_nothing_open(
     assert session.current_session().open == [] and len(hub.posts) == 1
 
 
-def test_images_that_could_not_be_had_are_said_to_be_missing(
-    hub: StandInHub, shell: InteractiveShell
-) -> None:
-    """The task is kept, so the handle stays open, and its status is no promise."""
+def test_a_failed_download_keeps_the_handle_open(hub: StandInHub, shell: InteractiveShell) -> None:
+    """Its status is `not downloaded`, and the task can be resumed."""
     hub.downloads += [Reply(500)] * 9
     with pytest.raises(DownloadFailed):
         run_cell(shell, "a dog")

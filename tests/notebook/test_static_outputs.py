@@ -1,4 +1,4 @@
-"""Places where no output can be updated: the final line comes, and no widget stays."""
+"""Where outputs can't be updated: final lines and images appear, and no widget is left."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ PLACES = {
 
 @pytest.fixture
 def kernel(hub: StandInHub, kernel: Kernel) -> Kernel:
-    """Have a kernel with a widget, and a function that runs a cell."""
+    """Start a kernel with an `Output` widget and a function that runs a cell."""
     assert kernel.run(SETUP).status == "ok"
     return kernel
 
 
 def _assert_static(run: CellRun, images: int = 1, lines: int = 1) -> None:
-    """Check that each output is final as it comes: lines, images, and nothing else."""
+    """Check that there are only final lines and images, and no updates or widgets."""
     kinds = [m["msg_type"] for m in run.messages if m["parent_header"]["msg_id"] == run.message_id]
     assert run.status == "ok", run.traceback
     assert "update_display_data" not in kinds
@@ -53,10 +53,10 @@ def _assert_static(run: CellRun, images: int = 1, lines: int = 1) -> None:
 @pytest.mark.kernel
 @pytest.mark.parametrize("code", PLACES.values(), ids=PLACES)
 @pytest.mark.parametrize("watched", [True, False], ids=["JupyterLab", "nbclient"])
-def test_the_line_and_the_image_are_outputs_of_their_own(
+def test_line_and_image_are_separate_final_outputs(
     kernel: Kernel, hub: StandInHub, code: str, watched: bool
 ) -> None:
-    """No widget is displayed there, and nothing waits for an update that would not arrive."""
+    """No widget is displayed, and nothing relies on an update."""
     run = kernel.run(code, watched=watched)
     if "held" in code:
         assert run.outputs == []
@@ -66,8 +66,8 @@ def test_the_line_and_the_image_are_outputs_of_their_own(
 
 
 @pytest.mark.kernel
-def test_several_prompts_come_in_their_order(kernel: Kernel, hub: StandInHub) -> None:
-    """Each with its own line above its images."""
+def test_several_prompts_are_shown_in_order(kernel: Kernel, hub: StandInHub) -> None:
+    """Each with its line above its images."""
     run = kernel.run("with out:\n    draw('-n 2', 'a dog\\n---\\na cat')")
     _assert_static(run, images=4, lines=4)  # a final line and a caption for each prompt
     assert run.html().index("a dog") < run.html().index("a cat")
@@ -75,8 +75,8 @@ def test_several_prompts_come_in_their_order(kernel: Kernel, hub: StandInHub) ->
 
 
 @pytest.mark.kernel
-def test_a_failure_leaves_its_line(kernel: Kernel, hub: StandInHub) -> None:
-    """What was submitted can be found by the id in it."""
+def test_a_failed_task_leaves_its_line(kernel: Kernel, hub: StandInHub) -> None:
+    """With the task id."""
     hub.ending = "failed"
     run = kernel.run("with out:\n    draw()")
     assert "task failed · task hub-0001" in run.html()
@@ -84,8 +84,8 @@ def test_a_failure_leaves_its_line(kernel: Kernel, hub: StandInHub) -> None:
 
 
 @pytest.mark.kernel
-def test_a_background_cell_comes_back_to_its_output(kernel: Kernel, hub: StandInHub) -> None:
-    """What comes when the cell is over is still displayed in the widget that it ran in."""
+def test_a_background_cell_uses_its_output_widget(kernel: Kernel, hub: StandInHub) -> None:
+    """Also for outputs after the end of the cell."""
     hub.ready_after_polls = 2
     run = kernel.run("with out:\n    draw('-b')")
     kernel.follow(run, lambda: len(run.images()) == 1, "the image")
@@ -99,16 +99,16 @@ def test_a_background_cell_comes_back_to_its_output(kernel: Kernel, hub: StandIn
 
 
 @pytest.mark.kernel
-def test_broken_widgets_keep_nobody_from_an_image(kernel: Kernel, hub: StandInHub) -> None:
-    """Where no widget can be made, the line comes at the end."""
-    kernel.run("kept, widgets.FloatProgress = widgets.FloatProgress, None")
+def test_images_are_shown_if_widgets_are_broken(kernel: Kernel, hub: StandInHub) -> None:
+    """The line appears at the end."""
+    kernel.run("original, widgets.FloatProgress = widgets.FloatProgress, None")
     _assert_static(kernel.run("draw()"))
-    kernel.run("widgets.FloatProgress = kept")
+    kernel.run("widgets.FloatProgress = original")
     assert len(hub.posts) == 1
 
 
 @pytest.mark.kernel
-def test_jupyter_console_prints_the_line(hub: StandInHub, tmp_path: Path) -> None:
+def test_jupyter_console_prints_the_final_line(hub: StandInHub, tmp_path: Path) -> None:
     """It ignores updates, and would print a widget as its repr."""
     hub.ready_after_polls = 2
     environment = os.environ | {
@@ -130,7 +130,7 @@ def test_jupyter_console_prints_the_line(hub: StandInHub, tmp_path: Path) -> Non
         )
         console.expect("ended")
         assert "64×48" in console.before and "nano-banana · 64×48" in console.before
-        for word in ("VBox", "HBox", "FloatProgress", "waiting for", "submitt"):
+        for word in ("VBox", "HBox", "FloatProgress", "waiting", "submitt"):
             assert word not in console.before
     finally:
         end_terminal(console)

@@ -1,4 +1,4 @@
-"""Templates: `{{ expr }}` is filled in once and strictly, and all else is plain text."""
+"""Templates: `{{ expr }}` is rendered once and strictly; everything else is plain text."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ from mountsea_magic.notebook.templates import render, split_prompts
 
 
 class Recorder:
-    """An object of the user's that counts how often it is looked at."""
+    """Counts how often it is called and converted to text."""
 
     def __init__(self) -> None:
-        """Nobody has looked yet."""
         self.calls = 0
         self.texts = 0
 
     def __call__(self) -> str:
-        """Be called in an expression."""
+        """Count a call."""
         self.calls += 1
         return f"call {self.calls}"
 
     def __str__(self) -> str:
-        """Be put into a prompt."""
+        """Count a conversion."""
         self.texts += 1
         return f"text {self.texts}"
 
@@ -50,8 +49,8 @@ class Recorder:
         "x" * 10_000,
     ],
 )
-def test_all_else_is_plain_text(prompt: str) -> None:
-    """Single braces, blocks and comments are what the user typed, with and without a template."""
+def test_everything_else_is_plain_text(prompt: str) -> None:
+    """Single braces, blocks and comments stay as typed, with and without a template."""
     assert render(prompt, {}) == prompt
     assert render(prompt + " {{ x }}", {"x": "!"}) == prompt + " !"
     assert render("{{ x }} " + prompt, {"x": "!"}) == "! " + prompt
@@ -82,8 +81,8 @@ def test_all_else_is_plain_text(prompt: str) -> None:
         ("z" * 10_000 + "{{ x }}", {"x": 1}, "z" * 10_000 + "1"),
     ],
 )
-def test_expressions_are_filled_in(prompt: str, names: dict[str, Any], text: str) -> None:
-    """Jinja's expressions, nothing escaped."""
+def test_expressions_are_rendered(prompt: str, names: dict[str, Any], text: str) -> None:
+    """With Jinja's syntax, and nothing escaped."""
     assert render(prompt, names) == text
 
 
@@ -91,25 +90,25 @@ def test_expressions_are_filled_in(prompt: str, names: dict[str, Any], text: str
     "value", ["{{ y }}", "{{ y", "}}", "{% x %}", "{{ '{{ y }}' }}", "{{ 1/0 }}", "{# #}", "---"]
 )
 def test_a_value_is_not_evaluated_again(value: str) -> None:
-    """Braces in a value are the value's text."""
+    """Braces in a value are plain text."""
     assert render("a {{ x }} b", {"x": value, "y": "evil"}) == f"a {value} b"
 
 
 def test_an_expression_is_evaluated_once() -> None:
-    """An expression with an effect, such as a counter, has it once a mention."""
+    """An expression with a side effect has it once."""
     first, second = Recorder(), Recorder()
     assert render("{{ f() }} and {{ g }}", {"f": first, "g": second}) == "call 1 and text 1"
     assert (first.calls, first.texts, second.calls, second.texts) == (1, 0, 0, 1)
 
 
-def test_each_rendering_evaluates_anew() -> None:
-    """Nothing is kept from one cell to the next."""
+def test_each_rendering_evaluates_again() -> None:
+    """Nothing is cached between cells."""
     recorder = Recorder()
     assert [render("{{ f() }}", {"f": recorder}) for _ in range(2)] == ["call 1", "call 2"]
 
 
-def test_the_users_names_are_left_alone() -> None:
-    """Rendering adds nothing to the namespace."""
+def test_rendering_does_not_change_the_namespace() -> None:
+    """It adds nothing to it."""
     names = {"x": 1}
     render("{{ x }}", names)
     assert names == {"x": 1}
@@ -141,31 +140,29 @@ def test_the_users_names_are_left_alone() -> None:
         ("{{ '\x1b[31m", {}, ["line 1"]),
     ],
 )
-def test_what_cannot_be_filled_in_is_refused(
-    prompt: str, names: dict[str, Any], words: list[str]
-) -> None:
-    """No slip is paid for: the message names it, is one safe line, and knows the way out."""
+def test_invalid_templates_raise(prompt: str, names: dict[str, Any], words: list[str]) -> None:
+    """One line without control characters, which names the problem and `--raw`."""
     with pytest.raises(InvalidRequest) as caught:
         render(prompt, names)
-    said = str(caught.value)
+    message = str(caught.value)
     for word in [*words, "{{ }}", "`--raw`"]:
-        assert word in said
-    assert "\n" not in said and "\x1b" not in said
+        assert word in message
+    assert "\n" not in message and "\x1b" not in message
 
 
-def test_an_error_of_the_users_own_is_told_and_chained() -> None:
-    """What the user's function raised is named, and is there as the cause."""
-    trouble = LookupError("no\x1b[31m\ndog")
+def test_an_error_of_the_users_function_is_chained() -> None:
+    """The message names it, and it is the cause."""
+    error = LookupError("no\x1b[31m\ndog")
 
     def fail() -> str:
-        raise trouble
+        raise error
 
     with pytest.raises(InvalidRequest, match=r"LookupError: no\[31m dog") as caught:
         render("{{ fail() }}", {"fail": fail})
-    assert caught.value.__cause__ is trouble
+    assert caught.value.__cause__ is error
 
 
-def test_an_interrupt_passes_through() -> None:
+def test_a_keyboard_interrupt_is_not_converted() -> None:
     """The user's own function can be interrupted."""
 
     def interrupt() -> str:
@@ -197,11 +194,11 @@ def test_an_interrupt_passes_through() -> None:
     ],
 )
 def test_a_cell_is_split_at_lines_of_three_hyphens(cell: str, prompts: list[str]) -> None:
-    """Only a line that is nothing but `---` separates prompts."""
+    """Only a line of nothing but `---` separates prompts."""
     assert split_prompts(cell) == prompts
 
 
 @pytest.mark.parametrize("letter", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029"])
-def test_only_line_ends_split(letter: str) -> None:
-    """What Python's `splitlines` takes for a line end besides is part of a prompt."""
+def test_only_line_endings_split_lines(letter: str) -> None:
+    """Other separators of `str.splitlines` are part of a prompt."""
     assert split_prompts(f"a{letter}---{letter}b") == [f"a{letter}---{letter}b"]

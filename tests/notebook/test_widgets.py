@@ -1,4 +1,4 @@
-"""The live lines in a real kernel: how often they move, what Cancel does, and what is left."""
+"""Progress widgets in a real kernel: updates, Cancel, background cells and cleanup."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ WAIT = "import asyncio\nasync with asyncio.timeout(20): await dog"
 
 @pytest.fixture
 def hub(hub: StandInHub) -> StandInHub:
-    """Let a task take a moment, so that there is something to see."""
+    """Delay each task, so that progress can be seen."""
     hub.ready_after_s = 0.2
     return hub
 
 
-def _updates_until(kernel: Kernel, words: str) -> list[Message]:
-    """Collect what outputs are replaced by, until one holds the words."""
+def _updates_until(kernel: Kernel, text: str) -> list[Message]:
+    """Collect output updates until one contains the text."""
     updates: list[Message] = []
-    while not updates or words not in json.dumps(updates[-1]["data"]):
+    while not updates or text not in json.dumps(updates[-1]["data"]):
         message = kernel.client.get_iopub_msg(timeout=20)
         if message["msg_type"] == "update_display_data":
             updates.append(message["content"])
@@ -35,7 +35,7 @@ def _updates_until(kernel: Kernel, words: str) -> list[Message]:
 
 
 def _opened(run: CellRun) -> dict[str, dict[str, Any]]:
-    """Return the state of each widget that was made, by its id."""
+    """Return the state of each widget that was created, by its id."""
     return {
         message["content"]["comm_id"]: message["content"]["data"]["state"]
         for message in run.messages
@@ -53,7 +53,7 @@ def _closed(run: CellRun) -> set[str]:
 
 
 def _subshell(kernel: Kernel) -> str:
-    """Open a subshell, as a front end does for its widgets; only ipykernel 7 has some."""
+    """Create a subshell, like a front end for its widgets; only ipykernel 7 has subshells."""
     info = kernel.client.kernel_info(reply=True, timeout=20)
     if "kernel subshells" not in info["content"].get("supported_features", []):
         pytest.skip("this kernel has no subshells, so no click arrives while a cell runs")
@@ -65,7 +65,7 @@ def _subshell(kernel: Kernel) -> str:
 
 
 def _click(kernel: Kernel, comm_id: str, subshell: str | None) -> None:
-    """Click a button, as a front end does."""
+    """Click a button like a front end."""
     data = {"method": "custom", "content": {"event": "click"}}
     message = kernel.client.session.msg("comm_msg", {"comm_id": comm_id, "data": data})
     if subshell is not None:
@@ -74,7 +74,7 @@ def _click(kernel: Kernel, comm_id: str, subshell: str | None) -> None:
 
 
 def _cancel_button(message: Message) -> str | None:
-    """Return the id of the Cancel button where a message makes it."""
+    """Return the id of the Cancel button if the message creates it."""
     content = message["content"]
     state = content.get("data", {}).get("state", {}) if message["msg_type"] == "comm_open" else {}
     return content["comm_id"] if state.get("description") == "Cancel" else None
@@ -82,7 +82,7 @@ def _cancel_button(message: Message) -> str | None:
 
 @pytest.mark.parametrize("prompts", [1, 4])
 def test_a_waiting_cell_sends_few_updates(hub: StandInHub, kernel: Kernel, prompts: int) -> None:
-    """At most ten changes a second are sent, however many lines there are, and the bar moves."""
+    """At most ten changes per second, however many lines there are, and the bar moves."""
     hub.ready_after_polls = 10**6
     changes, bars = list[Any](), list[float]()
 
@@ -111,7 +111,7 @@ def test_a_waiting_cell_sends_few_updates(hub: StandInHub, kernel: Kernel, promp
     ],
 )
 def test_no_widget_is_left_behind(hub: StandInHub, kernel: Kernel, way: str) -> None:
-    """Whatever the end, every part of every widget is closed, and plain HTML takes its place."""
+    """However the cell ends, all widgets are closed and replaced by HTML."""
     hub.ready_after_s = 0.2 if way in ("completed", "failed", "background") else 3600
     hub.ending = "failed" if way == "failed" else "completed"
     pressed: list[bool] = []
@@ -139,7 +139,7 @@ def test_no_widget_is_left_behind(hub: StandInHub, kernel: Kernel, way: str) -> 
 
 @pytest.mark.parametrize("line", ["-o dog", "-b -o dog"])
 def test_cancel_stops_the_wait(hub: StandInHub, kernel: Kernel, line: str) -> None:
-    """A click ends a blocking cell and a background one; the error names the task to resume."""
+    """In a blocking cell and in a background one; the error names the task to resume."""
     hub.ready_after_s = 3600
     subshell = None if "-b" in line else _subshell(kernel)
     clicked, buttons = list[float](), list[str]()
@@ -164,7 +164,7 @@ def test_cancel_stops_the_wait(hub: StandInHub, kernel: Kernel, line: str) -> No
     assert len(hub.posts) == 1
 
 
-def test_the_button_says_what_cancel_means(hub: StandInHub, kernel: Kernel) -> None:
+def test_the_cancel_button_has_a_tooltip(hub: StandInHub, kernel: Kernel) -> None:
     """Waiting stops, the Hub documents no cancel, and the task can be resumed."""
     run = kernel.run("%%mountsea -b\na dog")
     (button,) = (state for state in _opened(run).values() if state.get("description") == "Cancel")
@@ -172,8 +172,8 @@ def test_the_button_says_what_cancel_means(hub: StandInHub, kernel: Kernel) -> N
         assert words in button["tooltip"]
 
 
-def test_what_the_hub_says_is_not_markup(hub: StandInHub, kernel: Kernel) -> None:
-    """A status is shown as text, while it lasts."""
+def test_a_status_from_the_hub_is_escaped(hub: StandInHub, kernel: Kernel) -> None:
+    """It is shown as text."""
     hub.polls.append(json_reply({"status": "<img src=x onerror=alert(1)>"}, lasting=True))
 
     def on_message(message: Message) -> None:
@@ -181,19 +181,19 @@ def test_what_the_hub_says_is_not_markup(hub: StandInHub, kernel: Kernel) -> Non
             hub.polls.clear()
 
     run = kernel.run("%%mountsea\na dog", on_message=on_message)
-    said = json.dumps(run.messages, default=str)
-    assert "&lt;img src=x" in said and "<img src=x" not in said
+    sent = json.dumps(run.messages, default=str)
+    assert "&lt;img src=x" in sent and "<img src=x" not in sent
 
 
-def test_a_quiet_cell_makes_no_widget(hub: StandInHub, kernel: Kernel) -> None:
+def test_a_quiet_cell_creates_no_widget(hub: StandInHub, kernel: Kernel) -> None:
     """Nor any other output."""
     run = kernel.run("%%mountsea -q\na dog")
     assert _opened(run) == {} and run.outputs == []
 
 
 @pytest.mark.own_kernel
-def test_a_background_cell_fills_its_own_place(hub: StandInHub, kernel: Kernel) -> None:
-    """Images and line come below that cell alone, while a blocking cell runs."""
+def test_a_background_cell_fills_its_own_outputs(hub: StandInHub, kernel: Kernel) -> None:
+    """Line and images appear below it, even while another cell blocks the kernel."""
     hub.ready_after_polls = 10**6
     run = kernel.run("%%mountsea -b -n 2 -o dog\na dog")
     assert run.status == "ok" and not run.images()
@@ -210,25 +210,25 @@ def test_a_background_cell_fills_its_own_place(hub: StandInHub, kernel: Kernel) 
 def test_background_images_of_several_prompts_have_captions(
     hub: StandInHub, kernel: Kernel
 ) -> None:
-    """Each prompt stands above its own images, in the prompts' order."""
+    """Each prompt above its images, in order."""
     hub.ready_after_polls = 1
     run = kernel.run("%%mountsea -b -o dogs\na dog\n---\na cat")
     kernel.follow(run, lambda: len(run.images()) == 2 and not run.widgets(), "two images")
-    told = [
-        "picture" if "image/png" in output["data"] else output["data"]["text/html"]
+    shown = [
+        "image" if "image/png" in output["data"] else output["data"]["text/html"]
         for output in run.outputs[1:]
     ]
-    dog, dogs_image, cat, cats_image = told
-    assert "a dog" in dog and "a cat" in cat and dogs_image == cats_image == "picture"
+    dog, dogs_image, cat, cats_image = shown
+    assert "a dog" in dog and "a cat" in cat and dogs_image == cats_image == "image"
 
 
 @pytest.mark.parametrize(
     ("made", "watched"), [(0, True), (0, False), (1, True), (3, True), (3, False)]
 )
-def test_a_background_cell_has_no_empty_place(
+def test_a_background_cell_leaves_no_empty_output(
     hub: StandInHub, kernel: Kernel, made: int, watched: bool
 ) -> None:
-    """Two images were asked for: whatever came in their place, each output says something."""
+    """Reserved outputs without an image get a text."""
     hub.polls.append(json_reply({"status": "processing"}, lasting=True))
     run = kernel.run("%%mountsea -b -n 2 -o dog\na dog", watched=watched)
     hub.ending = "completed" if made else "failed"
@@ -249,48 +249,48 @@ def test_a_background_cell_has_no_empty_place(
 
 
 @pytest.mark.parametrize("line", ["", "-b -o dog"])
-def test_a_run_that_nobody_watches_gets_no_widget(
-    hub: StandInHub, kernel: Kernel, line: str
-) -> None:
-    """Nbclient keeps the state of closed widgets, so there are none; the line is plain HTML."""
+def test_an_unattended_run_creates_no_widget(hub: StandInHub, kernel: Kernel, line: str) -> None:
+    """The line is HTML, since nbclient saves the state of closed widgets."""
     hub.ready_after_polls = 1
     run = kernel.run(f"%%mountsea {line}\na dog", watched=False)
     assert _opened(run) == {} and not run.widgets()
     if line:
-        assert "what comes after the last cell of such a run is not kept here" in run.html()
+        assert "results that arrive after the last cell of this run" in run.html()
         kernel.run("_ = dog.wait()", watched=False, on_message=run.take)
     assert "64×48" in run.html() and len(run.images()) == 1 and len(run.outputs) == 2
 
 
-def test_a_run_that_nobody_watches_hears_of_the_background_in_each_cell(
+def test_an_unattended_run_gets_background_outputs_with_the_next_cell(
     hub: StandInHub, kernel: Kernel
 ) -> None:
-    """What came between two cells is told again within the next, for nbclient hears only that."""
+    """Outputs sent between two cells are sent again, since nbclient listens only during a cell."""
     run = kernel.run("%%mountsea -b -o dog\na dog", watched=False)
     kernel.follow(run, lambda: len(run.images()) == 1 and "64×48" in run.html(), "the image")
     then = kernel.run("40 + 2", watched=False)
-    told = [m["content"]["data"] for m in then.messages if m["msg_type"] == "update_display_data"]
-    assert any("image/png" in data for data in told)
-    assert any("64×48" in data.get("text/html", "") for data in told)
+    updates = [
+        m["content"]["data"] for m in then.messages if m["msg_type"] == "update_display_data"
+    ]
+    assert any("image/png" in data for data in updates)
+    assert any("64×48" in data.get("text/html", "") for data in updates)
     assert len(then.outputs) == 1 and then.outputs[0]["data"]["text/plain"] == "42"
     assert kernel.run("40 + 2", watched=False).displays == {}
 
 
-def test_an_image_that_is_gone_leaves_no_widget(hub: StandInHub, kernel: Kernel) -> None:
-    """It can't be shown; that is said, the lines are closed, and the result is there."""
+def test_a_missing_file_leaves_no_widget(hub: StandInHub, kernel: Kernel) -> None:
+    """A message says that it can't be displayed; the result exists."""
     kernel.run(
         "from mountsea_magic.notebook import outputs\ndef gone(*_, **more):\n"
         "    raise FileNotFoundError('gone')\noutputs.image_bundle = gone"
     )
     run = kernel.run("%%mountsea -o dog\na dog")
-    assert run.status == "ok" and "can't be shown" in run.text and not run.images()
+    assert run.status == "ok" and "Could not display" in run.text and not run.images()
     assert set(_opened(run)) == _closed(run)
     assert kernel.run("print(len(dog))").text == "1\n"
 
 
 @pytest.mark.own_kernel
-def test_an_interrupted_wait_says_what_goes_on(hub: StandInHub, kernel: Kernel) -> None:
-    """Stop ends the wait for a handle, in one line, and not the generation."""
+def test_an_interrupted_wait_leaves_the_generation_running(hub: StandInHub, kernel: Kernel) -> None:
+    """The interrupt ends `wait` with a short error."""
     hub.ready_after_polls = 10**6
     kernel.run("%%mountsea -b -o dog\na dog")
     waiting = kernel.begin("dog.wait()")
@@ -301,8 +301,8 @@ def test_an_interrupted_wait_says_what_goes_on(hub: StandInHub, kernel: Kernel) 
     assert kernel.run("print(dog.done())").text == "False\n"
 
 
-def test_an_error_in_the_background_is_told_in_its_cell(hub: StandInHub, kernel: Kernel) -> None:
-    """The cells after it are not stopped; whoever asks for the handle is told as well."""
+def test_a_background_error_is_shown_below_its_cell(hub: StandInHub, kernel: Kernel) -> None:
+    """Later cells are not stopped; waiting for the handle raises it."""
     hub.ending = "failed"
     run = kernel.run("%%mountsea -b -o dog\na dog")
     kernel.follow(run, lambda: "TaskFailed" in run.html(), "the error")
@@ -311,21 +311,21 @@ def test_an_error_in_the_background_is_told_in_its_cell(hub: StandInHub, kernel:
     assert kernel.run(WAIT).error == "TaskFailed"
 
 
-def test_a_notice_in_the_background_is_told_in_its_cell(
+def test_a_background_notice_is_shown_below_its_cell(
     hub: StandInHub, kernel: Kernel, home: Path
 ) -> None:
-    """What is wrong beside a generation is in its line, not in whichever cell runs by then."""
+    """Not below the cell that happens to run."""
     home.mkdir(exist_ok=True)
     (home / "journal.sqlite").write_bytes(bytes(5000))
     run = kernel.run("%%mountsea -b -o dog\na dog")
-    places = {m["content"]["transient"]["display_id"] for m in run.messages if _displayed(m)}
+    own = {m["content"]["transient"]["display_id"] for m in run.messages if _displayed(m)}
     waiting = kernel.run(WAIT)
     messages = [message["content"] for message in run.messages + waiting.messages]
-    told = [content for content in messages if "was damaged" in json.dumps(content.get("data"))]
-    assert told and all(content["transient"]["display_id"] in places for content in told)
+    notices = [content for content in messages if "was damaged" in json.dumps(content.get("data"))]
+    assert notices and all(content["transient"]["display_id"] in own for content in notices)
     assert (run.text, waiting.text, waiting.outputs) == ("", "", [])
 
 
 def _displayed(message: Message) -> bool:
-    """Whether a message makes an output that can be updated."""
+    """Return whether a message creates an output that can be updated."""
     return message["msg_type"] == "display_data" and bool(message["content"].get("transient"))

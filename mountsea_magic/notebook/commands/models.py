@@ -1,4 +1,4 @@
-"""The command ``models``: what the Hub offers, and what each model takes."""
+"""The command ``models``: lists the models, or the parameters of one."""
 
 from __future__ import annotations
 
@@ -22,56 +22,57 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 MAX_ROWS = 200
-"""How many models, and how many parameters of one, are shown; the last row tells of the others."""
+"""The maximum number of models or parameters in a table; the last row counts the rest."""
 
 _CELL = 'style="text-align:left; vertical-align:top"'
 
 
 def show_models(shell: InteractiveShell, model_id: str | None, *, refresh: bool) -> None:
-    """Show all models as a table, or one with its parameters and a cell to paste.
+    """Show all models as a table, or one with its parameters and an example cell.
 
     Args:
         shell: The user's shell: a notebook gets HTML.
         model_id: The model, or None for all.
-        refresh: Ask the Hub first.
+        refresh: Update the models from the Hub first.
 
     Raises:
-        MountseaError: If there is no such model, or the Hub could not be asked.
+        MountseaError: If the model is unknown, or the request to the Hub fails.
     """
     session = current_session()
     settings = session.settings()
     if refresh:
 
-        async def ask() -> None:
+        async def refresh_models() -> None:
             await session.registry.refresh(settings, session.clients.client(settings))
 
-        session.worker.run(ask())
+        session.worker.run(refresh_models())
         for text in session.registry.notices():
             echo(f"Note: {text}.")
     rows: Sequence[Sequence[str]]
-    heads: tuple[str, ...]
+    headers: tuple[str, ...]
     if model_id is not None:
         model = session.registry.current(settings).model(model_id)
-        rows, text, note = _parameter_rows(model), _described(model), _headline(model)
+        rows, text, note = _parameter_rows(model), _describe(model), _headline(model)
         cell, left_out = example_cell(model)
         after = "".join(f"<p>{escape_html(line)}</p>" for line in left_out)
         after += f"<pre>{escape_html(cell)}</pre>" if cell else ""
-        heads = ("parameter", "type", "default", "what it does")
+        headers = ("parameter", "type", "default", "description")
     else:
         rows, text, after = _model_rows(), models_text(), ""
-        note, heads = _origin(), ("model", "name", "vendor", "mode", "good at", "parameters")
+        note = _origin()
+        headers = ("model", "name", "vendor", "mode", "strengths", "parameters")
     if not front_end(shell).notebook:
         echo(text)
         return
     from IPython.display import display
 
-    table = _table(heads, rows)
+    table = _table(headers, rows)
     page = f'<div class="{TEXT_ONLY}"><p>{escape_html(note)}</p>{table}{after}</div>'
-    display({"text/html": page, "text/plain": text}, raw=True)  # type: ignore[no-untyped-call]  # IPython's display bears no types
+    display({"text/html": page, "text/plain": text}, raw=True)  # type: ignore[no-untyped-call]  # IPython's display is untyped
 
 
 def models_text() -> str:
-    """Write the table of models as text, a paragraph each."""
+    """Return the models as text, one paragraph each."""
     lines = [_origin()]
     for model_id, name, vendor, mode, summary, parameters in _model_rows():
         names = ", ".join(filter(None, (name, vendor, mode)))
@@ -82,17 +83,16 @@ def models_text() -> str:
 
 
 def model_text(model_id: str) -> str:
-    """Write down what a model takes, and a cell to paste.
+    """Return a model's parameters as text, and an example cell.
 
     Raises:
-        InvalidRequest: If there is no such model; names the nearest.
+        InvalidRequest: If the model is unknown; the message names the closest.
     """
     session = current_session()
-    return _described(session.registry.current(session.settings()).model(model_id))
+    return _describe(session.registry.current(session.settings()).model(model_id))
 
 
-def _described(model: Model) -> str:
-    """A paragraph a parameter, and the example below them."""
+def _describe(model: Model) -> str:
     rows = _parameter_rows(model)
     width = max((len(row[0]) for row in rows), default=0)
     lines = [
@@ -105,17 +105,16 @@ def _described(model: Model) -> str:
 
 
 def _origin() -> str:
-    """Whoever sees a list of models should know how old it is."""
+    """Return where the list comes from, and its date."""
     live = current_session().registry.live(current_session().settings())
     if not live.date:
-        return "As bundled with this package; `%mountsea models --refresh` asks the Hub."
-    return f"As the Hub said on {datetime.fromtimestamp(live.date):%Y-%m-%d %H:%M}."
+        return "Bundled with this package. `%mountsea models --refresh` updates it from the Hub."
+    return f"As reported by the Hub on {datetime.fromtimestamp(live.date):%Y-%m-%d %H:%M}."
 
 
 def _model_rows() -> list[tuple[str, ...]]:
-    """What the Hub does not list any more is said to be so."""
     settings = current_session().settings()
-    known = frozenset(current_session().registry.live(settings).listed)
+    reported = frozenset(current_session().registry.live(settings).listed)
     models = list(current_session().registry.current(settings))
     rows: list[tuple[str, ...]] = [
         (
@@ -124,7 +123,7 @@ def _model_rows() -> list[tuple[str, ...]]:
             sanitize(model.vendor, limit=100),
             sanitize(model.mode, limit=100),
             sanitize(model.summary)
-            if not known or model.id in known
+            if not reported or model.id in reported
             else f"{sanitize(model.summary)} (not listed by the Hub)",
             listed(model.parameters) or "any",
         )
@@ -136,13 +135,13 @@ def _model_rows() -> list[tuple[str, ...]]:
 
 
 def _parameter_rows(model: Model) -> list[tuple[str, str, str, str]]:
-    """Name as typed, type and range, default, description."""
+    """Return option, type and range, default and description of each parameter."""
     required = model.input_schema.get("required", [])
     parameters = model.parameters
     rows = [
         (
             spell_option(name) if is_pasteable(name) else quoted(name, limit=60),
-            sanitize(_type_in_words(model, name), limit=1000)
+            sanitize(_type_text(model, name), limit=1000)
             + (", required" if name in required else ""),
             "" if "default" not in schema else sanitize(json.dumps(schema["default"])),
             remark(schema.get("description", "")),
@@ -154,8 +153,8 @@ def _parameter_rows(model: Model) -> list[tuple[str, str, str, str]]:
     return rows
 
 
-def _type_in_words(model: Model, name: str) -> str:
-    """A closed list says more than a type."""
+def _type_text(model: Model, name: str) -> str:
+    """Return a parameter's values if they are listed, else its type and range."""
     schema = model.parameters[name]
     options, values = schema.get("anyOf") or schema.get("oneOf"), model.values(name)
     if isinstance(options, list):
@@ -163,28 +162,28 @@ def _type_in_words(model: Model, name: str) -> str:
     if values and schema.get("type") != "boolean":
         return sanitize(f"one of {listed(values)}", limit=1000)
     kind = schema.get("type", "any")
-    words = " or ".join(kind) if isinstance(kind, list) else str(kind)
+    name_of_type = " or ".join(kind) if isinstance(kind, list) else str(kind)
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is not None and high is not None:
-        return sanitize(f"{words} {low} to {high}")
+        return sanitize(f"{name_of_type} {low} to {high}")
     bounds = [
         f"at least {low}" if low is not None else "",
         f"at most {high}" if high is not None else "",
     ]
-    return sanitize(" ".join(filter(None, [words, *bounds])))
+    return sanitize(" ".join(filter(None, [name_of_type, *bounds])))
 
 
 def _headline(model: Model) -> str:
-    """The facts of a model in one line."""
-    known = {"documented": "documented by the vendor", "live": "as this Hub says"}
-    source = known.get(model.mark, "known of a neighbouring API")
-    facts = [quoted(model.id), model.name, model.vendor, model.mode, model.summary, f"({source})"]
-    return " · ".join(filter(None, map(sanitize, facts)))
+    """Return a model's id, name, vendor, mode, summary and source in one line."""
+    sources = {"documented": "documented by the vendor", "live": "reported by this Hub"}
+    source = sources.get(model.mark, "taken from a similar API")
+    parts = [quoted(model.id), model.name, model.vendor, model.mode, model.summary, f"({source})"]
+    return " · ".join(filter(None, map(sanitize, parts)))
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Everything in it is text, whatever the Hub says."""
-    head = "".join(f'<th scope="col" {_CELL}>{escape_html(word)}</th>' for word in heads)
+def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return an HTML table; all cells are escaped."""
+    head = "".join(f'<th scope="col" {_CELL}>{escape_html(header)}</th>' for header in headers)
     body = "".join(
         "<tr>"
         + f'<th scope="row" {_CELL}><code>{escape_html(row[0])}</code></th>'

@@ -1,4 +1,4 @@
-"""The commands about orders of the past: ``history``, ``show`` and ``resume``."""
+"""The commands about earlier submissions: ``history``, ``show`` and ``resume``."""
 
 from __future__ import annotations
 
@@ -24,43 +24,43 @@ if TYPE_CHECKING:
 
 
 def history(text: str, count: int) -> str:
-    """List the newest orders, a line each, newest first.
+    """List the latest submissions, one line each, newest first.
 
     Args:
-        text: What prompt, task id, model, state or Hub must hold; an empty text finds all.
-        count: How many at most.
+        text: Part of a prompt, task id, model, status or Hub; an empty text matches all.
+        count: The maximum number of lines.
 
     Raises:
-        InvalidRequest: If the count makes no sense.
+        InvalidRequest: If the count is less than 1.
     """
     if count < 1:
-        raise InvalidRequest(f"%mountsea history -n {count}: at least 1.")
+        raise InvalidRequest(f"%mountsea history: -n must be at least 1 (got {count}).")
     journal = current_session().journal(current_session().settings())
     entries = journal.search(text, limit=count)
-    notes = [f"Note: {said}." for said in journal.trouble()]
+    notes = [f"Note: {text}." for text in journal.trouble()]
     if not entries:
-        about = f" that holds {sanitize(text)!r}" if text else ""
-        return "\n".join([f"The journal has no order{about}.", *notes])
-    return "\n".join([*map(_line, entries), *notes])
+        query = f" that match {sanitize(text)!r}" if text else ""
+        return "\n".join([f"No submissions in the journal{query}.", *notes])
+    return "\n".join([*map(_summary_line, entries), *notes])
 
 
 def show_task(task_id: str, defaults: Defaults) -> None:
-    """Print what is known of a task, and show its images if they are here.
+    """Print the details of a task, and show its images if they are on disk.
 
     Args:
-        task_id: A task of the journal, or one that the Hub is asked about.
-        defaults: What ``%config`` says.
+        task_id: A task of the journal; others are looked up at the Hub.
+        defaults: The values of ``%config``.
 
     Raises:
-        MountseaError: If neither the journal nor the Hub knows it.
+        MountseaError: If neither the journal nor the Hub knows the task.
     """
     settings = current_session().settings()
     entry = current_session().journal(settings).find(task_id, hub=settings.base_url)
     if entry is None:
         settings.require_key()
-        echo(current_session().worker.run(_asked(task_id)))
+        echo(current_session().worker.run(_describe_from_hub(task_id)))
         return
-    echo(_described(entry))
+    echo(_describe(entry))
     if entry.files and all(image.is_intact() for image in entry.files):
         generation, _ = current_session().recall(task_id)
         generation.preview_px = defaults.preview
@@ -69,55 +69,55 @@ def show_task(task_id: str, defaults: Defaults) -> None:
 
 
 def resume(shell: InteractiveShell, task_ids: Sequence[str], defaults: Defaults) -> None:
-    """Bring the images of tasks that were ordered before; nothing is ordered.
+    """Wait for tasks submitted earlier and show their images; nothing is submitted.
 
     Args:
         shell: The user's shell, for the output.
-        task_ids: Which; all that are open if there are none.
-        defaults: What ``%config`` says.
+        task_ids: The tasks; if empty, all open tasks.
+        defaults: The values of ``%config``.
 
     Raises:
-        MountseaError: What went wrong with the only one, or a summary after all were tried.
+        MountseaError: If the only task fails; with several, a summary after all were tried.
     """
     if current_session().pending_submissions:
-        echo("Waiting for the Hub's answer to an order that is on its way …")
+        echo("Waiting for the Hub's response to a submission in progress …")
         current_session().worker.run(current_session().drain())
-    named = list(dict.fromkeys(task_ids))
-    if not named:
-        named = [
+    selected = list(dict.fromkeys(task_ids))
+    if not selected:
+        selected = [
             entry.task_id for entry in current_session().open_tasks() if entry.task_id is not None
         ]
-        echo(_unanswered() or ("" if named else "There is no open task.\n"), end="")
+        echo(_uncertain_note() or ("" if selected else "No open tasks.\n"), end="")
     failures = []
-    for task_id in named:
+    for task_id in selected:
         try:
             _resume_one(shell, task_id, defaults, all_open=not task_ids)
         except MountseaError as error:
-            if len(named) == 1:
+            if len(selected) == 1:
                 raise
             failures.append(f"{type(error).__name__}: {error}")
     if failures:
         raise MountseaError(
-            f"{len(failures)} of {len(named)} tasks brought no images.\n" + "\n".join(failures)
+            f"{len(failures)} of {len(selected)} tasks returned no images.\n" + "\n".join(failures)
         )
 
 
 def open_lines() -> list[str]:
-    """Say which tasks are still open, and which orders were never answered; a line each."""
+    """List the open tasks and count the uncertain submissions, one line each."""
     entries = current_session().open_tasks()
-    here = current_session().settings().base_url
+    current_url = current_session().settings().base_url
     lines = [f"open tasks: {len(entries) or 'none'}"]
     for entry in entries:
         hub = "the demo Hub" if entry.hub == DEMO_URL else entry.hub
-        where = f" at {hub}" if entry.hub != here else ""
-        lines.append(f"  {quoted(entry.task_id)} {sanitize(entry.state)}{where}")
-    return [*lines, *filter(None, [_unanswered().rstrip()])]
+        location = f" at {hub}" if entry.hub != current_url else ""
+        lines.append(f"  {quoted(entry.task_id)} {sanitize(entry.state)}{location}")
+    return [*lines, *filter(None, [_uncertain_note().rstrip()])]
 
 
 def _resume_one(
     shell: InteractiveShell, task_id: str, defaults: Defaults, *, all_open: bool
 ) -> None:
-    """Of all that are open, those at a Hub that is out of reach now are but named."""
+    """Resume one task; when resuming all, tasks of another Hub are only reported."""
     try:
         generation, settings = current_session().recall(task_id)
     except ConfigurationError as error:
@@ -126,7 +126,7 @@ def _resume_one(
         echo(f"{quoted(task_id)}: {error}")
         return
     if not generation.done():
-        # a second wait beside it would fetch the images a second time
+        # a second wait would download the images again
         echo(f"Waiting for {quoted(task_id)}, which runs in the background …")
         show(generation.wait(defaults.timeout))
         return
@@ -134,11 +134,11 @@ def _resume_one(
     run(shell, [generation], settings, RunOptions(defaults.timeout, defaults.runner))
 
 
-async def _asked(task_id: str) -> str:
-    """One look, so that an id from anywhere can be told apart from a mistyped one."""
+async def _describe_from_hub(task_id: str) -> str:
+    """Describe a task that is not in the journal, with a single poll."""
     settings = current_session().settings()
     try:
-        state = await current_session().clients.client(settings).task(task_id)
+        task = await current_session().clients.client(settings).task(task_id)
     except MountseaError as error:
         if not is_unknown_task(error):
             raise
@@ -148,71 +148,67 @@ async def _asked(task_id: str) -> str:
     facts = [
         f"task {quoted(task_id)}, not in the journal",
         f"Hub: {settings.base_url}",
-        f"state: {sanitize(state.status)}",
-        f"error: {sanitize(state.error)}" if state.error else "",
-        f"images: {len(state.sources)}; fetch them: {resume_hint(task_id)}"
-        if state.sources
-        else "",
+        f"status: {sanitize(task.status)}",
+        f"error: {sanitize(task.error)}" if task.error else "",
+        f"images: {len(task.sources)}; fetch them: {resume_hint(task_id)}" if task.sources else "",
     ]
     return "\n".join(filter(None, facts))
 
 
-def _unanswered() -> str:
-    """The one kind of order that nothing can be done about but to look at one's account."""
+def _uncertain_note() -> str:
+    """Return a reminder of uncertain submissions, which only the user's account can settle."""
     journal = current_session().journal(current_session().settings())
-    lost = [entry for entry in journal.unanswered() if _state(entry) == "uncertain"]
-    if not lost:
+    uncertain = [entry for entry in journal.unanswered() if _status(entry) == "uncertain"]
+    if not uncertain:
         return ""
-    many = f"{len(lost)} orders were" if len(lost) > 1 else "1 order was"
+    count = f"{len(uncertain)} submissions" if len(uncertain) > 1 else "1 submission"
     return (
-        f"{many} never answered, the last at {_time(lost[-1])}, and may have been taken: "
-        "`%mountsea history uncertain`, `%mountsea credits`.\n"
+        f"{count} got no response, the latest at {_time(uncertain[-1])}, and may have been "
+        "accepted by the Hub: see `%mountsea history uncertain` and `%mountsea credits`.\n"
     )
 
 
-def _line(entry: Entry) -> str:
-    """Time, state, model, id, images, prompt: what a user looks for an order by."""
-    facts = [
+def _summary_line(entry: Entry) -> str:
+    parts = [
         _time(entry),
-        _state(entry),
+        _status(entry),
         quoted(entry.model) if entry.model else "resumed",
         quoted(entry.task_id) if entry.task_id else "no task",
         f"{len(entry.files)} image{'s' if len(entry.files) != 1 else ''}" if entry.files else "",
         "demo" if entry.hub == DEMO_URL else "",
         f"“{sanitize(entry.prompt, limit=60)}”" if entry.prompt else "",
     ]
-    return "  ".join(filter(None, facts))
+    return "  ".join(filter(None, parts))
 
 
-def _described(entry: Entry) -> str:
-    """All that the journal knows of an order."""
+def _describe(entry: Entry) -> str:
     others = {name: value for name, value in entry.input.items() if name != "prompt"}
     facts = [
         f"task {quoted(entry.task_id)}",
-        f"state: {_state(entry)}",
+        f"status: {_status(entry)}",
         f"Hub: {entry.hub}",
-        f"ordered: {_time(entry)}",
+        f"submitted: {_time(entry)}",
         f"model: {quoted(entry.model)}" if entry.model else "",
         f"prompt: {sanitize(entry.prompt, limit=2000)}" if entry.prompt else "",
         f"parameters: {sanitize(json_text(others))}" if others else "",
-        f"took: {entry.elapsed_s:.1f} s" if entry.elapsed_s is not None else "",
-        f"the model said: {remark(entry.description)}" if entry.description else "",
+        f"duration: {entry.elapsed_s:.1f} s" if entry.elapsed_s is not None else "",
+        f"description: {remark(entry.description)}" if entry.description else "",
         f"error: {sanitize(entry.error)}" if entry.error else "",
     ]
     hint = resume_hint(str(entry.task_id))
     for image in entry.files:
-        altered = "" if image.is_intact() else f"  altered or gone: {hint}"
-        facts.append(f"file: {image.path}  {image.width}×{image.height}{altered}")
+        problem = "" if image.is_intact() else f"  changed or missing: {hint}"
+        facts.append(f"file: {image.path}  {image.width}×{image.height}{problem}")
     if entry.is_open:
         facts.append(f"fetch it: {hint}")
     return "\n".join(filter(None, facts))
 
 
-def _state(entry: Entry) -> str:
-    """As of now: an order whose kernel ended while it was on its way is uncertain."""
+def _status(entry: Entry) -> str:
+    """Return the current status: a submission whose kernel ended in the middle is uncertain."""
     return sanitize(entry.state_at(time.time()))
 
 
 def _time(entry: Entry) -> str:
-    """The user's local time."""
+    """Format the time of submission, in local time."""
     return f"{datetime.fromtimestamp(entry.created):%Y-%m-%d %H:%M:%S}"

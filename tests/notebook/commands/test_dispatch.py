@@ -1,4 +1,4 @@
-"""The `%mountsea` commands without a kernel: what they say, and what they refuse."""
+"""The `%mountsea` commands without a kernel: output and refusals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Run = Callable[[str], str]
 
 @pytest.fixture
 def run(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a `%mountsea` line, and return what it printed."""
+    """Run a `%mountsea` line, and return what it prints."""
 
     def run_line(line: str) -> str:
         capsys.readouterr()
@@ -32,15 +32,15 @@ def run(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture
 def typed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is typed when a key is asked for."""
+    """Return the list of inputs for the prompt for a key."""
     answers: list[str] = []
     monkeypatch.setattr(getpass, "getpass", lambda _: answers.pop(0))
     return answers
 
 
-def test_alone_it_says_where_things_stand(hub: StandInHub, run: Run, home: Path) -> None:
-    """Version, Hub, where the key is from, model and folder, each on its line; never the key."""
-    said = run("")
+def test_without_a_command_the_status_is_shown(hub: StandInHub, run: Run, home: Path) -> None:
+    """Version, Hub, source of the key, model and folder; never the key."""
+    output = run("")
     for line in (
         f"mountsea-magic {__version__}",
         f"Hub: {hub.url}",
@@ -48,104 +48,104 @@ def test_alone_it_says_where_things_stand(hub: StandInHub, run: Run, home: Path)
         "model: nano-banana",
         f"files: {home / 'originals'}",
     ):
-        assert line in said.splitlines()
-    assert KEY not in said and hub.requests == []
+        assert line in output.splitlines()
+    assert KEY not in output and hub.requests == []
 
 
-def test_on_the_demo_it_says_that_the_key_is_not_used(hub: StandInHub, run: Run) -> None:
-    """Nobody shall think that the demo costs something, or that the real Hub is on."""
+def test_the_status_of_the_demo_hub_says_that_the_key_is_unused(hub: StandInHub, run: Run) -> None:
+    """And `demo off` names the real Hub."""
     run("demo")
-    said = run("")
-    assert "Hub: demo: (the embedded demo Hub)" in said
-    assert "key: MOUNTSEA_API_KEY, not used by the demo Hub" in said
+    output = run("")
+    assert "Hub: demo: (the embedded demo Hub)" in output
+    assert "key: MOUNTSEA_API_KEY, not used by the demo Hub" in output
     assert f"The Hub is {hub.url}; key: MOUNTSEA_API_KEY." in run("demo off")
 
 
 @pytest.mark.parametrize("line", ["help", "-h", "--help"])
 def test_help_lists_every_command(run: Run, line: str) -> None:
-    """A line each."""
-    said = run(line)
-    assert all(f"\n  {name} " in said for name in command_parsers())
+    """One line each."""
+    output = run(line)
+    assert all(f"\n  {name} " in output for name in command_parsers())
 
 
 @pytest.mark.parametrize("name", command_parsers())
-def test_each_command_has_a_help(run: Run, name: str) -> None:
-    """It is shown in place of carrying the command out."""
-    said = run(f"{name} --help")
-    assert said.startswith(f"usage: %mountsea {name}") and run("") != said
+def test_each_command_has_help(run: Run, name: str) -> None:
+    """The command itself is not run."""
+    output = run(f"{name} --help")
+    assert output.startswith(f"usage: %mountsea {name}") and run("") != output
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "message"),
     [
         ("demmo", "Did you mean demo?"),
         ("demo maybe", "on"),
-        ("demo on --if-no-key", "exclude each other"),
-        ("demo off --if-no-key", "exclude each other"),
+        ("demo on --if-no-key", "can't be combined"),
+        ("demo off --if-no-key", "can't be combined"),
         ("demo --fail flaky", "`%mountsea demo` first"),
         ("demo on --fail flacky", "Did you mean flaky?"),
-        ("login now", "nothing but --save"),
-        ("login --save now", "nothing but --save"),
+        ("login now", "accepts only --save"),
+        ("login --save now", "accepts only --save"),
         ("credits please", "credits"),
         ("history -n none", "whole number"),
-        ("'", "does not parse"),
+        ("'", "Could not parse the line"),
     ],
 )
-def test_a_wrong_line_is_refused_and_changes_nothing(
-    here: Session, hub: StandInHub, run: Run, line: str, says: str
+def test_an_invalid_line_raises_and_changes_nothing(
+    here: Session, hub: StandInHub, run: Run, line: str, message: str
 ) -> None:
-    """In words, before anything is asked or switched."""
+    """No request is sent."""
     with pytest.raises(InvalidRequest) as caught:
         run(line)
-    assert says in str(caught.value)
+    assert message in str(caught.value)
     assert here.demo is None and here.login is None and hub.requests == []
 
 
-def test_a_fault_may_be_switched_on_with_the_demo(here: Session, run: Run) -> None:
-    """In one line, or once the demo is on; `none` mends it."""
-    assert "The demo Hub draws the images here" in run("demo --if-no-key --fail offline")
+def test_a_fault_can_be_set_when_switching_to_the_demo_hub(here: Session, run: Run) -> None:
+    """Or later; `none` ends it."""
+    assert "The demo Hub draws the images locally" in run("demo --if-no-key --fail offline")
     assert here.clients.demo_fault == "offline"
     assert run("demo --fail none").startswith("The demo's network: ")
     assert here.clients.demo_fault == "none"
 
 
 def test_a_login_stays_in_memory(hub: StandInHub, run: Run, typed: list[str], home: Path) -> None:
-    """It goes before the environment, says so, is not said itself, and is in no file."""
+    """It overrides the environment, is never shown, and is in no file."""
     typed.append("sk-typed-in-0123456789")
-    said = run("login") + run("")
-    assert "Kept in this kernel's memory" in said and "key: login" in said
-    assert "sk-typed-in" not in said
+    output = run("login") + run("")
+    assert "API key stored in this kernel's memory" in output and "key: login" in output
+    assert "sk-typed-in" not in output
     assert not [path for path in home.rglob("*") if b"sk-typed" in path.read_bytes()]
     assert run("logout") == "API key removed. key: MOUNTSEA_API_KEY\n"
 
 
-def test_a_login_that_is_saved_is_found_by_the_next_kernel(
+def test_a_saved_key_is_found_by_the_next_kernel(
     run: Run, typed: list[str], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a file of mode 0600 where there is no keyring, until the logout."""
+    """Without a keyring in a file with mode 0600, until the logout."""
     monkeypatch.setenv("MOUNTSEA_BASE_URL", "https://hub.example")
     typed.append(KEY)
-    said = run("login --save")
+    output = run("login --save")
     stored = home / "keys.json"
-    assert f"Kept in {stored}, for https://hub.example" in said and KEY not in said
+    assert f"API key stored in {stored}, for https://hub.example" in output and KEY not in output
     assert stored.stat().st_mode & 0o777 == 0o600
     found = Session().settings()
     assert found.key is not None and found.key.reveal() == KEY
     assert run("logout") == "API key removed. key: none\n" and not stored.exists()
 
 
-def test_a_login_while_the_demo_is_on_says_so(run: Run, typed: list[str]) -> None:
-    """The key would seem to do nothing."""
+def test_login_warns_while_the_demo_hub_is_on(run: Run, typed: list[str]) -> None:
+    """The key has no effect then."""
     run("demo")
     typed.append(KEY)
-    assert "The demo Hub is still on: `%mountsea demo off`" in run("login")
+    assert "The demo Hub is still on; `%mountsea demo off`" in run("login")
 
 
 @pytest.mark.parametrize("nothing", ["", "  ", "two words", "ключ"])
-def test_what_is_no_key_is_not_kept(
+def test_an_invalid_key_is_not_stored(
     here: Session, run: Run, typed: list[str], nothing: str
 ) -> None:
-    """It could stand in no header."""
+    """It can't be sent in a header."""
     typed.append(nothing)
     with pytest.raises(ConfigurationError):
         run("login")
@@ -153,10 +153,10 @@ def test_what_is_no_key_is_not_kept(
 
 
 @pytest.mark.parametrize("error", [EOFError, RuntimeError])
-def test_a_front_end_that_cant_ask_says_what_to_do(
+def test_login_without_input_names_the_environment_variable(
     run: Run, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    """Nbclient and papermill have nobody to ask."""
+    """Such as in nbclient and papermill."""
 
     def refuse(_: str) -> str:
         raise error("no stdin")
@@ -166,8 +166,8 @@ def test_a_front_end_that_cant_ask_says_what_to_do(
         run("login")
 
 
-def test_a_stop_while_asking_is_short(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is the same kind of error as in a cell."""
+def test_an_interrupt_of_login_is_a_short_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Like in a cell."""
 
     def stop(_: str) -> str:
         raise KeyboardInterrupt
@@ -177,10 +177,10 @@ def test_a_stop_while_asking_is_short(run: Run, monkeypatch: pytest.MonkeyPatch)
         run("login")
 
 
-def test_credits_are_told_with_their_hub(
+def test_credits_name_the_demo_hub(
     hub: StandInHub, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whole numbers as such; of the demo Hub it is said that they are."""
+    """Whole numbers without decimals."""
     hub.credits = 12_345
     monkeypatch.setenv("MOUNTSEA_CREDITS_URL", hub.credits_url)
     assert run("credits") == "12,345 credits left.\n"
@@ -189,10 +189,10 @@ def test_credits_are_told_with_their_hub(
 
 
 @pytest.mark.parametrize("command", ["history", "resume", "show", "models"])
-def test_a_command_does_not_take_the_key(
+def test_a_key_on_a_commands_line_is_refused(
     hub: StandInHub, shell: InteractiveShell, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
-    """It would be printed, or sent in a URL."""
+    """It would be printed or sent in a URL."""
     with pytest.raises(InvalidRequest) as caught:
         shell.run_line_magic("mountsea", f"{command} {KEY}")
     assert KEY not in str(caught.value) + capsys.readouterr().out and hub.requests == []

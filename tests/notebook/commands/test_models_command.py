@@ -1,4 +1,4 @@
-"""The command ``models``: what is listed, what a model takes, and cells that can be pasted."""
+"""The command `models`: the list, the parameters of a model, and examples to paste."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HOSTILE = '<script>alert("x")</script>\x1b[31m\u202e'
 
 
 class ModelsHub(StandInHub):
-    """A stand-in that serves the models it is given, and knows no others."""
+    """A stand-in Hub that serves only the given models."""
 
     def __init__(self, served: Mapping[str, Mapping[str, Any]]) -> None:
         """Serve these models, by id: each a body for ``GET /hub/v1/models/{id}``."""
@@ -39,7 +39,7 @@ class ModelsHub(StandInHub):
         self.served = dict(served)
 
     def _answer_api(self, seen: Seen) -> Reply:
-        """Models are answered here, all else by the stand-in."""
+        """Respond to requests for models here, and to others in the stand-in."""
         place = seen.path.partition("?")[0].removeprefix("/hub/v1/models")
         if place == seen.path.partition("?")[0]:
             return super()._answer_api(seen)
@@ -50,8 +50,8 @@ class ModelsHub(StandInHub):
         return json_reply(found)
 
 
-def spoken(parameters: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """Write what a Hub says of a model."""
+def model_body(parameters: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """Return the Hub's description of a model."""
     properties = {"prompt": TEXT, **parameters}
     schema = {"type": "object", "properties": properties, "required": ["prompt"]}
     return {"input_schema": schema, **more}
@@ -61,22 +61,22 @@ def spoken(parameters: Mapping[str, Any], **more: Any) -> dict[str, Any]:
 def served(
     request: pytest.FixtureRequest, here: Session, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ModelsHub]:
-    """A Hub with the models of the test, to which the environment leads."""
+    """Start a Hub with the models of the test, and point the environment to it."""
     with ModelsHub(request.param) as hub:
         reach(hub, monkeypatch)
         yield hub
 
 
 def pasted(text: str) -> tuple[str, dict[str, Any]]:
-    """Take the example at a text's end, and make of it what running the cell would send."""
+    """Return model and input that the example cell at the end of a text would send."""
     line, _, body = text[text.rindex("%%mountsea") :].partition("\n")
     request = composed(line.removeprefix("%%mountsea"), body, session.current_session().settings())
     return request.model, dict(request.input)
 
 
 @pytest.mark.parametrize("model_id", IDS)
-def test_every_example_is_a_cell_that_can_be_pasted(here: Session, model_id: str) -> None:
-    """The cell that is shown composes to exactly the catalogue's example."""
+def test_every_bundled_example_can_be_pasted(here: Session, model_id: str) -> None:
+    """The cell sends exactly the catalog's example."""
     example = bundled_catalog().model(model_id).example
     assert pasted(model_text(model_id)) == (model_id, dict(example))
 
@@ -105,24 +105,24 @@ KINDS = {
 @pytest.mark.parametrize(
     ("served", "given"),
     [
-        ({"new": spoken(KINDS, example={"prompt": "a dog", **given})}, given)
+        ({"new": model_body(KINDS, example={"prompt": "a dog", **given})}, given)
         for given in AWKWARD.values()
     ],
     ids=list(AWKWARD),
     indirect=["served"],
 )
-def test_a_live_example_can_be_pasted_too(
+def test_a_live_example_can_be_pasted(
     served: ModelsHub, shell: InteractiveShell, given: dict[str, Any]
 ) -> None:
-    """Whatever a Hub's example holds, the cell that is shown sends the same."""
+    """The cell sends exactly the Hub's example."""
     run_command(shell, "models --refresh", DEFAULTS)
     assert pasted(model_text("new")) == ("new", {"prompt": "a dog", **given})
     assert not served.posts
 
 
 @pytest.mark.parametrize("model_id", IDS)
-def test_a_models_text_tells_all_its_parameters(here: Session, model_id: str) -> None:
-    """Each is spelled as on the line, with what it does and every value that it takes."""
+def test_a_models_text_lists_all_parameters(here: Session, model_id: str) -> None:
+    """Each with its option, description and values."""
     text, model = model_text(model_id), bundled_catalog().model(model_id)
     assert text.startswith(f"{model_id} · {model.name} · {model.vendor} · {model.mode}")
     for name, schema in model.parameters.items():
@@ -142,15 +142,15 @@ def test_a_models_text_tells_all_its_parameters(here: Session, model_id: str) ->
         ("gpt-image-2-edit", "--image +.*, required"),
     ],
 )
-def test_types_ranges_and_defaults_are_told(here: Session, model_id: str, line: str) -> None:
-    """A parameter's line holds its type or values, its range and its default."""
+def test_types_ranges_and_defaults_are_shown(here: Session, model_id: str, line: str) -> None:
+    """On the parameter's line."""
     assert re.search(rf"^  {line}", model_text(model_id), re.MULTILINE)
 
 
-def test_the_list_holds_every_model_and_its_age(here: Session, home: Path) -> None:
-    """Id, name, vendor, mode, what it is good at and parameters; and that it is the bundled one."""
+def test_the_list_contains_every_model_and_its_source(here: Session, home: Path) -> None:
+    """Id, name, vendor, mode, summary and parameters."""
     text = models_text()
-    assert text.startswith("As bundled with this package; `%mountsea models --refresh`")
+    assert text.startswith("Bundled with this package. `%mountsea models --refresh`")
     for model in bundled_catalog():
         assert f"{model.id}  ({model.name}, {model.vendor}, {model.mode})\n" in text
         assert f"    {model.summary}\n    {', '.join(model.parameters)}" in text
@@ -158,38 +158,38 @@ def test_the_list_holds_every_model_and_its_age(here: Session, home: Path) -> No
 
 
 @pytest.mark.parametrize("served", [{}], indirect=True)
-def test_an_unknown_model_names_the_nearest_and_asks_nobody(
+def test_an_unknown_model_raises_with_the_closest_id(
     served: ModelsHub, shell: InteractiveShell
 ) -> None:
-    """A slip in the id is answered from what is known here."""
+    """Without a request."""
     with pytest.raises(InvalidRequest, match=r"Did you mean nano-banana.*--refresh"):
         run_command(shell, "models nano-bananna", DEFAULTS)
     assert not served.requests
 
 
 NEW = {
-    "comet-1": spoken(
+    "comet-1": model_body(
         {"glow": {"type": "integer", "minimum": 1, "maximum": 3, "description": "How bright."}},
         display_name="Comet",
         vendor="Skyworks",
         description="Comets only.",
         example={"prompt": "a comet", "glow": 2},
     ),
-    "gpt-image-2": spoken({"quality": {"type": "string", "enum": ["ok", "good"]}}),
+    "gpt-image-2": model_body({"quality": {"type": "string", "enum": ["ok", "good"]}}),
 }
 
 
 @pytest.mark.parametrize("served", [NEW], indirect=True)
-def test_refresh_asks_the_hub_and_keeps_what_it_says(
+def test_refresh_updates_the_models_from_the_hub(
     served: ModelsHub, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One list and one look a model; new ones are shown, missing ones marked, all with the date."""
+    """One request for the list and one per model; new models are added, missing ones marked."""
     run_command(shell, "models --refresh", DEFAULTS)
     text = capsys.readouterr().out
     paths = [seen.path for seen in served.requests]
     assert paths[0] == "/hub/v1/models?capability=image"
     assert sorted(paths[1:]) == ["/hub/v1/models/comet-1", "/hub/v1/models/gpt-image-2"]
-    assert re.match(r"As the Hub said on \d{4}-\d\d-\d\d \d\d:\d\d\.\n", text)
+    assert re.match(r"As reported by the Hub on \d{4}-\d\d-\d\d \d\d:\d\d\.\n", text)
     assert "comet-1  (Comet, Skyworks, text-to-image)\n    Comets only.\n    glow" in text
     assert text.count("(not listed by the Hub)") == len(IDS) - 1
 
@@ -202,10 +202,10 @@ def test_refresh_asks_the_hub_and_keeps_what_it_says(
 
 
 @pytest.mark.parametrize("served", [NEW], indirect=True)
-def test_the_next_process_still_knows(
+def test_refreshed_models_are_stored_on_disk(
     served: ModelsHub, here: Session, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was refreshed is on disk, for this Hub alone."""
+    """For this Hub only."""
     run_command(shell, "models --refresh", DEFAULTS)
     monkeypatch.setattr(session, "_current", Session())
     assert "How bright." in model_text("comet-1")
@@ -215,10 +215,10 @@ def test_the_next_process_still_knows(
     assert len(served.requests) == 3
 
 
-def test_a_refresh_without_a_network_says_so_and_forgets_nothing(
+def test_a_failed_refresh_keeps_the_models(
     here: Session, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The command fails, and the models known before stay."""
+    """The command raises."""
     monkeypatch.setenv("MOUNTSEA_BASE_URL", "demo:")
     here.clients.demo_fault = "offline"
     before = models_text()
@@ -227,14 +227,14 @@ def test_a_refresh_without_a_network_says_so_and_forgets_nothing(
     assert models_text() == before
 
 
-CIRCLE = {"circle-1": spoken({"a": {"$ref": "#/properties/a"}}), "comet-1": spoken({})}
+CIRCLE = {"circle-1": model_body({"a": {"$ref": "#/properties/a"}}), "comet-1": model_body({})}
 
 
 @pytest.mark.parametrize("served", [CIRCLE], indirect=True)
-def test_a_schema_that_is_not_used_is_told_of(
+def test_an_unusable_schema_is_reported(
     served: ModelsHub, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In one line, above the models, which are all usable."""
+    """In one line above the models, all of which can be used."""
     run_command(shell, "models --refresh", DEFAULTS)
     text = capsys.readouterr().out
     note = "Note: the Hub's schema of circle-1 is not used: it refers to itself.\n"
@@ -245,7 +245,7 @@ def test_a_schema_that_is_not_used_is_told_of(
 
 
 EVIL = {
-    "evil-1": spoken(
+    "evil-1": model_body(
         {
             f"glow{HOSTILE}": {"type": "string", "enum": [HOSTILE], "description": HOSTILE},
             "deep": {"type": "string", "default": HOSTILE},
@@ -261,10 +261,10 @@ EVIL = {
 
 @pytest.mark.parametrize("served", [EVIL], indirect=True)
 @pytest.mark.parametrize("line", ["models --refresh", "models evil-1 --refresh"])
-def test_hostile_text_reaches_no_terminal(
+def test_text_from_the_hub_is_sanitized(
     served: ModelsHub, shell: InteractiveShell, capsys: pytest.CaptureFixture[str], line: str
 ) -> None:
-    """No escape sequence and no bidirectional override of a Hub's text is printed."""
+    """No escape sequence or bidirectional override is printed."""
     run_command(shell, line, DEFAULTS)
     text = capsys.readouterr().out
     assert "evil-1" in text and "alert" in text
@@ -273,11 +273,19 @@ def test_hostile_text_reaches_no_terminal(
 
 @pytest.mark.parametrize(
     "served",
-    [{"evil-1": spoken({"deep": TEXT}, example={"prompt": "a dog", "deep": "x\n%%sh\nreboot"})}],
+    [
+        {
+            "evil-1": model_body(
+                {"deep": TEXT}, example={"prompt": "a dog", "deep": "x\n%%sh\nreboot"}
+            )
+        }
+    ],
     indirect=True,
 )
-def test_no_example_adds_a_line_to_the_cell(served: ModelsHub, shell: InteractiveShell) -> None:
-    """A parameter's value stays on the magic's line: what follows would be the prompt, or worse."""
+def test_an_example_value_adds_no_line_to_the_cell(
+    served: ModelsHub, shell: InteractiveShell
+) -> None:
+    """What follows the line would be the prompt, or executed."""
     run_command(shell, "models --refresh", DEFAULTS)
     cell = model_text("evil-1").rpartition("%%mountsea")[2]
     assert cell.split("\n")[1:] == ["a dog"]
@@ -286,17 +294,17 @@ def test_no_example_adds_a_line_to_the_cell(served: ModelsHub, shell: Interactiv
 @pytest.mark.parametrize(
     "served",
     [
-        {"odd": spoken({"size": {"anyOf": [True, {"type": "integer"}]}})},
-        {"odd": spoken({"size": {"type": ["string", "null"], "maximum": 0}})},
-        {"odd": spoken({"size": {}}, example={"prompt": None})},
-        {"odd": spoken({"size": {"enum": [None, 1.5, {"a": 1}]}}, example="none")},
+        {"odd": model_body({"size": {"anyOf": [True, {"type": "integer"}]}})},
+        {"odd": model_body({"size": {"type": ["string", "null"], "maximum": 0}})},
+        {"odd": model_body({"size": {}}, example={"prompt": None})},
+        {"odd": model_body({"size": {"enum": [None, 1.5, {"a": 1}]}}, example="none")},
     ],
     indirect=True,
 )
-def test_odd_schemas_are_shown_all_the_same(
+def test_unusual_schemas_are_shown(
     served: ModelsHub, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A schema of an unusual shape breaks neither the list nor the model's own page."""
+    """In the list and in the model's own text."""
     run_command(shell, "models --refresh", DEFAULTS)
     run_command(shell, "models odd", DEFAULTS)
     text = capsys.readouterr().out
@@ -306,8 +314,8 @@ def test_odd_schemas_are_shown_all_the_same(
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("served", [NEW | EVIL], indirect=True)
-def test_a_notebook_gets_tables(served: ModelsHub) -> None:
-    """HTML with a text beside it, everything in it escaped; and --help after -m tells the model."""
+def test_a_notebook_shows_html_tables(served: ModelsHub) -> None:
+    """With text as an alternative and everything escaped; `--help -m` includes the model."""
     with started_kernel() as kernel:
         loading = "%load_ext mountsea_magic\n%mountsea models"
         before = kernel.run(loading).html()

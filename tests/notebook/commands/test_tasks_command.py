@@ -1,4 +1,4 @@
-"""`%mountsea history`, `show` and `resume`, in a real IPython shell against real Hubs."""
+"""`%mountsea history`, `show` and `resume`, in an IPython shell with stand-in Hubs."""
 
 from __future__ import annotations
 
@@ -43,52 +43,52 @@ pytestmark = pytest.mark.usefixtures("here")
 
 @pytest.fixture
 def run(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a `%mountsea` line in an IPython shell, and return what it printed."""
+    """Run a `%mountsea` line in an IPython shell, and return what it prints."""
     magics: Any = shell.magics_manager.registry["MountseaMagics"]
     magics.demo_seconds = 0.1
 
     def run_line(line: str) -> str:
         capsys.readouterr()
         shell.run_line_magic("mountsea", line)
-        said = capsys.readouterr()
-        assert said.err == ""
-        return said.out
+        output = capsys.readouterr()
+        assert output.err == ""
+        return output.out
 
     return run_line
 
 
 @pytest.fixture
 def journal(home: Path) -> Journal:
-    """The journal, as another process sees it."""
+    """Open the journal like another process."""
     return Journal(home / "journal.sqlite")
 
 
-def left_open(hub: StandInHub, *prompts: str) -> None:
-    """Order images and stop waiting before they are there."""
-    patience, hub.ready_after_polls = hub.ready_after_polls, 10**6
+def leave_open(hub: StandInHub, *prompts: str) -> None:
+    """Submit prompts and stop waiting before their images are ready."""
+    before, hub.ready_after_polls = hub.ready_after_polls, 10**6
     for prompt in prompts:
         with pytest.raises(WaitTimeout):
             generate(prompt, timeout=0.01)
-    hub.ready_after_polls = patience
+    hub.ready_after_polls = before
 
 
-def states(journal: Journal) -> dict[str | None, str]:
-    """Return the states by task."""
+def statuses(journal: Journal) -> dict[str | None, str]:
+    """Return the status of each task."""
     return {entry.task_id: entry.state for entry in journal.search()}
 
 
-def test_an_empty_journal_says_so(hub: StandInHub, run: Run) -> None:
-    """With or without a text to look for; nothing is asked of the Hub."""
-    assert run("history") == "The journal has no order.\n"
-    assert run("history no such dog") == "The journal has no order that holds 'no such dog'.\n"
-    assert run("resume") == "There is no open task.\n"
+def test_an_empty_journal(hub: StandInHub, run: Run) -> None:
+    """With and without a search text; no request is sent."""
+    assert run("history") == "No submissions in the journal.\n"
+    assert run("history no such dog") == "No submissions in the journal that match 'no such dog'.\n"
+    assert run("resume") == "No open tasks.\n"
     assert hub.requests == []
 
 
-def test_history_lists_every_order_newest_first(
+def test_history_lists_submissions_newest_first(
     hub: StandInHub, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Time, state, model, the whole id, images and prompt, a line each; no key is needed."""
+    """Time, status, model, full id, images and prompt, one line each; no key is needed."""
     generate("a dog", num_images=2)
     hub.submits.append(json_reply({"message": "no cats"}, 422))
     with pytest.raises(InvalidRequest):
@@ -96,7 +96,7 @@ def test_history_lists_every_order_newest_first(
     hub.submits.append(RESET)
     with pytest.raises(SubmissionUncertain):
         generate("a mouse\nin two lines " + "x" * 100)
-    left_open(hub, "a horse")
+    leave_open(hub, "a horse")
     before = len(hub.requests)
     monkeypatch.delenv("MOUNTSEA_API_KEY")
     horse, mouse, cat, dog = run("history").splitlines()
@@ -112,58 +112,58 @@ def test_history_lists_every_order_newest_first(
     assert len(hub.requests) == before
 
 
-def test_history_wants_a_count_that_makes_sense(run: Run) -> None:
-    """None at all is a slip, and so is a word."""
+def test_history_rejects_an_invalid_count(run: Run) -> None:
+    """Less than 1, or not a number."""
     for line in ("history -n 0", "history -n -3", "history -n many"):
         with pytest.raises(InvalidRequest):
             run(line)
 
 
-def test_trouble_with_the_journal_is_told_below_the_list(run: Run, home: Path) -> None:
-    """Instead of passing an unreadable journal off as an empty one."""
+def test_history_reports_an_unreadable_journal(run: Run, home: Path) -> None:
+    """Instead of showing an empty list."""
     home.write_text("mine")
     assert "Note: the journal" in run("history")
 
 
-def test_show_tells_all_and_shows_the_images(hub: StandInHub, run: Run) -> None:
-    """From the journal alone: the Hub is not asked."""
+def test_show_prints_all_details(hub: StandInHub, run: Run) -> None:
+    """From the journal, without a request to the Hub."""
     dog = generate("a dog", seed=7, aspect_ratio="16:9")
     before = len(hub.requests)
-    said = run("show hub-0001")
+    output = run("show hub-0001")
     for fact in (
-        *("task hub-0001", "state: completed", f"Hub: {hub.url}", "model: nano-banana"),
+        *("task hub-0001", "status: completed", f"Hub: {hub.url}", "model: nano-banana"),
         *("prompt: a dog", '"seed": 7', '"aspect_ratio": "16:9"'),
-        *("the model said: A stand-in's drawing.", f"file: {dog[0].path}  64×48"),
+        *("description: A stand-in's drawing.", f"file: {dog[0].path}  64×48"),
     ):
-        assert fact in said
-    assert "resume" not in said
+        assert fact in output
+    assert "resume" not in output
     assert len(hub.requests) == before
 
 
-def test_show_names_the_way_to_what_is_missing(hub: StandInHub, run: Run) -> None:
-    """A task that is open, and a file that was altered, come with the command that fetches them."""
-    left_open(hub, "a dog")
+def test_show_names_the_command_for_missing_images(hub: StandInHub, run: Run) -> None:
+    """For an open task, and for a file that was changed."""
+    leave_open(hub, "a dog")
     assert "fetch it: `%mountsea resume hub-0001`" in run("show hub-0001")
     run("resume hub-0001")
     dog = generate("a dog", cache=True)
     dog[0].path.write_bytes(b"altered")
-    assert "altered or gone: `%mountsea resume hub-0001`" in run("show hub-0001")
+    assert "changed or missing: `%mountsea resume hub-0001`" in run("show hub-0001")
     run("resume hub-0001")
     assert "resume" not in run("show hub-0001")
     assert len(hub.posts) == 1
 
 
-def test_an_id_that_the_journal_does_not_know_is_asked_of_the_hub(
+def test_unknown_ids_are_looked_up_at_the_hub(
     hub: StandInHub, run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An id from a colleague can be shown, then resumed; the key is needed for that."""
+    """The id of a colleague can be shown and resumed; this needs a key."""
     monkeypatch.setenv("MOUNTSEA_HOME", str(home.with_name("colleague")))
     generate("a dog")
     monkeypatch.setenv("MOUNTSEA_HOME", str(home))
-    said = run("show hub-0001")
-    assert "task hub-0001, not in the journal\n" in said
-    assert "state: completed" in said
-    assert "images: 1; fetch them: `%mountsea resume hub-0001`" in said
+    output = run("show hub-0001")
+    assert "task hub-0001, not in the journal\n" in output
+    assert "status: completed" in output
+    assert "images: 1; fetch them: `%mountsea resume hub-0001`" in output
     path = re.search(r"^  (/.*\.png)$", run("resume hub-0001"), re.MULTILINE)
     assert path is not None
     assert Path(path[1]).read_bytes() == image()
@@ -175,70 +175,70 @@ def test_an_id_that_the_journal_does_not_know_is_asked_of_the_hub(
 
 
 @pytest.mark.parametrize("command", ["show", "resume"])
-def test_an_id_that_nobody_knows_is_refused(hub: StandInHub, run: Run, command: str) -> None:
-    """One look, a short error that names the id, and nothing stays open."""
+def test_an_id_unknown_to_the_hub_raises(hub: StandInHub, run: Run, command: str) -> None:
+    """After one poll, with a short error that names the id; nothing stays open."""
     with pytest.raises(InvalidRequest, match=r"knows (no|a) task hub-9") as caught:
         run(f"{command} hub-9")
     assert caught.value.task_id == "hub-9"
     assert len(hub.requests) == 1
-    assert run("resume").strip() == "There is no open task."
+    assert run("resume").strip() == "No open tasks."
     assert "open tasks: none" in run("")
-    assert run("history") == "The journal has no order.\n"
+    assert run("history") == "No submissions in the journal.\n"
 
 
-def test_resume_brings_the_images_without_an_order(
+def test_resume_downloads_images_without_submitting(
     hub: StandInHub, run: Run, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In another kernel, by id or all that are open; what is there already is not fetched again."""
-    left_open(hub, "a dog", "a cat", "a mouse")
+    """By id, or all open tasks; what is on disk is not downloaded again."""
+    leave_open(hub, "a dog", "a cat", "a mouse")
     assert len(journal.open_entries()) == 3
     begin_session(monkeypatch)
     assert "“a cat” · nano-banana · 64×48" in run("resume hub-0002")
-    said = run("resume")
-    assert "“a dog”" in said and "“a mouse”" in said and "“a cat”" not in said
-    assert run("resume").strip() == "There is no open task."
-    assert states(journal) == dict.fromkeys(hub.task_ids, "completed")
+    output = run("resume")
+    assert "“a dog”" in output and "“a mouse”" in output and "“a cat”" not in output
+    assert run("resume").strip() == "No open tasks."
+    assert statuses(journal) == dict.fromkeys(hub.task_ids, "completed")
     before = len(hub.requests), len(hub.downloads_seen)
     assert run("resume hub-0001 hub-0001").count("from the journal, nothing charged") == 1
     assert (len(hub.requests), len(hub.downloads_seen)) == before
     assert (len(hub.posts), len(hub.downloads_seen)) == (3, 3)
 
 
-def test_resume_goes_on_after_a_failure_and_raises_at_the_end(
+def test_resume_continues_after_a_failure_and_raises_at_the_end(
     hub: StandInHub,
     run: Run,
     journal: Journal,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One task that failed costs no other its images; the summary names each failure."""
-    left_open(hub, "a dog", "a cat", "a mouse")
+    """The other tasks get their images; the summary names each failure."""
+    leave_open(hub, "a dog", "a cat", "a mouse")
     for entry in journal.open_entries():
-        journal.write(replace(entry, created=entry.created - 60))  # no Hub is still to learn of it
+        journal.write(
+            replace(entry, created=entry.created - 60)
+        )  # past the grace period of new tasks
     failed = {"status": "failed", "error_message": "no dogs"}
     hub.polls.extend([failed, None, json_reply({"message": "who?"}, 404)])
     monkeypatch.setattr(retry, "NEW_TASK_GRACE_S", 0.0)
-    with pytest.raises(MountseaError, match=r"2 of 3 tasks brought no images") as caught:
+    with pytest.raises(MountseaError, match=r"2 of 3 tasks returned no images") as caught:
         run("resume")
     assert "TaskFailed: The task ended as failed: no dogs" in str(caught.value)
     assert "InvalidRequest: The Hub knows no task hub-0003" in str(caught.value)
     assert "“a cat” · nano-banana · 64×48" in capsys.readouterr().out
-    assert states(journal) == {
+    assert statuses(journal) == {
         "hub-0001": "failed",
         "hub-0002": "completed",
         "hub-0003": "forgotten",
     }
     assert "open tasks: none" in run("")
     begin_session(monkeypatch)
-    assert run("resume").strip() == "There is no open task."
+    assert run("resume").strip() == "No open tasks."
     assert len(hub.posts) == 3
 
 
-def test_a_failed_download_stays_open_and_is_resumed(
-    hub: StandInHub, run: Run, journal: Journal
-) -> None:
-    """The image is at the Hub; when its host is well again it is fetched."""
-    left_open(hub, "a dog")
+def test_a_failed_download_can_be_resumed(hub: StandInHub, run: Run, journal: Journal) -> None:
+    """Once the host of the image works again."""
+    leave_open(hub, "a dog")
     hub.downloads.extend([Reply(500)] * 4)
     with pytest.raises(MountseaError, match="`%mountsea resume hub-0001`"):
         run("resume")
@@ -247,11 +247,11 @@ def test_a_failed_download_stays_open_and_is_resumed(
     assert len(hub.posts) == 1
 
 
-def test_a_task_of_another_hub_is_left_alone(
+def test_tasks_of_another_hub_are_not_resumed(
     hub: StandInHub, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The error says how to get there; of all that are open the others are brought all the same."""
-    left_open(hub, "a dog")
+    """The error names the setting; the other open tasks are resumed."""
+    leave_open(hub, "a dog")
     with StandInHub() as other:
         monkeypatch.setenv("MOUNTSEA_BASE_URL", other.url)
         other.submits.append({"task_id": "other-1"})
@@ -264,9 +264,9 @@ def test_a_task_of_another_hub_is_left_alone(
         assert f"hub-0001 submitted at {hub.url}" in run("")
         assert (len(hub.requests), len(other.requests)) == before
         other.polls.append(other.done(other.data([image(number=4)])))
-        said = run("resume")
-        assert f"hub-0001: The task is at another Hub: set MOUNTSEA_BASE_URL to {hub.url}" in said
-        assert "“a cat” · nano-banana · 64×48" in said
+        output = run("resume")
+        assert f"hub-0001: The task is at another Hub: set MOUNTSEA_BASE_URL to {hub.url}" in output
+        assert "“a cat” · nano-banana · 64×48" in output
         assert len(hub.requests) == before[0]
     monkeypatch.setenv("MOUNTSEA_BASE_URL", hub.url)
     assert "“a dog”" in run("resume")
@@ -275,10 +275,10 @@ def test_a_task_of_another_hub_is_left_alone(
 
 @pytest.mark.parametrize("command", ["show", "resume"])
 @pytest.mark.parametrize("same_kernel", [True, False], ids=["same kernel", "another kernel"])
-def test_images_of_another_hub_that_are_here_need_no_hub(
+def test_images_on_disk_are_shown_whatever_the_hub(
     hub: StandInHub, run: Run, monkeypatch: pytest.MonkeyPatch, command: str, same_kernel: bool
 ) -> None:
-    """What is paid for and on disk is shown wherever the settings lead, with or without a key."""
+    """Without a request, and without a key."""
     dog = generate("a dog")
     before = len(hub.requests)
     if not same_kernel:
@@ -290,20 +290,20 @@ def test_images_of_another_hub_that_are_here_need_no_hub(
         assert (len(hub.requests), other.requests) == (before, [])
 
 
-def test_each_hub_is_asked_with_its_own_key_only(
+def test_each_hub_gets_only_its_own_key(
     here: Session, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of two stored keys each goes to its Hub, and none to the host of the images."""
+    """And the hosts of images get none."""
     with StandInHub(key=KEY) as hub, StandInHub(key=OTHER_KEY) as other:
         monkeypatch.setenv("MOUNTSEA_BASE_URL", hub.url)
         here.keys().save(hub.url, Secret(KEY))
         here.keys().save(other.url, Secret(OTHER_KEY))
-        left_open(hub, "a dog")
+        leave_open(hub, "a dog")
         monkeypatch.setenv("MOUNTSEA_BASE_URL", other.url)
         with pytest.raises(ConfigurationError):
             run("resume hub-0001")
         assert other.requests == []
-        left_open(other, "a cat")
+        leave_open(other, "a cat")
         for at in (other, hub):
             monkeypatch.setenv("MOUNTSEA_BASE_URL", at.url)
             run("resume hub-0001")
@@ -314,8 +314,8 @@ def test_each_hub_is_asked_with_its_own_key_only(
             assert (len(at.posts), len(at.downloads_seen)) == (1, 1)
 
 
-def test_a_demo_task_is_resumed_after_the_demo(hub: StandInHub, run: Run) -> None:
-    """It is the demo Hub that is asked, and the real one hears nothing of it."""
+def test_a_demo_task_can_be_resumed_after_demo_off(hub: StandInHub, run: Run) -> None:
+    """At the demo Hub; the real Hub gets no request."""
     run("demo on")
     session.current_session().clients.demo_seconds = 0.5
     size = {"width": 96, "height": 64}
@@ -324,15 +324,15 @@ def test_a_demo_task_is_resumed_after_the_demo(hub: StandInHub, run: Run) -> Non
     run("demo off")
     task_id = caught.value.task_id
     assert f"{task_id}" in run("") and "demo  “a dog”" in run("history")
-    assert "demo Hub: drawn here" in run("resume")
-    assert "demo Hub: drawn here" in run(f"resume {task_id}")
+    assert "demo Hub: drawn locally" in run("resume")
+    assert "demo Hub: drawn locally" in run(f"resume {task_id}")
     assert hub.requests == []
 
 
-def test_hostile_ids_and_words_are_shown_without_control_characters(
+def test_ids_and_texts_are_shown_without_control_characters(
     hub: StandInHub, run: Run, journal: Journal
 ) -> None:
-    """What the Hub calls a task, and what it says, moves no cursor and turns no text around."""
+    """A task id or status moves no cursor and reverses no text."""
     hub.submits.append({"task_id": HOSTILE})
     hub.polls.append(json_reply({"status": "pro\x1b[2Jcessing\u202e"}, lasting=True))
     with pytest.raises(WaitTimeout) as caught:
@@ -341,38 +341,38 @@ def test_hostile_ids_and_words_are_shown_without_control_characters(
     hub.polls.clear()
     failed_so = {"status": "failed", "error_message": "\x1b[31mno\u202e\x9b"}
     hub.polls.append(json_reply(failed_so, lasting=True))
-    said = str(caught.value) + run("history") + run("")
+    output = str(caught.value) + run("history") + run("")
     with pytest.raises(TaskFailed) as failed:
         run("resume")
-    said += str(failed.value) + run("history") + run("")
-    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", said)
-    assert "a [31mred dog" in said and "hub-]0;own[31m" in said
+    output += str(failed.value) + run("history") + run("")
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", output)
+    assert "a [31mred dog" in output and "hub-]0;own[31m" in output
     assert {entry.task_id for entry in journal.search()} == {HOSTILE}
 
 
-def test_orders_that_were_never_answered_are_named(
-    hub: StandInHub, run: Run, journal: Journal
-) -> None:
-    """Nothing can be fetched for them: it is said where to look, there they are; none is sent."""
+def test_uncertain_submissions_are_reported(hub: StandInHub, run: Run, journal: Journal) -> None:
+    """With the commands to look them up; nothing is submitted."""
     old = Entry.begin(hub.url, build_request("a dog"))
     when = time.time() - FORGOTTEN_S - 60
     journal.write(replace(old, created=when, updated=when))
-    said = run("resume")
-    assert "1 order was never answered" in said and "`%mountsea history uncertain`" in said
+    output = run("resume")
+    assert "1 submission got no response" in output and "`%mountsea history uncertain`" in output
     assert re.search(r"uncertain  nano-banana  no task  “a dog”", run("history uncertain"))
     hub.submits.append(RESET)
     with pytest.raises(SubmissionUncertain):
         generate("a cat")
-    said = run("resume")
-    assert "2 orders were never answered" in said and "may have been taken" in said
-    assert "2 orders were never answered" in run("")
+    output = run("resume")
+    assert (
+        "2 submissions got no response" in output and "may have been accepted by the Hub" in output
+    )
+    assert "2 submissions got no response" in run("")
     assert len(hub.requests) == 1
 
 
-def test_resume_waits_for_an_order_that_is_on_its_way(
+def test_resume_waits_for_a_submission_in_progress(
     hub: StandInHub, here: Session, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Run right after an interrupt it finds the task that the interrupt left behind."""
+    """Right after an interrupt it finds the task of the interrupted cell."""
     hold = threading.Event()
     hub.submits.append(json_reply({"task_id": "hub-7"}, hold=hold))
     hub.polls.append(hub.done(hub.data([image()])))
@@ -387,17 +387,17 @@ def test_resume_waits_for_an_order_that_is_on_its_way(
         await drain()
 
     monkeypatch.setattr(here, "drain", land)
-    said = run("resume")
-    assert said.startswith("Waiting for the Hub's answer")
-    assert "“a dog” · nano-banana · 64×48" in said
+    output = run("resume")
+    assert output.startswith("Waiting for the Hub's response")
+    assert "“a dog” · nano-banana · 64×48" in output
     assert len(hub.posts) == 1
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, None], ids=["kill", "stop", "time"])
-def test_what_another_process_ordered_is_brought_here(
+def test_resume_downloads_tasks_of_another_process(
     hub: StandInHub, run: Run, journal: Journal, how: signal.Signals | None
 ) -> None:
-    """Killed, interrupted or out of patience: the task is in the journal, and is fetched once."""
+    """Killed, interrupted or timed out: the task is in the journal and is downloaded once."""
     hub.ready_after_polls = 10**6
     timeout_s = 1 if how is None else 600
     code = f"import mountsea_magic as m; m.generate('a dog', num_images=2, timeout={timeout_s})"
@@ -405,9 +405,9 @@ def test_what_another_process_ordered_is_brought_here(
     if how is not None:
         hub.wait_until(lambda: len(hub.polls_seen) >= 1, timeout_s=30)
         other.send_signal(how)
-    _, said = other.communicate(timeout=30)
+    _, output = other.communicate(timeout=30)
     assert other.returncode != 0
-    assert how is signal.SIGKILL or "`%mountsea resume hub-0001`" in said
+    assert how is signal.SIGKILL or "`%mountsea resume hub-0001`" in output
     assert [entry.task_id for entry in journal.open_entries()] == ["hub-0001"]
     hub.ready_after_polls = 0
     paths = re.findall(r"^  (/.*\.png)$", run("resume"), re.MULTILINE)
@@ -415,11 +415,9 @@ def test_what_another_process_ordered_is_brought_here(
     assert len(hub.posts) == 1
 
 
-def test_what_was_ordered_here_is_seen_by_ipython_elsewhere(
-    hub: StandInHub, tmp_path: Path
-) -> None:
-    """A process of its own lists, shows and resumes it."""
-    left_open(hub, "a dog")
+def test_another_ipython_process_can_resume(hub: StandInHub, tmp_path: Path) -> None:
+    """It lists, shows and resumes the task."""
+    leave_open(hub, "a dog")
     script = tmp_path / "script.ipy"
     lines = (
         "%load_ext mountsea_magic",
@@ -443,5 +441,5 @@ def test_what_was_ordered_here_is_seen_by_ipython_elsewhere(
     listed, rest = done.stdout.split("\n", 1)
     assert "submitted  nano-banana  hub-0001  “a dog”" in listed
     assert "“a dog” · nano-banana · 64×48" in rest
-    assert "state: completed" in rest
+    assert "status: completed" in rest
     assert len(hub.posts) == 1
