@@ -88,9 +88,9 @@ class FaultLayer(httpx.AsyncBaseTransport):
         rng: Chooses the faults.
         faults_off: Whether requests no longer fail.
         outcomes: The outcome of each POST, in order: ``unreached``, ``busy`` (429, except about
-            credits), ``refused`` (permanently), ``lost`` (the Hub may have created a task, but the
-            client got no response), ``told`` (the client got the task id), ``misled`` (the client
-            got an id of no task).
+            credits), ``refused`` (permanently), ``lost`` (there may be a task, but the client got
+            no response), ``told`` (the client got the task id), ``misled`` (the client got the id
+            of no task).
         reported: The task ids in responses that were delivered completely.
         requests: How many requests were sent.
         violations: What the client must never send.

@@ -148,7 +148,7 @@ class WeightedSemaphore:
                     await granted
             except TimeoutError:
                 raise RequestRejected(
-                    429, "Too many large submissions at once.", retry_after_s=3
+                    429, "Too many large submissions; try again in 3 s.", retry_after_s=3
                 ) from None
             yield
         finally:

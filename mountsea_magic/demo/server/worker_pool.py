@@ -265,7 +265,7 @@ class WorkerPool:
 
 def _busy(status: int) -> RequestRejected:
     """Return a temporary error: nothing was accepted, or trying again is harmless."""
-    return RequestRejected(status, "The demo Hub is busy; try again in a moment.", retry_after_s=3)
+    return RequestRejected(status, "The demo Hub is busy; try again in 3 s.", retry_after_s=3)
 
 
 def _future() -> asyncio.Future[Any]:
