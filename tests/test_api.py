@@ -168,8 +168,8 @@ def test_generate_works_from_several_threads(demo: None, here: Session) -> None:
         ("a dog", {"model": "gpt-image-2", "aspect_ratio": "1:1"}, "aspect_ratio"),
         ("a dog", {"safety_tolerance": 7}, "1, 2, 3, 4, 5, 6"),
         ("a dog \ud83d", {}, "surrogate"),
-        ("", {}, "no prompt"),
-        (" \n\t\n", {}, "no prompt"),
+        ("", {}, "prompt is empty"),
+        (" \n\t\n", {}, "prompt is empty"),
     ],
 )
 def test_what_is_wrong_is_refused_before_anything_is_sent(

@@ -11,7 +11,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import brushes
 import pytest
 from checkout import ROOT
 
@@ -100,9 +99,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_the_examples_are_true(path: Path) -> None:
     """Each docstring example of a module gives what it says; there is none that is not run."""
     module = importlib.import_module(name_of(path))
-    at_hand = {name: value for name, value in vars(brushes).items() if name[:2] != "__"}
-    brush = at_hand if {"drawing", "editing"} & set(path.parts) else {}
-    tried = doctest.testmod(module, extraglobs=brush)
+    tried = doctest.testmod(module)
     assert tried.failed == 0
     blocks = re.findall(r"^ +Examples?:\n +(\S+)", path.read_text("utf-8"), re.MULTILINE)
     assert set(blocks) <= {">>>"}

@@ -1,1 +1,1 @@
-"""From bytes to checked image files, previews and input images."""
+"""Image files: decoding, validation, previews and input images."""

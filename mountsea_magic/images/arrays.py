@@ -1,30 +1,34 @@
-"""Arrays: what a user computes with becomes an image, or it is said why not."""
+"""Convert arrays to Pillow images, or raise with the reason."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidRequest
+from ..errors import InvalidRequest, sanitize
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 _ROUNDING = 0.001
-"""How far a float may be out of its range and still be meant to be in it."""
+"""Tolerance for rounding errors at the ends of the float range."""
 
 
-def as_image(value: Any, said: str) -> Image | None:
-    """Return Pillow's own images, and an image of whatever speaks numpy's array protocol.
+def as_image(value: Any, label: str) -> Image | None:
+    """Convert a Pillow image or an object with numpy's array interface to a Pillow image.
 
     Args:
         value: Any value.
-        said: How the user named it, for the errors.
+        label: How the user referred to it, for error messages.
 
     Returns:
         The image, or None if the value is neither.
 
     Raises:
-        InvalidRequest: If it is an array, but not of an image.
+        InvalidRequest: If it is an array that is not a supported image.
+
+    Example:
+        >>> as_image("not an array", "--image") is None
+        True
     """
     from PIL import Image
 
@@ -33,34 +37,35 @@ def as_image(value: Any, said: str) -> Image | None:
     interface = getattr(value, "__array_interface__", None)
     if not isinstance(interface, dict):
         return None
-    lengths, kind = tuple(interface.get("shape", ())), str(interface.get("typestr", ""))[1:]
-    not_an_image = InvalidRequest(
-        f"{said}: an array of shape {'×'.join(map(str, lengths)) or 'none'} is not an image; "
-        "height × width × 3 of uint8 is."
+    shape, typecode = tuple(interface.get("shape", ())), str(interface.get("typestr", ""))[1:]
+    dtype = getattr(value, "dtype", interface.get("typestr", "unknown type"))
+    unsupported = InvalidRequest(
+        f"{label}: unsupported array shape {sanitize(shape, limit=80)} of "
+        f"{sanitize(dtype, limit=40)}; expected (height, width, 3) of uint8."
     )
-    if len(lengths) not in (2, 3) or 0 in lengths:
-        raise not_an_image
-    if kind[:1] == "f":
+    if len(shape) not in (2, 3) or 0 in shape:
+        raise unsupported
+    if typecode[:1] == "f":
         if not (value == value).all():
-            raise InvalidRequest(f"{said}: there are pixels in it that are no numbers (NaN).")
-        _refuse_outside(value, 1, _ROUNDING, f"{said}: an array of floats")
+            raise InvalidRequest(f"{label}: the array contains NaN values.")
+        _check_range(value, 1, _ROUNDING, f"{label}: a float array")
         value = (value.clip(0.0, 1.0) * 255).round().astype("uint8")
-    elif kind[:1] == "b":
+    elif typecode[:1] == "b":
         value = value.astype("uint8") * 255
     try:
-        if kind[:1] in ("i", "u") and kind != "u1":
-            _refuse_outside(value, 255, 0.0, f"{said}: an array of whole numbers")
+        if typecode[:1] in ("i", "u") and typecode != "u1":
+            _check_range(value, 255, 0.0, f"{label}: an integer array")
             value = value.astype("uint8")
         return Image.fromarray(value)
     except (TypeError, ValueError, LookupError, AttributeError) as error:
-        raise not_an_image from error
+        raise unsupported from error
 
 
-def _refuse_outside(value: Any, highest: int, outlier_weight: float, what: str) -> None:
-    """Clipped, it would go out all black or all white, and be paid for."""
-    least, most = value.min(), value.max()
-    if least < -outlier_weight or most > highest + outlier_weight:
+def _check_range(value: Any, maximum: int, tolerance: float, description: str) -> None:
+    """Refuse out-of-range values: clipping would send an all-black or all-white image."""
+    low, high = value.min(), value.max()
+    if low < -tolerance or high > maximum + tolerance:
         raise InvalidRequest(
-            f"{what} is read from 0 to {highest}, and this one goes from {least:g} to {most:g}: "
+            f"{description} must have values from 0 to {maximum} (got {low:g} to {high:g}): "
             "scale it first."
         )

@@ -1,4 +1,4 @@
-"""Color profiles: what an image's numbers mean, and the same colors in sRGB."""
+"""Color profiles: read an image's ICC profile or gamma, and convert to sRGB."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _MAX_APPLIED_PROFILE_BYTES = 8_000_000
-"""The largest color profile that is applied, in bytes; those of printers have 3 million."""
+"""The largest color profile that is applied, in bytes; printer profiles reach 3 million."""
 
 COLOR_SPACES = {"RGB": "RGB ", "RGBA": "RGB ", "P": "RGB ", "L": "GRAY", "LA": "GRAY"}
 COLOR_SPACES |= {"PA": "RGB ", "RGBa": "RGB ", "RGBX": "RGB ", "YCbCr": "RGB ", "CMYK": "CMYK"}
-"""The color space that a profile must be for, by the image's mode."""
+"""The color space that a profile must declare, by image mode."""
 
 
-def is_see_through(image: Image) -> bool:
-    """Return whether an image has transparency of any kind."""
+def has_transparency(image: Image) -> bool:
+    """Return whether an image has an alpha channel or a transparent color."""
     return bool({"A", "a"} & set(image.getbands())) or "transparency" in image.info
 
 
 def profile_of(info: Mapping[Any, Any], mode: str) -> bytes:
-    """A profile for another color space than the image's says nothing about it."""
+    """Return the ICC profile, or empty bytes if it is invalid or for another color space."""
     profile = info.get("icc_profile")
     if not isinstance(profile, bytes) or profile[36:40] != b"acsp":
         return b""
@@ -35,34 +35,34 @@ def profile_of(info: Mapping[Any, Any], mode: str) -> bytes:
 
 
 def exponent_of(gamma: Any) -> float:
-    """What a PNG's gamma makes of its levels on an sRGB screen; about 1 changes nothing."""
+    """Return the exponent that converts levels with a PNG's gamma to sRGB; 1 changes nothing."""
     if not isinstance(gamma, float) or not 0.05 < gamma < 5:
         return 1.0
     exponent = 1 / (2.2 * gamma)
     return exponent if abs(exponent - 1) > 0.05 else 1.0
 
 
-def in_srgb(image: Image, profile: bytes) -> Image:
-    """Apply a profile; where it is broken, or Pillow can't, the numbers stay as they are."""
+def convert_to_srgb(image: Image, profile: bytes) -> Image:
+    """Convert to sRGB by a profile; if Pillow can't apply it, the levels stay unchanged."""
     from PIL import ImageCms
 
     mode = {"L": "L", "LA": "L", "CMYK": "CMYK"}.get(image.mode, "RGB")
     colors = image.convert(mode)
     try:
-        screen = ImageCms.createProfile("sRGB")
-        given = ImageCms.ImageCmsProfile(io.BytesIO(_without_programs(profile)))
-        result = ImageCms.profileToProfile(colors, given, screen, outputMode="RGB")
+        srgb = ImageCms.createProfile("sRGB")
+        source = ImageCms.ImageCmsProfile(io.BytesIO(_without_programs(profile)))
+        result = ImageCms.profileToProfile(colors, source, srgb, outputMode="RGB")
     except (ImageCms.PyCMSError, ImportError, *UNREADABLE):
         result = None
     result = colors.convert("RGB") if result is None else result
-    if is_see_through(image):
+    if has_transparency(image):
         result.putalpha(image.convert("RGBA").getchannel("A"))
     result.info = {}
     return result
 
 
 def _without_programs(profile: bytes) -> bytes:
-    """Rename the tags that hold any number of steps, which would take minutes: others remain."""
+    """Disable multi-process tags (D2Bx, B2Dx): a hostile one would run for minutes."""
     count = min(int.from_bytes(profile[128:132]), 1000)
     renamed = bytearray(profile)
     for at in range(132, 132 + 12 * count, 12):

@@ -1,4 +1,4 @@
-"""Inline images: data URIs and base64, also as programs write them that keep to no standard."""
+"""Decode inline images: data URIs and bare base64, including non-standard spellings."""
 
 from __future__ import annotations
 
@@ -7,42 +7,42 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote, unquote_to_bytes
 
-_BLANK = " \t\r\n\v\f\0\u00a0\u2028\u2029\u200b\ufeff"
-"""What may stand around a URL that was copied from somewhere."""
+_WHITESPACE = " \t\r\n\v\f\0\u00a0\u2028\u2029\u200b\ufeff"
+"""Characters stripped around a pasted URL."""
 
 _IMAGE_IN_BASE64 = re.compile(r"\s*(?:iVBORw0KGgo|[/_]9j[/_]|UklGR)")
-"""How a PNG, a JPEG and a WebP begin in base64."""
+"""How PNG, JPEG and WebP files start in base64."""
 
-_PIECE = 256 * 1024
-"""How many characters are decoded at once."""
+_CHUNK = 256 * 1024
+"""How many characters are decoded at a time."""
 
-_MAX_HEAD = 4096
-"""How many characters stand at most before a data URI's comma."""
+_MAX_HEADER = 4096
+"""The longest header before a data URI's comma, in characters."""
 
 
 class InlineError(ValueError):
-    """The text holds no bytes that can be read."""
+    """The text can't be decoded."""
 
 
 class InlineTooLarge(InlineError):
-    """The text holds more bytes than are decoded."""
+    """The decoded data would exceed the limit."""
 
 
 def clean_url(text: str) -> str:
-    r"""Return a URL without what was copied along with it: blanks around it, line breaks in it.
+    r"""Return a pasted URL without surrounding whitespace and line breaks.
 
     Example:
         >>> clean_url(" https://example.com/\n  dog.png\n")
         'https://example.com/dog.png'
     """
-    text = text.strip(_BLANK)
+    text = text.strip(_WHITESPACE)
     if text[:5].lower() == "data:":
         return text
     return re.sub(r"[\t\r\n]+ *", "", text)
 
 
 def is_base64_image(text: str) -> bool:
-    """Return whether a text is the base64 of an image, with nothing around it that says so.
+    """Return whether a text is an image in bare base64, without a data URI header.
 
     Example:
         >>> is_base64_image("iVBORw0KGgoAAAANSUhEUg"), is_base64_image("a dog")
@@ -55,13 +55,13 @@ def read_inline(text: str, *, max_bytes: int) -> bytes:
     r"""Decode a data URI or bare base64.
 
     Args:
-        text: Base64 may be in the URL-safe alphabet, without padding, percent-encoded, and broken
-            into lines; a data URI may have any media type and parameters.
-        max_bytes: The most bytes that are decoded.
+        text: Base64 may use the URL-safe alphabet, lack padding, be percent-encoded and contain
+            line breaks; a data URI may have any media type and parameters.
+        max_bytes: The limit for the decoded data, in bytes.
 
     Raises:
-        InlineTooLarge: If it has more bytes.
-        InlineError: If it is damaged.
+        InlineTooLarge: If the data exceeds `max_bytes`.
+        InlineError: If the data is invalid.
 
     Example:
         >>> read_inline("data:;charset=utf-8;base64,-_8", max_bytes=9)
@@ -73,37 +73,38 @@ def read_inline(text: str, *, max_bytes: int) -> bytes:
 
 
 def inline_pieces(text: str, *, max_bytes: int) -> Iterator[bytes]:
-    """Decode a data URI or bare base64 piece by piece, so that a large one is in memory but once.
+    """Decode a data URI or bare base64 in chunks, to avoid a second copy in memory.
 
     Args:
         text: As for `read_inline`.
-        max_bytes: The most bytes that are decoded.
+        max_bytes: The limit for the decoded data, in bytes.
 
     Yields:
-        Pieces of less than a megabyte.
+        Chunks of less than a megabyte.
 
     Raises:
-        InlineTooLarge: If it has more bytes.
-        InlineError: If it is damaged.
+        InlineTooLarge: If the data exceeds `max_bytes`.
+        InlineError: If the data is invalid.
 
     Example:
         >>> list(inline_pieces("data:,a%20dog", max_bytes=9))
         [b'a dog']
     """
-    text = text.strip(_BLANK)
+    text = text.strip(_WHITESPACE)
     if text[:5].lower() != "data:":
         yield from _from_base64(text, 0, max_bytes)
         return
-    comma = text.find(",", 0, _MAX_HEAD)
+    comma = text.find(",", 0, _MAX_HEADER)
     if comma < 0:
-        raise InlineError("its data URI has no data")
+        raise InlineError("the data URI contains no data")
     parameters = [part.strip().lower() for part in unquote(text[:comma]).split(";")[1:]]
     if "base64" in parameters or _IMAGE_IN_BASE64.match(text, comma + 1):
         yield from _from_base64(text, comma + 1, max_bytes)
         return
     size = 0
-    for piece in _slices(text, comma + 1):
-        content = unquote_to_bytes(piece.encode("utf-8", "replace"))  # half a character is no byte
+    for chunk in _slices(text, comma + 1):
+        # "replace", since a lone surrogate has no UTF-8 bytes
+        content = unquote_to_bytes(chunk.encode("utf-8", "replace"))
         size += len(content)
         if size > max_bytes:
             raise InlineTooLarge(f"it is larger than {max_bytes} bytes")
@@ -111,32 +112,32 @@ def inline_pieces(text: str, *, max_bytes: int) -> Iterator[bytes]:
 
 
 def _from_base64(text: str, start: int, max_bytes: int) -> Iterator[bytes]:
-    """The alphabet has no percent sign, so that one can only be an escape."""
-    letters, rest, padded = 0, "", False
-    for piece in _slices(text, start):
-        piece = "".join((unquote(piece) if "%" in piece else piece).split())
-        for blank in "\0\u200b\ufeff":
-            piece = piece.replace(blank, "")
-        piece = piece.replace("-", "+").replace("_", "/")
-        bare = piece.rstrip("=")
-        if padded and bare:
-            raise InlineError("its base64 is damaged")
-        padded = padded or bare != piece
-        letters += len(bare)
-        if letters * 3 // 4 > max_bytes:
+    """Base64 has no percent sign, so every one starts an escape."""
+    length, remainder, padded = 0, "", False
+    for chunk in _slices(text, start):
+        chunk = "".join((unquote(chunk) if "%" in chunk else chunk).split())
+        for invisible in "\0\u200b\ufeff":
+            chunk = chunk.replace(invisible, "")
+        chunk = chunk.replace("-", "+").replace("_", "/")
+        unpadded = chunk.rstrip("=")
+        if padded and unpadded:
+            raise InlineError("the base64 data is invalid")
+        padded = padded or unpadded != chunk
+        length += len(unpadded)
+        if length * 3 // 4 > max_bytes:
             raise InlineTooLarge(f"it is larger than {max_bytes} bytes")
-        bare = rest + bare
-        whole = len(bare) - len(bare) % 4
-        rest = bare[whole:]
-        yield _decoded(bare[:whole])
-    if rest:
-        yield _decoded(rest + "=" * (-len(rest) % 4))
+        unpadded = remainder + unpadded
+        whole = len(unpadded) - len(unpadded) % 4
+        remainder = unpadded[whole:]
+        yield _decoded(unpadded[:whole])
+    if remainder:
+        yield _decoded(remainder + "=" * (-len(remainder) % 4))
 
 
 def _slices(text: str, start: int) -> Iterator[str]:
-    """Cut a text, but no escape: unquoted as a whole, it would take 14 times its size."""
+    """Split a text, but not within an escape: `unquote` takes 14 times the text's size."""
     while start < len(text):
-        end = start + _PIECE
+        end = start + _CHUNK
         escape = text.rfind("%", end - 2, end)
         end = escape if escape > start else end
         yield text[start:end]
@@ -147,4 +148,4 @@ def _decoded(letters: str) -> bytes:
     try:
         return base64.b64decode(letters, validate=True)
     except ValueError as error:
-        raise InlineError("its base64 is damaged") from error
+        raise InlineError("the base64 data is invalid") from error

@@ -1,4 +1,4 @@
-"""Decoding: whole image files become images of 8 bits, upright, whose colors stay the same."""
+"""Decode complete image files, and normalize images to 8 bits, upright, with the same colors."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from ..errors import sanitize
-from .color_profiles import COLOR_SPACES, exponent_of, in_srgb, is_see_through, profile_of
+from .color_profiles import COLOR_SPACES, convert_to_srgb, exponent_of, has_transparency, profile_of
 from .decoding_cost import MAX_WORK, Work, work_of
 from .exif import orientation_of
 from .formats import essential, sniff, split_exif
 from .pillow_checks import UNREADABLE as UNREADABLE
-from .pillow_checks import strictly
+from .pillow_checks import reject_truncated
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_PROFILE_BYTES = 1_000_000
+"""The largest color profile that is kept, in bytes; a larger one is applied instead."""
 
-_MODEST_BYTES = 100_000
-"""So many bytes of metadata are read for their own sake."""
+_MAX_METADATA_BYTES = 100_000
+"""Above so many bytes, metadata is not read."""
 
-_DNG_VERSION, _SUB_IMAGES, _KIND = 50706, 330, 254
-"""A TIFF's tags by which a raw photo's thumbnail is known."""
+_DNG_VERSION, _SUB_IMAGES, _SUBFILE_TYPE = 50706, 330, 254
+"""The TIFF tags that identify the thumbnail of a raw photo."""
 
 _SAMPLE_BITS, _SAMPLE_FORMAT, _INTERPRETATION = 258, 339, 262
-"""A TIFF's tags that say what its numbers mean."""
+"""The TIFF tags that define how sample values are interpreted."""
 
-_TURNS = {
+_TRANSPOSE = {
     2: "FLIP_LEFT_RIGHT",
     3: "ROTATE_180",
     4: "FLIP_TOP_BOTTOM",
@@ -37,26 +38,26 @@ _TURNS = {
     7: "TRANSVERSE",
     8: "ROTATE_90",
 }
-"""How EXIF's orientations are made upright, in Pillow's words."""
+"""EXIF orientation to the `Image.Transpose` that makes an image upright."""
 
 _FULL_RANGE = frozenset({"PNG", "PPM", "JPEG2000", "TIFF"})
-"""The formats whose greys of 16 bits go from black to white by definition."""
+"""The formats that define 16-bit greys to range from black to white."""
 
 
 class Undecodable(ValueError):
-    """The bytes are not a whole image that Pillow can read."""
+    """The bytes are not a complete image that Pillow can read."""
 
 
 class TooManyPixels(Undecodable):
-    """The image has more pixels than are decoded."""
+    """The image exceeds the limit of pixels, work or memory."""
 
 
 class RawPhoto(Undecodable):
-    """The file is a camera's, of TIFF's kind, and what Pillow reads of it is its thumbnail."""
+    """The file is a TIFF-based camera raw file, of which Pillow reads only the thumbnail."""
 
 
-class NoBlackAndWhite(ValueError):
-    """The image's numbers have no range of their own, so that any grey would be a guess."""
+class UndefinedRange(ValueError):
+    """The sample format has no defined range, so black and white are unknown."""
 
 
 def decode(
@@ -66,129 +67,129 @@ def decode(
     formats: tuple[str, ...] | None = None,
     draft_px: int | None = None,
 ) -> Image:
-    """Decode the first frame of an image file, if it is whole.
+    """Decode the first frame of a complete image file.
 
     Args:
         content: The file.
-        max_pixels: The most pixels that are decoded.
-        formats: Pillow's names of the formats to try; all that it has if left out.
-        draft_px: A JPEG may come smaller, if its shorter side keeps so many pixels: this takes a
-            fraction of the memory, and half of the time.
+        max_pixels: The limit of pixels.
+        formats: Pillow's names of the formats to try; all by default.
+        draft_px: Allow a JPEG to be decoded at reduced size, with a shorter side of at least
+            this many pixels; takes a fraction of the memory and half the time.
 
     Raises:
-        TooManyPixels: If it has more, or takes more work or memory; it is not decoded then.
-        Undecodable: If it is damaged, or of another format.
+        TooManyPixels: If it exceeds a limit of pixels, work or memory; it is not decoded then.
+        Undecodable: If it is damaged, truncated or of another format.
     """
     kind = sniff(content[:12])
     whole = content if kind is None else essential(content, kind)
     if whole is None:
-        raise Undecodable("its end is missing")
+        raise Undecodable("the file is truncated")
     work, exif = work_of(whole, kind), b""
-    refuse_excess(work, max_pixels)
+    check_work(work, max_pixels)
     if kind == "jpeg":
-        # Pillow reads EXIF as it opens a JPEG: it fails for some, and others take it all memory
+        # Pillow parses EXIF when opening a JPEG; damaged EXIF makes it fail or exhaust memory
         whole, exif = split_exif(whole)
     image = _loaded(whole, max_pixels, formats, draft_px)
     if exif:
         image.info["exif"] = exif
-    see_through = image.info.get("transparency")
-    if isinstance(see_through, tuple) and kind == "png" and whole[24] == 16:
-        # Pillow keeps the high byte of each color, but all 16 bits of the transparent one
-        image.info["transparency"] = tuple(level >> 8 for level in see_through)
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, tuple) and kind == "png" and whole[24] == 16:
+        # Pillow reduces pixels to 8 bits, but leaves the transparent color at 16 bits
+        image.info["transparency"] = tuple(level >> 8 for level in transparent)
     return image
 
 
-def refuse_excess(work: Work, max_pixels: int) -> None:
-    """Raise if an image is too much to decode by what its headers say.
+def check_work(work: Work, max_pixels: int) -> None:
+    """Raise if an image is too expensive to decode, judging by its headers.
 
     Args:
-        work: From `work_of`.
-        max_pixels: The most pixels that are decoded.
+        work: The result of `work_of`.
+        max_pixels: The limit of pixels.
 
     Raises:
-        TooManyPixels: If it is.
+        TooManyPixels: If it exceeds `max_pixels` or `MAX_WORK`.
     """
     size = f"{work.width}×{work.height}"
     if work.pixels > max_pixels:
-        raise TooManyPixels(f"{size} is more than {max_pixels} pixels")
+        raise TooManyPixels(f"{size} exceeds the limit of {max_pixels} pixels")
     if work.amount > MAX_WORK:
-        raise TooManyPixels(f"{work.scans} scans of {size} pixels are too much to decode")
+        raise TooManyPixels(f"{work.scans} scans of {size} pixels are too many to decode")
 
 
 def _loaded(
     content: bytes, max_pixels: int, formats: tuple[str, ...] | None, draft_px: int | None
 ) -> Image:
-    """Open and decode, and raise nothing but our own errors."""
+    """Open and decode; raises `Undecodable` only."""
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with strictly(), Image.open(io.BytesIO(content), formats=formats) as image:
-            refuse_excess(Work(*image.size), max_pixels)
+        with reject_truncated(), Image.open(io.BytesIO(content), formats=formats) as image:
+            check_work(Work(*image.size), max_pixels)
             if 0 in image.size:
-                raise Undecodable("it has no pixels")
+                raise Undecodable("the image has no pixels")
             if draft_px is not None:
                 image.draft(None, (draft_px, draft_px))
             image.load()
             tags = getattr(image, "tag_v2", {})
-            if _DNG_VERSION in tags or (_SUB_IMAGES in tags and tags.get(_KIND, 0) & 1):
+            if _DNG_VERSION in tags or (_SUB_IMAGES in tags and tags.get(_SUBFILE_TYPE, 0) & 1):
                 raise RawPhoto("it is a camera's raw file")
             return image
     except UnidentifiedImageError as error:
-        raise Undecodable("it does not decode: Pillow finds no image in it") from error
+        raise Undecodable("decoding failed: Pillow recognizes no image in it") from error
     except Image.DecompressionBombError as error:
-        raise TooManyPixels("it has more pixels than Pillow allows") from error
+        raise TooManyPixels("the image has more pixels than Pillow allows") from error
     except MemoryError as error:
-        raise TooManyPixels("it takes more memory than there is") from error
+        raise TooManyPixels("decoding needs more memory than is available") from error
     except Undecodable:
         raise
-    except Exception as error:  # Pillow's plug-ins raise whatever comes of damaged bytes
-        raise Undecodable(f"it does not decode: {sanitize(error, limit=80)}") from error
+    except Exception as error:  # Pillow's plugins raise any exception for damaged bytes
+        raise Undecodable(f"decoding failed: {sanitize(error, limit=80)}") from error
 
 
-def modest_info(content: bytes) -> dict[Any, Any]:
-    """Return what Pillow says of an image beside its pixels, such as a PNG's texts.
+def read_metadata(content: bytes) -> dict[Any, Any]:
+    """Return Pillow's metadata of an image, such as the text chunks of a PNG.
 
     Args:
-        content: A file that `decode` takes.
+        content: A file that `decode` accepts.
 
     Returns:
-        Pillow's `info`; an empty one where reading it could take long, or Pillow can't.
+        Pillow's `info`; empty if reading it fails or could take long.
     """
     from PIL import Image
 
     kind = sniff(content[:12])
     bare = None if kind is None else essential(content, kind)
-    if bare is None or len(content) - len(bare) > _MODEST_BYTES:
+    if bare is None or len(content) - len(bare) > _MAX_METADATA_BYTES:
         return {}
     if kind == "jpeg" and b"Exif\0" in content:
         return {}
     try:
-        with strictly(), Image.open(io.BytesIO(content)) as image:
+        with reject_truncated(), Image.open(io.BytesIO(content)) as image:
             return dict(image.info)
     except UNREADABLE:
         return {}
 
 
 def orientation(image: Image) -> int:
-    """Return EXIF's orientation from 1 to 8, as browsers read it; 1, upright, if it is damaged."""
+    """Return the EXIF orientation (1 to 8) as browsers read it; 1 if missing or damaged."""
     exif = image.info.get("exif")
     return orientation_of(exif) if isinstance(exif, bytes) else 1
 
 
 def displayed_size(image: Image) -> tuple[int, int]:
-    """Return the width and height with which an image is displayed, in pixels."""
+    """Return the displayed width and height in pixels, with the EXIF orientation applied."""
     width, height = image.size
     return (height, width) if orientation(image) >= 5 else (width, height)
 
 
 def upright(image: Image) -> Image:
-    """Return an image as it is displayed; the same one if it is upright already."""
+    """Apply the EXIF orientation; returns the same image if it is already upright."""
     from PIL import Image
 
-    turn = _TURNS.get(orientation(image))
-    if turn is None:
+    transpose = _TRANSPOSE.get(orientation(image))
+    if transpose is None:
         return image
-    turned = image.transpose(Image.Transpose[turn])
+    turned = image.transpose(Image.Transpose[transpose])
     for name in ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"):
         turned.info.pop(name, None)
     return turned
@@ -200,19 +201,19 @@ def normalized(
     *,
     max_profile_bytes: int = MAX_PROFILE_BYTES,
 ) -> Image:
-    """Return an image that looks the same, upright, in one of some modes, without metadata.
+    """Return an image that looks the same: upright, in an allowed mode, without metadata.
 
     Args:
-        image: Any image; it is not changed.
-        modes: The modes that are kept; another becomes ``RGB``, or ``RGBA`` with transparency.
+        image: Any image; it is not modified.
+        modes: The allowed modes; others become ``RGB``, or ``RGBA`` if there is transparency.
         max_profile_bytes: A color profile that is larger, or not for the resulting mode, is
             applied; the result is in sRGB then.
 
     Returns:
-        A new image; its `info` has at most ``icc_profile`` and ``transparency``.
+        A new image whose `info` has at most ``icc_profile`` and ``transparency``.
 
     Raises:
-        NoBlackAndWhite: If its numbers have no range of their own.
+        UndefinedRange: If the range of its sample values is undefined.
     """
     info = image.info
     image = upright(_eight_bits(image)).copy()
@@ -221,10 +222,10 @@ def normalized(
     image.info = {name: image.info[name] for name in ("transparency",) if name in image.info}
     target = image.mode
     if target not in modes or exponent != 1:
-        target = "RGBA" if is_see_through(image) else "RGB"
+        target = "RGBA" if has_transparency(image) else "RGB"
     same_space = COLOR_SPACES.get(target) == COLOR_SPACES.get(image.mode)
     if profile and not (same_space and len(profile) <= max_profile_bytes):
-        image, profile = in_srgb(image, profile), b""
+        image, profile = convert_to_srgb(image, profile), b""
     elif image.mode != target:
         image = (image.convert("LA") if image.mode == "La" else image).convert(target)
         image.info.pop("transparency", None)
@@ -237,29 +238,30 @@ def normalized(
 
 
 def _eight_bits(image: Image) -> Image:
-    """Scale greys of more bits to 8: Pillow itself would cut them off, and all be white."""
-    tags = getattr(image, "tag_v2", {})  # only a TIFF has these
+    """Scale greys to 8 bits; Pillow would clip them at 255, to all white."""
+    tags = getattr(image, "tag_v2", {})  # TIFF only
     signed = 2 in tags.get(_SAMPLE_FORMAT, ())
     if image.mode != "F" and not image.mode.startswith("I") and not signed:
         return image
     deep = image.mode.startswith("I;16") and image.format in (None, *_FULL_RANGE)
     if signed or not (deep or (image.mode == "I" and image.format in ("PNG", "PPM"))):
-        raise NoBlackAndWhite(_range(image))
+        raise UndefinedRange(_describe_range(image))
     white = 2 ** int(tags.get(_SAMPLE_BITS, (16,))[0]) - 1
     levels = image.convert("I")
     curve = [min(255, level * 255 // white) for level in range(65536)]
-    if tags.get(_INTERPRETATION) == 0:  # white is 0 in this kind of TIFF
+    if tags.get(_INTERPRETATION) == 0:  # WhiteIsZero
         curve = [255 - level for level in curve]
     grey = levels.point(curve, "L")
-    clear = image.info.get("transparency")
-    if isinstance(clear, int):
-        grey.putalpha(levels.point([255 * (level != clear) for level in range(65536)], "L"))
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        alpha = [255 * (level != transparent) for level in range(65536)]
+        grey.putalpha(levels.point(alpha, "L"))
     return grey
 
 
-def _range(image: Image) -> str:
-    """Say which numbers there are, as far as Pillow can tell."""
+def _describe_range(image: Image) -> str:
+    """Return the mode and, where Pillow can tell, the range of the sample values."""
     low, high = image.convert("I").getextrema() if image.mode[:2] == "I;" else image.getextrema()
     if isinstance(low, tuple) or isinstance(high, tuple):
-        return f"of mode {image.mode} with signed numbers"
+        return f"of mode {image.mode} with signed values"
     return f"of mode {image.mode} (here {low:g} to {high:g})"

@@ -1,4 +1,4 @@
-"""How much work an image is to decode, read from its headers before anything is decoded."""
+"""Estimate the work of decoding an image from its headers, before decoding anything."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from dataclasses import dataclass
 from .formats import jpeg_segments
 
 MAX_WORK = 2 * 1024**3
-"""The most pixels that are decoded, those of each scan of a JPEG counted; some seconds' worth.
+"""The limit of pixels times JPEG scans, which take some seconds to decode.
 
-64 million pixels in 32 scans, 17 million in 120; encoders write 10 or fewer.
+That is 64 million pixels in 32 scans or 17 million in 120; encoders write 10 scans or fewer.
 """
 
 IN_PROCESS_WORK = 36_000_000
-"""Up to so many an image is decoded where it is; half a second's worth, twice the largest image
-that a model is documented to make."""
+"""Up to so much work an image is decoded in this process: about half a second, and twice the
+largest documented image of a model."""
 
 _SCAN_WORK = 16_384
-"""What the scan of a JPEG costs at least, in pixels, however small the image is."""
+"""The minimum cost of a JPEG scan, in pixels."""
 
 _FRAME_HEADERS = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
-"""The segments of a JPEG that have its size."""
+"""The JPEG segments (SOFn) that contain the size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What the headers of an image file say.
+    """The size and number of scans in the headers of an image file.
 
     Attributes:
-        width: In pixels; 0 if the headers do not tell.
-        height: In pixels; 0 if the headers do not tell.
-        scans: How often the pixels are gone through.
+        width: In pixels; 0 if unknown.
+        height: In pixels; 0 if unknown.
+        scans: How many passes over the pixels decoding takes.
     """
 
     width: int
@@ -39,21 +39,21 @@ class Work:
 
     @property
     def pixels(self) -> int:
-        """Those of the image, each counted once."""
+        """Width times height."""
         return self.width * self.height
 
     @property
     def amount(self) -> int:
-        """The pixels of all scans."""
+        """The pixels of all scans together."""
         return self.scans * max(self.pixels, _SCAN_WORK)
 
 
 def work_of(content: bytes, kind: str | None) -> Work:
-    r"""Read how many pixels there are, and how often they are gone through.
+    r"""Read the size and number of scans from the headers.
 
     Args:
-        content: The essential part of an image file.
-        kind: ``png``, ``jpeg`` or ``webp``; of other formats nothing is known.
+        content: An image file, as returned by `essential`.
+        kind: ``png``, ``jpeg`` or ``webp``; other formats return a size of 0.
 
     Example:
         >>> work_of(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\4\0\0\0\3", "png")
@@ -69,7 +69,7 @@ def work_of(content: bytes, kind: str | None) -> Work:
 
 
 def _work_of_jpeg(content: bytes) -> Work:
-    """The largest size of several counts, and every scan."""
+    """If there are several sizes, take the largest; count every scan."""
     width = height = scans = 0
     for code, start, _ in jpeg_segments(content):
         if code in _FRAME_HEADERS:
@@ -80,7 +80,7 @@ def _work_of_jpeg(content: bytes) -> Work:
 
 
 def _work_of_webp(content: bytes) -> Work:
-    """The canvas counts, since it is allocated as the file is opened."""
+    """Take the size of the canvas: it is allocated when the file is opened."""
     name, head = content[12:16], content[20:30]
     width = height = 0
     if name == b"VP8X":
@@ -92,5 +92,5 @@ def _work_of_webp(content: bytes) -> Work:
     elif name == b"VP8 ":
         width = int.from_bytes(head[6:8], "little") & 0x3FFF
         height = int.from_bytes(head[8:10], "little") & 0x3FFF
-    # as if there were two scans: libwebp holds the image in three places besides Pillow's
+    # counted as two scans, since libwebp holds three copies of the image besides Pillow's
     return Work(width, height, scans=2)

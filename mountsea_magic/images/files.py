@@ -1,4 +1,4 @@
-"""Images: bytes become a checked file of ours, whole and within limits."""
+"""Image files on disk: validate, name, publish and copy them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from ..runtime.text import slug
 from .decoding import (
     TooManyPixels,
     Undecodable,
+    check_work,
     decode,
     displayed_size,
-    modest_info,
     orientation,
-    refuse_excess,
+    read_metadata,
     upright,
 )
 from .decoding_cost import work_of
@@ -35,34 +35,34 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_BYTES = 64 * 1024 * 1024
-"""The largest image file that is accepted, in bytes; a 4K PNG has about half of that."""
+"""The largest image file that is accepted, in bytes; a 4K PNG has about half of this."""
 
 MAX_PIXELS = 64 * 1024 * 1024
 """The largest image that is decoded, in pixels; the largest documented one has 17 million."""
 
 FORMATS = ("png", "jpeg", "webp")
-"""The formats that the Hub documents; nothing else is decoded."""
+"""The formats that the Hub documents; no others are decoded."""
 
 
 class BadImage(ValueError):
-    """The bytes are not a whole image of a known format within the limits."""
+    """The bytes are not a complete image of a known format within the limits."""
 
 
 class TooLarge(BadImage):
-    """The image is over a limit: fetching it again would not make it smaller."""
+    """The image exceeds a limit, so another download would not help."""
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratedImage:
-    """One original, on disk as it was received.
+    """One generated image: the original file on disk, byte for byte as received.
 
     Attributes:
         path: Where the file is.
         format: ``png``, ``jpeg`` or ``webp``.
-        width: In pixels, as it is displayed: a photo's EXIF orientation is taken into account.
-        height: In pixels, as it is displayed.
-        sha256: The digest of the file, in hexadecimal digits.
-        url: Where it came from, or None if it came within the answer. Such URLs expire.
+        width: In pixels, as displayed: with the EXIF orientation applied.
+        height: In pixels, as displayed.
+        sha256: The SHA-256 digest of the file, in hexadecimal.
+        url: Where it was downloaded from, or None if it was inline in the response. URLs expire.
     """
 
     path: Path
@@ -79,10 +79,10 @@ class GeneratedImage:
 
     @property
     def pil(self) -> Image:
-        """The image as a decoded Pillow image, upright, in the mode that Pillow gives it."""
+        """The decoded Pillow image, upright, in the mode that Pillow chooses."""
         content = self.bytes
         image = run_apart(lambda _: decode(content, max_pixels=MAX_PIXELS))
-        image.info = modest_info(content) | image.info
+        image.info = read_metadata(content) | image.info
         return upright(image).copy()
 
     @property
@@ -91,9 +91,9 @@ class GeneratedImage:
         return f"image/{self.format}"
 
     def is_intact(self) -> bool:
-        """Whether the file is still there, byte for byte, and of the format that it is said to be.
+        """Return whether the file still exists, unchanged and of the recorded format.
 
-        What the journal says may have been changed: it must show no other file.
+        A tampered journal entry must not display some other file.
         """
         try:
             with open_plain(self.path) as file:
@@ -109,17 +109,17 @@ class GeneratedImage:
             return False
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Copy the original to a path, or into a folder that exists; overwrites nothing.
+        """Copy the original to a path or into an existing folder; never overwrites a file.
 
         Args:
-            path: Where to; `~` and `$VAR` are expanded.
+            path: The target; `~` and `$VAR` are expanded.
 
         Returns:
             The path of the copy.
 
         Raises:
             InvalidRequest: If it names an unknown user or an unset variable.
-            FileExistsError: If there is a file of that name.
+            FileExistsError: If the target exists.
         """
         target = user_path(path)
         if target.is_dir():
@@ -129,8 +129,7 @@ class GeneratedImage:
         return target
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Any:
-        """An image shows itself: imported only where IPython asks for it."""
-        from ..notebook.outputs import image_output
+        from ..notebook.outputs import image_output  # lazily: used by IPython only
 
         return image_output(self)
 
@@ -141,29 +140,32 @@ class GeneratedImage:
 def check(
     path: Path, *, url: str | None = None, abandoned: threading.Event | None = None
 ) -> GeneratedImage:
-    """Decode a file fully, within limits of pixels, work, memory and time, and describe it.
+    """Validate a file by decoding it, within limits of pixels, work, memory and time.
 
-    What is large or unusual is decoded in a process of its own. Call it from a thread that can be
-    left behind, such as one of `DaemonThreads`.
+    Large or unusual files are decoded in a separate process. Call it from a thread that can be
+    abandoned, such as one of `DaemonThreads`.
 
     Args:
         path: The file as it was received.
-        url: Where it came from.
-        abandoned: Set once nobody waits for the result any more.
+        url: Where it was downloaded from.
+        abandoned: Set by the caller when it no longer waits for the result.
+
+    Returns:
+        The image with its format, size and digest.
 
     Raises:
-        BadPicture: If it is not a whole image of a known format within the limits.
+        BadImage: If it is not a complete image of a known format within the limits.
     """
     content = path.read_bytes()
     found = sniff(content[:12])
     if found is None:
         known = identify(content)
         name = f"{known[0]}, " if known is not None else ""
-        raise BadImage(f"it is {name}no PNG, JPEG or WebP file")
+        raise BadImage(f"it is {name}not a PNG, JPEG or WebP file")
     work, digest = work_of(content, found), hashlib.sha256(content).hexdigest()
-    del content  # while it waits for its turn
+    del content  # free the memory while waiting for a turn
     try:
-        refuse_excess(work, MAX_PIXELS)
+        check_work(work, MAX_PIXELS)
         (width, height), _ = run_bounded(
             _measure,
             *(str(path), found, MAX_PIXELS),
@@ -181,9 +183,9 @@ def check(
 
 
 def _measure(path: str, kind: str, max_pixels: int) -> Result:
-    """The displayed width and height of an image that decodes whole."""
+    """Return the displayed width and height, after decoding the whole image."""
     content = Path(path).read_bytes()
-    # of a JPEG all is read, but an eighth of its sides is enough to say that it is whole
+    # draft: an eighth of a JPEG's sides, which still reads all of its data
     image = decode(content, max_pixels=max_pixels, formats=(kind,), draft_px=1)
     sides = displayed_size(image)
     if kind == "jpeg":
@@ -194,12 +196,12 @@ def _measure(path: str, kind: str, max_pixels: int) -> Result:
 
 
 def part_file(folder: Path) -> Path:
-    """Make an empty hidden file to receive an image, beside where it will stand.
+    """Create an empty hidden file for a download, in the folder of its final name.
 
-    File and folder are for their owner alone.
+    File and folder are accessible to their owner only.
 
     Raises:
-        OSError: If the folder can't be made or written to.
+        OSError: If the folder can't be created or written to.
     """
     private_folder(folder, ours=True)
     part = folder / _part_name()
@@ -212,11 +214,13 @@ def _part_name() -> str:
 
 
 def file_stem(prompt: str, token: str, when: datetime) -> str:
-    """Name a generation's files: by time, then the prompt's first words, then a token of ours.
+    """Return the file name, without extension, for a generation's images.
+
+    It consists of the time, the prompt's first words and a token.
 
     Args:
         prompt: The prompt; only its ASCII letters and digits are used.
-        token: What tells two generations of the same second apart: letters and digits.
+        token: Letters and digits that distinguish generations of the same second.
         when: The local time.
 
     Example:
@@ -227,26 +231,26 @@ def file_stem(prompt: str, token: str, when: datetime) -> str:
 
 
 def publish(part: Path, folder: Path, stem: str, extension: str) -> Path:
-    """Give a received file its final name in one step, overwriting nothing.
+    """Give a downloaded file its final name atomically; never overwrites a file.
 
     Args:
         part: The file from `part_file`, in the same folder.
-        folder: Where it goes.
+        folder: The target folder.
         stem: The name without its extension.
         extension: ``png``, ``jpeg`` or ``webp``.
 
     Returns:
-        The final path; a number is added where the name is taken.
+        The final path; a number is added if the name is taken.
     """
     for attempt in range(1, 10_000):
-        again = f"-{attempt}" if attempt > 1 else ""
-        target = folder / f"{stem}{again}.{'jpg' if extension == 'jpeg' else extension}"
+        suffix = f"-{attempt}" if attempt > 1 else ""
+        target = folder / f"{stem}{suffix}.{'jpg' if extension == 'jpeg' else extension}"
         try:
             os.link(part, target)
         except FileExistsError:
             continue
         except OSError:
-            # no hard links here (some network and FAT folders): claim the name, then replace it
+            # no hard links (some network and FAT file systems): claim the name, then replace it
             try:
                 new_file(target).close()
             except FileExistsError:
@@ -255,16 +259,16 @@ def publish(part: Path, folder: Path, stem: str, extension: str) -> Path:
             return target
         part.unlink()
         return target
-    raise FileExistsError(f"{folder} holds 10,000 images named {stem}")
+    raise FileExistsError(f"{folder} already contains 10,000 images named {stem}")
 
 
 def copy_into(image: GeneratedImage, folder: Path) -> Path:
-    """Put a copy of an original into a folder under its own name, overwriting nothing.
+    """Copy an original into a folder under its own name; never overwrites a file.
 
-    The folder is the user's own, where files have the rights that all of the user's have.
+    The folder is the user's own, so the copies have the default permissions (umask).
 
     Raises:
-        OSError: If the folder can't be made or written to.
+        OSError: If the folder can't be created or written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / _part_name()

@@ -1,4 +1,4 @@
-"""Image files by their bytes: the format, where the image ends, what else is in the file."""
+"""Parse image files: detect the format, find the image's end, strip metadata."""
 
 from __future__ import annotations
 
@@ -6,41 +6,41 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 
-_PNG_KEPT = frozenset({b"tRNS", b"gAMA", b"sRGB", b"iCCP", b"eXIf"})
-"""The ancillary chunks that change what is displayed; texts and animations are not among them."""
+_PNG_ANCILLARY = frozenset({b"tRNS", b"gAMA", b"sRGB", b"iCCP", b"eXIf"})
+"""The ancillary chunks that affect the displayed image; texts and animations do not."""
 
 _PNG_CRITICAL = frozenset({b"IHDR", b"PLTE"})
-"""Beside the pixels and the end; Pillow ignores what else is written in capitals."""
+"""The critical chunks besides IDAT and IEND; Pillow ignores other critical chunks."""
 
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
-_MAX_PARTS = 500_000
-"""How many chunks or segments are read: more of them would only be there to keep us busy."""
+_MAX_PNG_CHUNKS = 500_000
+"""The limit of chunks in a PNG; more of them would only serve to waste time."""
 
 _MAX_PIXEL_CHUNKS = 10_000
-"""With more chunks of pixels a PNG is rewritten; libpng writes 8,192 for 64 MiB."""
+"""With more IDAT chunks a PNG is rewritten; libpng writes 8,192 for 64 MiB."""
 
-_MAX_SEGMENTS = 50_000
-"""The same of a JPEG, of which Pillow reads each in Python; scans and tables are some hundred."""
+_MAX_JPEG_SEGMENTS = 50_000
+"""The limit of segments in a JPEG, which Pillow reads in Python; usual are some hundred."""
 
-_MAX_WEBP_PARTS = 20_000
-"""The same of a WebP, whose decoder keeps a record of each frame."""
+_MAX_WEBP_CHUNKS = 20_000
+"""The limit of chunks in a WebP, whose decoder allocates a record for each frame."""
 
 _MAX_PROFILE_BYTES = 1024 * 1024
-"""The largest color profile that Pillow unpacks from a PNG, in bytes."""
+"""The largest color profile that Pillow decompresses from a PNG, in bytes."""
 
 _JPEG_MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")
-"""The markers that a length follows, and the end's; the others stand alone, or within data."""
+"""Markers followed by a length, and EOI; the others have no payload or occur within data."""
 
-_JPEG_KEPT = {0xE1: b"Exif\0", 0xE2: b"ICC_PROFILE\0"}
-"""Of these segments only those that begin so change what is displayed."""
+_JPEG_RELEVANT = {0xE1: b"Exif\0", 0xE2: b"ICC_PROFILE\0"}
+"""Of these segments, only those with this prefix affect the displayed image."""
 
 _JPEG_DROPPED = frozenset({*range(0xE1, 0xEE), 0xEF, 0xFE})
-"""Metadata and comments; APP0 and APP14 say how the colors are to be read."""
+"""Metadata and comments; APP0 and APP14 are kept, as they define the color space."""
 
 _CONVERT = "convert it to JPEG or PNG"
 _HEIF = f"{_CONVERT}, or `pip install pillow-heif` and call pillow_heif.register_heif_opener()"
-_AVIF = f"{_CONVERT}, or `pip install -U pillow`, which reads it from 11.3 on"
+_AVIF = f"{_CONVERT}, or `pip install -U pillow` (11.3 or newer reads it)"
 
 RAW = ("a camera's raw file", _CONVERT)
 
@@ -57,7 +57,7 @@ _SIGNATURES = (
     (rb"GIF8[79]a", "a GIF image", _CONVERT),
     (rb"BM....\0\0\0\0", "a BMP image", _CONVERT),
     (rb"v/1\x01|#\?RADIANCE|#\?RGBE", "a high dynamic range image", _CONVERT),
-    (rb"\x93NUMPY", "a NumPy array", "load it, and give the variable"),
+    (rb"\x93NUMPY", "a NumPy array", "load it, and pass the variable"),
     (rb".{128}DICM", "a DICOM image", _CONVERT),
     (rb"8BPS", "a Photoshop file", _CONVERT),
     (rb".{0,1024}?%PDF-", "a PDF file", "export the page as PNG"),
@@ -66,11 +66,11 @@ _SIGNATURES = (
     (rb"version https://git-lfs", "a Git LFS pointer", "fetch the file with `git lfs pull`"),
     (rb"PK\x03\x04|\x1f\x8b|Rar!|7z\xbc\xaf", "an archive", "unpack it first"),
 )
-"""What other files begin with, what they are called, and what to do with them."""
+"""Signatures of other file types, with a name and a hint how to get an image."""
 
 
 def sniff(head: bytes) -> str | None:
-    r"""Return an image's format by its first bytes (12 are enough), whatever its headers say.
+    r"""Return an image's format by its first 12 bytes, or None if it is no supported format.
 
     Example:
         >>> sniff(b"\x89PNG\r\n\x1a\n....")
@@ -86,13 +86,13 @@ def sniff(head: bytes) -> str | None:
 
 
 def identify(content: bytes) -> tuple[str, str] | None:
-    """Name a file that is not a PNG, JPEG or WebP image by its first bytes.
+    """Identify a file that is not a PNG, JPEG or WebP image by its first bytes.
 
     Args:
         content: The file, or at least its first 2,000 bytes.
 
     Returns:
-        What it is, with its article, and how to make an image of it; None if it is unknown.
+        Its type with an article, and how to get an image from it; None if it is unknown.
 
     Example:
         >>> identify(b"%PDF-1.7")
@@ -106,17 +106,17 @@ def identify(content: bytes) -> tuple[str, str] | None:
 
 
 def essential(content: bytes, kind: str) -> bytes | None:
-    r"""Return an image file without what does not change the displayed image.
+    r"""Return an image file without the data that does not affect the displayed image.
 
-    Texts, comments, thumbnails, further frames and what follows the image's end can be large or
-    odd, and Pillow refuses whole images for them.
+    Texts, comments, thumbnails, further frames and trailing data can be large or malformed, and
+    Pillow rejects valid images because of them.
 
     Args:
         content: The file.
         kind: ``png``, ``jpeg`` or ``webp``.
 
     Returns:
-        The file's essential part, or None if the image's end is missing.
+        The file's essential part, or None if the file is truncated.
 
     Example:
         >>> essential(b"\xff\xd8\xff\xfe\0\4hi\xff\xd9 and more", "jpeg")
@@ -126,15 +126,15 @@ def essential(content: bytes, kind: str) -> bytes | None:
 
 
 def _essential_png(content: bytes) -> bytes | None:
-    """Of each kind the first is kept, an ancillary one only if its checksum is right.
+    """Keep the first chunk of each kind, an ancillary one only if it is valid.
 
-    Very many chunks of pixels become one: Pillow takes its time for each, and some have a million.
+    A million IDAT chunks would take Pillow minutes, so very many are merged.
     """
     before: dict[bytes, bytes] = {}
     after: dict[bytes, bytes] = {}
     pixels: list[bytes] = []
     start = 8
-    for _ in range(_MAX_PARTS):
+    for _ in range(_MAX_PNG_CHUNKS):
         name = content[start + 4 : start + 8]
         end = start + 12 + int.from_bytes(content[start : start + 4])
         if end > len(content):
@@ -149,7 +149,7 @@ def _essential_png(content: bytes) -> bytes | None:
             pixels.append(content[start:end])
         elif name not in before and name not in after:
             chunk = content[start:end]
-            if name in _PNG_CRITICAL or (name in _PNG_KEPT and _is_sound(name, chunk)):
+            if name in _PNG_CRITICAL or (name in _PNG_ANCILLARY and _is_valid(name, chunk)):
                 (after if pixels else before)[name] = chunk
         start = end
     return None
@@ -160,8 +160,8 @@ def _png_chunk(name: bytes, body: bytes) -> bytes:
     return len(body).to_bytes(4) + name + body + checksum.to_bytes(4)
 
 
-def _is_sound(name: bytes, chunk: bytes) -> bool:
-    """Whether Pillow can read an ancillary chunk of a PNG."""
+def _is_valid(name: bytes, chunk: bytes) -> bool:
+    """Return whether Pillow can read an ancillary chunk of a PNG."""
     if zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:]):
         return False
     if name != b"iCCP":
@@ -175,81 +175,85 @@ def _is_sound(name: bytes, chunk: bytes) -> bool:
 
 
 def split_exif(jpeg: bytes) -> tuple[bytes, bytes]:
-    """Return a JPEG's essential part without its EXIF, and the EXIF; one that has no end as it is.
+    """Split a JPEG into its essential part without EXIF, and the EXIF data.
 
     Args:
-        jpeg: What `essential` returns.
+        jpeg: A JPEG, as returned by `essential`.
+
+    Returns:
+        Both parts; the JPEG unchanged and empty bytes if it is truncated.
     """
-    bare = _essential_jpeg(jpeg, {0xE2: _JPEG_KEPT[0xE2]})
+    bare = _essential_jpeg(jpeg, {0xE2: _JPEG_RELEVANT[0xE2]})
     if bare is None:
         return jpeg, b""
     pieces = (
         jpeg[start + 4 : end]
         for code, start, end in jpeg_segments(jpeg)
-        if code == 0xE1 and jpeg.startswith(_JPEG_KEPT[0xE1], start + 4)
+        if code == 0xE1 and jpeg.startswith(_JPEG_RELEVANT[0xE1], start + 4)
     )
-    # a longer one goes on in further segments, each with its own beginning
+    # EXIF above 64 kB continues in further segments, each with the same prefix
     exif = b"".join(piece[6 * (n > 0) :] for n, piece in enumerate(pieces))
     return bare, exif
 
 
 def jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
-    r"""Yield a JPEG's segments, up to its end's or to what is no segment.
+    r"""Yield a JPEG's segments, up to the end marker or the first invalid one.
 
-    Markers are followed by length, so that the end of a thumbnail is not taken for the end.
+    Segments are skipped by their length, so the end marker of a thumbnail is not mistaken for the
+    image's end.
 
     Args:
         content: The file.
 
     Yields:
-        The marker's second byte, where the marker begins, and where the segment ends. What
-        follows a start of scan (0xDA) up to the next segment are its pixels.
+        The marker's second byte, the start of the marker and the end of the segment. The data
+        between a start of scan (0xDA) and the next segment are compressed pixels.
 
     Example:
         >>> list(jpeg_segments(b"\xff\xd8\xff\xfe\0\4hi\xff\xd9"))
         [(254, 2, 8), (217, 8, 10)]
     """
-    at = 2
-    for _ in range(_MAX_SEGMENTS):
-        marker = _JPEG_MARKER.search(content, at)
+    position = 2
+    for _ in range(_MAX_JPEG_SEGMENTS):
+        marker = _JPEG_MARKER.search(content, position)
         if marker is None:
             return
-        at, code = marker.end(), marker[1][0]
+        position, code = marker.end(), marker[1][0]
         if code == 0xD9:
-            yield code, marker.start(), at
+            yield code, marker.start(), position
             return
-        end = at + int.from_bytes(content[at : at + 2])
-        if not at + 2 <= end <= len(content):
+        end = position + int.from_bytes(content[position : position + 2])
+        if not position + 2 <= end <= len(content):
             return
         yield code, marker.start(), end
-        at = end
+        position = end
 
 
-def _essential_jpeg(content: bytes, wanted: Mapping[int, bytes] = _JPEG_KEPT) -> bytes | None:
-    """What is between segments is kept, since the pixels are."""
-    kept: list[bytes] = []
+def _essential_jpeg(content: bytes, wanted: Mapping[int, bytes] = _JPEG_RELEVANT) -> bytes | None:
+    """Drop metadata segments; the data between segments are pixels, and kept."""
+    parts: list[bytes] = []
     copied = 0
     for code, start, end in jpeg_segments(content):
         if code == 0xD9:
-            return b"".join([*kept, content[copied:end]])
-        beginning = wanted.get(code)
+            return b"".join([*parts, content[copied:end]])
+        prefix = wanted.get(code)
         if code in _JPEG_DROPPED and not (
-            beginning is not None and content.startswith(beginning, start + 4)
+            prefix is not None and content.startswith(prefix, start + 4)
         ):
-            kept.append(content[copied:start])
+            parts.append(content[copied:start])
             copied = end
     return None
 
 
 def _essential_webp(content: bytes) -> bytes | None:
-    """The header says how long the image is; a missing last padding byte does no harm."""
+    """Cut at the length in the header; a missing last padding byte is tolerated."""
     size = 8 + int.from_bytes(content[4:8], "little")
     if size > len(content):
         return None
-    at = 12
-    for _ in range(_MAX_WEBP_PARTS):
-        if at >= size:
+    position = 12
+    for _ in range(_MAX_WEBP_CHUNKS):
+        if position >= size:
             return content[: size + size % 2]
-        length = int.from_bytes(content[at + 4 : at + 8], "little")
-        at += 8 + length + length % 2
+        length = int.from_bytes(content[position + 4 : position + 8], "little")
+        position += 8 + length + length % 2
     return None

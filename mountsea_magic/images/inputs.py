@@ -1,4 +1,4 @@
-"""Uploads: a path, an address or an image from the user's variables becomes what a model takes."""
+"""Input images: convert paths, URLs, variables and Python values to URLs or data URIs."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from .arrays import as_image
 from .data_uris import InlineError, InlineTooLarge, clean_url, read_inline
 from .decoding import (
     UNREADABLE,
-    NoBlackAndWhite,
     RawPhoto,
     TooManyPixels,
     Undecodable,
+    UndefinedRange,
     decode,
     normalized,
     orientation,
@@ -33,92 +33,99 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 UPLOAD_BYTES = 10_000_000
-"""The largest input image, in bytes (known of a neighbouring API: 10 MB)."""
+"""The largest input image, in bytes (10 MB, documented for a related API)."""
 
-_ADDRESS = re.compile(r"(?i)(https?://|data:)")
+_URL = re.compile(r"(?i)(https?://|data:)")
 _VARIABLE = re.compile(r"([^\W\d]\w*)((?:\.images)?(?:\[-?\d+\])?)")
 
 
 def read_source(
-    text: str, variables: Mapping[str, Any], *, shrink: bool = False, spelled: str = "--image"
+    text: str, variables: Mapping[str, Any], *, shrink: bool = False, option: str = "--image"
 ) -> list[str]:
-    """Find the images that a word on the line names.
+    """Read the input images that a word on the magic line refers to.
 
     Args:
-        text: An address, the name of a variable (also ``dog[0]``), or a path.
+        text: A URL, the name of a variable (also ``dog[0]``), or a path.
         variables: The user's variables.
-        shrink: Scale down what is too large.
-        spelled: How the user named the option, for the errors.
+        shrink: Scale down images above `UPLOAD_BYTES`.
+        option: The option's name, for error messages.
 
     Returns:
-        The addresses and data URIs, in order: a result counts as all its images.
+        The URLs and data URIs, in order; a result counts as all its images.
 
     Raises:
-        InvalidRequest: If it names nothing, no image, or one that is too large.
+        InvalidRequest: If there is no such file or variable, or it is not a valid image.
+
+    Example:
+        >>> read_source("https://example.com/dog.png", {})
+        ['https://example.com/dog.png']
     """
-    said = f"{spelled} {sanitize(text, limit=80)}"
-    if _ADDRESS.match(clean_url(text)):
-        return to_urls(text, shrink=shrink, said=said)
+    label = f"{option} {sanitize(text, limit=80)}"
+    if _URL.match(clean_url(text)):
+        return to_urls(text, shrink=shrink, label=label)
     named = _VARIABLE.fullmatch(text)
     if named is not None and named[1] in variables:
         value = variables[named[1]]
         if named[2]:
-            value = _indexed(value, named[2], said)
-        return to_urls(value, shrink=shrink, said=said)
+            value = _indexed(value, named[2], label)
+        return to_urls(value, shrink=shrink, label=label)
     if _is_file(text):
-        return to_urls(Path(text).expanduser(), shrink=shrink, said=said)
+        return to_urls(Path(text).expanduser(), shrink=shrink, label=label)
     close = get_close_matches(text, [name for name in variables if not name.startswith("_")], n=1)
     hint = f" Did you mean the variable {close[0]}?" if close else ""
-    raise InvalidRequest(f"{said}: there is no such file, and no such variable.{hint}")
+    raise InvalidRequest(f"{label}: no such file or variable.{hint}")
 
 
-def to_urls(value: Any, *, shrink: bool = False, said: str = "image", depth: int = 4) -> list[str]:
-    """Make URLs of images: of a result, a Pillow image, an array, bytes, an open file, a path.
+def to_urls(value: Any, *, shrink: bool = False, label: str = "image", depth: int = 4) -> list[str]:
+    """Convert images to URLs: a result, a Pillow image, an array, bytes, an open file, a path.
 
     Args:
         value: One of these, a URL, or a list of them.
-        shrink: Scale down what is too large.
-        said: How the user named it, for the errors.
-        depth: How many lists may lie within each other.
+        shrink: Scale down images above `UPLOAD_BYTES`.
+        label: How the user referred to the value, for error messages.
+        depth: How deep lists may be nested.
 
     Returns:
         The URLs and data URIs, in order; web URLs are not fetched.
 
     Raises:
-        InvalidRequest: If it is not an image, or one that is damaged or too large.
+        InvalidRequest: If it is not an image, is damaged or too large.
 
     Example:
         >>> to_urls("https://example.com/dog.png")
         ['https://example.com/dog.png']
     """
-    if isinstance(value, str) and _ADDRESS.match(clean_url(value)):
-        return [_checked_url(clean_url(value), shrink, said)]
+    if isinstance(value, str) and _URL.match(clean_url(value)):
+        return [_checked_url(clean_url(value), shrink, label)]
     if isinstance(value, str | os.PathLike):
-        return [_data_uri(_read(Path(value), said), shrink, said)]
+        return [_data_uri(_read(Path(value), label), shrink, label)]
     if isinstance(value, GeneratedImage):
-        return [_data_uri(_read(value.path, said), shrink, said)]
+        return [_data_uri(_read(value.path, label), shrink, label)]
     if isinstance(value, bytes | bytearray | memoryview):
-        return [_data_uri(bytes(value), shrink, said)]
+        return [_data_uri(bytes(value), shrink, label)]
     if callable(getattr(value, "read", None)):
-        return [_data_uri(_read_open(value, said), shrink, said)]
-    image = as_image(value, said)
+        return [_data_uri(_read_open(value, label), shrink, label)]
+    image = as_image(value, label)
     if image is not None:
         if 0 in image.size:
-            raise InvalidRequest(f"{said}: the image is empty.")
-        return [_data_uri(_encoded(image, said), shrink, said)]
+            raise InvalidRequest(f"{label}: the image has no pixels.")
+        return [_data_uri(_encoded(image, label), shrink, label)]
     images = getattr(value, "images", value)
     if not images and not hasattr(value, "task_id"):
-        images = value  # a figure of matplotlib has a list of that name, which is empty
+        images = value  # a matplotlib figure has an empty list of that name
     if isinstance(images, list | tuple) and depth > 0:
         if not images:
-            raise InvalidRequest(f"{said}: there are no images in it yet.")
-        below = [to_urls(item, shrink=shrink, said=said, depth=depth - 1) for item in images]
-        return [url for urls in below for url in urls]
-    raise InvalidRequest(f"{said}: a {type(value).__name__} is no image.")
+            raise InvalidRequest(f"{label}: it contains no images yet.")
+        nested = [to_urls(item, shrink=shrink, label=label, depth=depth - 1) for item in images]
+        return [url for urls in nested for url in urls]
+    raise InvalidRequest(
+        f"{label}: expected a path, URL, Pillow image, array or bytes (got "
+        f"{sanitize(type(value).__name__, limit=60)})."
+    )
 
 
-def _indexed(value: Any, steps: str, said: str) -> Any:
-    """`dog[0]` and `dog.images[0]` name one image of a result."""
+def _indexed(value: Any, steps: str, label: str) -> Any:
+    """Resolve the index in `dog[0]` or `dog.images[0]`."""
     if steps.startswith(".images"):
         value = getattr(value, "images", None)
         steps = steps.removeprefix(".images")
@@ -127,19 +134,19 @@ def _indexed(value: Any, steps: str, said: str) -> Any:
     try:
         return value[int(steps[1:-1])]
     except (TypeError, ValueError, LookupError) as error:
-        raise InvalidRequest(f"{said}: {sanitize(error, limit=80)}.") from error
+        raise InvalidRequest(f"{label}: {sanitize(error, limit=80)}.") from error
 
 
-def _read(path: Path, said: str) -> bytes:
-    """What is far too large is not read at all."""
+def _read(path: Path, label: str) -> bytes:
+    """Read a file, unless it is far above the limit."""
     try:
         path = path.expanduser()
         if path.stat().st_size > 20 * UPLOAD_BYTES:
-            raise InvalidRequest(f"{said}: {_far_too_large()}")
+            raise InvalidRequest(f"{label}: {_far_too_large()}")
         return path.read_bytes()
     except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InvalidRequest(f"{said}: {sanitize(reason, limit=80)}.") from error
+        raise InvalidRequest(f"{label}: {sanitize(reason, limit=80)}.") from error
 
 
 def _far_too_large() -> str:
@@ -147,105 +154,110 @@ def _far_too_large() -> str:
 
 
 def _is_file(text: str) -> bool:
-    """A word that can be no path is none."""
+    """Return whether there is such a file; False also if the text is no valid path."""
     try:
         return Path(text).expanduser().is_file()
     except (OSError, RuntimeError, ValueError):
         return False
 
 
-def _read_open(file: Any, said: str) -> bytes:
-    """Read an open file from its start, and leave it where it was."""
+def _read_open(file: Any, label: str) -> bytes:
+    """Read an open file from its start, then restore its position."""
     try:
-        where = file.tell() if file.seekable() else None
-    except (AttributeError, OSError, ValueError):  # not every reader has these
-        where = None
+        position = file.tell() if file.seekable() else None
+    except (AttributeError, OSError, ValueError):  # not every reader has these methods
+        position = None
     try:
-        if where is not None and file.seek(0, os.SEEK_END) > 20 * UPLOAD_BYTES:
-            file.seek(where)
-            raise InvalidRequest(f"{said}: {_far_too_large()}")
-        if where is not None:
+        if position is not None and file.seek(0, os.SEEK_END) > 20 * UPLOAD_BYTES:
+            file.seek(position)
+            raise InvalidRequest(f"{label}: {_far_too_large()}")
+        if position is not None:
             file.seek(0)
         content = file.read()
-        if where is not None:
-            file.seek(where)
+        if position is not None:
+            file.seek(position)
     except (OSError, ValueError) as error:
-        raise InvalidRequest(f"{said}: {sanitize(error, limit=80)}.") from error
+        raise InvalidRequest(f"{label}: {sanitize(error, limit=80)}.") from error
     if not isinstance(content, bytes | bytearray | memoryview):
         raise InvalidRequest(
-            f"{said}: reading it gives {type(content).__name__}, not bytes: open it in mode 'rb'."
+            f"{label}: read() returned {type(content).__name__} instead of bytes; open the file in "
+            "mode 'rb'."
         )
     return bytes(content)
 
 
-def _checked_url(url: str, shrink: bool, said: str) -> str:
-    """A web URL is the Hub's to fetch; an image within a data URI must be whole like any other."""
+def _checked_url(url: str, shrink: bool, label: str) -> str:
+    """Check a URL's host, since the Hub fetches it; validate the image of a data URI."""
     if url[:5].lower() != "data:":
         if not names_host(url):
-            raise InvalidRequest(f"{said}: this URL names no valid host and port.")
+            raise InvalidRequest(f"{label}: the URL has no valid host or port.")
         return url
     try:
         content = read_inline(url, max_bytes=20 * UPLOAD_BYTES)
     except InlineTooLarge as error:
-        raise InvalidRequest(f"{said}: {_far_too_large()}") from error
+        raise InvalidRequest(f"{label}: {_far_too_large()}") from error
     except InlineError as error:
-        raise InvalidRequest(f"{said}: {error}.") from error
-    return _data_uri(content, shrink, said)
+        raise InvalidRequest(f"{label}: {error}.") from error
+    return _data_uri(content, shrink, label)
 
 
-def _data_uri(content: bytes, shrink: bool, said: str) -> str:
-    """A whole, upright image of a known format is sent byte for byte."""
-    image = _opened(content, said)
+def _data_uri(content: bytes, shrink: bool, label: str) -> str:
+    """Validate an image; PNG, JPEG and WebP that need no conversion are sent unchanged."""
+    image = _opened(content, label)
     kind = sniff(content[:12])
     animated = kind == "webp" and getattr(image, "is_animated", False)
-    # decoders such as Pillow cut greys of 16 bits off at 255, and all would be white
+    # decoders such as Pillow clip 16-bit greys at 255, to all white
     deep = image.mode.startswith("I")
     if kind is None or animated or deep or orientation(image) != 1:
-        content = _encoded(image, said, "jpeg" if kind == "jpeg" else "png")
+        content = _encoded(image, label, "jpeg" if kind == "jpeg" else "png")
         kind = sniff(content[:12])
     if len(content) > UPLOAD_BYTES:
-        content = _reduced(content, image, str(kind), shrink, said)
+        content = _reduced(content, image, str(kind), shrink, label)
         kind = sniff(content[:12])
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _reduced(content: bytes, image: Image, kind: str, shrink: bool, said: str) -> bytes:
-    """Leave out metadata first, which loses nothing that is seen; then scale down."""
+def _reduced(content: bytes, image: Image, kind: str, shrink: bool, label: str) -> bytes:
+    """Strip metadata if that suffices, else scale down; raises without `shrink`."""
     bare = essential(content, kind)
     fits = bare is not None and len(bare) <= UPLOAD_BYTES
     if not shrink:
         extra = (len(content) - len(bare)) / 1e6 if bare is not None and fits else 0.0
-        hint = f" Here it only leaves out {extra:.1f} MB of metadata: the pixels stay as they are."
-        raise InvalidRequest(
-            f"{said}: {len(content) / 1e6:.1f} MB, and the Hub takes {UPLOAD_BYTES // 10**6} "
-            f"MB an image. --shrink scales it to fit.{hint if extra else ''}"
+        cure = (
+            f"--shrink removes {extra:.1f} MB of metadata; the pixels stay unchanged."
+            if extra
+            else "--shrink scales it down to fit."
         )
-    return bare if bare is not None and fits else _shrunk(image, kind, said)
+        raise InvalidRequest(
+            f"{label}: the image has {len(content) / 1e6:.1f} MB; the Hub accepts at most "
+            f"{UPLOAD_BYTES // 10**6} MB per image. {cure}"
+        )
+    return bare if bare is not None and fits else _shrunk(image, kind, label)
 
 
-def _opened(content: bytes, said: str) -> Image:
-    """Half a file would be paid for."""
+def _opened(content: bytes, label: str) -> Image:
+    """Decode the whole image, so that a truncated file is refused before submitting."""
     try:
         return run_apart(lambda _: decode(content, max_pixels=MAX_PIXELS))
     except TooManyPixels as error:
-        raise InvalidRequest(f"{said}: {error}.") from error
+        raise InvalidRequest(f"{label}: {error}.") from error
     except Undecodable as error:
-        raise InvalidRequest(f"{said}: {_why(content, error)}.") from error
+        raise InvalidRequest(f"{label}: {_reason(content, error)}.") from error
 
 
-def _why(content: bytes, error: Undecodable) -> str:
-    """Name the format, and the way out: a HEIC photo is not a damaged file."""
+def _reason(content: bytes, error: Undecodable) -> str:
+    """Say whether the file is damaged, or of a format that must be converted first."""
     kind = sniff(content[:12])
     if kind is not None:
         return f"the {kind.upper()} image is damaged: {error}"
     known = RAW if isinstance(error, RawPhoto) else identify(content)
     if known is None:
-        return "it is not an image that can be read"
+        return "it is not a readable image"
     name, cure = known
     return f"it is {name}, which Pillow can't read here: {cure}"
 
 
-def _encoded(image: Image, said: str, kind: str = "png") -> bytes:
+def _encoded(image: Image, label: str, kind: str = "png") -> bytes:
     """Encode an image upright, since not every model reads EXIF, and without metadata."""
     buffer = io.BytesIO()
     try:
@@ -256,22 +268,23 @@ def _encoded(image: Image, said: str, kind: str = "png") -> bytes:
         else:
             image = normalized(image)
             image.save(buffer, "PNG", icc_profile=image.info.get("icc_profile"))
-    except NoBlackAndWhite as error:
+    except UndefinedRange as error:
         raise InvalidRequest(
-            f"{said}: an image {error} has no black and white of its own: scale it to 0..255, "
-            "then `.convert('L')`."
+            f"{label}: an image {error} has no defined black and white; scale it to 0..255, then "
+            "`.convert('L')`."
         ) from error
     except UNREADABLE as error:
-        raise InvalidRequest(f"{said}: it is not an image that can be read.") from error
+        raise InvalidRequest(f"{label}: it is not a readable image.") from error
     return buffer.getvalue()
 
 
-def _shrunk(image: Image, kind: str, said: str) -> bytes:
-    """Scale down step by step, since how well an image compresses is not known before."""
-    content = _encoded(image, said, kind)
+def _shrunk(image: Image, kind: str, label: str) -> bytes:
+    """Scale down step by step, since the compressed size can't be predicted."""
+    content = _encoded(image, label, kind)
     image = normalized(image, ("L", "LA", "RGB", "RGBA"))
     while len(content) > UPLOAD_BYTES:
-        part = max(0.3, min(0.95, (UPLOAD_BYTES / len(content)) ** 0.5 * 0.97))
-        image = image.resize((max(1, int(image.width * part)), max(1, int(image.height * part))))
-        content = _encoded(image, said, kind)
+        factor = max(0.3, min(0.95, (UPLOAD_BYTES / len(content)) ** 0.5 * 0.97))
+        width, height = (max(1, int(side * factor)) for side in image.size)
+        image = image.resize((width, height))
+        content = _encoded(image, label, kind)
     return content

@@ -1,4 +1,4 @@
-"""Where an image is decoded: here if that is surely cheap, else in a process with limits."""
+"""Decode cheap images in this process, expensive ones in a subprocess with limits."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ..runtime.daemon_threads import Turns
 from ..runtime.limited_process import NoProcess, Result, run_limited
 from .decoding_cost import IN_PROCESS_WORK, Work
 
-_HERE = Turns(1)
+_IN_PROCESS = Turns(1)
 _PROCESSES = Turns(2)
 _HUGE = Turns(1)
-"""How many are decoded at once: 64 tasks have 256 images, and memory for a few of them."""
+"""How many images are decoded at once: 64 tasks can have 256 images, too many for memory."""
 
 
 def run_bounded(
@@ -22,18 +22,21 @@ def run_bounded(
     work: Work,
     abandoned: threading.Event,
 ) -> Result:
-    """Run a function that decodes an image of a stranger's.
+    """Run a function that decodes an untrusted image.
 
     Args:
-        function: A function of one of this package's modules.
-        arguments: What JSON can tell.
-        work: What the headers of the image say.
-        abandoned: Set once nobody waits for the result any more.
+        function: A module-level function of this package.
+        arguments: JSON values.
+        work: The image's work, from its headers.
+        abandoned: Set by the caller when it no longer waits for the result.
+
+    Returns:
+        The function's result.
 
     Raises:
-        Abandoned: If it was set before there was a result.
-        ProcessFailed: If the function failed in a process.
-        Exception: What the function raises here.
+        Abandoned: If `abandoned` was set before there was a result.
+        ProcessFailed: If the function failed in a subprocess.
+        Exception: Whatever the function raises in this process.
     """
     if work.amount > IN_PROCESS_WORK:
         turns = _HUGE if work.pixels > IN_PROCESS_WORK else _PROCESSES
@@ -42,6 +45,6 @@ def run_bounded(
             try:
                 return run_limited(module, function.__name__, arguments, abandoned)
             except NoProcess:
-                pass  # what is decoded here is bounded, too, but can't be killed
-    with _HERE.one(abandoned):
+                pass  # decode in this process: bounded too, but it can't be killed
+    with _IN_PROCESS.one(abandoned):
         return function(*arguments)

@@ -1,4 +1,4 @@
-"""Strictness: what Pillow raises for damaged files, and how it is kept from taking half of one."""
+"""Make Pillow reject truncated files, and list the exceptions that it raises for damaged ones."""
 
 from __future__ import annotations
 
@@ -12,47 +12,47 @@ UNREADABLE = (
     *(OSError, SyntaxError, ValueError, TypeError, AttributeError, struct.error),
     *(EOFError, LookupError, ArithmeticError, RuntimeError, MemoryError, AssertionError),
 )
-"""What Pillow's plug-ins raise for damaged files; those of its oldest formats check little."""
+"""What Pillow's plugins raise for damaged files; those of old formats validate little."""
 
 
-class _Strictness:
-    """Pillow's leniency is one switch for the whole process: the last to leave turns it back."""
+class _TruncationGuard:
+    """Counts concurrent users of Pillow's global leniency setting; the last one restores it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._inside = 0
-        self._before = ExitStack()
+        self._users = 0
+        self._restore = ExitStack()
 
     def enter(self) -> None:
         from PIL import ImageFile
 
         with self._lock:
-            self._inside += 1
-            if self._inside == 1:
-                self._before.enter_context(warnings.catch_warnings())
+            self._users += 1
+            if self._users == 1:
+                self._restore.enter_context(warnings.catch_warnings())
                 warnings.simplefilter("ignore")
                 lenient = ImageFile.LOAD_TRUNCATED_IMAGES
-                self._before.callback(setattr, ImageFile, "LOAD_TRUNCATED_IMAGES", lenient)
+                self._restore.callback(setattr, ImageFile, "LOAD_TRUNCATED_IMAGES", lenient)
                 ImageFile.LOAD_TRUNCATED_IMAGES = False
 
     def leave(self) -> None:
         with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                self._before.close()
+            self._users -= 1
+            if self._users == 0:
+                self._restore.close()
 
 
-_STRICTNESS = _Strictness()
+_GUARD = _TruncationGuard()
 
 
 @contextmanager
-def strictly() -> Iterator[None]:
-    """Let Pillow refuse half a file, and warn of nothing: our own limits are our own errors.
+def reject_truncated() -> Iterator[None]:
+    """Make Pillow reject truncated files, and suppress its warnings: we check our own limits.
 
-    A notebook may have set `LOAD_TRUNCATED_IMAGES` for its own images; then half a JPEG would pass.
+    A notebook may have set `LOAD_TRUNCATED_IMAGES`, which would accept a truncated JPEG.
     """
-    _STRICTNESS.enter()
+    _GUARD.enter()
     try:
         yield
     finally:
-        _STRICTNESS.leave()
+        _GUARD.leave()

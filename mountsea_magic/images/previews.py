@@ -1,4 +1,4 @@
-"""Previews: an image becomes small enough for a notebook that is kept in git."""
+"""Make previews: images small enough for a notebook in git."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 PREVIEW_BYTES = 140_000
-"""The largest preview, in bytes; base64 makes a third more of it in the notebook."""
+"""The largest preview, in bytes; base64 adds a third in the notebook."""
 
 MAX_PROFILE_BYTES = 8_000
 """The largest color profile that a preview keeps, in bytes; a larger one is applied instead."""
 
 
 _REDUCIBLE = frozenset({"L", "LA", "RGB", "RGBA", "CMYK"})
-"""The modes whose pixels can be averaged as they are."""
+"""The modes whose pixels can be averaged without conversion."""
 
 
 class NoPreview(Exception):
-    """A preview of an image can't be made, for whatever reason; its file is as it was received."""
+    """The preview can't be made; the original file is unaffected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What is shown of an image in a notebook.
+    """The preview of an image, as displayed in a notebook.
 
     Attributes:
         mimetype: Such as ``image/jpeg``.
@@ -52,61 +52,64 @@ class Preview:
 
 
 def preview(image: GeneratedImage, longest_px: int, *, png: bool = False) -> Preview:
-    """Make what is shown of an image: small enough for a notebook that is kept in git.
+    """Make the preview of an image, small enough for a notebook in git.
 
-    Quality gives way first, then size, until the preview is under `PREVIEW_BYTES`.
+    First the quality is reduced, then the size, until the preview is under `PREVIEW_BYTES`.
 
     Args:
         image: The original.
-        longest_px: The preview's longest side is at most this, in pixels; 0 means the original.
-        png: Make a PNG of any number of bytes, for a terminal, which keeps nothing.
+        longest_px: The maximum of the preview's longest side, in pixels; 0 means the original.
+        png: Make a PNG without a size limit, for a terminal, where nothing is saved.
+
+    Returns:
+        The preview; the original bytes where they are small enough.
 
     Raises:
         NoPreview: If it can't be made.
         OSError: If the original can't be read.
-        KeyboardInterrupt: If interrupted; nothing waits for the decoder then.
+        KeyboardInterrupt: If interrupted; the decoder is abandoned.
     """
     original = image.bytes
     kind = sniff(original[:12])
     if kind is None:
-        raise NoPreview("the file is not an image any more")
+        raise NoPreview("the file is no longer an image")
     work = work_of(original, kind)
-    small = longest_px == 0 or max(image.width, image.height) <= longest_px
-    light = longest_px == 0 or (
+    fits_size = longest_px == 0 or max(image.width, image.height) <= longest_px
+    fits_notebook = longest_px == 0 or (
         len(original) <= PREVIEW_BYTES and kind != "webp" and work.amount <= IN_PROCESS_WORK
     )
-    as_it_is = small and (kind == "png" if png else light)
-    # every browser turns a JPEG upright, but not every one a PNG, Chromium no WebP, and no
-    # terminal anything
-    if as_it_is and (kind == "jpeg" or not (b"eXIf" in original or b"EXIF" in original)):
+    unchanged = fits_size and (kind == "png" if png else fits_notebook)
+    # browsers apply the EXIF orientation to JPEG, not all of them to PNG, Chromium not to WebP;
+    # terminals never do
+    if unchanged and (kind == "jpeg" or not (b"eXIf" in original or b"EXIF" in original)):
         return Preview(f"image/{kind}", original, image.width, image.height)
-    arguments = (str(image.path), kind, longest_px, png, as_it_is, MAX_PIXELS)
+    arguments = (str(image.path), kind, longest_px, png, unchanged, MAX_PIXELS)
     try:
         (mimetype, width, height), data = run_apart(
             lambda abandoned: run_bounded(_render, *arguments, work=work, abandoned=abandoned)
         )
     except OSError:
         raise
-    except Exception as error:  # decoders, encoders and color engines are the code of others
+    except Exception as error:  # third-party decoders and encoders raise anything
         raise NoPreview(sanitize(error, limit=120) or type(error).__name__) from error
     return Preview(mimetype, data, width, height)
 
 
 def _render(
-    path: str, kind: str, longest_px: int, png: bool, as_it_is: bool, max_pixels: int
+    path: str, kind: str, longest_px: int, png: bool, unchanged: bool, max_pixels: int
 ) -> Result:
-    """What `preview` makes, as JSON and bytes: the work of it may be done in another process."""
+    """Render a preview; returns JSON values and bytes, since it may run in a subprocess."""
     original = Path(path).read_bytes()
     image = decode(
-        original, max_pixels=max_pixels, draft_px=None if as_it_is else 2 * longest_px or None
+        original, max_pixels=max_pixels, draft_px=None if unchanged else 2 * longest_px or None
     )
-    if as_it_is:
+    if unchanged:
         if orientation(image) == 1:
             return [f"image/{kind}", *image.size], original
-        png = png or longest_px == 0  # all of the original's pixels
+        png = png or longest_px == 0  # lossless
     factor = max(image.size) // (2 * longest_px) if longest_px else 1
     if factor > 1 and image.mode in _REDUCIBLE and "transparency" not in image.info:
-        image = image.reduce(factor)  # in time for all that follows to take little memory
+        image = image.reduce(factor)  # early, to save memory in the steps below
     image = normalized(image, ("RGB", "RGBA"), max_profile_bytes=MAX_PROFILE_BYTES)
     as_png = png or image.mode == "RGBA"
     if longest_px:
@@ -120,7 +123,7 @@ def _render(
 
 
 def _encodings(image: Image, as_png: bool) -> Iterator[bytes]:
-    """Quality gives way step by step, but PNG, needed for transparency, has none to give."""
+    """Yield encodings of decreasing quality; one for PNG, which is lossless."""
     profile = image.info.get("icc_profile")
     for quality in (0,) if as_png else (85, 75, 65, 55):
         buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Folders and files that the user names: `~` and `$VAR` are expanded, slips are refused."""
+"""Expand `~` and `$VAR` in paths from the user, and create output folders."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 from ..errors import InvalidRequest, sanitize
 
 _IMAGE_SUFFIXES = frozenset({".avif", ".heic", ".heif", ".jxl", ".webp"})
-"""Those that Python's own table of suffixes does not have in every version."""
+"""Image suffixes missing from `mimetypes` in some Python versions."""
 
 
 def user_path(named: str | os.PathLike[str], *, label: str = "path") -> Path:
-    """Expand `~` and environment variables in a path that the user has named.
+    """Expand `~` and environment variables in a path from the user.
 
     Args:
         named: The path, as typed.
-        label: What the user calls it, for the errors.
+        label: How the user referred to it, for error messages.
 
     Returns:
         The path; a relative one stays relative.
 
     Raises:
-        InvalidRequest: If it names an unknown user or an unset variable.
+        InvalidRequest: If the user or environment variable does not exist.
 
     Example:
         >>> user_path("dogs").name
@@ -37,29 +37,31 @@ def user_path(named: str | os.PathLike[str], *, label: str = "path") -> Path:
         raise InvalidRequest(f"{label} {sanitize(text)}: there is no home folder {sanitize(user)}.")
     unset = re.search(r"\$(\w+|\{\w+\})", expanded)
     if unset is not None and not os.path.lexists(expanded):
-        raise InvalidRequest(f"{label} {sanitize(text)}: the variable {unset[0]} is not set.")
+        raise InvalidRequest(
+            f"{label} {sanitize(text)}: the environment variable {unset[0]} is not set."
+        )
     return Path(expanded)
 
 
 def output_folder(named: str | os.PathLike[str], *, label: str = "folder") -> Path:
-    """Make the folder that the user has named for copies of the originals.
+    """Create a folder from the user, for copies of the originals.
 
     Args:
         named: The folder, as typed.
-        label: What the user calls it, for the errors.
+        label: How the user referred to it, for error messages.
 
     Returns:
         Its absolute path.
 
     Raises:
-        InvalidRequest: If it looks like a file, or can't be made.
+        InvalidRequest: If it looks like a file name, or can't be created.
     """
     text = os.fspath(named)
     path = user_path(text, label=label)
     if not text.endswith(("/", os.sep)) and not path.is_dir() and _looks_like_a_file(path.name):
         raise InvalidRequest(
-            f"{label} {sanitize(text)}: it takes a folder, and this looks like a file. To save one "
-            f"image under a name of yours: `NAME[0].save({sanitize(text)!r})`, with -o NAME."
+            f"{label} {sanitize(text)}: expected a folder, but this looks like a file name. To "
+            f"save one image to a file, use -o NAME, then `NAME[0].save({sanitize(text)!r})`."
         )
     try:
         if not text.strip():
@@ -69,12 +71,12 @@ def output_folder(named: str | os.PathLike[str], *, label: str = "folder") -> Pa
     except (OSError, ValueError) as error:
         message = sanitize(getattr(error, "strerror", None) or error)
         raise InvalidRequest(
-            f"{label} {sanitize(text)}: it can't be a folder: {message}."
+            f"{label} {sanitize(text)}: can't create the folder: {message}."
         ) from error
     return folder
 
 
 def _looks_like_a_file(name: str) -> bool:
     suffix = Path(name).suffix.lower()
-    # a table of its own: the process's depends on the files of the machine
+    # a new table, since the global one depends on the files of the machine
     return suffix in _IMAGE_SUFFIXES or MimeTypes().guess_type(name, strict=False) != (None, None)

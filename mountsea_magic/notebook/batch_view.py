@@ -30,8 +30,8 @@ from ..runtime.printing import echo
 from ..session import current_session
 from ..settings import Settings
 from .frontend import FrontEnd
-from .outputs import FinalLine, ImageOutputs, ending_line, final_line, with_message
-from .progress import ProgressLine, ProgressView
+from .outputs import ImageOutputs, ending_line, final_line, with_message
+from .progress import NO_FINAL_LINE, FinalLine, ProgressLine, ProgressView
 
 if TYPE_CHECKING:
     from IPython.core.events import EventManager
@@ -155,7 +155,7 @@ class Batch:
             generation.error = error  # the cell must fail with any error
             raise
         finally:
-            line.finish(ending.html, ending.text)
+            line.final = ending
 
     async def watch_background(self, jobs: Sequence[Job[None]], events: EventManager) -> None:
         """Update the outputs of a background run until all jobs have ended.
@@ -194,8 +194,7 @@ class Batch:
         """Show the final lines and all images; return the error, if any."""
         for generation, line in zip(self._generations, self._view.lines, strict=True):
             if line.final is None:
-                ending = _interrupted(generation)
-                line.finish(ending.html, ending.text)
+                line.final = _interrupted(generation)
         try:
             self._show_ended()
             self._show_notices()
@@ -210,8 +209,7 @@ class Batch:
         message = f"mountsea: {'; '.join(dict.fromkeys(self._notices))}"
         if self._options.background and self._updates and not self._options.quiet:
             last = self._view.lines[-1]
-            ending = with_message(FinalLine(*(last.final or ("", ""))), message)
-            last.finish(ending.html, ending.text)
+            last.final = with_message(last.final or NO_FINAL_LINE, message)
         else:
             with self._output_context():
                 echo(message, stream=sys.stderr)

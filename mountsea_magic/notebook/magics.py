@@ -117,7 +117,7 @@ def _cell_help() -> str:
     return cell_parser().format_help()
 
 
-# IPython asks an object's getdoc() before its docstring; to build the help takes a third of %load_ext
+# IPython asks getdoc() before the docstring; building the help would be a third of %load_ext
 MountseaMagics.__dict__["cell"].getdoc = _cell_help
 
 

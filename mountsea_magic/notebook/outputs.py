@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,7 +16,7 @@ from ..runtime.text import escape_html, printable, quoted, sanitize
 from ..settings import DEFAULT_PREVIEW_PX
 from .frontend import front_end
 from .image_rows import SIDE_BY_SIDE as SIDE_BY_SIDE
-from .progress import TEXT_ONLY
+from .progress import TEXT_ONLY, FinalLine
 
 if TYPE_CHECKING:
     from IPython.display import DisplayHandle
@@ -27,21 +26,8 @@ Output = tuple[dict[str, str], dict[str, dict[str, Any]]]
 """A mimebundle and its metadata, as `IPython.display.display` takes them."""
 
 
-@dataclass(frozen=True, slots=True)
-class FinalLine:
-    """The line that stays when a generation has ended.
-
-    Attributes:
-        html: For notebooks; text from outside is escaped.
-        text: For terminals, and for front ends that show no HTML.
-    """
-
-    html: str
-    text: str
-
-
 class ShownGeneration(Protocol):
-    """The attributes of a generation that are generation."""
+    """The attributes of a generation that its outputs show."""
 
     request: ImageRequest | None
     task_id: str | None

@@ -7,7 +7,8 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol, TextIO
+from dataclasses import dataclass
+from typing import TextIO
 
 from ..generation.duration import PRIOR_S
 from ..generation.events import (
@@ -46,13 +47,30 @@ def fraction(elapsed_s: float, expected_s: float) -> float:
     return 0.97 * (1 - math.exp(-1.7 * elapsed_s / expected_s))
 
 
+@dataclass(frozen=True, slots=True)
+class FinalLine:
+    """The line that stays when a generation has ended.
+
+    Attributes:
+        html: For notebooks; text from outside is escaped.
+        text: For terminals, and for front ends that show no HTML.
+    """
+
+    html: str
+    text: str
+
+
+NO_FINAL_LINE = FinalLine("", "")
+"""In place of the line of a generation that has not ended."""
+
+
 class ProgressLine:
     """The progress of one generation, from its events; seconds count from the first event.
 
     Attributes:
         label: The label of the line, such as the model.
         task_id: The task's id, or an empty string before the submission.
-        final: The line that stays when the generation has ended, as HTML and as text.
+        final: The line that stays, or None until the generation has ended.
 
     Args:
         label: The label of the line.
@@ -67,7 +85,7 @@ class ProgressLine:
     def __init__(self, label: str) -> None:
         self.label = label
         self.task_id = ""
-        self.final: tuple[str, str] | None = None
+        self.final: FinalLine | None = None
         self._started: float | None = None
         self._expected_s: float | None = None
         self._event: Event | None = None
@@ -86,10 +104,6 @@ class ProgressLine:
             self._expected_s = event.expected_s
         if not isinstance(event, Notice):
             self._event = event
-
-    def finish(self, html_line: str, text_line: str) -> None:
-        """Set the final line, as HTML and as text."""
-        self.final = (html_line, text_line)
 
     def fraction(self) -> float:
         """Return the progress bar's value, from 0 to 1."""
@@ -133,13 +147,25 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-class ProgressView(Protocol):
-    """Shows the progress lines of one cell."""
+class ProgressView:
+    """Shows the progress lines of one cell; a view overrides what its front end can do.
 
-    lines: list[ProgressLine]
+    Attributes:
+        lines: One for each generation.
+
+    Args:
+        labels: The labels of the lines.
+    """
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self.lines = [ProgressLine(label) for label in labels]
 
     def offer_cancel(self, cancel: Callable[[], None]) -> None:
-        """Offer a way to cancel, where the front end can deliver a click."""
+        """Offer a way to cancel, where the front end can deliver a click.
+
+        Args:
+            cancel: Called on a click, on a thread of the kernel.
+        """
 
     def finish(self, index: int) -> None:
         """Show the final line of one generation, in order, before its images are shown."""
@@ -154,11 +180,12 @@ class ProgressView(Protocol):
         """Send the final lines again, while another cell runs."""
 
 
-class TextView:
-    """Text lines: one line that is rewritten in a terminal; elsewhere only final lines.
+class SilentView(ProgressView):
+    """Shows nothing, for quiet cells."""
 
-    Attributes:
-        lines: One for each generation.
+
+class TextView(ProgressView):
+    """Text lines: one line that is rewritten in a terminal; elsewhere only final lines.
 
     Args:
         labels: The labels of the lines.
@@ -169,21 +196,18 @@ class TextView:
     def __init__(
         self, labels: Sequence[str], stream: TextIO | None = None, *, background: bool = False
     ) -> None:
-        self.lines = [ProgressLine(label) for label in labels]
+        super().__init__(labels)
         self._explicit_stream = stream
         self._live = is_terminal(self._stream) and not background
         self._finished = 0
         if background:
             self._write("".join(f"{label} · in the background\n" for label in labels))
 
-    def offer_cancel(self, cancel: Callable[[], None]) -> None:
-        """Do nothing: Ctrl+C cancels."""
-
     def finish(self, index: int) -> None:
         """Print a final line; in order, since a terminal can't insert lines above."""
-        final = self.lines[index].final or ("", "")
+        final = self.lines[index].final or NO_FINAL_LINE
         self._finished = index + 1
-        self._write(final[1] + "\n")
+        self._write(final.text + "\n")
 
     def tick(self) -> None:
         """Rewrite the line of the first unfinished generation, cut to the terminal's width."""
@@ -200,9 +224,6 @@ class TextView:
         if self._finished < len(self.lines):
             self._write("")
 
-    def republish(self) -> None:
-        """Do nothing: printed lines stay."""
-
     @property
     def _stream(self) -> TextIO | None:
         """Look up `sys.stdout` each time: IPython replaces it while it shows a prompt."""
@@ -213,32 +234,3 @@ class TextView:
         if text or self._live:
             clear_line = "\r\x1b[2K" if self._live else ""
             echo(text, stream=self._stream, end="", control=clear_line)
-
-
-class SilentView:
-    """Shows nothing, for quiet cells.
-
-    Attributes:
-        lines: One for each generation.
-
-    Args:
-        labels: The labels of the lines.
-    """
-
-    def __init__(self, labels: Sequence[str]) -> None:
-        self.lines = [ProgressLine(label) for label in labels]
-
-    def offer_cancel(self, cancel: Callable[[], None]) -> None:
-        """Do nothing."""
-
-    def finish(self, index: int) -> None:
-        """Do nothing."""
-
-    def tick(self) -> None:
-        """Do nothing."""
-
-    def close(self) -> None:
-        """Do nothing."""
-
-    def republish(self) -> None:
-        """Do nothing."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..runtime.text import escape_html
-from .progress import TEXT_ONLY, ProgressLine
+from .progress import NO_FINAL_LINE, TEXT_ONLY, ProgressLine, ProgressView
 
 if TYPE_CHECKING:
     from IPython.display import DisplayHandle
@@ -33,11 +33,8 @@ BACKGROUND_NOTE = (
 """Stays below a background cell of nbclient if no result arrives while a cell runs."""
 
 
-class WidgetView:
+class WidgetView(ProgressView):
     """A progress bar and a text line for each generation, and one Cancel button.
-
-    Attributes:
-        lines: One for each generation.
 
     Args:
         labels: The labels of the lines.
@@ -47,7 +44,7 @@ class WidgetView:
         import ipywidgets
         from IPython.display import display
 
-        self.lines = [ProgressLine(label) for label in labels]
+        super().__init__(labels)
         self._rows = [_Row(line) for line in self.lines]
         self._next_tick = 0.0
         self._closed = False
@@ -85,9 +82,6 @@ class WidgetView:
         last = self._rows[-1].box
         last.children = (*last.children, button)
 
-    def finish(self, index: int) -> None:
-        """Do nothing: all lines share one output, which `close` replaces by the final lines."""
-
     def tick(self) -> None:
         """Update the bars and lines, at most `MAX_UPDATES_PER_S` changes per second."""
         now = time.monotonic()
@@ -112,14 +106,11 @@ class WidgetView:
         self._handle.update(_finals(self.lines), raw=True)  # type: ignore[no-untyped-call]  # as above
 
 
-class PlainTextView:
+class PlainTextView(ProgressView):
     """HTML lines that are updated in place, for notebooks that run unattended.
 
     nbclient and papermill save the state of closed widgets, and receive nothing after a cell has
     ended: a widget would stay in the notebook.
-
-    Attributes:
-        lines: One for each generation.
 
     Args:
         labels: The labels of the lines.
@@ -129,16 +120,10 @@ class PlainTextView:
     def __init__(self, labels: Sequence[str], *, background: bool) -> None:
         from IPython.display import display
 
-        self.lines = [ProgressLine(label) for label in labels]
+        super().__init__(labels)
         self._next_tick = 0.0
         texts = [f"{label} · {BACKGROUND_NOTE}" if background else label for label in labels]
         self._handle: DisplayHandle = display(_html_lines(texts), raw=True, display_id=True)  # type: ignore[no-untyped-call]  # as above
-
-    def offer_cancel(self, cancel: Callable[[], None]) -> None:
-        """Do nothing: nobody is there to click."""
-
-    def finish(self, index: int) -> None:
-        """Do nothing: all lines share one output, which `close` replaces by the final lines."""
 
     def tick(self) -> None:
         """Update the lines, in case someone does watch."""
@@ -157,22 +142,16 @@ class PlainTextView:
         self._handle.update(_finals(self.lines), raw=True)  # type: ignore[no-untyped-call]  # as above
 
 
-class StaticView:
+class StaticView(ProgressView):
     """Only the final lines, each a separate output, where outputs can't be updated.
-
-    Attributes:
-        lines: One for each generation.
 
     Args:
         labels: The labels of the lines.
     """
 
     def __init__(self, labels: Sequence[str]) -> None:
-        self.lines = [ProgressLine(label) for label in labels]
+        super().__init__(labels)
         self._next = 0
-
-    def offer_cancel(self, cancel: Callable[[], None]) -> None:
-        """Do nothing: a button would stay in the output."""
 
     def finish(self, index: int) -> None:
         """Show a final line, above its images."""
@@ -181,24 +160,18 @@ class StaticView:
         self._next = index + 1
         display(_finals(self.lines[index : index + 1]), raw=True)  # type: ignore[no-untyped-call]  # as above
 
-    def tick(self) -> None:
-        """Do nothing: outputs can't be updated here."""
-
     def close(self) -> None:
         """Show the final lines that are not shown yet, after an internal error."""
         while self._next < len(self.lines) and self.lines[self._next].final is not None:
             self.finish(self._next)
 
-    def republish(self) -> None:
-        """Do nothing: outputs can't be updated here."""
-
 
 def _finals(lines: Sequence[ProgressLine]) -> dict[str, str]:
     """Return the mimebundle of the final lines."""
-    finals = [line.final or ("", "") for line in lines]
+    finals = [line.final or NO_FINAL_LINE for line in lines]
     return {
-        "text/html": "<br>".join(final[0] for final in finals),
-        "text/plain": "\n".join(final[1] for final in finals),
+        "text/html": "<br>".join(final.html for final in finals),
+        "text/plain": "\n".join(final.text for final in finals),
     }
 
 
@@ -233,7 +206,7 @@ class _Row:
         ):
             self._bar.value = fraction
             sent += 1
-        html = self._line.final[0] if self._line.final is not None else self._html()
+        html = self._line.final.html if self._line.final is not None else self._html()
         if html != self._label.value:
             self._label.value = html
             sent += 1

@@ -1,1 +1,1 @@
-"""What may be asked of a model: the catalog, its JSON Schemas, and the checked request."""
+"""Requests: the model catalog, JSON Schema validation, and the validated request."""

@@ -1,7 +1,7 @@
-"""The catalogue: which image models the Hub has, and the JSON Schema of each one's input.
+"""The catalog: the Hub's image models, each with the JSON Schema of its input.
 
-The bundled `catalog.json` holds what the contract page says; each model and each parameter bears
-its mark there: `documented` for the Hub itself, or `neighbour` for the provider behind it.
+The bundled `catalog.json` is transcribed from the documentation. Each model and parameter has a
+mark for its source: `documented` for the Hub itself, or `neighbour` for the provider behind it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from ..errors import InvalidRequest
 from ..runtime.text import MAX_ID, is_pasteable, listed, sanitize
 
 IMAGES = ("image_urls", "image_url", "images", "image")
-"""The names under which models take input images, the likeliest first."""
+"""The parameter names that models use for input images, the most likely first."""
 
 MAX_COMPARED = 2000
-"""How many names a word that is none of them is compared with."""
+"""The limit of names that an unknown word is compared with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,14 @@ class Model:
     """One model of the Hub.
 
     Attributes:
-        id: The name that a request bears, such as ``nano-banana``.
-        name: The name that people use.
-        vendor: Who made the model.
+        id: The model's id in requests, such as ``nano-banana``.
+        name: The display name.
+        vendor: The company that made the model.
         mode: ``text-to-image`` or ``image-to-image``.
-        summary: What it is good at, in one sentence.
-        mark: Where the facts come from: ``documented``, ``neighbour``, or ``live`` (this Hub).
+        summary: Its strengths, in one sentence.
+        mark: The source of this description: ``documented``, ``neighbour`` or ``live`` (the Hub).
         input_schema: The JSON Schema (draft 2020-12) of a request's ``input``.
-        example: A ready ``input``.
+        example: A valid ``input``.
     """
 
     id: str
@@ -51,41 +51,41 @@ class Model:
 
     @property
     def parameters(self) -> Mapping[str, Mapping[str, Any]]:
-        """The schema of each parameter beside the prompt, by its name."""
+        """The schema of each parameter except the prompt, by name."""
         properties: Mapping[str, Mapping[str, Any]] = self.input_schema.get("properties", {})
         return {name: schema for name, schema in properties.items() if name != "prompt"}
 
     @property
     def image_parameter(self) -> str | None:
-        """The parameter that takes input images, or None for a model that draws from text."""
+        """The parameter for input images, or None for a text-to-image model."""
         return next((name for name in IMAGES if name in self.parameters), None)
 
     def values(self, name: str) -> list[str]:
-        """Return what a parameter takes, where that is a closed list; else an empty list.
+        """Return the allowed values of a parameter; an empty list if they are not enumerated.
 
         Args:
-            name: The parameter.
+            name: The parameter's name.
 
         Example:
             >>> bundled_catalog().model("gpt-image-2").values("quality")
             ['auto', 'low', 'medium', 'high']
         """
         schema = self.parameters.get(name, {})
-        places = [schema, *schema.get("anyOf", []), *schema.get("oneOf", [])]
-        lists = [place.get("enum", []) for place in places if isinstance(place, dict)]
-        values = [value for options in lists for value in options]
+        schemas = [schema, *schema.get("anyOf", []), *schema.get("oneOf", [])]
+        enums = [option.get("enum", []) for option in schemas if isinstance(option, dict)]
+        values = [value for enum in enums for value in enum]
         if not values and schema.get("type") == "boolean":
             values = [True, False]
         return [value if isinstance(value, str) else json.dumps(value) for value in values]
 
     def takes(self, name: str) -> bool:
-        """Whether it has a parameter; one without a readable schema takes any."""
+        """Return whether the model has a parameter; a model without a schema accepts any."""
         return name in self.parameters or self.input_schema.get("additionalProperties", True)
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """The models that are known here, by their ids.
+    """The known models by id.
 
     Example:
         >>> "nano-banana" in bundled_catalog().models
@@ -98,23 +98,23 @@ class Catalog:
         return iter(self.models.values())
 
     def model(self, model_id: str) -> Model:
-        """Return the model of that id.
+        """Return the model with this id.
 
         Raises:
-            InvalidRequest: If there is none; names the nearest ones.
+            InvalidRequest: If it is unknown; the message suggests similar ids.
         """
         found = self.models.get(model_id)
         if found is None:
             raise InvalidRequest(
-                f"--model {sanitize(model_id, limit=60)}: there is no such model. "
-                f"{nearest(model_id, self.models)} `%mountsea models --refresh` asks the Hub anew."
+                f"Unknown model '{sanitize(model_id, limit=60)}'. {nearest(model_id, self.models)} "
+                "`%mountsea models --refresh` updates the list from the Hub."
             )
         return found
 
 
 @cache
 def bundled_catalog() -> Catalog:
-    """Read the catalogue that comes with the package.
+    """Return the catalog that is bundled with the package.
 
     Example:
         >>> bundled_catalog().model("nano-banana").vendor
@@ -126,17 +126,17 @@ def bundled_catalog() -> Catalog:
 
 
 def nearest(word: str, known: Mapping[str, object] | list[str]) -> str:
-    """Say which of the known words was probably meant, or name them, but no endless list.
+    """Return a hint for an unknown word: similar known words, or a shortened list of all.
 
     Example:
         >>> nearest("nano-bananna", ["nano-banana", "gpt-image-2"])
         'Did you mean nano-banana?'
         >>> nearest("x", ["a", "b"])
-        'There are: a, b.'
+        'Available: a, b.'
     """
-    # of names that a Hub has made up there may be very many, and some that no line may hold
-    likely = [name for name in islice(known, MAX_COMPARED) if is_pasteable(name)]
-    close = get_close_matches(word[:MAX_ID], likely, n=2, cutoff=0.6)
+    # a Hub's names may be very many, or unsafe to suggest as input
+    candidates = [name for name in islice(known, MAX_COMPARED) if is_pasteable(name)]
+    close = get_close_matches(word[:MAX_ID], candidates, n=2, cutoff=0.6)
     if close:
         return f"Did you mean {' or '.join(close)}?"
-    return f"There are: {listed(known)}."
+    return f"Available: {listed(known)}."

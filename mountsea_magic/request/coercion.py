@@ -1,4 +1,4 @@
-"""Reading: what was typed becomes a value of the type that a parameter's schema wants."""
+"""Convert typed text and Python values to the types in a parameter's schema."""
 
 from __future__ import annotations
 
@@ -20,18 +20,23 @@ TYPE_IN_WORDS = {
     "array": "a list",
     "object": "an object",
 }
-"""What a JSON type is to somebody who types."""
+"""JSON types as they are called in messages."""
 
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True}
 _BOOLEANS |= {"false": False, "no": False, "off": False, "0": False}
 
 
 def read_value(value: Any, schema: Mapping[str, Any] | None) -> Any:
-    """Read a value by its schema's type; what does not fit is left for the validation to name.
+    """Convert a value to its schema's type; returns it unchanged if it does not fit.
+
+    The validation then reports the unchanged value.
 
     Args:
         value: A JSON value, or text as typed on a command line.
-        schema: The parameter's schema; without one, text is read as JSON, else kept as text.
+        schema: The parameter's schema; without one, text is parsed as JSON if possible.
+
+    Returns:
+        The converted value.
 
     Example:
         >>> read_value("7", {"type": "integer"}), read_value("7", {"type": "string"})
@@ -45,23 +50,23 @@ def read_value(value: Any, schema: Mapping[str, Any] | None) -> Any:
             return value
         readings = [read_value(value, option) for option in options]
         return next((reading for reading in readings if reading != value), value)
-    wanted = (schema or {}).get("type")
+    target = (schema or {}).get("type")
     if not isinstance(value, str):
-        if wanted == "string" and isinstance(value, int) and not isinstance(value, bool):
+        if target == "string" and isinstance(value, int) and not isinstance(value, bool):
             return str(value)
-        # numpy's integers and the like count as integers wherever Python takes an index
+        # accept integers of numpy and other libraries
         if hasattr(value, "__index__") and not isinstance(value, bool):
-            with contextlib.suppress(TypeError):  # an array has the method, and is no number
+            with contextlib.suppress(TypeError):  # an array has __index__, but raises
                 return operator.index(value)
-        if wanted == "integer" and isinstance(value, float) and value.is_integer():
+        if target == "integer" and isinstance(value, float) and value.is_integer():
             return int(value)
         return value
     text = value.strip()
-    if wanted == "integer" and re.fullmatch(r"[+-]?[0-9]{1,30}", text):
+    if target == "integer" and re.fullmatch(r"[+-]?[0-9]{1,30}", text):
         return int(text)
-    if wanted == "boolean":
+    if target == "boolean":
         return _BOOLEANS.get(text.lower(), value)
-    if wanted in ("number", "object", "array", None):
+    if target in ("number", "object", "array", None):
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
@@ -70,30 +75,30 @@ def read_value(value: Any, schema: Mapping[str, Any] | None) -> Any:
 
 
 def _options(schema: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    """The schemas that a value may be of, where there are several."""
+    """Return the alternative schemas of a parameter, if there are several."""
     if schema is None:
         return []
     if isinstance(schema.get("type"), list):
-        # nothing else of the schema: alternatives within it would multiply with the types
+        # without the other keywords: nested alternatives would multiply with the types
         return [{"type": name} for name in schema["type"]]
     found = schema.get("anyOf") or schema.get("oneOf") or []
     return [option for option in found if isinstance(option, dict)]
 
 
 def _fits(value: Any, schema: Mapping[str, Any]) -> bool:
-    """Whether a value is of an option's type already, so that no other option may change it."""
+    """Return whether a value already has an alternative's type and needs no conversion."""
     kinds = schema.get("type", [])
-    rules = validator({})  # which is not asked for its message, that would hold the whole value
+    rules = validator({})  # is_type only: an error message would contain the whole value
     return any(
         rules.is_type(value, kind) for kind in ([kinds] if isinstance(kinds, str) else kinds)
     )
 
 
 def alternatives(options: Any) -> str:
-    """Say what a parameter of several kinds takes; that it may be left out goes without saying.
+    """Describe the alternatives of a parameter in words, except null.
 
     Args:
-        options: The schemas of the kinds, in whatever shape a Hub gives them.
+        options: The alternative schemas; untrusted, so of any type.
 
     Example:
         >>> alternatives([{"enum": ["square", "wide"]}, {"type": "object"}, {"type": "null"}])

@@ -1,4 +1,4 @@
-"""Patterns from the network: only those are tried that can't take long, since `re` has no limit."""
+"""Reject regular expressions from the network that could backtrack for long."""
 
 from __future__ import annotations
 
@@ -7,73 +7,72 @@ from importlib import import_module
 from typing import Any
 
 MAX_TEXT = 256
-"""The longest text that a pattern is tried on, in characters: of a longer one the Hub judges."""
+"""The longest text that a pattern is applied to, in characters; the Hub checks longer ones."""
 
 MAX_PATTERN = 200
 """The longest pattern, in characters."""
 
-MAX_WAYS = 70_000
-"""In how many ways a pattern may be tried on a text: two free repetitions, a few milliseconds."""
+MAX_PATHS = 70_000
+"""The limit of backtracking paths: two unbounded repetitions, a few milliseconds."""
 
-_ONE_WAY = frozenset({"LITERAL", "NOT_LITERAL", "ANY", "IN", "CATEGORY", "AT"})
-_WARNED_OF = ("[[", "--", "&&", "~~", "||")
-"""What `re` warns of, as it may mean something else one day."""
+_SINGLE_PATH = frozenset({"LITERAL", "NOT_LITERAL", "ANY", "IN", "CATEGORY", "AT"})
+_WARNING_SYNTAX = ("[[", "--", "&&", "~~", "||")
+"""Syntax for which `re` raises a FutureWarning."""
 
 
-def is_harmless(pattern: str) -> bool:
-    r"""Say whether a regular expression can be tried on any text of `MAX_TEXT` characters.
+def is_safe_pattern(pattern: str) -> bool:
+    r"""Return whether a regular expression is fast on any text of `MAX_TEXT` characters.
 
-    Where it can match in several ways, Python tries one after the other, and their number grows
-    with each repetition that may end in several places: within one another it doubles with each
-    character. So the ways are counted, in the tree that `re` itself parses.
+    Python backtracks through all ways to match. Their number grows with each repetition, and
+    exponentially with nested ones, so it is computed from the parse tree of `re`.
 
     Args:
-        pattern: A regular expression, of whatever dialect.
+        pattern: A regular expression of any dialect.
 
     Returns:
-        Whether Python can read it, and tries it in at most `MAX_WAYS` ways.
+        Whether Python can parse it, and backtracks through at most `MAX_PATHS` paths.
 
     Example:
-        >>> is_harmless("^#[0-9a-f]{6}$"), is_harmless("^(a+)+$"), is_harmless(r"\p{L}")
+        >>> is_safe_pattern("^#[0-9a-f]{6}$"), is_safe_pattern("^(a+)+$"), is_safe_pattern(r"\p{L}")
         (True, False, False)
     """
     flagged = "(?" in pattern.replace("(?:", "")  # flags, look-around, conditions
-    if len(pattern) > MAX_PATTERN or flagged or any(part in pattern for part in _WARNED_OF):
+    if len(pattern) > MAX_PATTERN or flagged or any(part in pattern for part in _WARNING_SYNTAX):
         return False
     try:
-        # not public, but the only account of what `re` will do; without it no pattern is tried
+        # private, but the only access to the parse tree; without it every pattern is rejected
         tree = import_module("re._parser").parse(pattern)
         anchored = len(tree) > 0 and str(tree[0][1]) in ("AT_BEGINNING", "AT_BEGINNING_STRING")
-        return _ways(tree) * (1 if anchored else MAX_TEXT) <= MAX_WAYS
+        return _paths(tree) * (1 if anchored else MAX_TEXT) <= MAX_PATHS
     except (re.error, ImportError, AttributeError, ValueError, OverflowError, RecursionError):
         return False
 
 
-def _ways(tree: Any) -> int:
-    """In how many ways a part can be tried from one place; raises for what can't be counted."""
-    ways = 1
+def _paths(tree: Any) -> int:
+    """Count the paths from one position; raises ValueError for what can't be counted."""
+    paths = 1
     for operator, argument in tree:
         name = str(operator)
         if name == "BRANCH":
-            ways *= sum(_ways(branch) for branch in argument[1])
+            paths *= sum(_paths(branch) for branch in argument[1])
         elif name == "SUBPATTERN":
-            ways *= _ways(argument[-1])
+            paths *= _paths(argument[-1])
         elif name in ("MAX_REPEAT", "MIN_REPEAT"):
-            ways *= _ways_of_repetition(*argument)
-        elif name not in _ONE_WAY:
-            raise ValueError(f"{name} is not known to be harmless")
-        if ways > MAX_WAYS:
-            raise ValueError("too many ways")
-    return ways
+            paths *= _repetition_paths(*argument)
+        elif name not in _SINGLE_PATH:
+            raise ValueError(f"{name} is not known to be fast")
+        if paths > MAX_PATHS:
+            raise ValueError("too many paths")
+    return paths
 
 
-def _ways_of_repetition(least: int, most: int, tree: Any) -> int:
-    """Each number of repetitions is a way of its own, and multiplies those of what is repeated."""
+def _repetition_paths(minimum: int, maximum: int, tree: Any) -> int:
+    """Count the paths of a repetition: each count is a path, times those of the repeated part."""
     shortest = tree.getwidth()[0]
-    if shortest == 0 or least > MAX_TEXT:
-        raise ValueError("it repeats nothing, or more than there is")
-    most = min(int(most), MAX_TEXT // shortest)
-    ways = _ways(tree)
-    if ways == 1:
-        return max(1, most - least + 1)
-    return sum(int(ways**count) for count in range(least, max(least, most) + 1))
+    if shortest == 0 or minimum > MAX_TEXT:
+        raise ValueError("it repeats an empty match, or too often")
+    maximum = min(int(maximum), MAX_TEXT // shortest)
+    paths = _paths(tree)
+    if paths == 1:
+        return max(1, maximum - minimum + 1)
+    return sum(int(paths**count) for count in range(minimum, max(minimum, maximum) + 1))

@@ -1,4 +1,4 @@
-"""The request: a model and its input, checked against its schema before anything is sent."""
+"""The request: a model and its input, validated by its schema before submitting."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "nano-banana"
 
 MAX_PROBLEMS = 20
-"""How many mistakes are named at once."""
+"""The limit of problems reported at once."""
 
-_SHAPES = frozenset({"aspect_ratio", "image_size", "resolution", "size", "ratio"})
+_SIZE_PARAMETERS = frozenset({"aspect_ratio", "image_size", "resolution", "size", "ratio"})
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRequest:
-    """One order: what is sent as the body of ``POST /hub/v1/image``.
+    """One request for images: the body of ``POST /hub/v1/image``.
 
     Attributes:
         model: The model's id.
-        input: The prompt and the parameters that were set, of JSON types; nothing else is sent.
+        input: The prompt and the parameters that the user set, as JSON values.
 
     Example:
         >>> request = build_request("a dog", parameters={"num_images": 2})
@@ -46,27 +46,29 @@ class ImageRequest:
 
     @property
     def prompt(self) -> str:
-        """The prompt, as it is sent."""
+        """The prompt as it is sent."""
         return str(self.input.get("prompt", ""))
 
     @property
     def image_count(self) -> int:
-        """How many images are asked for; one, where that is no number."""
+        """The number of images requested; 1 if it is not set or not an integer."""
         count = self.input.get("num_images", 1)
         return count if isinstance(count, int) and not isinstance(count, bool) else 1
 
     def body(self) -> dict[str, Any]:
-        """Return the body of the submission (documented: exactly these two members)."""
+        """Return the JSON body of the submission: ``model`` and ``input``."""
         return {"model": self.model, "input": dict(self.input)}
 
     def canonical(self) -> str:
-        """Return the body as canonical JSON: equal requests give equal text."""
+        """Return the body as canonical JSON, the same text for equal requests."""
         return json.dumps(
             self.body(), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
         )
 
     def fingerprint(self) -> str:
-        """Return what two equal requests share: input images count by their content.
+        """Return the SHA-256 of the canonical JSON, the same for equal requests.
+
+        Input images in data URIs are compared by their content.
 
         Example:
             >>> build_request("a dog").fingerprint() == build_request("a dog").fingerprint()
@@ -75,14 +77,14 @@ class ImageRequest:
         return hashlib.sha256(self.canonical().encode()).hexdigest()
 
     def for_the_screen(self) -> dict[str, Any]:
-        """Return the input as it may be shown: the bytes of images are counted, not written."""
+        """Return the input for display, with data URIs shortened."""
         return {
             name: value if name == "prompt" else _shortened(value)
             for name, value in self.input.items()
         }
 
     def for_the_record(self) -> dict[str, Any]:
-        """Return the input as it may be written down: no image's bytes, no signed address."""
+        """Return the input for the journal, without image bytes and signed URLs."""
         return {
             name: value if name == "prompt" else _recorded(value)
             for name, value in self.input.items()
@@ -97,18 +99,25 @@ def build_request(
     catalog: Catalog | None = None,
     spell: Callable[[str], str] = str,
 ) -> ImageRequest:
-    """Check a prompt and its parameters against the model's schema, and make a request of them.
+    """Validate a prompt and its parameters by the model's schema, and build the request.
 
     Args:
-        prompt: What the image shows; leading and trailing blank lines go.
+        prompt: The description of the image; leading and trailing blank lines are removed.
         model: The model's id.
-        parameters: The model's parameters by name; text is taken as typed on a command line
-            where the schema wants another type.
-        catalog: The models to choose from; the bundled ones if left out.
-        spell: How the user wrote a parameter's name, for the error messages.
+        parameters: The model's parameters by name; text is converted, as from a command line,
+            where the schema has another type.
+        catalog: The known models; the bundled catalog by default.
+        spell: Returns a parameter's name as the user writes it, for error messages.
+
+    Returns:
+        The validated request.
 
     Raises:
-        InvalidRequest: With all problems at once, in the user's words.
+        InvalidRequest: With all problems, one per line.
+
+    Example:
+        >>> build_request("a dog", parameters={"seed": "7"}).input
+        {'prompt': 'a dog', 'seed': 7}
     """
     models = catalog or bundled_catalog()
     known = models.model(model)
@@ -128,16 +137,16 @@ def build_request(
         request.canonical().encode("utf-8")
     except UnicodeEncodeError:
         raise InvalidRequest(
-            "The request holds half a character (a lone surrogate), which no JSON text can bear."
+            "The prompt or a parameter contains an invalid Unicode character (a lone surrogate)."
         ) from None
     except (TypeError, ValueError, RecursionError) as error:
-        said = sanitize(error, limit=120)
-        raise InvalidRequest(f"The request can't be written as JSON: {said}.") from None
+        reason = sanitize(error, limit=120)
+        raise InvalidRequest(f"The request can't be encoded as JSON: {reason}.") from None
     return request
 
 
 def _recorded(value: Any) -> Any:
-    """A data URI becomes its digest, and an address loses the query that may open it."""
+    """Replace data URIs by their digests, and remove queries of URLs, which may be signed."""
     if isinstance(value, list):
         return [_recorded(item) for item in value]
     if isinstance(value, dict):
@@ -151,7 +160,7 @@ def _recorded(value: Any) -> Any:
 
 
 def _shortened(value: Any) -> Any:
-    """The head of a data URI tells what it is."""
+    """Shorten long data URIs to their start and length."""
     if isinstance(value, list):
         return [_shortened(item) for item in value]
     if isinstance(value, str) and value[:5].lower() == "data:" and len(value) > 120:
@@ -160,89 +169,91 @@ def _shortened(value: Any) -> Any:
 
 
 def _checked_prompt(prompt: str) -> str:
-    """An empty prompt would be paid for."""
+    """Strip blank lines; raises for an empty prompt, which would be charged."""
     lines = prompt.split("\n")
     while lines and not lines[0].strip():
         del lines[0]
     while lines and not lines[-1].strip():
         del lines[-1]
     if not lines:
-        raise InvalidRequest("There is no prompt: write it in the cell's body, below the magic.")
+        raise InvalidRequest("The prompt is empty: write it in the cell's body, below the magic.")
     return "\n".join(lines).removesuffix("\r")
 
 
 def _unknown_parameter(
     model: Model, name: str, spell: Callable[[str], str], models: Catalog
 ) -> str:
-    """A parameter of another model is the usual slip: say what this one has."""
+    """Return the message for an unknown parameter, with this model's equivalent if any."""
     if name == "prompt":
-        return f"{spell(name)}: the prompt is the cell's body."
+        return f"{spell(name)}: the prompt is the cell's body, not a parameter."
     if name in IMAGES and model.image_parameter is None:
         sibling = f"{model.id}-edit"
         known = sibling in models.models and is_pasteable(sibling)
         cure = f" Use --model {sibling}." if known else ""
-        return f"{spell(name)}: {quoted(model.id)} takes no images.{cure}"
-    said = f"{spell(sanitize(name, limit=60))} is not a parameter of {quoted(model.id)}"
-    kin = [other for other in model.parameters if name in _SHAPES and other in _SHAPES]
-    if kin:
-        return f"{said}; it has {'; '.join(_with_values(model, other) for other in kin)}."
-    return f"{said}. {nearest(name, model.parameters)}"
+        return f"{spell(name)}: {quoted(model.id)} does not accept images.{cure}"
+    message = f"{spell(sanitize(name, limit=60))} is not a parameter of {quoted(model.id)}"
+    similar = [other for other in model.parameters if {name, other} <= _SIZE_PARAMETERS]
+    if similar:
+        return f"{message}; it has {'; '.join(_with_values(model, other) for other in similar)}."
+    return f"{message}. {nearest(name, model.parameters)}"
 
 
 def _with_values(model: Model, name: str) -> str:
-    """A parameter with what it takes, where that is a closed list."""
+    """Return a parameter's name, with its allowed values if they are enumerated."""
     values = model.values(name)
     return f"{quoted(name)}: {listed(values)}" if values else quoted(name)
 
 
 def _problems(model: Model, body: dict[str, Any], spell: Callable[[str], str]) -> list[str]:
-    """All at once: a user who fixes one at a time grows tired of us."""
+    """Return all problems at once, so that the user can fix them in one go."""
     try:
         errors = find_errors(model.input_schema, body)
-        return list(dict.fromkeys(_in_words(error, model, spell) for error in errors))[
-            :MAX_PROBLEMS
-        ]
+        return list(dict.fromkeys(_message(error, model, spell) for error in errors))[:MAX_PROBLEMS]
     except (ArithmeticError, ValueError, RecursionError) as error:
-        # numbers such as 10**400 or NaN, which no JSON can bear, and values without an end
+        # such as 10**400, NaN or a recursive value, which JSON can't represent
         reason = sanitize(error, limit=80)
-        return [f"A value is too large, too deep or no number for {quoted(model.id)} ({reason})."]
+        return [
+            f"A value for {quoted(model.id)} is too large, too deep or not a number ({reason})."
+        ]
 
 
 def _spelled(name: Any, spell: Callable[[str], str]) -> str:
-    """A schema may name a parameter as nobody can type it."""
+    """Spell a parameter as the user types it; quote a name that can't be typed."""
     return spell(str(name)) if is_pasteable(name) else quoted(name, limit=60)
 
 
-def _in_words(error: ValidationError, model: Model, spell: Callable[[str], str]) -> str:
-    """The validator speaks of schemas and instances; the user typed options and values."""
+def _message(error: ValidationError, model: Model, spell: Callable[[str], str]) -> str:
+    """Translate a validation error to the user's terms: options and values."""
     rule: str = str(error.validator)
     limit: Any = error.validator_value
     given: Any = error.instance
     model_id = quoted(model.id)
     if rule == "required":
         missing = listed((_spelled(name, spell) for name in limit if name not in given), limit=80)
-        return f"{model_id} needs {missing}: it is missing."
+        return f"{model_id} requires {missing}."
     name = _spelled(error.path[0] if error.path else "input", spell)
     given = _head(given)
     text = given if isinstance(given, str) else json_text(given)
-    said = sanitize(text, limit=60)
+    text = sanitize(text, limit=60)
+    got = f"(got '{text}')" if isinstance(given, str) else f"(got {text})"
     if rule == "enum":
         known = [str(value) for value in limit]
-        close = nearest(said, known)
-        hint = f" {close}" if close.startswith("Did") else ""
-        return f"{name} {said}: {model_id} takes one of {listed(known)}.{hint}"
-    if rule in ("anyOf", "oneOf"):
-        return f"{name} {said}: {model_id} takes {alternatives(limit)}."
-    reason = {"minimum": "at least ", "maximum": "at most "}.get(rule)
-    if reason is not None:
-        reason += sanitize(limit, limit=40)
+        suggestion = nearest(text, known)
+        hint = f" {suggestion}" if suggestion.startswith("Did") else ""
+        return f"{name} must be one of {listed(known)} for {model_id} {got}.{hint}"
+    if rule in ("anyOf", "oneOf") and (expected := alternatives(limit)) != "any":
+        return f"{name} must be {expected} for {model_id} {got}."
+    if rule in ("minimum", "maximum"):
+        bound = "at least" if rule == "minimum" else "at most"
+        return f"{name} must be {bound} {sanitize(limit, limit=40)} for {model_id} {got}."
     if rule == "type":
-        reason = TYPE_IN_WORDS.get(str(limit), sanitize(limit, limit=120))
-    return f"{name} {said}: {reason or sanitize(error.message, limit=120)} for {model_id}."
+        expected = TYPE_IN_WORDS.get(str(limit), sanitize(limit, limit=120))
+        return f"{name} must be {expected} for {model_id} {got}."
+    return f"{name} is invalid for {model_id} {got}: {sanitize(error.message, limit=120)}."
 
 
 def _head(value: Any) -> Any:
-    """Enough of a value to be recognized: what is shown of it is short, and it may be megabytes."""
+    """Return the start of a value, enough for a message; the value may be megabytes long."""
     if isinstance(value, str):
         return value[:2000]
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""JSON Schema's validator, which fetches nothing, and is imported without the second it costs."""
+"""Validate by JSON Schema: without fetching references, and with a fast import."""
 
 from __future__ import annotations
 
@@ -19,63 +19,67 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
     from jsonschema.protocols import Validator
 
-_SLOW = "rfc3987_syntax"
-_SHOWN = 500
-_MOST = 1000
-_ORDINARY = {"prompt": "An action shot of a black lab swimming in an inground suburban pool."}
-_ONE_AT_A_TIME = threading.Lock()
+_SLOW_MODULE = "rfc3987_syntax"
+_REPR_CHARACTERS = 500
+_MAX_ERRORS = 1000
+_TYPICAL_INPUT = {"prompt": "An action shot of a black lab swimming in an inground suburban pool."}
+_IMPORT_LOCK = threading.Lock()
 
 
 def validator(schema: Mapping[str, Any]) -> Validator:
-    """Make a validator; the first one imports jsonschema.
+    """Return a validator; the first call imports jsonschema.
 
-    By itself, jsonschema fetches what a schema refers to, by any URL. Here a reference leads to
-    the schema itself or raises. A pattern is tried on short texts only: see `patterns`.
+    jsonschema fetches references by any URL. Here, a reference outside the schema raises. Patterns
+    are applied to short texts only: see `patterns`.
 
-    jsonschema imports the checker of its format ``iri``, which JupyterLab brings, and that one
-    compiles 35 grammars: 1.3 of the 1.6 seconds of processor that the import takes. No schema of
-    the Hub's names that format, so the checker is brought when somebody asks it, which is what
-    its maintainers were asked for in python-jsonschema/jsonschema#1428.
+    jsonschema imports the checker of its format ``iri``, if JupyterLab has installed it, and that
+    compiles 35 grammars: 1.3 of the 1.6 seconds of CPU time of the import. No schema of the Hub
+    has that format, so the checker is imported on first use instead, as proposed in
+    python-jsonschema/jsonschema#1428.
 
     Args:
         schema: A JSON Schema.
 
     Returns:
-        The validator; it checks no formats.
+        The validator; it does not check formats.
 
     Example:
         >>> validator({"type": "integer"}).is_valid(4)
         True
     """
-    with _ONE_AT_A_TIME:
-        late = _SLOW not in sys.modules and "jsonschema" not in sys.modules and find_spec(_SLOW)
-        if late:
-            stand_in = ModuleType(_SLOW)
+    with _IMPORT_LOCK:
+        defer = (
+            _SLOW_MODULE not in sys.modules
+            and "jsonschema" not in sys.modules
+            and find_spec(_SLOW_MODULE)
+        )
+        if defer:
+            stand_in = ModuleType(_SLOW_MODULE)
             vars(stand_in)["is_valid_syntax"] = _is_valid_syntax
-            sys.modules[_SLOW] = stand_in
+            sys.modules[_SLOW_MODULE] = stand_in
         try:
-            kind, registry = _kind()
+            validator_class, registry = _validator_class()
         finally:
-            if late:
-                del sys.modules[_SLOW]
-    return kind(schema, registry=registry)
+            if defer:
+                del sys.modules[_SLOW_MODULE]
+    return validator_class(schema, registry=registry)
 
 
 @cache
-def _kind() -> tuple[Callable[..., Validator], Any]:
-    """The kind of our validators, and the empty registry in which they look schemas up."""
+def _validator_class() -> tuple[Callable[..., Validator], Any]:
+    """Return our validator class, and an empty registry, so that nothing is fetched."""
     from jsonschema import Draft202012Validator
     from jsonschema.validators import extend
     from referencing import Registry
 
-    kind = extend(Draft202012Validator, {"pattern": _check_pattern})  # type: ignore[no-untyped-call]  # its stub has no types
-    return kind, Registry()
+    validator_class = extend(Draft202012Validator, {"pattern": _check_pattern})  # type: ignore[no-untyped-call]  # its stub has no types
+    return validator_class, Registry()
 
 
 def _check_pattern(
     _: Validator, pattern: str, instance: Any, __: Mapping[str, Any]
 ) -> Iterator[ValidationError]:
-    """As jsonschema does, but not on a text so long that it could take long."""
+    """Check like jsonschema, but skip texts so long that backtracking could take long."""
     from jsonschema.exceptions import ValidationError
 
     if isinstance(instance, str) and len(instance) <= MAX_TEXT and not re.search(pattern, instance):
@@ -83,30 +87,30 @@ def _check_pattern(
 
 
 def find_errors(schema: Mapping[str, Any], value: Any) -> list[ValidationError]:
-    """Check a value, without writing its megabytes into a message for each rule that it breaks.
+    """Validate a value, with long texts shortened in the messages.
 
     Args:
         schema: A JSON Schema.
         value: A JSON value, such as a request's input with its images as data URIs.
 
     Returns:
-        What is wrong, in the order of the places in the value; of thousands only the first.
+        The errors, sorted by path; at most 1,000.
 
     Raises:
-        ArithmeticError, ValueError: If a number in it is NaN, infinite or too large to be checked.
-        RecursionError: If it is nested too deep.
+        ArithmeticError, ValueError: If a number is NaN, infinite or too large.
+        RecursionError: If the value is nested too deep.
 
     Example:
         >>> [error.message for error in find_errors({"type": "integer"}, "a dog")]
         ["'a dog' is not of type 'integer'"]
     """
-    errors = islice(validator(schema).iter_errors(_with_short_reprs(value)), _MOST)
-    # numbers and names can't be compared
+    errors = islice(validator(schema).iter_errors(_with_short_reprs(value)), _MAX_ERRORS)
+    # as text, since indexes and names can't be compared
     return sorted(errors, key=lambda error: [str(step) for step in error.path])
 
 
 def takes_prompt(schema: Mapping[str, Any]) -> bool:
-    """Return whether a model's schema takes an ordinary prompt: one that does not is of no use.
+    """Return whether a model's schema accepts a typical prompt, without which it is unusable.
 
     Args:
         schema: The JSON Schema of a model's input.
@@ -117,21 +121,21 @@ def takes_prompt(schema: Mapping[str, Any]) -> bool:
     """
     properties = schema.get("properties")
     rule = properties.get("prompt") if isinstance(properties, dict) else None
-    return rule is not None and not find_errors({"properties": {"prompt": rule}}, _ORDINARY)
+    return rule is not None and not find_errors({"properties": {"prompt": rule}}, _TYPICAL_INPUT)
 
 
 class _LongText(str):
-    """A text of which messages show the beginning."""
+    """A text whose `repr` shows only its start."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return repr(self[:_SHOWN] + "…")
+        return repr(self[:_REPR_CHARACTERS] + "…")
 
 
 def _with_short_reprs(value: Any) -> Any:
-    """The same value, whose texts are written in short."""
-    if isinstance(value, str) and len(value) > _SHOWN:
+    """Return an equal value whose long texts have a short `repr`."""
+    if isinstance(value, str) and len(value) > _REPR_CHARACTERS:
         return _LongText(value)
     if isinstance(value, list):
         return [_with_short_reprs(item) for item in value]
@@ -141,5 +145,5 @@ def _with_short_reprs(value: Any) -> Any:
 
 
 def _is_valid_syntax(term: str, text: str) -> bool:
-    """Whoever checks the format in this process gets the real thing, and pays for it then."""
-    return bool(import_module(_SLOW).is_valid_syntax(term, text))
+    """Import the real checker on first use."""
+    return bool(import_module(_SLOW_MODULE).is_valid_syntax(term, text))

@@ -1,4 +1,4 @@
-"""Values in a live schema, such as those of an enum: kept if they are JSON, finite and short."""
+"""Read JSON values from an untrusted schema, such as those of an enum, within limits."""
 
 from __future__ import annotations
 
@@ -7,52 +7,55 @@ from typing import Any
 from ..runtime.json_numbers import finite_number
 
 MAX_TEXT = 200
-"""The longest text among them, in characters."""
+"""The longest text value, in characters."""
 
 MAX_VALUES = 500
-"""The most values of one enum."""
+"""The limit of values of one enum."""
 
 MAX_ENUM_TEXT = 10_000
-"""How long all texts of one enum may be together, in characters."""
+"""The limit of all texts of one enum together, in characters."""
 
 _MAX_ITEMS = 50
 _MAX_DEPTH = 2
 
 
 class UnfitValue(ValueError):
-    """A value is too large, or none of JSON's."""
+    """The value is too large or not valid JSON."""
 
 
 def read_schema_value(value: Any, *, max_text: int = MAX_TEXT, depth: int = _MAX_DEPTH) -> Any:
-    """Copy a JSON value that a schema names.
+    """Copy a JSON value from a schema.
 
     Args:
         value: The value.
-        max_text: The longest text in it, in characters.
-        depth: How deep it may be nested.
+        max_text: The limit for each text in it, in characters.
+        depth: The limit of nesting.
+
+    Returns:
+        The copy.
 
     Raises:
-        UnfitValue: If it is too large, too deep, or a number that is none.
+        UnfitValue: If it is too large, nested too deep, or has a number that is not finite.
 
     Example:
         >>> read_schema_value({"width": 1024})
         {'width': 1024}
         >>> read_schema_value(float("nan"))
         Traceback (most recent call last):
-        mountsea_magic.request.schema_values.UnfitValue: no number that can be sent
+        mountsea_magic.request.schema_values.UnfitValue: not a finite number
     """
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
         if len(value) > max_text:
-            raise UnfitValue("a text that is too long")
+            raise UnfitValue("the text is too long")
         return value
     if isinstance(value, int | float):
         if finite_number(value) is None:
-            raise UnfitValue("no number that can be sent")
+            raise UnfitValue("not a finite number")
         return value
     if not isinstance(value, dict | list) or depth == 0 or len(value) > _MAX_ITEMS:
-        raise UnfitValue("too many values, or too deep")
+        raise UnfitValue("too many values, or nested too deep")
     if isinstance(value, list):
         return [read_schema_value(item, max_text=max_text, depth=depth - 1) for item in value]
     return {
@@ -62,10 +65,10 @@ def read_schema_value(value: Any, *, max_text: int = MAX_TEXT, depth: int = _MAX
 
 
 def read_enum(values: Any) -> list[Any] | None:
-    """Copy an enum, or return None for one that is too large to be checked here.
+    """Copy an enum; returns None if it is invalid or too large.
 
     Args:
-        values: What a schema has under ``enum``.
+        values: The value of the keyword ``enum``.
 
     Example:
         >>> read_enum(["1K", "2K"]), read_enum([]), read_enum(["x" * 4_000_000])
@@ -86,10 +89,10 @@ def read_enum(values: Any) -> list[Any] | None:
 
 
 def text_size(value: Any) -> int:
-    """Return how many characters a JSON value has, about: whatever is no text counts for one.
+    """Return the approximate size of a JSON value in characters; non-texts count as one.
 
     Args:
-        value: A value that `read_schema_value` has returned.
+        value: A value returned by `read_schema_value`.
 
     Example:
         >>> text_size(["auto", {"width": 1024}])

@@ -148,7 +148,7 @@ def has_note(image: Image.Image) -> bool:
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
-def test_each_wish_changes_the_image(
+def test_each_instruction_changes_the_image(
     prompt: str, village: Image.Image, gallery: dict[str, Image.Image]
 ) -> None:
     """Each is seen at a glance, and understood: no note lies on the image."""
@@ -157,7 +157,7 @@ def test_each_wish_changes_the_image(
     assert not has_note(gallery[prompt])
 
 
-def test_no_two_wishes_give_the_same(gallery: dict[str, Image.Image]) -> None:
+def test_no_two_instructions_give_the_same(gallery: dict[str, Image.Image]) -> None:
     """Each word does something of its own."""
     near = {
         pair: distance
@@ -179,7 +179,7 @@ def test_what_is_not_understood_is_changed_and_noted(prompt: str, village: Image
     "prompt", ["remove the snow", "not too dark", "without any fog", "no rain"]
 )
 def test_what_is_not_wanted_is_not_done(prompt: str, village: Image.Image) -> None:
-    """A word after a negation is no wish."""
+    """A word after a negation is no instruction."""
     assert has_note(changed(village, prompt))
 
 
@@ -189,7 +189,9 @@ def test_words_match_whole_and_in_any_case(village: Image.Image) -> None:
     assert has_note(changed(village, "a knight, a brain, a frametable"))
 
 
-def test_the_wishes_do_what_they_say(village: Image.Image, gallery: dict[str, Image.Image]) -> None:
+def test_instructions_do_what_they_say(
+    village: Image.Image, gallery: dict[str, Image.Image]
+) -> None:
     """Winter is bluer and lighter, night darker, sunset redder, and so on."""
     red, _, blue = mean(village)
 
@@ -213,7 +215,7 @@ def test_the_wishes_do_what_they_say(village: Image.Image, gallery: dict[str, Im
     assert len(gallery["pixel art"].crop((0, 0, SIZE, 220)).getcolors() or []) <= 28
 
 
-def test_wishes_combine(village: Image.Image, gallery: dict[str, Image.Image]) -> None:
+def test_instructions_combine(village: Image.Image, gallery: dict[str, Image.Image]) -> None:
     """A winter night is neither winter nor night alone, and darker than winter."""
     both = changed(village, "a winter night")
     assert apart(both, gallery["Make it winter"]) > 30
@@ -257,7 +259,7 @@ def test_the_sky_alone_can_take_a_colour(village: Image.Image) -> None:
 def test_same_arguments_give_the_same_image(
     village: Image.Image, gallery: dict[str, Image.Image]
 ) -> None:
-    """Whatever is drawn by lot between, and in threads, too; and nobody's lot is disturbed."""
+    """In threads, too, and the global random generator is left alone."""
     random.seed(5)
     expected = random.random()
     random.seed(5)

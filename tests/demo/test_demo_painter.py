@@ -1,7 +1,9 @@
 """The demo painter: images that answer to a prompt, whatever the prompt and the size."""
 
 import hashlib
+import json
 import random
+import re
 import subprocess
 import sys
 import time
@@ -9,9 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 
 import pytest
+from checkout import ROOT
 from PIL import Image, ImageChops, ImageStat
 
 from mountsea_magic.demo.drawing import paint
+from mountsea_magic.demo.drawing.note import lay_out, writable
+from mountsea_magic.demo.drawing.recognition import is_drawn
 from mountsea_magic.demo.drawing.subject import read_subject
 
 pytestmark = pytest.mark.drawing
@@ -29,6 +34,55 @@ PROMPTS = (
     "two birds over a misty valley",
     "a robot teacher in a classroom",
 )
+
+NOT_DRAWN = (
+    "a teapot",
+    "A logo for a coffee shop",
+    "an infographic about whales",
+    "a red car",
+    "a fox logo",
+    "a dog's bowl",
+    "a bowl of cherries",
+    "a portrait of my grandmother",
+    "a person riding a horse on the beach",
+    "a bridge over a river at night",
+    "a robot in the forest",
+    "a sailing boat above a coral reef",
+    "a penguin in a classroom",
+    "a cat on a ship",
+    "an owl above a coral reef",
+    "a sunset",
+    "xyzzy qwrt",
+    "雪山下的狐狸",
+    "🐕🏊‍♀️🌊",
+    "12345 !!!",
+)
+
+DRAWN = (
+    "cute and fluffy cat, 4k, highly detailed",
+    "Please draw me two dogs on a skateboard",
+    "Create a photorealistic image of a lighthouse",
+    "watercolour, a fox in the snow",
+    "A HOT AIR BALLOON",
+    "an astronaut riding a horse",
+    "children in a classroom",
+    "the milky way",
+    "a cat sits on a sofa",
+    "a sunset over the ocean",
+    "a dog swimming in the ocean",
+    "a cat on the beach",
+    "two seagulls over the sea",
+    "geometric pattern",
+    "a boat \ud83d on the sea",
+    "red and gold",
+)
+
+LONG = (
+    "A photorealistic teapot on a wooden table beside a window, with steam rising in the morning"
+    " light and a plate of croissants"
+)
+
+NOTE = (253, 243, 196)
 
 STRANGE = {
     "empty": "",
@@ -55,6 +109,30 @@ def difference(first: Image.Image, second: Image.Image) -> float:
     return sum(ImageStat.Stat(apart).mean) / 3
 
 
+def note_box(image: Image.Image) -> tuple[int, int, int, int] | None:
+    """Find the paper of the note, or None where there is none."""
+    apart = ImageChops.difference(image, Image.new("RGB", image.size, NOTE)).convert("L")
+    paper = apart.point([255] + [0] * 255)
+    return paper.getbbox() if paper.histogram()[255] > 100 else None
+
+
+def lesson_prompts() -> list[str]:
+    """Collect what the notebooks have drawn from text."""
+    prompts = []
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        for cell in json.loads(path.read_text("utf-8"))["cells"]:
+            source = "".join(cell["source"])
+            if cell["cell_type"] != "code":
+                continue
+            if source.startswith("%%mountsea"):
+                line, _, body = source.partition("\n")
+                if " -i " not in line:
+                    prompts.append(body.replace("{{ place }}", "the moon"))
+            else:
+                prompts += re.findall(r'"(an? [^"{]+)"', source, re.IGNORECASE)
+    return prompts
+
+
 @pytest.fixture(scope="module")
 def gallery() -> dict[str, Image.Image]:
     """Paint every prompt once for the tests that compare them."""
@@ -62,7 +140,7 @@ def gallery() -> dict[str, Image.Image]:
 
 
 def test_same_arguments_give_the_same_image(gallery: dict[str, Image.Image]) -> None:
-    """The image depends on the arguments alone, whatever is painted or drawn by lot between."""
+    """The image depends on the arguments alone, not on the global random seed."""
     random.seed(99)
     for prompt in PROMPTS[:4]:
         assert small(prompt).tobytes() == gallery[prompt].tobytes()
@@ -209,3 +287,81 @@ def test_a_large_image_is_painted_in_time() -> None:
     start = time.thread_time()
     assert paint("a cat on the moon", 1, 4096, 4096, model="m").size == (4096, 4096)
     assert time.thread_time() - start < 5
+
+
+@pytest.mark.parametrize("prompt", NOT_DRAWN)
+def test_a_main_noun_that_is_not_drawn_gets_a_note(prompt: str) -> None:
+    """Whether the word is unknown or only chose the scene, the prompt is written on the image."""
+    assert note_box(small(prompt)) is not None
+
+
+def test_a_prompt_that_is_drawn_gets_no_note(gallery: dict[str, Image.Image]) -> None:
+    """Neither the prompts of these tests nor those of the lessons do, nor a blank one."""
+    assert [prompt for prompt, image in gallery.items() if note_box(image)] == []
+    lessons = lesson_prompts()
+    assert len(lessons) > 20
+    known = (*lessons, *DRAWN, "", " \n ")
+    assert [prompt for prompt in known if not is_drawn(prompt, read_subject(prompt))] == []
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        *((64, 64), (64, 128), (128, 64), (256, 256), (1536, 672), (2048, 2048)),
+        *((1024, 128), (128, 1024), (2048, 64), (64, 2048)),
+    ],
+    ids=lambda size: f"{size[0]}x{size[1]}",
+)
+@pytest.mark.parametrize("prompt", ["a teapot", LONG, "w" * 500, "雪山"])
+def test_the_note_is_legible(prompt: str, size: tuple[int, int]) -> None:
+    """It is whole, above the mark, dark on pale, in letters of at least 10 pixels."""
+    image = paint(prompt, 1, *size, model="m")
+    box = note_box(image)
+    assert box is not None
+    left, top, right, bottom = box
+    assert left > 0 and top > 0 and right < size[0] and bottom <= size[1] / 2 + 10
+    ink = image.crop(box).convert("L").point([255 if v < 110 else 0 for v in range(256)])
+    assert ink.histogram()[255] > 15
+    layout = lay_out(writable(prompt) or "no letters", size)
+    assert layout.size >= 10
+    assert layout.width < size[0] and layout.height < size[1] / 2
+
+
+def test_a_note_wraps_and_ends_with_an_ellipsis() -> None:
+    """Words stay whole where there is room; what does not fit is cut."""
+    roomy = lay_out(writable(LONG), (1024, 1024)).lines
+    assert len(roomy) > 1
+    assert " ".join(roomy) == writable(LONG)
+    assert roomy[-1].endswith(" …")
+    assert lay_out("a teapot", (64, 64)).lines == ("a teapot",)
+    tight = lay_out(writable(LONG), (64, 64)).lines
+    assert len(tight) > 1
+    assert tight[-1].endswith("…")
+    assert writable("w" * 500) == "w" * 95 + "…"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "written"),
+    [
+        ("Ça, c’est “l’œuf” d’Étienne – naïve", "Ca, c’est “l’oeuf” d’Etienne - naive"),
+        ("e\u0301te\u0301, ｆｕｌｌ ﬁ", "ete, full fi"),
+        ("a\x00b\x1b[31m\x7f\u202e\ufeff hat \ud83d", "ab[31m hat"),
+        ("雪山 teapot 🫖", "teapot"),
+        ("🐕, 🌊!", ""),
+        ("a\n\n tea\tpot", "a tea pot"),
+    ],
+)
+def test_a_note_has_only_letters_of_its_font(prompt: str, written: str) -> None:
+    """Accents and other scripts are left out: the font would draw boxes for them."""
+    assert writable(prompt) == written
+
+
+def test_a_note_lies_on_the_same_drawing() -> None:
+    """Nothing but what it and its shadow cover changes, and the same seed gives the same note."""
+    plain = paint("a red car", 1, 256, 256, model="m", note=False)
+    noted = small("a red car", model="m")
+    assert note_box(plain) is None
+    assert noted.tobytes() == small("a red car", model="m").tobytes()
+    changed = ImageChops.difference(plain, noted).getbbox()
+    assert changed is not None
+    assert changed[2] < 128 and changed[3] < 96

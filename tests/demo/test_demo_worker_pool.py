@@ -194,7 +194,7 @@ def test_input_images_are_read_in_a_worker(
         inputs = await pool.read_inputs({"image_urls": [uri, own]}, "m")
         assert inputs.images[0] == image()
         assert inputs.images[1]
-        with pytest.raises(BadInput, match=r"image_urls\[0\]: its base64 is damaged"):
+        with pytest.raises(BadInput, match=r"image_urls\[0\]: the base64 data is invalid"):
             await pool.read_inputs({"image_urls": ["data:image/png;base64,a*"]}, "m")
 
     with_pool(tasks, tmp_path, worker, work)

@@ -107,7 +107,7 @@ def test_plain_cell_sends_only_the_prompt(hub: StandInHub, kernel: Kernel) -> No
         ("%%mountsea -o 2dog\na dog", "not a valid variable name"),
         ("%%mountsea --save 'a\na dog", "Could not parse the line"),
         ("%%mountsea --timeout 0\na dog", "must be greater than 0"),
-        ("%%mountsea\n   \n", "no prompt"),
+        ("%%mountsea\n   \n", "prompt is empty"),
         ("%%mountsea\na {{ nobody }}", "'nobody' is undefined"),
         ("%%mountsea\na dog\n---\n\n", "Prompt 2"),
         ("%mountsea resumee x", "Did you mean resume?"),

@@ -108,7 +108,7 @@ def test_interrupt_in_a_terminal(terminal: pexpect.spawn, hub: StandInHub) -> No
 def test_an_error_in_a_terminal_is_short(terminal: pexpect.spawn, hub: StandInHub) -> None:
     """An error is one line without a traceback."""
     terminal.sendline(_cell("-n 9", "a dog"))
-    terminal.expect("InvalidRequest: --num-images 9: at most 4")
+    terminal.expect("InvalidRequest: --num-images must be at most 4")
     terminal.expect(r"In \[3\]: ")
     assert "Traceback" not in (terminal.before or "") and not hub.posts
 

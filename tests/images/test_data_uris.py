@@ -1,4 +1,4 @@
-"""Inline images: decoded in pieces, whatever is escaped in them."""
+"""Data URIs are decoded in chunks of bounded size."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ BASE64 = base64.b64encode(BYTES + b"!").decode()
     ],
     ids=["bare", "blanks", "escaped", "unpadded", "percent"],
 )
-def test_pieces_are_the_whole(text: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wherever the text is cut."""
-    monkeypatch.setattr(data_uris, "_PIECE", size)
+def test_chunks_add_up_to_the_whole(text: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For every chunk size and spelling."""
+    monkeypatch.setattr(data_uris, "_CHUNK", size)
     assert read_inline(text, max_bytes=300) == BYTES + b"!"
 
 
 @pytest.mark.parametrize("text", ["AAA=AAAA", "A===B", "AAAAA", "data:image/png;base64", "A\0*"])
-def test_damage_is_told_in_any_piece(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Padding within, a letter too many, no comma, no letter."""
-    monkeypatch.setattr(data_uris, "_PIECE", 4)
+def test_invalid_data_are_found_in_every_chunk(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Padding in the middle, an excess character, no comma, an invalid character."""
+    monkeypatch.setattr(data_uris, "_CHUNK", 4)
     with pytest.raises(InlineError):
         read_inline(text if text.startswith("data:") else f"data:;base64,{text}", max_bytes=99)
 
 
-@pytest.mark.parametrize("head", ["data:;base64,", "data:,"])
-def test_escapes_are_undone_in_small_pieces(head: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a list of its parts a text takes fourteen times as much memory."""
-    undone = list[int]()
+@pytest.mark.parametrize("header", ["data:;base64,", "data:,"])
+def test_escapes_are_decoded_in_small_chunks(header: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`unquote` takes fourteen times the memory of its text."""
+    sizes = list[int]()
 
-    def counted(text: str) -> bytes:
-        undone.append(len(text))
+    def counting_unquote(text: str) -> bytes:
+        sizes.append(len(text))
         return unquote_to_bytes(text)
 
-    monkeypatch.setattr(data_uris, "unquote_to_bytes", counted)
-    monkeypatch.setattr(data_uris, "unquote", lambda text: counted(text).decode())
-    pieces = inline_pieces(head + "%41" * 200_000, max_bytes=140_000)
+    monkeypatch.setattr(data_uris, "unquote_to_bytes", counting_unquote)
+    monkeypatch.setattr(data_uris, "unquote", lambda text: counting_unquote(text).decode())
+    chunks = inline_pieces(header + "%41" * 200_000, max_bytes=140_000)
     with pytest.raises(InlineTooLarge):
-        list(pieces)
-    assert max(undone) <= data_uris._PIECE < 500_000
+        list(chunks)
+    assert max(sizes) <= data_uris._CHUNK < 500_000

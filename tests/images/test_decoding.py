@@ -1,4 +1,4 @@
-"""Decoding: images of every mode, with every profile, look the same in 8 bits."""
+"""Images of every mode, with every profile, look the same in 8 bits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from profiles import cmyk_profile, far, gray_profile, p3_profile, visible
 
 from mountsea_magic.errors import InvalidRequest
 from mountsea_magic.images import inputs
-from mountsea_magic.images.decoding import NoBlackAndWhite, Undecodable, decode, normalized
+from mountsea_magic.images.decoding import Undecodable, UndefinedRange, decode, normalized
 from mountsea_magic.images.files import check
 from mountsea_magic.images.inputs import to_urls
 from mountsea_magic.images.previews import PREVIEW_BYTES, preview
@@ -43,7 +43,7 @@ def chunk(name: bytes, body: bytes) -> bytes:
 
 
 def png(depth: int, color: int, row: bytes, *, width: int = 4, extra: bytes = b"") -> bytes:
-    """Write a PNG of two equal rows, of a kind that Pillow can't write."""
+    """Write a PNG of two equal rows, in a variant that Pillow can't write."""
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, 2, depth, color, 0, 0, 0))
     data = chunk(b"IDAT", zlib.compress((b"\0" + row) * 2))
     return b"\x89PNG\r\n\x1a\n" + head + extra + data + chunk(b"IEND", b"")
@@ -59,7 +59,7 @@ def tiff(bits: int, kind: int, data: bytes, *, order: str = "<", white_is_0: boo
 
 
 def greys(number: str, level: float, order: str = "<") -> bytes:
-    """Write 4 × 2 equal numbers."""
+    """Pack 4 × 2 equal samples."""
     return struct.pack(f"{order}8{number}", *[level] * 8)
 
 
@@ -76,9 +76,9 @@ DEEP = {
     "png in color": png(16, 2, struct.pack(">12H", *[30_000] * 12)),
     "tiff in little steps": encoded(Image.new("I;16", (4, 2), 30_000), "TIFF"),
 }
-"""Images of more than 8 bits in which the same grey is written: 117 of 255, or 116."""
+"""Images of more than 8 bits, all of the same grey: 117 of 255, or 116."""
 
-RANGELESS = {
+WITHOUT_RANGE = {
     "tiff of 32 bits": tiff(32, 1, greys("I", 100)),
     "signed tiff of 32 bits": tiff(32, 2, greys("i", -100)),
     "big-endian tiff of 32 bits": tiff(32, 2, greys("i", 100, ">"), order=">"),
@@ -90,12 +90,12 @@ RANGELESS = {
     "big-endian pfm": b"Pf\n4 2\n1.0\n" + greys("f", 0.5, ">"),
     "spider": encoded(Image.new("F", (4, 2), 0.5), "SPIDER"),
 }
-"""Images whose numbers have no black and white of their own."""
+"""Images of formats that define no black and white."""
 
 
 @pytest.mark.parametrize("name", DEEP)
-def test_deep_greys_keep_their_level(name: str, tmp_path: Path) -> None:
-    """Cut off at 255 they would all be white, and be paid for: from a file, memory, or Pillow."""
+def test_16_bit_greys_keep_their_level(name: str, tmp_path: Path) -> None:
+    """Levels are scaled, not clipped to white: from a file, from memory, or from Pillow."""
     (tmp_path / "deep").write_bytes(DEEP[name])
     with Image.open(io.BytesIO(DEEP[name])) as image:
         image.load()
@@ -106,35 +106,35 @@ def test_deep_greys_keep_their_level(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["I;16", "I;16B", "I;16L"])
-def test_deep_variables_keep_black_and_white(mode: str) -> None:
-    """The ends of the range are black and white exactly."""
+def test_16_bit_pillow_images_keep_black_and_white(mode: str) -> None:
+    """The ends of the range are exactly black and white."""
     for level, grey in ((0, 0), (65_535, 255)):
         assert visible(sent(Image.new(mode, (6, 4), level))) == (grey,) * 3
 
 
-@pytest.mark.parametrize("name", RANGELESS)
-def test_numbers_without_a_range_are_refused(name: str, tmp_path: Path) -> None:
-    """Whatever way they come in, with the same cure."""
-    content = RANGELESS[name]
+@pytest.mark.parametrize("name", WITHOUT_RANGE)
+def test_formats_without_a_defined_range_are_refused(name: str, tmp_path: Path) -> None:
+    """With the same message, from bytes, files, data URIs and Pillow images."""
+    content = WITHOUT_RANGE[name]
     (tmp_path / "deep").write_bytes(content)
     with Image.open(io.BytesIO(content)) as image:
         image.load()
     uri = f"data:image/tiff;base64,{base64.b64encode(content).decode()}"
     for value in (content, io.BytesIO(content), tmp_path / "deep", image, uri, [[content]]):
-        with pytest.raises(InvalidRequest, match=r"no black and white of its own: scale it to 0"):
+        with pytest.raises(InvalidRequest, match="no defined black and white; scale it to 0"):
             to_urls(value)
 
 
-def test_a_transparent_deep_grey_stays_transparent() -> None:
-    """A PNG may name one grey, or one color, that is not seen."""
+def test_a_transparent_16_bit_color_stays_transparent() -> None:
+    """A PNG may define one grey level or color as transparent."""
     row = struct.pack(">4H", 30_000, 30_000, 50, 60)
     image = decode(png(16, 0, row, extra=chunk(b"tRNS", b"\0\x32")), max_pixels=99)
     assert [normalized(image, ("RGBA",)).getpixel((x, 0)) for x in (1, 2, 3)] == [
         *((116, 116, 116, 255), (0, 0, 0, 0), (0, 0, 0, 255))
     ]
     row = struct.pack(">12H", *(30_000, 1, 2) * 3, *(5, 6, 7))
-    clear = chunk(b"tRNS", struct.pack(">3H", 30_000, 1, 2))
-    image = decode(png(16, 2, row, extra=clear), max_pixels=99)
+    transparent = chunk(b"tRNS", struct.pack(">3H", 30_000, 1, 2))
+    image = decode(png(16, 2, row, extra=transparent), max_pixels=99)
     assert [normalized(image, ("RGBA",)).getpixel((x, 0)) for x in (0, 3)] == [
         *((117, 0, 0, 0), (0, 0, 0, 255))
     ]
@@ -142,7 +142,7 @@ def test_a_transparent_deep_grey_stays_transparent() -> None:
 
 @pytest.mark.parametrize("mode", ["PA", "La", "RGBa", "LA", "RGBA"])
 def test_transparency_of_every_mode_is_kept(mode: str) -> None:
-    """Half of what is seen through is not half of what is seen."""
+    """Also of modes with premultiplied alpha."""
     image = Image.new(mode, (4, 2), (0,) * len(mode))
     with Image.open(io.BytesIO(sent(image))) as received:
         assert received.convert("RGBA").getpixel((0, 0)) == (0, 0, 0, 0)
@@ -150,7 +150,7 @@ def test_transparency_of_every_mode_is_kept(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", ["HSV", "YCbCr", "LAB", "RGBX", "CMYK"])
 def test_colors_of_every_mode_are_kept(mode: str) -> None:
-    """What has another way to write colors is sent in RGB."""
+    """Other color spaces are converted to RGB."""
     orange = Image.new("RGB", (4, 2), ORANGE)
     if mode == "LAB":
         image = Image.new("LAB", (4, 2), (150, 60, 50))
@@ -162,8 +162,8 @@ def test_colors_of_every_mode_are_kept(mode: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["GIF", "TIFF", "WEBP", "PNG"])
-def test_of_several_frames_the_first_is_sent(kind: str) -> None:
-    """Models take still images."""
+def test_the_first_frame_of_an_animation_is_sent(kind: str) -> None:
+    """Models accept still images only."""
     frames = [Image.new("RGB", (8, 6), color) for color in (ORANGE, "blue", "white")]
     options = {"lossless": True} if kind == "WEBP" else {}
     content = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
@@ -175,10 +175,10 @@ def test_of_several_frames_the_first_is_sent(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("padding", [0, 40_000])
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
-def test_a_wide_gamut_keeps_its_colors(
+def test_wide_gamut_colors_are_preserved(
     kind: str, padding: int, mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In previews, in a terminal's PNG, turned upright, shrunk, and in another format."""
+    """In previews, as PNG for a terminal, rotated, shrunk, and in another format."""
     if kind == "JPEG" and mode == "RGBA":
         return
     noise = Image.effect_noise((60, 40), 90).convert("RGB")
@@ -191,27 +191,27 @@ def test_a_wide_gamut_keeps_its_colors(
     content = encoded(image.convert(mode), kind, icc_profile=p3_profile(padding), **options)
     at = (5, 5) if kind == "TIFF" else (55, 55)
     expected = visible(content, at)
-    assert far(expected, ORANGE) > 12  # without its profile it would be another color
+    assert far(expected, ORANGE) > 12  # without its profile it would have another color
     results = [sent(content)]
     if kind != "TIFF":
         path = tmp_path / "original"
         path.write_bytes(content)
         for png_only in (False, True):
-            shown = preview(check(path), 59, png=png_only)
-            assert len(shown.data) <= PREVIEW_BYTES
-            results.append(shown.data)
+            displayed = preview(check(path), 59, png=png_only)
+            assert len(displayed.data) <= PREVIEW_BYTES
+            results.append(displayed.data)
     monkeypatch.setattr(inputs, "UPLOAD_BYTES", len(results[0]) - 100)
     results.append(sent(content, shrink=True))
     for result in results:
         with Image.open(io.BytesIO(result)) as received:
             scale = received.width / 60
-        place = (int(at[0] * scale), int(at[1] * scale))
-        assert far(visible(result, place), expected) <= 6
+        position = (int(at[0] * scale), int(at[1] * scale))
+        assert far(visible(result, position), expected) <= 6
 
 
 @pytest.mark.parametrize("mode", ["P", "PA", "RGBa", "RGBX", "YCbCr", "RGBA"])
-def test_a_variables_profile_is_sent_with_it(mode: str) -> None:
-    """Whatever mode an RGB profile's image is in; the smaller limit applies it."""
+def test_the_profile_of_a_pillow_image_is_kept_or_applied(mode: str) -> None:
+    """For every mode with an RGB profile; with a limit of 0 bytes it is applied."""
     image = Image.new("RGB", (60, 40), ORANGE)
     image = image.quantize(4) if mode.startswith("P") else image.convert("RGBA")
     image = image.convert(mode) if mode != "YCbCr" else image.convert("RGB").convert(mode)
@@ -224,20 +224,18 @@ def test_a_variables_profile_is_sent_with_it(mode: str) -> None:
 
 
 def cmyk(profile: bytes | None, kind: str = "JPEG") -> bytes:
-    """Encode a print image."""
+    """Encode a CMYK image."""
     image = Image.new("CMYK", (60, 40), (200, 20, 100, 30))
     return encoded(image, kind, icc_profile=profile)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
-@pytest.mark.parametrize("profiled", [True, False])
-def test_inks_become_the_colors_that_their_profile_says(
-    kind: str, profiled: bool, tmp_path: Path
-) -> None:
-    """A profile of inks on an image of RGB would be wrong: it is applied."""
-    content = cmyk(cmyk_profile() if profiled else None, kind)
+@pytest.mark.parametrize("with_profile", [True, False])
+def test_cmyk_is_converted_by_its_profile(kind: str, with_profile: bool, tmp_path: Path) -> None:
+    """The profile is applied, since it does not fit an RGB image."""
+    content = cmyk(cmyk_profile() if with_profile else None, kind)
     expected = visible(content)
-    assert (far(expected, visible(cmyk(None, kind))) > 30) is profiled
+    assert (far(expected, visible(cmyk(None, kind))) > 30) is with_profile
     results = [sent(content)]
     if kind == "JPEG":
         (tmp_path / "original").write_bytes(content)
@@ -250,14 +248,14 @@ def test_inks_become_the_colors_that_their_profile_says(
 
 
 @pytest.mark.parametrize("mode", ["L", "LA"])
-def test_greys_become_the_greys_that_their_profile_says(mode: str, tmp_path: Path) -> None:
-    """A preview is in RGB, which a profile of greys does not fit."""
+def test_grey_is_converted_by_its_profile(mode: str, tmp_path: Path) -> None:
+    """The profile is applied, since it does not fit an RGB preview."""
     grey = Image.new(mode, (60, 40), 100 if mode == "L" else (100, 255))
     content = encoded(grey, "PNG", icc_profile=gray_profile(1.0))
     (tmp_path / "original").write_bytes(content)
-    shown = preview(check(tmp_path / "original"), 30).data
-    assert far(visible(shown), (168, 168, 168)) <= 3  # linear light of 100 of 255 in sRGB
-    with Image.open(io.BytesIO(shown)) as image:
+    result = preview(check(tmp_path / "original"), 30).data
+    assert far(visible(result), (168, 168, 168)) <= 3  # linear light of 100 of 255 in sRGB
+    with Image.open(io.BytesIO(result)) as image:
         assert "icc_profile" not in image.info
 
 
@@ -271,8 +269,8 @@ def test_greys_become_the_greys_that_their_profile_says(mode: str, tmp_path: Pat
     ids=range(9),
 )
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_no_profile_fails_an_image(profile: bytes, kind: str, tmp_path: Path) -> None:
-    """A broken one, or one for another kind of image, is as none."""
+def test_an_invalid_profile_is_ignored(profile: bytes, kind: str, tmp_path: Path) -> None:
+    """If it is damaged or for another color space."""
     exif = Image.Exif()
     exif[0x0112] = 3
     content = encoded(Image.new("RGB", (60, 40), ORANGE), kind, icc_profile=profile, exif=exif)
@@ -286,8 +284,8 @@ def test_no_profile_fails_an_image(profile: bytes, kind: str, tmp_path: Path) ->
         assert isinstance(pixel, tuple) and far([int(level) for level in pixel], ORANGE) <= 4
 
 
-def test_a_profile_that_unpacks_without_end_harms_no_image(tmp_path: Path) -> None:
-    """Pillow refuses the whole image for it."""
+def test_a_huge_compressed_profile_is_ignored(tmp_path: Path) -> None:
+    """Pillow rejects the whole image because of it."""
     bomb = chunk(b"iCCP", b"p\0\0" + zlib.compress(p3_profile(3_000_000)))
     content = png(8, 2, bytes(ORANGE) * 4, extra=bomb)
     (tmp_path / "original").write_bytes(content)
@@ -296,48 +294,48 @@ def test_a_profile_that_unpacks_without_end_harms_no_image(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("gamma", "grey"), [(100_000, 188), (45_455, 128), (50_000, 136)])
-def test_a_pngs_gamma_is_seen_in_its_preview(gamma: int, grey: int, tmp_path: Path) -> None:
-    """A JPEG can't say that its levels are linear light."""
+def test_a_pngs_gamma_is_applied_in_its_preview(gamma: int, grey: int, tmp_path: Path) -> None:
+    """A JPEG has no gamma."""
     content = png(8, 2, bytes([128] * 12), extra=chunk(b"gAMA", struct.pack(">I", gamma)))
     (tmp_path / "original").write_bytes(content)
     assert far(visible(preview(check(tmp_path / "original"), 2).data), (grey,) * 3) <= 2
 
 
-def turned_photo(kind: str, turn: int = 6) -> bytes:
-    """Encode an image of 40 × 30, orange on its left half, with an orientation."""
+def rotated_photo(kind: str, orientation: int = 6) -> bytes:
+    """Encode an image of 40 × 30, orange on its left half, with an EXIF orientation."""
     image = Image.new("RGB", (40, 30), "blue")
     image.paste(ORANGE, (0, 0, 20, 30))
     exif = Image.Exif()
-    exif[0x0112] = turn
+    exif[0x0112] = orientation
     return encoded(image, kind, exif=exif)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-@pytest.mark.parametrize("turn", range(1, 9))
+@pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("longest_px", [0, 20, 768])
 @pytest.mark.parametrize("png_only", [False, True])
-def test_width_and_height_are_those_that_are_displayed(
-    kind: str, turn: int, longest_px: int, png_only: bool, tmp_path: Path
+def test_width_and_height_are_as_displayed(
+    kind: str, orientation: int, longest_px: int, png_only: bool, tmp_path: Path
 ) -> None:
-    """Of the image, its pixels and its preview, whether that is the original or not."""
+    """Of the image, its pixels and its preview, whether or not that is the original."""
     path = tmp_path / "original"
-    path.write_bytes(turned_photo(kind, turn))
+    path.write_bytes(rotated_photo(kind, orientation))
     image = check(path)
-    size = (40, 30) if turn < 5 else (30, 40)
+    size = (40, 30) if orientation < 5 else (30, 40)
     assert (image.width, image.height) == image.pil.size == size
-    shown = preview(image, longest_px, png=png_only)
-    small = tuple(side // 2 for side in size) if longest_px == 20 else size
-    assert (shown.width, shown.height) == small
-    with Image.open(io.BytesIO(shown.data)) as displayed:
+    result = preview(image, longest_px, png=png_only)
+    expected_size = tuple(side // 2 for side in size) if longest_px == 20 else size
+    assert (result.width, result.height) == expected_size
+    with Image.open(io.BytesIO(result.data)) as displayed:
         if displayed.getexif().get(0x0112, 1) == 1:
-            assert displayed.size == small
+            assert displayed.size == expected_size
         else:
-            # the original, which browsers turn; but terminals don't, nor Chromium a WebP
-            assert shown.data == path.read_bytes() and kind == "JPEG" and not png_only
+            # the original, which browsers orientation; but terminals don't, nor Chromium a WebP
+            assert result.data == path.read_bytes() and kind == "JPEG" and not png_only
 
 
-def test_the_users_images_are_left_alone() -> None:
-    """Neither pixels nor notes of a variable change."""
+def test_the_callers_image_is_not_modified() -> None:
+    """Neither its pixels nor its `info`."""
     image = Image.new("RGB", (4, 2), ORANGE)
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -347,8 +345,10 @@ def test_the_users_images_are_left_alone() -> None:
     assert (image.info, image.size) == (before, (4, 2))
 
 
-def test_leniency_is_the_notebooks_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half a file is refused also where the notebook told Pillow to take it; that stays so."""
+def test_truncated_files_are_refused_despite_pillows_leniency(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Even with `LOAD_TRUNCATED_IMAGES`, whose value is restored."""
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     for kind in ("BMP", "TIFF", "JPEG", "PNG", "WEBP", "TGA", "PPM"):
         content = encoded(Image.effect_noise((60, 40), 90), kind)
@@ -357,9 +357,9 @@ def test_leniency_is_the_notebooks_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ImageFile.LOAD_TRUNCATED_IMAGES is True
 
 
-def test_many_threads_decode_at_once() -> None:
-    """The switch of Pillow's leniency ends as it was."""
-    content = turned_photo("JPEG")
+def test_many_threads_can_decode_at_once() -> None:
+    """Pillow's leniency setting is restored."""
+    content = rotated_photo("JPEG")
     threads = [threading.Thread(target=to_urls, args=(content,)) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -368,10 +368,10 @@ def test_many_threads_decode_at_once() -> None:
     assert ImageFile.LOAD_TRUNCATED_IMAGES is False
 
 
-def test_what_does_not_decode_says_why() -> None:
-    """In words, not in an error of Pillow's."""
+def test_decoding_errors_have_a_reason() -> None:
+    """They are our exceptions, not Pillow's."""
     for content in (b"", b"text", DEEP["tiff"][:140]):
         with pytest.raises(Undecodable):
             decode(content, max_pixels=99)
-    with pytest.raises(NoBlackAndWhite, match=r"of mode F \(here 0.5 to 0.5\)"):
+    with pytest.raises(UndefinedRange, match=r"of mode F \(here 0.5 to 0.5\)"):
         normalized(Image.new("F", (4, 2), 0.5))

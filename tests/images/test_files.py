@@ -1,4 +1,4 @@
-"""Images: only whole ones pass, and nothing is overwritten."""
+"""Image files: only complete images pass, and no file is overwritten."""
 
 from __future__ import annotations
 
@@ -31,20 +31,21 @@ NOON = datetime(2026, 11, 23, 12, 0, 0)
 
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("url", [None, "https://cdn.example/a"])
-def test_a_whole_image_is_described(tmp_path: Path, kind: str, url: str | None) -> None:
-    """Format, size and digest are the file's own, whatever its name says."""
+def test_check_returns_format_size_and_digest(tmp_path: Path, kind: str, url: str | None) -> None:
+    """They come from the content, not from the file's name."""
     path = tmp_path / "image.bin"
     path.write_bytes(encoded(noise("RGB", 31, 17), kind))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert check(path, url=url) == GeneratedImage(path, kind, 31, 17, digest, url)
 
 
-def test_an_altered_file_is_no_longer_intact(tmp_path: Path) -> None:
-    """One bit, another file under its name, no file, a folder: none of them is the original."""
+def test_a_changed_file_is_not_intact(tmp_path: Path) -> None:
+    """A flipped bit, added or missing bytes, a missing file or a folder."""
     image = kept(tmp_path, noise("RGB", 31, 17))
     assert image.is_intact()
-    whole = image.bytes
-    for content in (whole[:-1] + bytes([whole[-1] ^ 1]), whole + b"\0", whole[:-1], b""):
+    original = image.bytes
+    flipped = original[:-1] + bytes([original[-1] ^ 1])
+    for content in (flipped, original + b"\0", original[:-1], b""):
         image.path.write_bytes(content)
         assert not image.is_intact()
     image.path.unlink()
@@ -52,7 +53,7 @@ def test_an_altered_file_is_no_longer_intact(tmp_path: Path) -> None:
     image.path.mkdir()
     assert not image.is_intact()
     image.path.rmdir()
-    image.path.write_bytes(whole)
+    image.path.write_bytes(original)
     assert image.is_intact()
 
 
@@ -62,20 +63,18 @@ def test_an_altered_file_is_no_longer_intact(tmp_path: Path) -> None:
 def test_a_truncated_image_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, lenient: bool, part: float
 ) -> None:
-    """Also where the notebook told Pillow to be lenient; and that setting stays the user's."""
+    """Even with Pillow's `LOAD_TRUNCATED_IMAGES`, whose value is restored."""
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", lenient)
-    whole = encoded(noise("RGB", 64, 64), kind)
+    content = encoded(noise("RGB", 64, 64), kind)
     path = tmp_path / f"half.{kind}"
-    path.write_bytes(whole[: int(len(whole) * part)])
-    with pytest.raises(BadImage, match=r"does not decode|end is missing"):
+    path.write_bytes(content[: int(len(content) * part)])
+    with pytest.raises(BadImage, match=r"decoding failed|is truncated"):
         check(path)
     assert ImageFile.LOAD_TRUNCATED_IMAGES is lenient
 
 
-def test_the_users_leniency_also_outlives_a_good_image(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A check leaves Pillow's global setting as it was."""
+def test_check_restores_pillows_leniency(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a valid image, too."""
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     kept(tmp_path, noise("RGB", 8, 8))
     assert ImageFile.LOAD_TRUNCATED_IMAGES is True
@@ -96,11 +95,11 @@ def test_the_users_leniency_also_outlives_a_good_image(
     ],
     ids=range(9),
 )
-def test_another_format_is_refused(tmp_path: Path, content: bytes) -> None:
-    """Only what the Hub documents is ever decoded; a page or a GIF is no image here."""
+def test_other_formats_are_refused(tmp_path: Path, content: bytes) -> None:
+    """Only the documented formats are decoded; an HTML page or a GIF is refused."""
     path = tmp_path / "image.png"
     path.write_bytes(content)
-    with pytest.raises(BadImage, match="no PNG, JPEG or WebP"):
+    with pytest.raises(BadImage, match="not a PNG, JPEG or WebP"):
         check(path)
 
 
@@ -117,8 +116,8 @@ def test_another_format_is_refused(tmp_path: Path, content: bytes) -> None:
     ],
     ids=range(7),
 )
-def test_a_good_beginning_is_not_enough(tmp_path: Path, content: bytes) -> None:
-    """A file that only begins like an image is refused with our own error."""
+def test_a_valid_signature_is_not_enough(tmp_path: Path, content: bytes) -> None:
+    """A file with nothing valid after its signature raises `BadImage`, with a short message."""
     path = tmp_path / "image.png"
     path.write_bytes(content)
     with pytest.raises(BadImage) as caught:
@@ -127,19 +126,23 @@ def test_a_good_beginning_is_not_enough(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_the_pixel_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    """An image of exactly the cap passes; one pixel more is refused by its header alone."""
+def test_the_pixel_limit_is_inclusive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """One pixel more is refused by the header."""
     path = tmp_path / "picture"
     path.write_bytes(encoded(Image.new("RGB", (10, 10)), kind))
     monkeypatch.setattr(files, "MAX_PIXELS", 100)
     assert check(path).width == 10
     monkeypatch.setattr(files, "MAX_PIXELS", 99)
-    with pytest.raises(BadImage, match="10×10 is more than 99 pixels"):
+    with pytest.raises(BadImage, match="10×10 exceeds the limit of 99 pixels"):
         check(path)
 
 
-def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pillow's own limit, should it be lower, is told as a bad image, too."""
+def test_pillows_own_pixel_limit_is_a_bad_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If it is lower than ours."""
     path = tmp_path / "picture"
     path.write_bytes(encoded(Image.new("RGB", (10, 10)), "png"))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
@@ -147,8 +150,8 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
         check(path)
 
 
-def test_a_missing_file_is_no_bad_image(tmp_path: Path) -> None:
-    """A folder that was cleaned up meanwhile is told as what it is."""
+def test_a_missing_file_raises_file_not_found(tmp_path: Path) -> None:
+    """Such as after the folder was cleaned up."""
     with pytest.raises(FileNotFoundError):
         check(tmp_path / "gone.png")
 
@@ -166,14 +169,14 @@ def test_a_missing_file_is_no_bad_image(tmp_path: Path) -> None:
         (b"", None),
     ],
 )
-def test_formats_are_told_by_their_first_bytes(head: bytes, kind: str | None) -> None:
-    """No header of the download is believed."""
+def test_formats_are_detected_by_their_first_bytes(head: bytes, kind: str | None) -> None:
+    """Not by the headers of the download."""
     assert sniff(head) == kind
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_an_image_gives_its_bytes_and_pixels(tmp_path: Path, kind: str) -> None:
-    """The bytes are those that were received; the Pillow image is decoded and independent."""
+def test_an_image_has_its_bytes_and_pixels(tmp_path: Path, kind: str) -> None:
+    """The bytes are as received; the Pillow image does not depend on the file."""
     content = encoded(noise("RGB", 12, 8), kind)
     path = tmp_path / "picture"
     path.write_bytes(content)
@@ -186,8 +189,8 @@ def test_an_image_gives_its_bytes_and_pixels(tmp_path: Path, kind: str) -> None:
     assert pil.getpixel((11, 7)) is not None
 
 
-def test_an_image_is_frozen_and_says_where_it_is(tmp_path: Path) -> None:
-    """What a result holds does not change; its repr names file and size."""
+def test_an_image_is_frozen_and_its_repr_has_the_path(tmp_path: Path) -> None:
+    """The repr also has the size."""
     image = kept(tmp_path, Image.new("RGB", (12, 8)))
     assert repr(image) == f"Image({str(image.path)!r}, 12×8)"
     with pytest.raises(FrozenInstanceError):
@@ -195,7 +198,7 @@ def test_an_image_is_frozen_and_says_where_it_is(tmp_path: Path) -> None:
 
 
 def test_an_image_is_saved_to_a_path_or_into_a_folder(tmp_path: Path) -> None:
-    """The copy is the original byte for byte; its path is returned."""
+    """The copy is identical; its path is returned."""
     image = kept(tmp_path, noise("RGB", 8, 8))
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -205,8 +208,8 @@ def test_an_image_is_saved_to_a_path_or_into_a_folder(tmp_path: Path) -> None:
     assert (folder / "original.png").read_bytes() == image.bytes
 
 
-def test_saving_overwrites_nothing(tmp_path: Path) -> None:
-    """A file of that name stays as it is, whether named or met in a folder."""
+def test_save_never_overwrites(tmp_path: Path) -> None:
+    """An existing file raises, whether given as a path or found in a folder."""
     image = kept(tmp_path, noise("RGB", 8, 8))
     other = tmp_path / "other.png"
     other.write_bytes(b"mine")
@@ -219,8 +222,8 @@ def test_saving_overwrites_nothing(tmp_path: Path) -> None:
         image.save(tmp_path / "no" / "folder" / "a.png")
 
 
-def test_saving_knows_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A `~` is the user's home, as in a shell."""
+def test_save_expands_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`~` is expanded as in a shell."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     assert kept(tmp_path, noise("RGB", 8, 8)).save("~/a.png") == tmp_path / "a.png"
@@ -242,12 +245,12 @@ def test_saving_knows_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     ],
 )
 def test_file_names_sort_by_time_and_are_safe(prompt: str, stem: str) -> None:
-    """Letters, digits and hyphens only, on every platform, and never long."""
+    """ASCII letters, digits and hyphens only, and of limited length."""
     assert file_stem(prompt, "1f3a", NOON) == stem
 
 
-def test_a_part_file_is_hidden_empty_and_its_own(tmp_path: Path) -> None:
-    """Each download has its own file; the folder is made where it is missing."""
+def test_part_files_are_hidden_empty_and_unique(tmp_path: Path) -> None:
+    """A missing folder is created."""
     folder = tmp_path / "a" / "b"
     parts = [part_file(folder) for _ in range(5)]
     assert len(set(parts)) == 5
@@ -257,15 +260,15 @@ def test_a_part_file_is_hidden_empty_and_its_own(tmp_path: Path) -> None:
         assert part.read_bytes() == b""
 
 
-def test_a_part_file_needs_a_folder(tmp_path: Path) -> None:
-    """A file in the folder's place is told as an OSError."""
+def test_part_file_raises_if_the_folder_is_a_file(tmp_path: Path) -> None:
+    """The error is an OSError."""
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OSError):
         part_file(tmp_path / "file")
 
 
 def refuse_links(source: object, target: object) -> None:
-    """Stand in for a file system without hard links."""
+    """Simulate a file system without hard links."""
     raise PermissionError("no hard links here")
 
 
@@ -278,49 +281,49 @@ def refuse_links(source: object, target: object) -> None:
         ("jpeg", ["dog.jpg", "dog-2.jpg", "dog-3.jpg"]),
     ],
 )
-def test_settling_never_overwrites(
+def test_publish_never_overwrites(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     links: bool,
     extension: str,
     names: list[str],
 ) -> None:
-    """A name that is taken stays whose it is; the next gets a number, with or without links."""
+    """If the name is taken a number is added, with or without hard links."""
     if not links:
         monkeypatch.setattr(os, "link", refuse_links)
     (tmp_path / names[0]).write_bytes(b"mine")
-    settled = []
+    published = []
     for content in (b"first", b"second"):
         part = part_file(tmp_path)
         part.write_bytes(content)
-        settled.append(publish(part, tmp_path, "dog", extension))
-    assert [path.name for path in settled] == names[1:]
-    assert [path.read_bytes() for path in settled] == [b"first", b"second"]
+        published.append(publish(part, tmp_path, "dog", extension))
+    assert [path.name for path in published] == names[1:]
+    assert [path.read_bytes() for path in published] == [b"first", b"second"]
     assert (tmp_path / names[0]).read_bytes() == b"mine"
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == sorted(names)
 
 
 @pytest.mark.parametrize("links", [True, False])
-def test_many_threads_settle_under_one_name(
+def test_many_threads_can_publish_under_one_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
 ) -> None:
-    """Two generations of the same second lose nothing to each other."""
+    """Concurrent writers never overwrite each other's file."""
     if not links:
         monkeypatch.setattr(os, "link", refuse_links)
 
-    def place(number: int) -> Path:
+    def write_and_publish(number: int) -> Path:
         part = part_file(tmp_path)
         part.write_bytes(str(number).encode())
         return publish(part, tmp_path, "dog", "png")
 
     with ThreadPoolExecutor(8) as pool:
-        paths = list(pool.map(place, range(40)))
+        paths = list(pool.map(write_and_publish, range(40)))
     assert len(set(paths)) == 40
     assert [int(path.read_bytes()) for path in paths] == list(range(40))
 
 
-def test_a_copy_goes_into_a_folder_under_its_own_name(tmp_path: Path) -> None:
-    """Copies are whole, numbered where the name is taken, and leave no part file."""
+def test_copies_keep_their_name(tmp_path: Path) -> None:
+    """A number is added if the name is taken; no part file remains."""
     image = kept(tmp_path, noise("RGB", 8, 8), "jpeg", "dog")
     folder = tmp_path / "new" / "folder"
     copies = [copy_into(image, folder) for _ in range(2)]
@@ -329,8 +332,8 @@ def test_a_copy_goes_into_a_folder_under_its_own_name(tmp_path: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["dog-2.jpg", "dog.jpg"]
 
 
-def test_a_copy_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    """An original that is gone is told, and no half file stays."""
+def test_a_failed_copy_leaves_no_file(tmp_path: Path) -> None:
+    """A missing original raises FileNotFoundError."""
     image = kept(tmp_path, noise("RGB", 8, 8))
     image.path.unlink()
     with pytest.raises(FileNotFoundError):
@@ -338,8 +341,8 @@ def test_a_copy_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert list((tmp_path / "folder").iterdir()) == []
 
 
-def test_a_copy_into_a_folder_that_can_not_be(tmp_path: Path) -> None:
-    """A file in the folder's place is told as an OSError."""
+def test_copy_raises_if_the_folder_is_a_file(tmp_path: Path) -> None:
+    """The error is an OSError."""
     image = kept(tmp_path, noise("RGB", 8, 8))
     (tmp_path / "taken").write_bytes(b"")
     with pytest.raises(FileExistsError):

@@ -1,4 +1,4 @@
-"""Image files by their bytes: odd metadata harm no image, and half an image is never whole."""
+"""Unusual metadata does not affect an image, and a truncated image is never accepted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from PIL import Image
 
 from mountsea_magic.demo.server.inputs import take_inputs
 from mountsea_magic.errors import InvalidRequest
-from mountsea_magic.images import inputs as uploads
+from mountsea_magic.images import inputs as input_images
 from mountsea_magic.images.decoding import decode
 from mountsea_magic.images.files import BadImage, check
 from mountsea_magic.images.formats import essential, identify, sniff
@@ -27,7 +27,7 @@ BLUE = (20, 60, 200)
 
 
 def encoded(kind: str, **options: Any) -> bytes:
-    """Encode an image of two colors that has some size in bytes."""
+    """Encode a blue image with some noise, so that it has some size."""
     image = Image.new("RGB", (120, 80), BLUE)
     image.paste(Image.effect_noise((120, 40), 90), (0, 40))
     buffer = io.BytesIO()
@@ -42,10 +42,10 @@ def chunk(name: bytes, body: bytes, *, damaged: bool = False) -> bytes:
 
 
 def png_with(*chunks: bytes, before: bytes = b"IDAT") -> bytes:
-    """Put chunks into a PNG."""
-    whole = encoded("PNG")
-    at = whole.index(before) - 4
-    return whole[:at] + b"".join(chunks) + whole[at:]
+    """Insert chunks into a PNG."""
+    content = encoded("PNG")
+    offset = content.index(before) - 4
+    return content[:offset] + b"".join(chunks) + content[offset:]
 
 
 def segment(code: int, body: bytes) -> bytes:
@@ -54,19 +54,19 @@ def segment(code: int, body: bytes) -> bytes:
 
 
 def jpeg_with(*segments: bytes) -> bytes:
-    """Put segments at the beginning of a JPEG."""
-    whole = encoded("JPEG", quality=90)
-    return whole[:2] + b"".join(segments) + whole[2:]
+    """Insert segments at the start of a JPEG."""
+    content = encoded("JPEG", quality=90)
+    return content[:2] + b"".join(segments) + content[2:]
 
 
 def webp_with(*chunks: bytes) -> bytes:
-    """Put chunks at the end of a WebP of the extended kind."""
+    """Append chunks to an extended WebP."""
     body = encoded("WEBP", exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0")[12:] + b"".join(chunks)
     return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
 
 
 def mpo() -> bytes:
-    """Write a photo of two images, as phones do."""
+    """Write a multi-picture JPEG, as phones do."""
     other = Image.new("RGB", (60, 40), "white")
     return encoded("MPO", save_all=True, append_images=[other])
 
@@ -78,7 +78,7 @@ INTERNATIONAL = b"prompt\0\1\0\0\0" + zlib.compress(b"{}" * 2_000_000)
 VIDEO = b"\0\0\0\x18ftypmp42" + random.Random(7).randbytes(200_000)
 THUMBNAIL = b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0" + encoded("JPEG", quality=5)[:60_000]
 
-ODD = {
+UNUSUAL = {
     "png with 3 MB of text": png_with(chunk(b"tEXt", TEXT)),
     "png with text that unpacks to 70 MB": png_with(chunk(b"zTXt", UNPACKED)),
     "png with much international text": png_with(chunk(b"iTXt", INTERNATIONAL)),
@@ -87,7 +87,7 @@ ODD = {
     "png with damaged text": png_with(chunk(b"tEXt", b"a\0b", damaged=True)),
     "png with a damaged time": png_with(chunk(b"tIME", bytes(7), damaged=True)),
     "png with half a chunk of physical size": png_with(chunk(b"pHYs", b"\0")),
-    "png with odd private chunks": png_with(chunk(b"vpAg", b""), chunk(b"caBX", bytes(90_000))),
+    "png with unusual private chunks": png_with(chunk(b"vpAg", b""), chunk(b"caBX", bytes(90_000))),
     "png with a damaged profile": png_with(chunk(b"iCCP", b"p\0\0no zlib")),
     "png with damaged exif": png_with(chunk(b"eXIf", b"II*\0" + b"\xff" * 40)),
     "png with a video": encoded("PNG") + VIDEO,
@@ -103,7 +103,7 @@ ODD = {
     "jpeg with profile pieces that are missing": jpeg_with(
         segment(0xE2, b"ICC_PROFILE\0\7\x09" + bytes(500))
     ),
-    "jpeg with odd app segments": jpeg_with(
+    "jpeg with unusual app segments": jpeg_with(
         *(segment(code, b"Photoshop 3.0\0" + b"8BIM\x04") for code in range(0xE1, 0xEE)),
         segment(0xFE, b"\xff\xd9" * 400),
         segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0<tiff:Orientation>8</tiff:Orientation>"),
@@ -118,34 +118,34 @@ ODD = {
     "webp with trailing data": encoded("WEBP", quality=90) + VIDEO,
     "webp with unknown chunks": webp_with(b"ABCD\4\0\0\0abcd", b"XYZ \2\0\0\0ab"),
 }
-"""Whole images in files that Pillow, or a search for the end, finds fault with."""
+"""Complete images with metadata that Pillow, or a naive search for the end, rejects."""
 
 
-@pytest.mark.parametrize("name", ODD)
-def test_a_whole_image_with_odd_metadata_is_delivered(name: str, tmp_path: Path) -> None:
-    """It is checked, its pixels can be had, and it has a preview."""
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_a_complete_image_with_unusual_metadata_is_accepted(name: str, tmp_path: Path) -> None:
+    """It passes the check, and has pixels and a preview."""
     path = tmp_path / "original"
-    path.write_bytes(ODD[name])
+    path.write_bytes(UNUSUAL[name])
     image = check(path)
-    assert image.bytes == ODD[name]
+    assert image.bytes == UNUSUAL[name]
     assert (image.width, image.height) == image.pil.size == (120, 80)
     for png in (False, True):
-        shown = preview(image, 90, png=png)
-        with Image.open(io.BytesIO(shown.data)) as seen:
+        result = preview(image, 90, png=png)
+        with Image.open(io.BytesIO(result.data)) as seen:
             pixel = seen.convert("RGB").getpixel((10, 10))
         assert isinstance(pixel, tuple)
         assert all(abs(a - b) < 12 for a, b in zip(pixel, BLUE, strict=True))
 
 
-@pytest.mark.parametrize("name", ODD)
-def test_a_whole_image_with_odd_metadata_is_an_input(
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_an_input_with_unusual_metadata_is_sent_byte_for_byte(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Byte for byte, as far as the limit of 10 MB allows; the demo Hub takes it as well."""
-    monkeypatch.setattr(uploads, "UPLOAD_BYTES", 200_000_000)
-    (url,) = to_urls(ODD[name])
-    assert base64.b64decode(url.partition(",")[2]) == ODD[name]
-    if len(ODD[name]) < 9_000_000:
+    """The demo Hub accepts it too, if it is under its limit of 10 MB."""
+    monkeypatch.setattr(input_images, "UPLOAD_BYTES", 200_000_000)
+    (url,) = to_urls(UNUSUAL[name])
+    assert base64.b64decode(url.partition(",")[2]) == UNUSUAL[name]
+    if len(UNUSUAL[name]) < 9_000_000:
         given = {"prompt": "winter", "image_urls": [url]}
         inputs = take_inputs(given, lambda task_id, number: None, model="demo")
         assert inputs.size == (120, 80)
@@ -153,8 +153,8 @@ def test_a_whole_image_with_odd_metadata_is_an_input(
 
 
 def truncations(name: str) -> Iterator[bytes]:
-    """Cut a file at the end of its image, and at some places before."""
-    content = ODD[name]
+    """Cut a file near the end of its image, and at random positions before."""
+    content = UNUSUAL[name]
     kind = sniff(content[:12]) or ""
     end = len(content)
     if kind == "png":
@@ -163,51 +163,52 @@ def truncations(name: str) -> Iterator[bytes]:
         end = 8 + int.from_bytes(content[4:8], "little")
     elif "before its end" not in name:
         scan = content.rindex(b"\xff\xda", 0, content.find(VIDEO[:12]) + 1 or None)
-        end = content.index(b"\xff\xd9", scan) + 2  # compressed data have no such bytes within
+        end = content.index(b"\xff\xd9", scan) + 2  # compressed data contains no such bytes
     rng = random.Random(name)
     for cut in (1, 2, 3, 9, *(rng.randrange(10, end - 20) for _ in range(12))):
         yield content[: end - cut]
 
 
-@pytest.mark.parametrize("name", [name for name in ODD if "of two" not in name])
-def test_half_an_image_is_refused_whatever_its_metadata(name: str, tmp_path: Path) -> None:
-    """Also where a thumbnail's end, or a comment's, looks like the image's."""
+@pytest.mark.parametrize("name", [name for name in UNUSUAL if "of two" not in name])
+def test_a_truncated_image_is_refused_whatever_its_metadata(name: str, tmp_path: Path) -> None:
+    """Even if a thumbnail or comment contains an end marker."""
     path = tmp_path / "original"
     for content in truncations(name):
         path.write_bytes(content)
-        with pytest.raises(BadImage, match=r"end is missing|does not decode|no PNG"):
+        with pytest.raises(BadImage, match=r"is truncated|decoding failed|not a PNG"):
             check(path)
         with pytest.raises(InvalidRequest):
             to_urls(content)
 
 
-def test_an_input_that_is_too_large_by_its_metadata_says_so(
+def test_the_message_about_a_large_input_has_the_size_of_its_metadata(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Leaving them out loses nothing that is seen: the pixels stay as they are."""
+    """`--shrink` then removes the metadata, and leaves the pixels unchanged."""
     limit = 50_000
-    monkeypatch.setattr(uploads, "UPLOAD_BYTES", limit)
+    monkeypatch.setattr(input_images, "UPLOAD_BYTES", limit)
     for name in ("png with 3 MB of text", "jpeg with a video", "webp with trailing data"):
-        with pytest.raises(
-            InvalidRequest, match=r"--shrink .* only leaves out \d\.\d MB of metadata"
-        ):
-            to_urls(ODD[name])
-        (url,) = to_urls(ODD[name], shrink=True)
+        with pytest.raises(InvalidRequest, match=r"--shrink removes \d\.\d MB of metadata"):
+            to_urls(UNUSUAL[name])
+        (url,) = to_urls(UNUSUAL[name], shrink=True)
         content = base64.b64decode(url.partition(",")[2])
         assert len(content) <= limit
-        with Image.open(io.BytesIO(content)) as image, Image.open(io.BytesIO(ODD[name])) as before:
+        with (
+            Image.open(io.BytesIO(content)) as image,
+            Image.open(io.BytesIO(UNUSUAL[name])) as before,
+        ):
             if "png" not in name:
                 assert image.tobytes() == before.tobytes()
             assert image.size == (120, 80)
 
 
 def box(brand: bytes, *more: bytes) -> bytes:
-    """Write the first box of an ISO media file."""
+    """Write the first box of an ISO base media file."""
     body = b"ftyp" + brand + bytes(4) + b"".join(more)
     return struct.pack(">I", len(body) + 4) + body + bytes(200)
 
 
-OTHERS = {
+OTHER_FILES = {
     "a HEIC image": [box(b"heic", b"mif1", b"heic"), box(b"mif1", b"mif1", b"heic"), box(b"heix")],
     "an AVIF image": [box(b"avis"), box(b"mif1", b"avif", b"miaf")],
     "a JPEG XL image": [b"\xff\x0a" + bytes(90), b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(90)],
@@ -232,43 +233,44 @@ OTHERS = {
     "a DICOM image": [bytes(128) + b"DICM" + bytes(90)],
     "an archive": [b"PK\x03\x04" + bytes(90)],
 }
-"""Files that Pillow can't read here, by what they are called."""
+"""Files that Pillow can't read here, by their name in messages."""
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), [(name, content) for name, files in OTHERS.items() for content in files]
+    ("name", "content"),
+    [(name, content) for name, files in OTHER_FILES.items() for content in files],
 )
-def test_what_can_not_be_read_is_named(name: str, content: bytes, tmp_path: Path) -> None:
-    """As an input, with the way out, whatever way it comes in; and as a result of the Hub's."""
+def test_unsupported_file_types_are_named(name: str, content: bytes, tmp_path: Path) -> None:
+    """As an input from bytes, files and data URIs, and as a download."""
     path = tmp_path / "photo.jpg"
     path.write_bytes(content)
     uri = f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"
     for value in (content, io.BytesIO(content), path, uri):
         with pytest.raises(InvalidRequest) as caught:
-            to_urls(value, said="--image photo.jpg")
+            to_urls(value, label="--image photo.jpg")
         assert str(caught.value).startswith(f"--image photo.jpg: it is {name}, which Pillow can't")
-    with pytest.raises(BadImage, match=f"it is {name}, no PNG, JPEG or WebP"):
+    with pytest.raises(BadImage, match=f"it is {name}, not a PNG, JPEG or WebP"):
         check(path)
 
 
-def test_heic_names_the_package_that_reads_it() -> None:
-    """Phones write it, and the way out is known."""
-    known = identify(OTHERS["a HEIC image"][0])
+def test_the_hint_for_heic_names_the_package() -> None:
+    """Phones write HEIC, and pillow-heif reads it."""
+    known = identify(OTHER_FILES["a HEIC image"][0])
     assert known is not None and "pip install pillow-heif" in known[1]
 
 
 @pytest.mark.skipif(
     ".avif" not in Image.registered_extensions(), reason="Pillow before 11.3 reads no AVIF"
 )
-def test_avif_is_converted_where_pillow_reads_it() -> None:
-    """Pillow does since 11.3."""
+def test_avif_is_converted_if_pillow_supports_it() -> None:
+    """Pillow reads AVIF since 11.3."""
     content = encoded("AVIF", quality=95)
     (url,) = to_urls(content)
     assert url.startswith("data:image/png;base64,")
 
 
-def test_a_raw_photo_is_not_its_thumbnail() -> None:
-    """A raw file of TIFF's kind begins with a small preview, which nobody means."""
+def test_a_raw_photo_is_refused() -> None:
+    """Pillow would read the small preview in a TIFF-based raw file."""
     raw = Image.new("RGB", (16, 12))
     buffer = io.BytesIO()
     raw.save(buffer, "TIFF", tiffinfo={254: 1, 50706: b"\1\4\0\0"})
@@ -276,16 +278,16 @@ def test_a_raw_photo_is_not_its_thumbnail() -> None:
         to_urls(buffer.getvalue())
 
 
-def test_unknown_bytes_have_no_name() -> None:
-    """And a short head, or none, is no error."""
+def test_unknown_bytes_are_not_identified() -> None:
+    """A short or empty file raises no error."""
     for content in (b"", b"\0", b"BM", b"text", b"RIFF", bytes(3000)):
         assert identify(content) is None
         assert sniff(content) is None
 
 
-def test_what_is_essential_stays_a_fixed_point() -> None:
-    """Leaving out what is left out already changes nothing."""
-    for name, content in ODD.items():
+def test_essential_is_idempotent() -> None:
+    """Stripping a stripped file changes nothing."""
+    for name, content in UNUSUAL.items():
         kind = sniff(content[:12]) or ""
         bare = essential(content, kind)
         assert bare is not None and len(bare) <= len(content), name
@@ -300,6 +302,6 @@ def test_what_is_essential_stays_a_fixed_point() -> None:
     ],
     ids=["segments", "chunks"],
 )
-def test_a_file_of_nothing_but_metadata_is_given_up(content: bytes) -> None:
-    """What is read of it is bounded."""
+def test_the_number_of_chunks_and_segments_is_limited(content: bytes) -> None:
+    """A file with too many of them is treated as truncated."""
     assert essential(content + encoded("JPEG")[2:], sniff(content[:12]) or "") is None

@@ -1,4 +1,4 @@
-"""Input images: whatever a user calls an image arrives whole, upright and unchanged."""
+"""Input images are sent complete, upright and, where possible, unchanged."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def decoded(url: str) -> tuple[str, bytes]:
 
 
 def opened(url: str) -> Image.Image:
-    """Decode the image of a data URI, whose media type must be true."""
+    """Decode the image of a data URI, and check its media type."""
     kind, content = decoded(url)
     image = Image.open(io.BytesIO(content))
     image.load()
@@ -49,16 +49,16 @@ def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 
 def refused(value: Any, **options: Any) -> str:
-    """Return what is said of a value that must be refused, in one safe line."""
+    """Return the error message for a value; asserts that it is one short line with the label."""
     with pytest.raises(InvalidRequest) as caught:
-        to_urls(value, said="--image it", **options)
-    said = str(caught.value)
-    assert said.startswith("--image it: ") and "\n" not in said and len(said) < 300
-    return said
+        to_urls(value, label="--image it", **options)
+    message = str(caught.value)
+    assert message.startswith("--image it: ") and "\n" not in message and len(message) < 300
+    return message
 
 
-def on_disk(folder: Path, number: int = 0) -> GeneratedImage:
-    """Keep an image as an original."""
+def saved_image(folder: Path, number: int = 0) -> GeneratedImage:
+    """Save an image to disk as an original."""
     folder.mkdir(exist_ok=True)
     path = folder / f"{number}.png"
     path.write_bytes(image("png", number))
@@ -68,14 +68,14 @@ def on_disk(folder: Path, number: int = 0) -> GeneratedImage:
 def result(folder: Path, count: int = 2) -> Generation:
     """A completed generation of some images."""
     made = Generation(build_request("a dog"))
-    made.images = tuple(on_disk(folder, number) for number in range(count))
+    made.images = tuple(saved_image(folder, number) for number in range(count))
     return made
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
 @pytest.mark.parametrize("wrap", [bytes, bytearray, memoryview, io.BytesIO, Path, str])
-def test_a_whole_image_is_sent_byte_for_byte(tmp_path: Path, kind: str, wrap: Any) -> None:
-    """PNG, JPEG and WebP go out as they are, from a file or from memory."""
+def test_a_valid_image_is_sent_byte_for_byte(tmp_path: Path, kind: str, wrap: Any) -> None:
+    """PNG, JPEG and WebP are sent unchanged, from a file or from memory."""
     content = image(kind)
     path = tmp_path / "wrong-ending.txt"
     path.write_bytes(content)
@@ -84,7 +84,7 @@ def test_a_whole_image_is_sent_byte_for_byte(tmp_path: Path, kind: str, wrap: An
 
 
 @pytest.mark.parametrize(
-    "address",
+    "url",
     [
         "https://a.example/dog.png?x=1",
         "http://a.example/",
@@ -92,13 +92,13 @@ def test_a_whole_image_is_sent_byte_for_byte(tmp_path: Path, kind: str, wrap: An
         data_uri(image()),
     ],
 )
-def test_addresses_are_passed_on(address: str) -> None:
-    """The Hub fetches them; nothing is asked here."""
-    assert to_urls(address) == read_source(address, {}) == [address]
+def test_urls_are_passed_unchanged(url: str) -> None:
+    """The Hub fetches them; nothing is requested here."""
+    assert to_urls(url) == read_source(url, {}) == [url]
 
 
 @pytest.mark.parametrize(
-    ("word", "numbers"),
+    ("source", "numbers"),
     [
         ("dog", [0, 1]),
         ("dog[0]", [0]),
@@ -112,8 +112,8 @@ def test_addresses_are_passed_on(address: str) -> None:
         ("content", [1]),
     ],
 )
-def test_variables_are_found(tmp_path: Path, word: str, numbers: list[int]) -> None:
-    """A result counts as all its images; order is kept."""
+def test_sources_may_be_variables(tmp_path: Path, source: str, numbers: list[int]) -> None:
+    """A result counts as all its images, in order."""
     dog = result(tmp_path)
     variables = {
         "dog": dog,
@@ -122,24 +122,24 @@ def test_variables_are_found(tmp_path: Path, word: str, numbers: list[int]) -> N
         "köpek": (dog[0],),
         "content": image("png", 1),
     }
-    found = [decoded(url)[1] for url in read_source(word, variables)]
+    found = [decoded(url)[1] for url in read_source(source, variables)]
     assert found == [image("png", number) for number in numbers]
 
 
-def test_a_path_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the working folder and from the home folder, blanks and all."""
+def test_sources_may_be_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relative to the working or home folder, with spaces."""
     (tmp_path / "my dog.png").write_bytes(image())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    for word in ("my dog.png", "./my dog.png", str(tmp_path / "my dog.png"), "~/my dog.png"):
-        assert read_source(word, {}) == [data_uri(image())]
+    for source in ("my dog.png", "./my dog.png", str(tmp_path / "my dog.png"), "~/my dog.png"):
+        assert read_source(source, {}) == [data_uri(image())]
 
 
 @pytest.mark.parametrize(
-    ("word", "words"),
+    ("source", "parts"),
     [
-        ("dgo", ["no such file, and no such variable", "Did you mean the variable dog?"]),
+        ("dgo", ["no such file or variable", "Did you mean the variable dog?"]),
         ("nothing.png", ["no such file"]),
         ("", ["no such file"]),
         (".", ["no such file"]),
@@ -151,17 +151,17 @@ def test_a_path_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         ("dog[" + "9" * 5000 + "]", ["--image dog"]),
         ("number[0]", ["--image number[0]"]),
         ("number.images", ["--image number.images"]),
-        ("number", ["a int is no image"]),
-        ("nothing", ["a NoneType is no image"]),
+        ("number", ["(got int)"]),
+        ("nothing", ["(got NoneType)"]),
         ("text", ["--image text"]),
-        ("empty", ["no images in it yet"]),
-        ("fresh", ["no images in it yet"]),
+        ("empty", ["contains no images yet"]),
+        ("fresh", ["contains no images yet"]),
         ("table[0]", ["--image table[0]"]),
         ("itself", ["--image itself"]),
     ],
 )
-def test_what_is_no_image_is_refused(tmp_path: Path, word: str, words: list[str]) -> None:
-    """In one line that names the word as it was typed."""
+def test_an_invalid_source_is_refused(tmp_path: Path, source: str, parts: list[str]) -> None:
+    """The message is one line with the source as typed."""
     itself: list[Any] = []
     itself.append(itself)
     variables = {
@@ -176,11 +176,11 @@ def test_what_is_no_image_is_refused(tmp_path: Path, word: str, words: list[str]
         "_dgo": 1,
     }
     with pytest.raises(InvalidRequest) as caught:
-        read_source(word, variables)
-    said = str(caught.value)
-    for expected in words:
-        assert expected in said
-    assert "\x1b" not in said and "\n" not in said and len(said) < 300
+        read_source(source, variables)
+    message = str(caught.value)
+    for expected in parts:
+        assert expected in message
+    assert "\x1b" not in message and "\n" not in message and len(message) < 300
 
 
 @pytest.mark.parametrize(
@@ -199,41 +199,41 @@ def test_what_is_no_image_is_refused(tmp_path: Path, word: str, words: list[str]
     ],
 )
 def test_pillow_images_of_every_mode_become_png(mode: str, sent: str) -> None:
-    """In a mode that PNG has; the image keeps its size."""
+    """They are converted to a mode that PNG supports, at the same size."""
     (url,) = to_urls(Image.new(mode, (6, 4)))
     image = opened(url)
     assert image.format == "PNG" and image.size == (6, 4)
     assert image.mode == sent
 
 
-def test_sixteen_bits_become_eight() -> None:
-    """A grey stays the same grey: cut off at 255, all would be white, and paid for."""
+def test_16_bit_greys_are_scaled_to_8_bits() -> None:
+    """Levels are scaled, not clipped at 255, which would make all white."""
     assert opened(to_urls(Image.new("I;16", (6, 4), 30_000))[0]).getpixel((0, 0)) == 116
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])
-def test_an_image_without_black_and_white_is_refused(mode: str) -> None:
-    """What its numbers mean is the user's to say; the error names their range."""
+def test_an_image_without_a_defined_range_is_refused(mode: str) -> None:
+    """The message has the range of the values, and how to scale them."""
     with pytest.raises(InvalidRequest, match=r"7 to 7.*scale it to 0\.\.255"):
         to_urls(Image.new(mode, (6, 4), 7))
 
 
 @pytest.mark.parametrize("size", [(0, 0), (0, 5)])
-def test_an_image_of_no_size_is_refused(size: tuple[int, int]) -> None:
-    """There is nothing to send."""
+def test_an_image_without_pixels_is_refused(size: tuple[int, int]) -> None:
+    """Its width or height is 0."""
     refused(Image.new("RGB", size))
 
 
-def test_transparency_is_kept() -> None:
-    """A mask is nothing but transparency."""
+def test_transparency_is_preserved() -> None:
+    """Masks depend on it."""
     image = Image.new("RGBA", (2, 1), (255, 0, 0, 0))
     image.putpixel((1, 0), (0, 255, 0, 128))
     sent = opened(to_urls(image)[0])
     assert [sent.getpixel((x, 0)) for x in (0, 1)] == [(255, 0, 0, 0), (0, 255, 0, 128)]
 
 
-def test_the_users_image_is_left_alone() -> None:
-    """It is not turned, converted or closed in place."""
+def test_the_callers_image_is_not_modified() -> None:
+    """It is not rotated, converted or closed in place."""
     image = Image.new("CMYK", (3, 2))
     to_urls(image)
     assert (image.mode, image.size) == ("CMYK", (3, 2))
@@ -241,10 +241,9 @@ def test_the_users_image_is_left_alone() -> None:
 
 
 class Array:
-    """What numpy's array protocol asks for, without numpy: bytes with a shape."""
+    """An object with numpy's array interface, without numpy."""
 
     def __init__(self, content: bytes, shape: tuple[int, ...], typestr: str = "|u1") -> None:
-        """Say what it is."""
         self.content = content
         self.shape = shape
         self.__array_interface__ = {
@@ -252,12 +251,12 @@ class Array:
         }  # fmt: skip
 
     def tobytes(self) -> bytes:
-        """Pillow asks for this."""
+        """Pillow calls this."""
         return self.content
 
 
-def test_whatever_speaks_numpys_protocol_is_an_image() -> None:
-    """Other libraries' arrays do; they need not have numpy's dtype."""
+def test_objects_with_the_array_interface_are_images() -> None:
+    """Arrays of other libraries work too, without a numpy dtype."""
     image = opened(to_urls(Array(bytes(range(18)), (2, 3, 3)))[0])
     assert image.size == (3, 2) and image.tobytes() == bytes(range(18))
 
@@ -274,7 +273,7 @@ def test_whatever_speaks_numpys_protocol_is_an_image() -> None:
     ],
 )
 def test_numpy_arrays_are_images(shape: tuple[int, ...], kind: str, mode: str) -> None:
-    """Height by width, of bytes, of floats from 0 to 1, or of truths."""
+    """Of shape (height, width) or (height, width, channels); uint8, floats from 0 to 1, or bool."""
     numpy = pytest.importorskip("numpy")
     image = opened(to_urls(numpy.ones(shape, kind))[0])
     assert image.size == (6, 4) and image.mode == mode
@@ -286,10 +285,10 @@ def test_numpy_arrays_are_images(shape: tuple[int, ...], kind: str, mode: str) -
     [((5,), "uint8"), ((2, 2, 7), "uint8"), ((2, 2, 7), "int64"), ((2, 2), "complex64"),
      ((0, 0, 3), "uint8"), ((2, 2, 2, 3), "uint8"), ((), "uint8"), ((2, 2), "U1")],
 )  # fmt: skip
-def test_other_arrays_are_refused(shape: tuple[int, ...], kind: str) -> None:
-    """With their shape and type, or as what they are: no image."""
+def test_unsupported_arrays_are_refused(shape: tuple[int, ...], kind: str) -> None:
+    """The message has their shape and dtype."""
     numpy = pytest.importorskip("numpy")
-    refused(numpy.zeros(shape, kind))
+    assert f"unsupported array shape {shape} of " in refused(numpy.zeros(shape, kind))
 
 
 @pytest.mark.parametrize(
@@ -306,19 +305,21 @@ def test_other_arrays_are_refused(shape: tuple[int, ...], kind: str) -> None:
         ("float32", -0.5, None),
     ],
 )
-def test_an_arrays_numbers_are_kept_or_refused(kind: str, level: float, grey: int | None) -> None:
-    """Cut off at its ends, an image would be all black or white, and be paid for."""
+def test_array_values_in_range_are_kept_and_others_refused(
+    kind: str, level: float, grey: int | None
+) -> None:
+    """Clipping would send an all-black or all-white image."""
     numpy = pytest.importorskip("numpy")
     array = numpy.full((4, 6, 3), level, kind)
     if grey is None:
-        with pytest.raises(InvalidRequest, match=r"is read from 0 to .*scale it first"):
+        with pytest.raises(InvalidRequest, match=r"must have values from 0 to .*scale it first"):
             to_urls(array)
     else:
         assert set(opened(to_urls(array)[0]).tobytes()) == {grey}
 
 
-def test_floats_that_are_no_numbers_warn_of_nothing() -> None:
-    """A hole in the data is black, or refused; it is no warning that fails a lesson."""
+def test_nan_raises_no_warning() -> None:
+    """An array with NaN is refused without a RuntimeWarning."""
     numpy = pytest.importorskip("numpy")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -329,49 +330,51 @@ def test_floats_that_are_no_numbers_warn_of_nothing() -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-@pytest.mark.parametrize("turn", range(2, 9))
-def test_an_image_is_sent_upright(kind: str, turn: int) -> None:
-    """A camera's note about orientation is obeyed, and gone: not every model reads it."""
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_an_image_is_sent_upright(kind: str, orientation: int) -> None:
+    """The EXIF orientation is applied and removed, since not every model reads it."""
     image = Image.new("RGB", (32, 16), "blue")
     image.paste("red", (0, 0, 16, 8))
     exif = Image.Exif()
-    exif[0x0112] = turn
+    exif[0x0112] = orientation
     (url,) = to_urls(encoded(image, kind, exif=exif))
     sent = opened(url)
     assert sent.getexif().get(0x0112, 1) == 1
-    assert sent.size == ((32, 16) if turn < 5 else (16, 32))
-    corner = {2: (1, 0), 3: (1, 1), 4: (0, 1), 5: (0, 0), 6: (1, 0), 7: (1, 1), 8: (0, 1)}[turn]
-    place = tuple(side * 3 // 4 if far else side // 4
+    assert sent.size == ((32, 16) if orientation < 5 else (16, 32))
+    corner = {2: (1, 0), 3: (1, 1), 4: (0, 1), 5: (0, 0), 6: (1, 0), 7: (1, 1), 8: (0, 1)}[
+        orientation
+    ]
+    position = tuple(side * 3 // 4 if far else side // 4
                   for side, far in zip(sent.size, corner, strict=True))  # fmt: skip
-    colour = sent.convert("RGB").getpixel((place[0], place[1]))
-    assert isinstance(colour, tuple) and colour[0] > 150 > colour[2]
+    color = sent.convert("RGB").getpixel((position[0], position[1]))
+    assert isinstance(color, tuple) and color[0] > 150 > color[2]
 
 
 @pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF"])
 def test_other_formats_become_png(kind: str) -> None:
-    """What Pillow reads and the Hub may not know is sent as PNG, pixel for pixel."""
+    """Formats that the Hub may not support are converted, without changing pixels."""
     image = Image.new("RGB", (5, 3), "red")
     sent = opened(to_urls(encoded(image, kind))[0])
     assert sent.format == "PNG" and sent.convert("RGB").tobytes() == image.tobytes()
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
-@pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.9])
-def test_half_an_image_is_refused(kind: str, part: float) -> None:
-    """An edit of half a file would be paid for."""
+@pytest.mark.parametrize("fraction", [0.0, 0.1, 0.5, 0.9])
+def test_a_truncated_image_is_refused(kind: str, fraction: float) -> None:
+    """An edit of a truncated file would be charged."""
     content = image(kind, size=(300, 200))
-    said = refused(content[: int(len(content) * part)])
-    assert ("is damaged: " if part else "not an image that can be read") in said
+    message = refused(content[: int(len(content) * fraction)])
+    assert ("is damaged: " if fraction else "not a readable image") in message
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\0" * 500, b"\xff" * 500])
-def test_other_bytes_are_refused(content: bytes) -> None:
-    """They are not an image."""
-    assert "not an image that can be read" in refused(content)
+def test_bytes_that_are_not_an_image_are_refused(content: bytes) -> None:
+    """Pillow recognizes no image in them."""
+    assert "not a readable image" in refused(content)
 
 
-def bomb(side: int) -> bytes:
-    """A tiny PNG that claims to be huge."""
+def pixel_bomb(side: int) -> bytes:
+    """Make a tiny PNG with a huge size in its header."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         check_sum = struct.pack(">I", zlib.crc32(name + body))
@@ -382,28 +385,28 @@ def bomb(side: int) -> bytes:
 
 
 @pytest.mark.parametrize("side", [8_200, 9_500, 12_000, 20_000, 60_000])
-def test_pixel_bombs_are_refused_undecoded(side: int) -> None:
-    """By their own claim of size, without a warning, whatever Pillow's own limit is."""
-    refused(bomb(side))
+def test_pixel_bombs_are_refused_without_decoding(side: int) -> None:
+    """By the size in the header, without a warning, whatever Pillow's own limit is."""
+    refused(pixel_bomb(side))
 
 
 def noise(width: int, height: int, mode: str = "RGB") -> Image.Image:
-    """An image that does not pack."""
+    """Make an image that hardly compresses."""
     grey = Image.effect_noise((width, height), 90)
     return Image.merge(
-        mode, [grey.rotate(90 * turn).resize(grey.size) for turn in range(len(mode))]
+        mode, [grey.rotate(90 * turns).resize(grey.size) for turns in range(len(mode))]
     )
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 @pytest.mark.parametrize("size", [(400, 300), (900, 20)])
-def test_what_is_too_large_is_refused_or_shrunk(
+def test_a_too_large_image_is_refused_or_shrunk(
     kind: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The refusal names the way out, which keeps the shape and fits."""
+    """The message suggests `--shrink`, which keeps the aspect ratio and fits the limit."""
     monkeypatch.setattr(inputs, "UPLOAD_BYTES", 5_000)
     content = encoded(noise(*size), kind)
-    assert "--shrink scales it to fit" in refused(content)
+    assert "--shrink scales it down to fit" in refused(content)
     (url,) = to_urls(content, shrink=True)
     sent = opened(url)
     assert len(decoded(url)[1]) <= 5_000
@@ -411,39 +414,41 @@ def test_what_is_too_large_is_refused_or_shrunk(
     assert sent.width / sent.height == pytest.approx(size[0] / size[1], rel=0.3)
 
 
-def test_shrinking_leaves_alone_what_fits(tmp_path: Path) -> None:
-    """It is byte for byte the same."""
+def test_shrink_does_not_change_an_image_that_fits(tmp_path: Path) -> None:
+    """It is sent byte for byte."""
     assert to_urls(image(), shrink=True) == [data_uri(image())]
 
 
-def test_the_limit_itself_is_let_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One byte more is not."""
+def test_an_image_of_exactly_the_limit_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One byte more is refused."""
     monkeypatch.setattr(inputs, "UPLOAD_BYTES", len(image()))
     assert to_urls(image()) == [data_uri(image())]
     monkeypatch.setattr(inputs, "UPLOAD_BYTES", len(image()) - 1)
     assert "--shrink" in refused(image())
 
 
-def test_a_file_that_is_far_too_large_is_not_read(tmp_path: Path) -> None:
-    """A video that was named by mistake does not fill the memory."""
-    with (tmp_path / "film.mp4").open("wb") as film:
-        film.truncate(20 * inputs.UPLOAD_BYTES + 1)
-    assert "larger than 200 MB" in refused(tmp_path / "film.mp4", shrink=True)
-    with (tmp_path / "film.mp4").open("rb") as film:
-        assert "larger than 200 MB" in refused(film, shrink=True)
+def test_a_huge_file_is_refused_without_reading_it(tmp_path: Path) -> None:
+    """A video given by mistake does not fill the memory."""
+    with (tmp_path / "video.mp4").open("wb") as video:
+        video.truncate(20 * inputs.UPLOAD_BYTES + 1)
+    assert "larger than 200 MB" in refused(tmp_path / "video.mp4", shrink=True)
+    with (tmp_path / "video.mp4").open("rb") as video:
+        assert "larger than 200 MB" in refused(video, shrink=True)
 
 
-def test_an_original_that_is_gone_is_refused(tmp_path: Path) -> None:
-    """And a folder is no image."""
+def test_a_missing_original_is_refused(tmp_path: Path) -> None:
+    """So is a folder."""
     dog = result(tmp_path)
     dog[0].path.unlink()
     refused(dog)
     refused(tmp_path)
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns as the test opens what was sent
-def test_damaged_metadata_harm_no_image() -> None:
-    """A photo with any bytes of its EXIF bent is sent, upright as far as that can be told."""
+@pytest.mark.filterwarnings(
+    "ignore::UserWarning"
+)  # Pillow warns when the test opens the sent image
+def test_damaged_exif_does_not_prevent_sending() -> None:
+    """A photo with damaged EXIF is sent, upright if its orientation is readable."""
     for damaged in bent_photos(1000):
         assert opened(to_urls(damaged)[0]).size in ((60, 30), (30, 60))
 
@@ -467,30 +472,30 @@ URI = f"data:image/jpeg;base64,{BASE64}"
         "data:image/jpeg," + "".join(f"%{byte:02X}" for byte in image("jpeg")),
     ],
 )
-def test_a_data_uri_is_sent_as_the_standard_writes_it(written: str) -> None:
-    """Whatever its letters, parameters, padding and lines; a standard one stays as it is."""
+def test_data_uris_are_normalized(written: str) -> None:
+    """Case, parameters, padding and line breaks are normalized; a standard one is unchanged."""
     assert to_urls(written) == read_source(written, {}) == to_urls([written]) == [URI]
 
 
 @pytest.mark.parametrize(
-    ("written", "words"),
+    ("written", "parts"),
     [
-        ("data:image/png;base64,a*b", "base64 is damaged"),
-        ("data:image/png;base64,abcde", "base64 is damaged"),
+        ("data:image/png;base64,a*b", "base64 data is invalid"),
+        ("data:image/png;base64,abcde", "base64 data is invalid"),
         ("data:image/png;base64", "no data"),
-        ("data:image/png;base64,", "not an image that can be read"),
-        ("data:,hello", "not an image that can be read"),
+        ("data:image/png;base64,", "not a readable image"),
+        ("data:,hello", "not a readable image"),
         (data_uri(image()[:-9]), "the PNG image is damaged"),
         ("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E", "an SVG drawing"),
     ],
 )
-def test_a_damaged_data_uri_is_refused(written: str, words: str) -> None:
-    """Before anything is paid, and without its bytes."""
-    assert words in refused(written)
+def test_a_damaged_data_uri_is_refused(written: str, parts: str) -> None:
+    """The message does not contain its bytes."""
+    assert parts in refused(written)
 
 
-def test_a_data_uri_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a file is."""
+def test_data_uris_have_the_size_limit_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--shrink` is suggested, and far larger ones are refused."""
     monkeypatch.setattr(inputs, "UPLOAD_BYTES", len(image("jpeg")) - 1)
     assert "--shrink" in refused(URI)
     monkeypatch.setattr(inputs, "UPLOAD_BYTES", 10)
@@ -505,26 +510,25 @@ def test_a_data_uri_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         "\u200bhttps://a.example/\n dog.png",
     ],
 )
-def test_blanks_around_a_url_go(written: str) -> None:
-    """They come with what is copied."""
+def test_whitespace_in_a_pasted_url_is_removed(written: str) -> None:
+    """Spaces, line breaks and zero-width spaces, as copied from a web page."""
     expected = ["https://a.example/dog.png"]
     assert to_urls(written) == read_source(written, {}) == to_urls([written]) == expected
 
 
 class Reader:
-    """What can be read, and no more."""
+    """A reader without `seek` and `tell`."""
 
     def __init__(self, content: Any) -> None:
-        """Say what is in it."""
         self.content = content
 
     def read(self) -> Any:
-        """Read it all."""
+        """Return the content."""
         return self.content
 
 
-def test_open_files_are_images(tmp_path: Path) -> None:
-    """Of every kind; they are read from their start, and left where they were."""
+def test_open_files_are_read_from_the_start(tmp_path: Path) -> None:
+    """Their position is restored; text files and closed files are refused."""
     path = tmp_path / "dog.png"
     path.write_bytes(image())
     with path.open("rb") as file, tempfile.SpooledTemporaryFile() as spooled:
@@ -535,12 +539,12 @@ def test_open_files_are_images(tmp_path: Path) -> None:
         assert file.tell() == 7
     assert "closed file" in refused(file)
     with path.open(encoding="latin-1") as text:
-        assert "open it in mode 'rb'" in refused(text)
-    assert "gives NoneType, not bytes" in refused(Reader(None))
+        assert "open the file in mode 'rb'" in refused(text)
+    assert "read() returned NoneType instead of bytes" in refused(Reader(None))
 
 
-def test_what_only_has_a_list_of_images_is_no_result() -> None:
-    """A figure of matplotlib has one, which is empty."""
+def test_an_object_with_an_empty_images_attribute_is_refused() -> None:
+    """Such as a matplotlib figure."""
     with pytest.raises(InvalidRequest, match="SimpleNamespace"):
         to_urls(SimpleNamespace(images=[]))
 
@@ -559,12 +563,12 @@ def test_what_only_has_a_list_of_images_is_no_result() -> None:
         *(f"http://{'a' * 64}.example/", "http://a..b/", "http://\ud800/", "http://h/\ud800"),
     ],
 )
-def test_a_url_without_a_host_is_refused_before_anything_is_paid(url: str) -> None:
-    """On the line and as a value; no host could ever deliver it to the Hub."""
-    with pytest.raises(InvalidRequest, match="names no valid host") as caught:
+def test_a_url_without_a_valid_host_is_refused(url: str) -> None:
+    """Both on the magic line and as a value."""
+    with pytest.raises(InvalidRequest, match="has no valid host or port") as caught:
         read_source(url, {})
     assert len(str(caught.value)) < 150
-    with pytest.raises(InvalidRequest, match="names no valid host"):
+    with pytest.raises(InvalidRequest, match="has no valid host or port"):
         to_urls([url])
 
 
@@ -581,6 +585,6 @@ def test_a_url_without_a_host_is_refused_before_anything_is_paid(url: str) -> No
         *("http://127.1/", "https://a.example./", f"https://a.example/{'a' * 10_000}"),
     ],
 )
-def test_an_odd_url_of_a_host_is_the_hubs_to_fetch(url: str) -> None:
-    """What is behind it is not known here."""
+def test_an_unusual_but_valid_url_is_accepted(url: str) -> None:
+    """The Hub fetches it, so its content is not checked here."""
     assert read_source(url, {}) == to_urls(url) == [url]

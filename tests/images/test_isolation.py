@@ -1,4 +1,4 @@
-"""What an image may cost: read from its headers, decoded within limits, and never waited for."""
+"""Decoding untrusted images: cost estimated from headers, limits, and abandoned decoders."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ from mountsea_magic.runtime.daemon_threads import Abandoned, DaemonThreads, Turn
 from mountsea_magic.runtime.limited_process import NoProcess, ProcessFailed, run_limited
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes")
-NEVER = threading.Event()
+NOT_ABANDONED = threading.Event()
 
 
-def written(folder: Path, content: bytes) -> Path:
-    """Put a file on disk."""
+def saved(folder: Path, content: bytes) -> Path:
+    """Save a file to disk."""
     path = folder / "original"
     path.write_bytes(content)
     return path
 
 
 def fail(*_: Any, **__: Any) -> Any:
-    """Stand in for what must not be called."""
+    """Replace a function that must not be called."""
     raise AssertionError("this must not happen")
 
 
@@ -74,8 +74,10 @@ def fail(*_: Any, **__: Any) -> Any:
         ("webp", {"save_all": True, "append_images": [Image.new("RGB", (37, 21), "red")]}),
     ],
 )
-def test_the_headers_tell_size_and_scans(kind: str, options: dict[str, Any], mode: str) -> None:
-    """Of every kind of every format, before anything is decoded."""
+def test_size_and_scans_are_read_from_the_headers(
+    kind: str, options: dict[str, Any], mode: str
+) -> None:
+    """For every variant of every format."""
     buffer = io.BytesIO()
     image = noise("RGB", 37, 21).convert("RGB" if kind == "jpeg" and mode == "RGBA" else mode)
     image.save(buffer, kind.upper(), **options)
@@ -85,72 +87,74 @@ def test_the_headers_tell_size_and_scans(kind: str, options: dict[str, Any], mod
         assert work.scans == buffer.getvalue().count(b"\xff\xda")
 
 
-def test_what_encoders_write_is_well_within_the_bounds() -> None:
-    """The largest documented image, with twice the scans that encoders write, is decoded."""
+def test_usual_images_are_well_within_the_limits() -> None:
+    """The largest documented image, even with twice the usual number of scans."""
     assert Work(5504, 3072, 20).amount * 5 < MAX_WORK
     assert Work(5504, 3072, 2).amount <= IN_PROCESS_WORK  # as WebP; PNG and JPEG have one
 
 
-def test_too_many_scans_are_refused_by_the_headers_alone(
+def test_too_many_scans_are_refused_by_the_headers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A fetched image and a user's own, before anything is decoded; fewer are delivered."""
-    few = check(written(tmp_path, scanned_jpeg(512, 512, 100)))
+    """For downloads and inputs, before decoding anything; 100 small scans are accepted."""
+    few = check(saved(tmp_path, scanned_jpeg(512, 512, 100)))
     assert (few.width, few.height) == few.pil.size == (512, 512)
     monkeypatch.setattr(Image, "open", fail)
     monkeypatch.setattr(limited_process, "_started", fail)
     for content in (scanned_jpeg(512, 512, 9000), scanned_jpeg(8192, 8192, 40)):
-        with pytest.raises(TooLarge, match=r"scans of (512×512|8192×8192) pixels are too much"):
-            check(written(tmp_path, content))
+        with pytest.raises(TooLarge, match=r"scans of (512×512|8192×8192) pixels are too many"):
+            check(saved(tmp_path, content))
         with pytest.raises(TooManyPixels):
             decode(content, max_pixels=2**26)
 
 
-def test_a_canvas_is_refused_before_it_is_allocated(
+def test_a_huge_webp_canvas_is_refused_before_it_is_allocated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its decoder would allocate it twice as it opens the file. Frames without end are no image."""
+    """The decoder would allocate it twice on opening. Too many frames are refused as well."""
     still = encoded(Image.new("RGB", (8, 8)), "webp")[12:]
     frames = webp(canvas(8, 8), *[(b"ANMF", bytes(16))] * 30_000)
     monkeypatch.setattr(Image, "open", fail)
-    with pytest.raises(TooLarge, match="16777216×16777216 is more"):
-        check(written(tmp_path, webp(canvas(2**24, 2**24), (b"VP8L", still[8:]))))
-    with pytest.raises(BadImage, match="end is missing"):
-        check(written(tmp_path, frames))
+    with pytest.raises(TooLarge, match="16777216×16777216 exceeds the limit"):
+        check(saved(tmp_path, webp(canvas(2**24, 2**24), (b"VP8L", still[8:]))))
+    with pytest.raises(BadImage, match="is truncated"):
+        check(saved(tmp_path, frames))
 
 
-def test_pillow_gets_one_chunk_of_each_kind() -> None:
-    """A hundred thousand chunks of pixels, or a thousand profiles, would take it minutes."""
-    whole = encoded(noise("RGB", 30, 20), "png")
-    at = whole.index(b"IDAT") - 4
-    length = int.from_bytes(whole[at : at + 4])
-    pixels = whole[at + 8 : at + 8 + length]
+def test_pillow_gets_one_png_chunk_of_each_kind() -> None:
+    """A hundred thousand IDAT chunks, or a thousand profiles, would take minutes."""
+    content = encoded(noise("RGB", 30, 20), "png")
+    at = content.index(b"IDAT") - 4
+    length = int.from_bytes(content[at : at + 4])
+    pixels = content[at + 8 : at + 8 + length]
     many = b"".join(chunk(b"IDAT", pixels[n : n + 1]) for n in range(length))
     profiles = chunk(b"iCCP", b"p\0\0" + zlib.compress(bytes(9000))) * 50
-    odd = whole[:at] + profiles + chunk(b"ABCD", b"") * 50 + many + chunk(b"IDAT", b"") * 10_000
-    bare = essential(odd + chunk(b"IEND", b""), "png")
+    unusual = (
+        content[:at] + profiles + chunk(b"ABCD", b"") * 50 + many + chunk(b"IDAT", b"") * 10_000
+    )
+    bare = essential(unusual + chunk(b"IEND", b""), "png")
     assert bare is not None and bare.count(b"IDAT") == bare.count(b"iCCP") == 1
     assert b"ABCD" not in bare
     assert (
-        decode(odd + chunk(b"IEND", b""), max_pixels=600).tobytes()
+        decode(unusual + chunk(b"IEND", b""), max_pixels=600).tobytes()
         == noise("RGB", 30, 20).tobytes()
     )
 
 
-@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("byte_order", ["<", ">"])
 @pytest.mark.parametrize("prefix", [b"", b"Exif\0\0", b"Exif\0\0Exif\0\0"])
-def test_the_orientation_is_what_pillow_reads(order: str, prefix: bytes) -> None:
-    """Of whole EXIF, in either byte order; numbers that are no orientation are none."""
-    for turn in range(12):
-        block = exif_of(turn, (0x010E, 2, 4, 0), order=order)
+def test_the_orientation_equals_pillows(byte_order: str, prefix: bytes) -> None:
+    """For valid EXIF in either byte order; an invalid value counts as 1."""
+    for orientation in range(12):
+        block = exif_of(orientation, (0x010E, 2, 4, 0), order=byte_order)
         exif = Image.Exif()
         exif.load(block)
-        assert exif[0x0112] == turn
-        assert orientation_of(prefix + block) == (turn if 1 <= turn <= 8 else 1)
+        assert exif[0x0112] == orientation
+        assert orientation_of(prefix + block) == (orientation if 1 <= orientation <= 8 else 1)
 
 
-def test_entries_that_all_point_to_the_same_bytes_take_no_memory() -> None:
-    """5,480 entries of a megabyte each would be 5 GB once they are read."""
+def test_exif_entries_with_shared_data_take_no_memory() -> None:
+    """5,480 entries of a megabyte each would be 5 GB if read."""
     entries = [(tag, 7, 1_000_000, 0) for tag in range(0x112)] * 20
     block = exif_of(6, *entries) + bytes(1_000_000)
     tracemalloc.start()
@@ -163,42 +167,42 @@ def test_entries_that_all_point_to_the_same_bytes_take_no_memory() -> None:
 
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("size", [(60, 30), (900, 40)])
-def test_broken_exif_harms_no_image(
+def test_damaged_exif_is_ignored(
     kind: str, size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Cut, bent, in loops or huge: checked, shown and decoded; nobody but us reads it."""
+    """Truncated, corrupted, recursive or huge EXIF; Pillow never parses it."""
     image = Image.new("RGB", size, "teal")
     for exif in bent_exif(25):
         content = with_exif(kind, image, exif)
         with monkeypatch.context() as patch:
             patch.setattr(Image.Exif, "load", fail)
-            got = check(written(tmp_path, content))
+            got = check(saved(tmp_path, content))
             assert (got.width, got.height) in (size, size[::-1])
             assert got.pil.size == (got.width, got.height)
-            shown = preview(got, 768)
-        assert max(shown.width, shown.height) <= 768
-        seen = decode(shown.data, max_pixels=size[0] * size[1]).convert("RGB").getpixel((0, 0))
+            result = preview(got, 768)
+        assert max(result.width, result.height) <= 768
+        seen = decode(result.data, max_pixels=size[0] * size[1]).convert("RGB").getpixel((0, 0))
         assert isinstance(seen, tuple) and far([int(level) for level in seen], (0, 128, 128)) < 4
 
 
-def test_exif_in_several_pieces_is_one(tmp_path: Path) -> None:
-    """A JPEG has 64 kB of it in each segment."""
+def test_exif_in_several_segments_is_joined(tmp_path: Path) -> None:
+    """A JPEG segment has at most 64 kB."""
     block = exif_of(6, *((0x9000 + n, 7, 8, 9) for n in range(12_000)))
-    got = check(written(tmp_path, with_exif("jpeg", Image.new("RGB", (60, 30)), block)))
+    got = check(saved(tmp_path, with_exif("jpeg", Image.new("RGB", (60, 30)), block)))
     assert (got.width, got.height) == got.pil.size == (30, 60)
 
 
-def test_texts_of_modest_size_are_still_there(tmp_path: Path) -> None:
-    """`.pil` has what Pillow says of an image; megabytes of it are left out."""
-    whole = encoded(Image.new("RGB", (8, 8)), "png")
-    for length, there in ((100, True), (900_000, False)):
+def test_pil_has_small_metadata_only(tmp_path: Path) -> None:
+    """`.pil.info` has the metadata that Pillow reads, unless it is large."""
+    content = encoded(Image.new("RGB", (8, 8)), "png")
+    for length, present in ((100, True), (900_000, False)):
         text = chunk(b"tEXt", b"parameters\0" + b"x" * length)
-        got = check(written(tmp_path, whole[:33] + text + whole[33:]))
-        assert ("parameters" in got.pil.info) is there
+        got = check(saved(tmp_path, content[:33] + text + content[33:]))
+        assert ("parameters" in got.pil.info) is present
 
 
-def test_a_program_within_a_profile_is_not_run() -> None:
-    """Its steps, each repeated at will, would take minutes; without it the numbers stay."""
+def test_multi_process_elements_of_a_profile_are_not_run() -> None:
+    """They could take minutes; without them the levels stay unchanged."""
     black = b"matf\0\0\0\0\0\3\0\3" + bytes(48)
     steps = struct.pack(">II", 24, len(black)) + black
     program = b"mpet\0\0\0\0\0\3\0\3\0\0\0\1" + steps
@@ -213,32 +217,35 @@ def test_a_program_within_a_profile_is_not_run() -> None:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_a_large_image_is_decoded_in_a_process_of_its_own(
+def test_an_expensive_image_is_decoded_in_a_subprocess(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the same outcome: the same size and preview, and the same errors."""
+    """With the same size, preview and errors."""
     got = kept(tmp_path, noise("RGB", 300, 200), kind)
-    shown = preview(got, 90)
+    result = preview(got, 90)
     monkeypatch.setattr(isolation, "IN_PROCESS_WORK", 0)
     with monkeypatch.context() as patch:
         patch.setattr(files, "decode", fail)
         patch.setattr(previews, "decode", fail)
-        assert check(got.path) == got and preview(got, 90) == shown
+        assert check(got.path) == got and preview(got, 90) == result
         with pytest.raises(BadImage):
-            check(written(tmp_path, got.bytes[: len(got.bytes) // 2]))
+            check(saved(tmp_path, got.bytes[: len(got.bytes) // 2]))
 
 
-def test_where_no_process_can_be_the_image_is_decoded_here(
+def test_without_a_subprocess_the_image_is_decoded_in_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In an application that has Python within it, or has no more processes."""
+    """Such as in an application that embeds Python."""
     got = kept(tmp_path, noise("RGB", 30, 20))
     monkeypatch.setattr(isolation, "IN_PROCESS_WORK", 0)
     for executable in ("", "/opt/app/xpython", str(tmp_path / "python-gone")):
         monkeypatch.setattr(sys, "executable", executable)
         with pytest.raises(NoProcess):
             run_limited(
-                "mountsea_magic.images.files", "_measure", [str(got.path), "png", 999], NEVER
+                "mountsea_magic.images.files",
+                "_measure",
+                [str(got.path), "png", 999],
+                NOT_ABANDONED,
             )
         assert check(got.path) == got
 
@@ -247,10 +254,10 @@ def test_where_no_process_can_be_the_image_is_decoded_here(
     ("kind", "expected"),
     [("TimeoutError", TooLarge), ("TooManyPixels", TooLarge), ("", BadImage)],
 )
-def test_what_runs_into_a_limit_is_not_fetched_again(
+def test_exceeding_a_limit_is_not_retried(
     kind: str, expected: type[BadImage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A crash may come of a damaged download, which is."""
+    """A crash may be caused by a damaged download, so that is retried."""
     got = kept(tmp_path, noise("RGB", 30, 20))
 
     def give_up(*_: object) -> None:
@@ -267,9 +274,9 @@ def test_what_runs_into_a_limit_is_not_fetched_again(
 @pytest.mark.parametrize(
     ("number", "kind"), [(signal.SIGSEGV, ""), (signal.SIGKILL, "TimeoutError")]
 )
-def test_a_crash_of_the_decoder_is_no_crash_of_ours(number: int, kind: str, tmp_path: Path) -> None:
-    """It is reported as it is: a fault, or the system's end of a process that takes too much."""
-    with held_process(tmp_path, NEVER) as job:
+def test_a_crash_of_the_decoder_raises(number: int, kind: str, tmp_path: Path) -> None:
+    """SIGKILL is reported as a resource limit, other signals as a failure."""
+    with held_process(tmp_path, NOT_ABANDONED) as job:
         (child,) = psutil.Process().children()
         child.send_signal(number)
         with pytest.raises(ProcessFailed) as caught:
@@ -278,8 +285,8 @@ def test_a_crash_of_the_decoder_is_no_crash_of_ours(number: int, kind: str, tmp_
 
 
 @posix
-def test_a_decoder_that_nobody_waits_for_is_killed(tmp_path: Path) -> None:
-    """Stop, or a time-out, ends it and gives its turn to the next."""
+def test_an_abandoned_decoder_is_killed(tmp_path: Path) -> None:
+    """After an interrupt or time-out, so that the next image can be decoded."""
     abandoned = threading.Event()
     with held_process(tmp_path, abandoned) as job:
         (child,) = psutil.Process().children()
@@ -303,15 +310,13 @@ if {killed}:
 
 @posix
 @pytest.mark.parametrize("killed", [False, True])
-def test_a_process_that_ends_leaves_no_decoder_and_waits_for_none(
-    killed: bool, tmp_path: Path
-) -> None:
-    """Nor does one that is killed: the decoder's standard input is closed then."""
+def test_exit_leaves_no_decoder_running(killed: bool, tmp_path: Path) -> None:
+    """Neither normally nor after SIGKILL, which closes the decoder's standard input."""
     pipe = tmp_path / "endless"
     os.mkfifo(pipe)
     code = LEAVE.format(pipe=str(pipe), killed=killed)
     command = [sys.executable, "-c", code]
-    # the pipe opens once the decoder reads from it
+    # opening blocks until the decoder reads from the pipe
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process, pipe.open("wb", 0) as endless:
         process.communicate(timeout=60)
         assert process.returncode == -9 * killed
@@ -322,8 +327,8 @@ def test_a_process_that_ends_leaves_no_decoder_and_waits_for_none(
 
 
 @posix
-def test_the_process_has_little_memory_and_writes_no_file(tmp_path: Path) -> None:
-    """Whatever is in the image."""
+def test_the_subprocess_has_limited_memory_and_writes_no_file(tmp_path: Path) -> None:
+    """By resource limits."""
     code = (
         "from mountsea_magic.runtime.limited_process import _limit\n_limit()\n"
         "try: bytearray(2**31)\nexcept MemoryError: print('no memory')\n"
@@ -334,10 +339,10 @@ def test_the_process_has_little_memory_and_writes_no_file(tmp_path: Path) -> Non
     assert subprocess.check_output(command, text=True).split("\n")[0] == "no memory"
 
 
-def test_a_cancelled_download_leaves_its_check_behind(
+def test_a_cancelled_download_abandons_its_check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing waits for a decoder that runs on, and the decoder is notified."""
+    """The download does not wait for the decoder, which is notified."""
     begun, notified = threading.Event(), threading.Event()
 
     def stubborn(path: Path, *, url: str | None, abandoned: threading.Event) -> None:
@@ -358,19 +363,19 @@ def test_a_cancelled_download_leaves_its_check_behind(
     assert notified.wait(30)
 
 
-def test_whoever_is_abandoned_takes_no_turn() -> None:
-    """The next has it as soon as it is free."""
+def test_an_abandoned_caller_takes_no_turn() -> None:
+    """The turn is available for the next caller."""
     turns, abandoned = Turns(1), threading.Event()
-    with turns.one(NEVER):
+    with turns.one(NOT_ABANDONED):
         job = DaemonThreads().submit(lambda: turns.one(abandoned).__enter__())
         abandoned.set()
         assert isinstance(job.exception(30), Abandoned)
-    with turns.one(NEVER):
+    with turns.one(NOT_ABANDONED):
         pass
 
 
-def test_an_interrupt_leaves_work_behind() -> None:
-    """As Ctrl-C does while a decoder runs in C."""
+def test_an_interrupt_abandons_the_work() -> None:
+    """Such as Ctrl-C while a decoder runs C code."""
     seen: list[threading.Event] = []
     release = threading.Event()
 
@@ -387,26 +392,26 @@ def test_an_interrupt_leaves_work_behind() -> None:
         run_apart(lambda _: 1 // 0)
 
 
-def test_what_is_cheap_is_done_here() -> None:
-    """An image of an ordinary size pays for no process."""
+def test_a_cheap_image_is_decoded_in_process() -> None:
+    """An image of a usual size starts no subprocess."""
     ran = threading.get_ident()
     assert run_bounded(
-        lambda: ([threading.get_ident()], b""), work=Work(4096, 4096), abandoned=NEVER
+        lambda: ([threading.get_ident()], b""), work=Work(4096, 4096), abandoned=NOT_ABANDONED
     ) == ([ran], b"")
 
 
-def test_a_segment_too_many_is_one_too_many(tmp_path: Path) -> None:
-    """Half a million tables before the pixels would keep Pillow busy for long."""
-    whole = encoded(Image.new("RGB", (8, 8)), "jpeg")
+def test_too_many_jpeg_segments_are_refused(tmp_path: Path) -> None:
+    """60,000 tables before the pixels would take Pillow long."""
+    content = encoded(Image.new("RGB", (8, 8)), "jpeg")
     table = segment(0xC4, b"\0\1" + bytes(16))
-    assert check(written(tmp_path, whole[:2] + table * 500 + whole[2:])).width == 8
+    assert check(saved(tmp_path, content[:2] + table * 500 + content[2:])).width == 8
     with pytest.raises(BadImage):
-        check(written(tmp_path, whole[:2] + table * 60_000 + whole[2:]))
+        check(saved(tmp_path, content[:2] + table * 60_000 + content[2:]))
 
 
-def test_an_image_that_is_no_more_has_no_preview(tmp_path: Path) -> None:
-    """Another file in its place, half of it, or one of no size: said, never raised as it came."""
+def test_a_replaced_file_has_no_preview(tmp_path: Path) -> None:
+    """Every reason raises `NoPreview`: another file, a truncated one, an empty one."""
     got = kept(tmp_path, noise("RGB", 900, 40))
     for content in (b"", b"text", got.bytes[:99], scanned_jpeg(512, 512, 9000)):
         with pytest.raises(previews.NoPreview):
-            preview(GeneratedImage(written(tmp_path, content), "png", 900, 40, ""), 90)
+            preview(GeneratedImage(saved(tmp_path, content), "png", 900, 40, ""), 90)

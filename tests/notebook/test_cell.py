@@ -119,7 +119,7 @@ def test_an_unusable_folder_is_refused_before_submitting(
     """A file has the folder's name."""
     (tmp_path / "taken").write_text("mine")
     for folder in ("taken", "taken/deeper"):
-        with pytest.raises(InvalidRequest, match="it can't be a folder"):
+        with pytest.raises(InvalidRequest, match="can't create the folder"):
             run(f"--save {tmp_path / folder}")
     assert hub.requests == [] and (tmp_path / "taken").read_text() == "mine"
 
@@ -167,8 +167,8 @@ def test_a_folders_name_can_contain_a_dot(
     ("named", "message"),
     [
         ("~no-such-user/dogs", "there is no home folder ~no-such-user"),
-        ("$NO_SUCH_VARIABLE/dogs", r"the variable \$NO_SUCH_VARIABLE is not set"),
-        ("${NO_SUCH_VARIABLE}", r"the variable \$\{NO_SUCH_VARIABLE\} is not set"),
+        ("$NO_SUCH_VARIABLE/dogs", r"the environment variable \$NO_SUCH_VARIABLE is not set"),
+        ("${NO_SUCH_VARIABLE}", r"the environment variable \$\{NO_SUCH_VARIABLE\} is not set"),
         ("''", "the name is empty"),
     ],
 )

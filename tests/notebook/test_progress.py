@@ -18,6 +18,7 @@ from mountsea_magic.generation.events import (
     Waiting,
 )
 from mountsea_magic.notebook.progress import (
+    FinalLine,
     ProgressLine,
     ProgressView,
     SilentView,
@@ -182,7 +183,7 @@ def test_the_final_line_replaces_the_live_line() -> None:
     stream = Terminal()
     view = TextView(["nano-banana"], stream)
     view.tick()
-    view.lines[0].finish("<b>done</b>", "done · " + "x" * 300)
+    view.lines[0].final = FinalLine("<b>done</b>", "done · " + "x" * 300)
     view.finish(0)
     view.tick()
     view.close()
@@ -194,18 +195,18 @@ def test_final_lines_are_printed_in_order() -> None:
     """The live line is that of the first unfinished generation, with its number."""
     stream = Terminal()
     view = TextView(["a", "b", "c"], stream)
-    view.lines[1].finish("", "b is done")
+    view.lines[1].final = FinalLine("", "b is done")
     view.tick()
     assert " a · waiting" in stream.getvalue() and stream.getvalue().endswith(" · 1 of 3")
     assert "b is done" not in stream.getvalue()
-    view.lines[0].finish("", "a is done")
+    view.lines[0].final = FinalLine("", "a is done")
     view.finish(0)
     view.finish(1)
     view.tick()
     _, _, first, second, live = stream.getvalue().split(CLEAR)
     assert (first, second) == ("a is done\n", "b is done\n")
     assert " c · waiting" in live and live.endswith(" · 3 of 3")
-    view.lines[2].finish("", "c is done")
+    view.lines[2].final = FinalLine("", "c is done")
     view.finish(2)
     view.close()
     view.close()
@@ -221,7 +222,7 @@ def test_only_final_lines_are_printed_outside_of_a_terminal() -> None:
         view.tick()
     assert stream.getvalue() == ""
     for number, line in enumerate(view.lines):
-        line.finish("<b>done</b>", f"{line.label} is done")
+        line.final = FinalLine("<b>done</b>", f"{line.label} is done")
         view.finish(number)
     view.tick()
     view.close()
@@ -243,7 +244,7 @@ def test_no_line_is_rewritten_in_the_background() -> None:
     view = TextView(["nano-banana"], stream, background=True)
     view.lines[0].take(Downloading(1, 2))
     view.tick()
-    view.lines[0].finish("<b>done</b>", "done")
+    view.lines[0].final = FinalLine("<b>done</b>", "done")
     view.finish(0)
     view.close()
     assert stream.getvalue() == "nano-banana · in the background\ndone\n"
@@ -254,11 +255,11 @@ def test_standard_output_is_the_default_stream(
 ) -> None:
     """It is looked up each time, since IPython replaces it while it shows a prompt."""
     view = TextView(["a", "b"])
-    view.lines[0].finish("", "a is done")
+    view.lines[0].final = FinalLine("", "a is done")
     view.finish(0)
     assert capsys.readouterr().out == "a is done\n"
     monkeypatch.setattr("sys.stdout", io.StringIO())
-    view.lines[1].finish("", "b is done")
+    view.lines[1].final = FinalLine("", "b is done")
     view.finish(1)
     assert capsys.readouterr().out == ""
 
@@ -269,7 +270,7 @@ def test_a_silent_view_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None
     view.offer_cancel(lambda: None)
     view.lines[0].take(Submitted("hub-1"))
     view.tick()
-    view.lines[0].finish("<b>done</b>", "done")
+    view.lines[0].final = FinalLine("<b>done</b>", "done")
     view.finish(0)
     view.close()
     assert capsys.readouterr() == ("", "")

@@ -1,4 +1,4 @@
-"""Reading: what was typed, or came from Python, becomes a value of the type that is wanted."""
+"""Typed text and Python values are converted to the types in the schema."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mountsea_magic.request.request import build_request
 
 
 @pytest.mark.parametrize(
-    ("value", "schema", "read"),
+    ("value", "schema", "expected"),
     [
         ("7", {"type": "integer"}, 7),
         (" +7 ", {"type": "integer"}, 7),
@@ -56,17 +56,17 @@ from mountsea_magic.request.request import build_request
         ('{"width": 5}', {"anyOf": [{"type": "string"}, {"type": "object"}]}, {"width": 5}),
     ],
 )
-def test_a_value_is_read_by_the_schemas_type(
-    value: object, schema: dict[str, Any] | None, read: object
+def test_values_are_converted_by_the_schemas_type(
+    value: object, schema: dict[str, Any] | None, expected: object
 ) -> None:
-    """By its type, else as JSON, else as text; what does not fit stays for the validation."""
-    found = read_value(value, schema)
-    assert found == read
-    assert type(found) is type(read)
+    """Without a type as JSON, else as text; a value that does not fit is unchanged."""
+    result = read_value(value, schema)
+    assert result == expected
+    assert type(result) is type(expected)
 
 
-def test_what_counts_as_an_integer_is_one() -> None:
-    """An integer of another library is sent as a number."""
+def test_objects_with_index_are_integers() -> None:
+    """Such as the integers of other libraries."""
 
     class Seven:
         def __index__(self) -> int:
@@ -76,8 +76,8 @@ def test_what_counts_as_an_integer_is_one() -> None:
     assert build_request("x", parameters={"seed": Seven()}).input["seed"] == 7
 
 
-def test_a_value_that_fits_already_is_not_changed() -> None:
-    """Of several kinds that a live schema admits."""
+def test_a_value_that_already_fits_is_not_converted() -> None:
+    """With several types in a live schema."""
     either = {"anyOf": [{"type": "integer"}, {"type": "string"}]}
     assert read_value(4, either) == 4 and read_value("a", either) == "a"
     assert read_value("4", {"anyOf": [{"type": "integer"}, {"type": "null"}]}) == 4

@@ -1,4 +1,4 @@
-"""Live schemas: whatever a Hub says becomes a schema that fetches nothing and takes no time."""
+"""Schemas from a Hub are rebuilt as schemas that are safe and fast to validate with."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mountsea_magic.request.live_schema import (
     UnusableSchema,
     rebuild_schema,
 )
-from mountsea_magic.request.patterns import MAX_PATTERN, MAX_TEXT, is_harmless
+from mountsea_magic.request.patterns import MAX_PATTERN, MAX_TEXT, is_safe_pattern
 from mountsea_magic.request.request import build_request
 from mountsea_magic.request.schema import find_errors, validator
 from mountsea_magic.request.schema_values import (
@@ -35,7 +35,7 @@ NAN, INFINITE = float("nan"), float("inf")
 
 
 def nested(levels: int, schema: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Put a schema into alternatives, that many times."""
+    """Nest a schema in alternatives, that many levels deep."""
     schema = schema or {"type": "string"}
     for _ in range(levels):
         schema = {"anyOf": [schema, {"type": "null"}]}
@@ -43,13 +43,13 @@ def nested(levels: int, schema: dict[str, Any] | None = None) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("model", list(bundled_catalog()), ids=lambda model: model.id)
-def test_the_bundled_schemas_lose_nothing(model: Model) -> None:
-    """All keywords that the documented parameters need are among those that are kept."""
+def test_the_bundled_schemas_are_unchanged(model: Model) -> None:
+    """All keywords of the documented parameters are allowed."""
     assert rebuild_schema(model.input_schema) == model.input_schema
 
 
 @pytest.mark.parametrize(
-    ("said", "built"),
+    ("source", "built"),
     [
         ({"$id": "http://x", "$schema": "http://y", "$anchor": "z", "type": "string"}, "string"),
         ({"type": "string", "format": "uri", "contentEncoding": "base64"}, "string"),
@@ -62,21 +62,21 @@ def test_the_bundled_schemas_lose_nothing(model: Model) -> None:
     ],
     ids=str,
 )
-def test_only_keywords_that_are_known_are_kept(said: dict[str, Any], built: Any) -> None:
-    """All others go, and what is no type is no rule."""
-    assert rebuild_schema(said) == ({} if built is None else {"type": built})
+def test_unknown_keywords_and_types_are_dropped(source: dict[str, Any], built: Any) -> None:
+    """Only allowed keywords remain; an invalid type allows everything."""
+    assert rebuild_schema(source) == ({} if built is None else {"type": built})
 
 
 @pytest.mark.parametrize("name", ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"])
 @pytest.mark.parametrize("value", [HUGE, -HUGE, NAN, INFINITE, True, "1", None, [1], {"a": 1}])
-def test_a_bound_that_is_no_number_is_no_rule(name: str, value: Any) -> None:
-    """Neither what JSON can't bear, nor what floats can't."""
+def test_a_bound_that_is_not_a_finite_number_is_dropped(name: str, value: Any) -> None:
+    """NaN, infinities, integers beyond floats, and other types."""
     assert rebuild_schema({name: value}) == {}
     assert rebuild_schema({name: 1}) == {name: 1}
 
 
 @pytest.mark.parametrize(
-    ("said", "built"),
+    ("source", "built"),
     [
         ({"multipleOf": 8}, {"multipleOf": 8}),
         ({"multipleOf": 0.5}, {"multipleOf": 0.5}),
@@ -112,9 +112,11 @@ def test_a_bound_that_is_no_number_is_no_rule(name: str, value: Any) -> None:
     ],
     ids=lambda value: str(value)[:50],
 )
-def test_what_a_keyword_may_say(said: dict[str, Any], built: dict[str, Any]) -> None:
-    """What is too large or makes no sense is left out, and makes the schema milder."""
-    assert rebuild_schema(said) == built
+def test_invalid_and_too_large_values_of_keywords_are_dropped(
+    source: dict[str, Any], built: dict[str, Any]
+) -> None:
+    """Which makes the schema less strict."""
+    assert rebuild_schema(source) == built
 
 
 @pytest.mark.parametrize(
@@ -141,8 +143,8 @@ def test_what_a_keyword_may_say(said: dict[str, Any], built: dict[str, Any]) -> 
     ids=str,
 )
 @pytest.mark.parametrize("name", ["$ref", "$dynamicRef", "$recursiveRef"])
-def test_a_reference_elsewhere_or_in_a_circle_is_refused(name: str, reference: Any) -> None:
-    """Wherever it stands, and whatever stands beside it."""
+def test_external_and_recursive_references_are_refused(name: str, reference: Any) -> None:
+    """At every level, and with other keywords beside them."""
     definitions = {"circle": {"anyOf": [{"$ref": "#/$defs/circle2"}]}}
     definitions["circle2"] = {"anyOf": [{"$ref": "#/$defs/circle"}]}
     part = {name: reference, "type": "string"}
@@ -151,20 +153,20 @@ def test_a_reference_elsewhere_or_in_a_circle_is_refused(name: str, reference: A
             rebuild_schema({"properties": {"a": place}, "$defs": definitions})
 
 
-def test_a_reference_within_the_schema_is_replaced_by_what_it_leads_to() -> None:
-    """Also by way of others, with escapes, and with a default beside it."""
+def test_internal_references_are_replaced_by_their_targets() -> None:
+    """Also indirectly, with escapes, and with a default beside it."""
     definitions = {"a b/c": {"$ref": "#/definitions/mood"}}
-    said = {
+    source = {
         "properties": {"mood": {"$ref": "#/$defs/a%20b~1c", "default": "calm"}},
         "$defs": definitions,
         "definitions": {"mood": {"enum": ["calm", "wild"], "default": "wild"}},
     }
     mood = {"enum": ["calm", "wild"], "default": "calm"}
-    assert rebuild_schema(said) == {"properties": {"mood": mood}}
+    assert rebuild_schema(source) == {"properties": {"mood": mood}}
 
 
 @pytest.mark.parametrize(
-    "said",
+    "source",
     [
         nested(MAX_DEPTH + 1),
         nested(300),
@@ -180,10 +182,10 @@ def test_a_reference_within_the_schema_is_replaced_by_what_it_leads_to() -> None
     ],
     ids=["deep", "deeper", "wide", "name", "alternatives", "words", "a billion laughs"],
 )
-def test_a_schema_that_is_too_large_is_refused(said: dict[str, Any]) -> None:
-    """Before it is copied, and whatever its references would make of it."""
+def test_a_too_large_schema_is_refused(source: dict[str, Any]) -> None:
+    """Before it is copied, and including the expansion of its references."""
     with pytest.raises(UnusableSchema, match=r"large|deeper|long|more than"):
-        rebuild_schema(said)
+        rebuild_schema(source)
 
 
 KEYWORDS = (
@@ -207,50 +209,50 @@ SCALARS: list[Any] = [
 ]
 
 
-def any_schema(rng: random.Random, depth: int) -> Any:
-    """Make a schema, sound or not."""
+def random_schema(rng: random.Random, depth: int) -> Any:
+    """Make a random schema, valid or not."""
     if depth == 0 or rng.random() < 0.3:
         return rng.choice(SCALARS)
-    said: dict[str, Any] = {}
+    source: dict[str, Any] = {}
     for name in rng.choices(KEYWORDS, k=rng.randint(0, 5)):
         if name in ("anyOf", "oneOf", "allOf", "prefixItems"):
-            said[name] = [any_schema(rng, depth - 1) for _ in range(rng.randint(0, 3))]
+            source[name] = [random_schema(rng, depth - 1) for _ in range(rng.randint(0, 3))]
         elif name in ("properties", "patternProperties", "$defs"):
-            said[name] = {key: any_schema(rng, depth - 1) for key in rng.sample("abc", 2)}
+            source[name] = {key: random_schema(rng, depth - 1) for key in rng.sample("abc", 2)}
         elif name in ("items", "additionalProperties", "not", "if"):
-            said[name] = any_schema(rng, depth - 1)
+            source[name] = random_schema(rng, depth - 1)
         else:
-            said[name] = rng.choice(SCALARS)
-    return said
+            source[name] = rng.choice(SCALARS)
+    return source
 
 
-def test_any_schema_is_rebuilt_as_a_sound_one_or_refused() -> None:
-    """It is JSON Schema, rebuilds to itself, and accepts all that a sound original accepts."""
+def test_a_random_schema_is_rebuilt_as_a_valid_one_or_refused() -> None:
+    """Rebuilding is idempotent, and the result accepts all that a valid original accepts."""
     rng = random.Random(12)
     values: list[Any] = [None, True, 1, "a", [1], ["a"], {}, {"a": 1, "b": "a"}]
     rebuilt = compared = 0
     for number in range(1_500):
-        said = any_schema(rng, 4)
+        source = random_schema(rng, 4)
         try:
-            built = rebuild_schema(said if isinstance(said, dict) else {"items": said})
+            built = rebuild_schema(source if isinstance(source, dict) else {"items": source})
         except UnusableSchema:
             continue
         rebuilt += 1
-        assert rebuild_schema(built) == built, said
+        assert rebuild_schema(built) == built, source
         if number % 10:
             continue
         Draft202012Validator.check_schema(built)
-        if not isinstance(said, dict) or not Draft202012Validator(
+        if not isinstance(source, dict) or not Draft202012Validator(
             Draft202012Validator.META_SCHEMA
-        ).is_valid(said):
+        ).is_valid(source):
             continue
         for value in values:
             try:
-                accepted = Draft202012Validator(said).is_valid(value)
-            except Exception:  # what the original says is why it is rebuilt
+                accepted = Draft202012Validator(source).is_valid(value)
+            except Exception:  # the original may be unusable
                 continue
             compared += accepted
-            assert not accepted or validator(built).is_valid(value), said
+            assert not accepted or validator(built).is_valid(value), source
     assert rebuilt > 500 and compared > 50
 
 
@@ -262,8 +264,8 @@ def test_any_schema_is_rebuilt_as_a_sound_one_or_refused() -> None:
     ],
 )
 def test_usual_patterns_are_kept(pattern: str) -> None:
-    """They are tried as ever."""
-    assert is_harmless(pattern)
+    """They are applied unchanged."""
+    assert is_safe_pattern(pattern)
     assert rebuild_schema({"pattern": pattern}) == {"pattern": pattern}
 
 
@@ -277,22 +279,22 @@ def test_usual_patterns_are_kept(pattern: str) -> None:
         *("(){1000}", "a{5000}", "(?>a+)b", "a*+b", "^(a+){2,}(b+){2,}c"),
     ],
 )
-def test_a_pattern_that_may_take_long_is_not_tried(pattern: str) -> None:
-    """Nor one that Python can't read; the Hub has its own."""
-    assert not is_harmless(pattern)
+def test_patterns_that_may_backtrack_for_long_are_dropped(pattern: str) -> None:
+    """So are those that Python can't parse; the Hub checks them."""
+    assert not is_safe_pattern(pattern)
     assert rebuild_schema({"type": "string", "pattern": pattern}) == {"type": "string"}
 
 
-def test_a_pattern_is_tried_on_short_texts_alone() -> None:
-    """What is longer, such as a data URI, the Hub judges."""
+def test_patterns_are_applied_to_short_texts_only() -> None:
+    """The Hub checks longer ones, such as data URIs."""
     rule = validator({"pattern": "^a+$"})
     assert rule.is_valid("a" * MAX_TEXT) and not rule.is_valid("a" * (MAX_TEXT - 1) + "b")
     assert rule.is_valid("b" * (MAX_TEXT + 1)) and rule.is_valid(7)
-    assert not is_harmless("a" * (MAX_PATTERN + 1))
+    assert not is_safe_pattern("a" * (MAX_PATTERN + 1))
 
 
-def test_types_and_alternatives_within_each_other_do_not_multiply() -> None:
-    """What was typed is read once for each alternative, not once for each way to it."""
+def test_nested_types_and_alternatives_do_not_multiply() -> None:
+    """A value is converted once per alternative, not once per path to it."""
     schema: dict[str, Any] = {"type": "string"}
     kinds = ["string", "null", "number", "integer", "boolean", "array", "object"]
     for _ in range(MAX_DEPTH - 1):
@@ -310,8 +312,8 @@ def test_types_and_alternatives_within_each_other_do_not_multiply() -> None:
     ],
     ids=lambda rule: str(rule)[:40],
 )
-def test_a_large_value_is_not_written_into_each_message(rule: dict[str, Any]) -> None:
-    """An image of megabytes that breaks hundreds of rules takes no gigabytes."""
+def test_a_large_value_is_shortened_in_each_message(rule: dict[str, Any]) -> None:
+    """An image of megabytes that violates hundreds of rules does not take gigabytes."""
     image = "data:image/png;base64," + "iVBORw0KGgo=" * 100_000
     schema = rebuild_schema({"properties": {"prompt": {}, "picture": rule}})
     model = replace(bundled_catalog().model("nano-banana"), id="m", input_schema=schema)
@@ -326,8 +328,8 @@ def test_a_large_value_is_not_written_into_each_message(rule: dict[str, Any]) ->
     assert len(str(caught.value)) < 1000 and "data:image/png" in str(caught.value)
 
 
-def test_an_error_of_a_long_text_shows_its_beginning() -> None:
-    """The text itself stays as long as it is for the rules."""
+def test_the_message_about_a_long_text_has_its_start() -> None:
+    """The rules still apply to the full text."""
     (error,) = find_errors({"properties": {"a": {"maxLength": 9_999}}}, {"a": "x" * 10_000})
     assert len(error.message) < 600 and len(str(error.instance)) == 10_000
     assert find_errors({"maxLength": 10_000}, "x" * 10_000) == []
@@ -335,8 +337,8 @@ def test_an_error_of_a_long_text_shows_its_beginning() -> None:
 
 
 @pytest.mark.parametrize("value", [NAN, HUGE, "x" * 201, [[[1]]], [0] * 51, (1,), {"a" * 201: 1}])
-def test_a_value_that_does_not_fit_is_none(value: Any) -> None:
-    """Alone and in an enum."""
+def test_values_beyond_the_limits_are_refused(value: Any) -> None:
+    """Both alone and in an enum."""
     with pytest.raises(UnfitValue):
         read_schema_value(value)
     assert read_enum([value]) is None

@@ -1,4 +1,4 @@
-"""From the line to the request: right JSON types, or a refusal and not a single order."""
+"""From the magic line to the request: JSON types are right, or nothing is submitted."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ PROMPT = {"prompt": {"type": "string"}}
 URL = "https://a.example/dog.png"
 
 
-def said(**properties: Any) -> dict[str, Any]:
-    """What a Hub says of a model with the given parameters."""
+def live_model(**properties: Any) -> dict[str, Any]:
+    """Return a Hub's description of a model with these parameters."""
     schema = {"type": "object", "properties": PROMPT | properties, "required": ["prompt"]}
     return {"input_schema": schema}
 
 
 def settings_of(home: Path, hub: StandInHub | None = None, *, key: bool = True) -> Settings:
-    """Lead to a stand-in, or to where nobody is."""
+    """Return settings for a stand-in Hub, or for a closed port."""
     url = hub.url if hub is not None else "http://127.0.0.1:9"
     return Settings(url, Secret(KEY) if key else None, "a test", None, home)
 
 
-def order(line: str, settings: Settings, variables: dict[str, Any] | None = None) -> ImageRequest:
-    """What a cell with this line would send."""
+def build(line: str, settings: Settings, variables: dict[str, Any] | None = None) -> ImageRequest:
+    """Return the request that a cell with this line would submit."""
     return composed(line, "a dog", settings, variables)
 
 
 def refused(line: str, settings: Settings, variables: dict[str, Any] | None = None) -> str:
-    """Return what is said of a line that must be refused."""
+    """Return the error message for an invalid line."""
     with pytest.raises(InvalidRequest) as caught:
-        order(line, settings, variables)
+        build(line, settings, variables)
     return str(caught.value)
 
 
@@ -95,7 +95,7 @@ SIZE = {"width": 1024, "height": 768}
                                                   "mask_url": data_uri(image())}),
     ],
 )  # fmt: skip
-def test_a_right_line_is_sent_with_the_right_types(
+def test_a_valid_line_is_converted_to_the_right_types(
     here: Session,
     home: Path,
     tmp_path: Path,
@@ -103,12 +103,12 @@ def test_a_right_line_is_sent_with_the_right_types(
     line: str,
     sent: dict[str, Any],
 ) -> None:
-    """Nobody is asked, nothing else is set."""
+    """No request is sent, and nothing else is set."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "dog.png").write_bytes(image())
     variables = {"dog": image(), "dogs": [image(), image("png", 1)]}
     with StandInHub() as hub:
-        request = order(line, settings_of(home, hub), variables)
+        request = build(line, settings_of(home, hub), variables)
         assert hub.requests == []
     assert request.input == {"prompt": "a dog"} | sent
     assert {name: type(value) for name, value in request.input.items() if name != "prompt"} == {
@@ -117,124 +117,126 @@ def test_a_right_line_is_sent_with_the_right_types(
 
 
 @pytest.mark.parametrize(
-    ("line", "words"),
+    ("line", "parts"),
     [
-        ("-n 9", ["--num-images 9: at most 4 for nano-banana"]),
-        ("-n 0", ["--num-images 0: at least 1 for nano-banana"]),
-        ("-n two", ["--num-images two: a whole number"]),
-        ("-n 2.5", ["--num-images 2.5: a whole number"]),
+        ("-n 9", ["--num-images must be at most 4 for nano-banana (got 9)."]),
+        ("-n 0", ["--num-images must be at least 1 for nano-banana (got 0)."]),
+        ("-n two", ["--num-images must be a whole number", "(got 'two')"]),
+        ("-n 2.5", ["--num-images must be a whole number", "(got '2.5')"]),
         ("-n ''", ["--num-images"]),
-        ("-n true", ["--num-images true: a whole number"]),
-        ("-s x", ["--seed x: a whole number"]),
-        ("-a 16:10", ["--aspect-ratio 16:10", "16:9"]),
-        ("-a auto", ["--aspect-ratio auto"]),
-        ("-f jpg", ["--output-format jpg", "Did you mean jpeg"]),
-        ("-f PNG", ["--output-format PNG"]),
-        ("--safety-tolerance 7", ["--safety-tolerance 7"]),
-        ("-p safety_tolerance=04", ["--safety-tolerance 04"]),
-        ("-p sync_mode=maybe", ["--sync-mode maybe: true or false"]),
+        ("-n true", ["--num-images must be a whole number"]),
+        ("-s x", ["--seed must be a whole number"]),
+        ("-a 16:10", ["--aspect-ratio", "(got '16:10')", "16:9"]),
+        ("-a auto", ["--aspect-ratio", "(got 'auto')"]),
+        ("-f jpg", ["--output-format", "(got 'jpg')", "Did you mean jpeg"]),
+        ("-f PNG", ["--output-format", "(got 'PNG')"]),
+        ("--safety-tolerance 7", ["--safety-tolerance", "(got '7')"]),
+        ("-p safety_tolerance=04", ["--safety-tolerance", "(got '04')"]),
+        ("-p sync_mode=maybe", ["--sync-mode must be true or false"]),
         ("-p resolutoin=1K -m nano-banana-2", ["-p resolutoin", "Did you mean resolution?"]),
         ("-p resolution=2K", ["-p resolution is not a parameter of nano-banana"]),
-        ("-m nano-banana-pro -p resolution=0.5K", ["-p resolution 0.5K"]),
+        ("-m nano-banana-pro -p resolution=0.5K", ["-p resolution must be one of", "(got '0.5K')"]),
         (GPT + "-a 1:1", ["--aspect-ratio is not a parameter of gpt-image-2; it has image_size:"]),
-        (GPT + "-p image_size=big", ["-p image_size big", "square_hd"]),
+        (GPT + "-p image_size=big", ["-p image_size", "(got 'big')", "square_hd"]),
         (GPT + '-p image_size={"width":1024}', ["-p image_size"]),
         (GPT + '-p image_size={"width":"a","height":1}', ["-p image_size"]),
         (GPT + "-p image_size={width:1024,height:768}", ["-p image_size"]),
-        (GPT + "-p quality=best", ["-p quality best"]),
-        ("-n 9 -a 7:5 -p sede=1", ["--num-images 9", "--aspect-ratio 7:5", "-p sede"]),
+        (GPT + "-p quality=best", ["-p quality must be one of", "(got 'best')"]),
+        ("-n 9 -a 7:5 -p sede=1", ["--num-images", "--aspect-ratio", "-p sede"]),
         ("-p prompt=x", ["the prompt is the cell's body"]),
-        ("-m nano-bananna", ["--model nano-bananna", "Did you mean nano-banana"]),
-        ("-m ''", ["there is no such model"]),
-        ("-i " + URL, ["--image: nano-banana takes no images. Use --model nano-banana-edit."]),
+        ("-m nano-bananna", ["Unknown model 'nano-bananna'. Did you mean nano-banana"]),
+        ("-m ''", ["Unknown model ''."]),
+        ("-i " + URL, ["--image: nano-banana does not accept images.", "nano-banana-edit"]),
         (GPT + "-i " + URL, ["Use --model gpt-image-2-edit."]),
         ("-i nothing.png", ["Use --model nano-banana-edit."]),
-        (EDIT, ["nano-banana-edit needs --image"]),
-        (EDIT + "-i nothing.png", ["--image nothing.png: there is no such file"]),
+        (EDIT, ["nano-banana-edit requires --image."]),
+        (EDIT + "-i nothing.png", ["--image nothing.png: no such file"]),
         (EDIT + "-i dgo", ["Did you mean the variable dog?"]),
-        (EDIT + "-i number", ["a int is no image"]),
+        (EDIT + "-i number", ["expected a path, URL, Pillow image, array or bytes (got int)"]),
         (EDIT + "-i dogs[5]", ["--image dogs[5]"]),
         (EDIT + f"-i {URL} -p image_urls={URL}", ["--image is given twice"]),
         (EDIT + "-p image_urls=[]", ["--image"]),
         (EDIT + "-p image_urls=[7]", ["--image"]),
         (EDIT + '-p image_urls=["x.png"]', ["--image"]),
         (EDIT + "-p image_urls=", ["--image"]),
-        (GPT_EDIT + f"-i {URL} -p mask_url=@no.png", ["-p mask_url no.png: there is no such file"]),
-        (GPT_EDIT + f"-i {URL} -p mask_url=@dogs", ["-p mask_url", "takes one image, not 2"]),
+        (GPT_EDIT + f"-i {URL} -p mask_url=@no.png", ["-p mask_url no.png: no such file"]),
+        (GPT_EDIT + f"-i {URL} -p mask_url=@dogs", ["-p mask_url", "accepts only one image"]),
         ("--nun-images 2", ["Did you mean --num-images?"]),
         ("-n 2 -p num_images=3", ["--num-images is given twice"]),
     ],
 )  # fmt: skip
-def test_a_wrong_line_is_refused_without_an_order(
-    here: Session, home: Path, line: str, words: list[str]
+def test_an_invalid_line_is_refused_without_a_submission(
+    here: Session, home: Path, line: str, parts: list[str]
 ) -> None:
-    """In the user's words; the Hub is asked at most what it knows."""
+    """The message uses the user's spelling; the Hub is only asked about models."""
     variables = {"dog": image(), "dogs": [image(), image("png", 1)], "number": 7}
     with StandInHub() as hub:
         text = refused(line, settings_of(home, hub), variables)
         assert hub.posts == []
-    for word in words:
-        assert word in text
-    assert len(text.splitlines()) == (3 if len(words) == 3 and "sede" in line else 1)
+    for part in parts:
+        assert part in text
+    assert len(text.splitlines()) == (3 if len(parts) == 3 and "sede" in line else 1)
 
 
-def test_a_new_model_is_usable_at_once(here: Session, home: Path) -> None:
-    """It is asked for quietly and once, and its schema is obeyed."""
-    models: dict[str, Script] = {"new": said(mood={"enum": ["calm"]}, size={"type": "integer"})}
+def test_a_new_model_is_found_at_the_hub(here: Session, home: Path) -> None:
+    """It is looked up once, and its schema is used."""
+    models: dict[str, Script] = {
+        "new": live_model(mood={"enum": ["calm"]}, size={"type": "integer"})
+    }
     with StandInHub(models=models) as hub:
         settings = settings_of(home, hub)
-        request = order("-m new -p mood=calm -p size=7", settings)
+        request = build("-m new -p mood=calm -p size=7", settings)
         assert request.input == {"prompt": "a dog", "mood": "calm", "size": 7}
-        assert "-p mood wild" in refused("-m new -p mood=wild", settings)
+        assert "-p mood must be one of calm" in refused("-m new -p mood=wild", settings)
         assert hub.models_seen == ["/hub/v1/models", "/hub/v1/models/new"]
         assert hub.posts == []
 
 
-def test_a_renamed_parameter_is_learned(here: Session, home: Path) -> None:
-    """The new name goes through, and the old one is then refused with the new one named."""
-    with StandInHub(models={"nano-banana": said(image_count={"type": "integer"})}) as hub:
+def test_a_renamed_parameter_is_found_at_the_hub(here: Session, home: Path) -> None:
+    """The new name is accepted, and the message for the old one has the new one."""
+    with StandInHub(models={"nano-banana": live_model(image_count={"type": "integer"})}) as hub:
         settings = settings_of(home, hub)
-        assert order("-p image_count=2", settings).input["image_count"] == 2
+        assert build("-p image_count=2", settings).input["image_count"] == 2
         text = refused("-n 2", settings)
         assert "--num-images is not a parameter" in text and "image_count" in text
         assert hub.models_seen == ["/hub/v1/models/nano-banana"]
 
 
-def test_a_narrower_range_holds_after_a_refresh(here: Session, home: Path) -> None:
-    """What the Hub says now goes before what is bundled."""
-    narrow = said(num_images={"type": "integer", "minimum": 1, "maximum": 2})
+def test_a_refresh_updates_the_range_of_a_parameter(here: Session, home: Path) -> None:
+    """The live schema takes precedence over the bundled one."""
+    narrow = live_model(num_images={"type": "integer", "minimum": 1, "maximum": 2})
     with StandInHub(models={"nano-banana": narrow}) as hub:
         settings = settings_of(home, hub)
-        assert order("-n 3", settings).input["num_images"] == 3
+        assert build("-n 3", settings).input["num_images"] == 3
 
         async def ask() -> None:
             await here.registry.refresh(settings, here.clients.client(settings))
 
         here.worker.run(ask())
-        assert "--num-images 3: at most 2" in refused("-n 3", settings)
+        assert "--num-images must be at most 2" in refused("-n 3", settings)
         assert hub.posts == []
 
 
-def test_wrong_values_ask_nothing(here: Session, home: Path) -> None:
-    """A value is judged by the schema that is at hand."""
+def test_an_invalid_value_sends_no_request(here: Session, home: Path) -> None:
+    """Values are validated by the known schema."""
     with StandInHub() as hub:
         refused("-n 9 -a 7:5", settings_of(home, hub))
         assert hub.requests == []
 
 
 @pytest.mark.parametrize("line", ["-m nano-bananna", "-p mood=calm"])
-def test_without_a_key_nothing_is_asked(here: Session, home: Path, line: str) -> None:
-    """The refusal is that of the bundled catalogue."""
+def test_without_a_key_no_request_is_sent(here: Session, home: Path, line: str) -> None:
+    """The bundled catalog is used."""
     with StandInHub() as hub:
         refused(line, settings_of(home, hub, key=False))
         assert hub.requests == []
 
 
 @pytest.mark.parametrize("line", ["-m nano-bananna", "-p mood=calm"])
-def test_unknown_names_are_asked_for_once_a_minute(
+def test_unknown_names_are_looked_up_once_a_minute(
     here: Session, home: Path, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
-    """A cell that is run again and again with a slip does not bother the Hub."""
+    """Running a cell with a typo many times sends one request."""
     with StandInHub() as hub:
         settings = settings_of(home, hub)
         for _ in range(3):
@@ -246,10 +248,8 @@ def test_unknown_names_are_asked_for_once_a_minute(
 
 
 @pytest.mark.parametrize("listing", [None, RESET], ids=["closed", "reset"])
-def test_offline_the_nearest_is_named_and_the_cure(
-    here: Session, home: Path, listing: Script
-) -> None:
-    """An error of the request: the network is not the user's slip."""
+def test_offline_a_similar_model_is_suggested(here: Session, home: Path, listing: Script) -> None:
+    """The error is about the model, not about the network."""
     if listing is None:
         text = refused("-m nano-bananna", settings_of(home))
     else:
@@ -259,44 +259,48 @@ def test_offline_the_nearest_is_named_and_the_cure(
     assert "%mountsea models --refresh" in text
 
 
-def test_what_was_learned_serves_the_next_process(
+def test_a_live_model_is_cached_for_the_next_process(
     here: Session, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Offline too."""
-    with StandInHub(models={"new": said()}) as hub:
+    """Also offline."""
+    with StandInHub(models={"new": live_model()}) as hub:
         settings = settings_of(home, hub)
-        order("-m new", settings)
+        build("-m new", settings)
     later = Session()
     later.worker = session.current_session().worker
     monkeypatch.setattr(session, "_current", later)
-    assert order("-m new", settings).model == "new"
+    assert build("-m new", settings).model == "new"
 
 
-def test_a_model_of_one_hub_is_none_of_another(here: Session, home: Path) -> None:
-    """Each Hub is asked for itself."""
-    with StandInHub(models={"new": said()}) as first, StandInHub() as second:
-        order("-m new", settings_of(home, first))
+def test_live_models_belong_to_one_hub(here: Session, home: Path) -> None:
+    """Each Hub has its own."""
+    with StandInHub(models={"new": live_model()}) as first, StandInHub() as second:
+        build("-m new", settings_of(home, first))
         refused("-m new", settings_of(home, second))
         assert second.models_seen == ["/hub/v1/models"]
 
 
-@pytest.mark.parametrize("place", ["image_url", "images", "image"])
-def test_images_go_where_the_model_takes_them(here: Session, home: Path, place: str) -> None:
-    """A live model may name its parameter otherwise, and want one address."""
-    one = place in ("image_url", "image")
+@pytest.mark.parametrize("parameter", ["image_url", "images", "image"])
+def test_images_are_set_in_the_models_image_parameter(
+    here: Session, home: Path, parameter: str
+) -> None:
+    """A live model may have another name for it, and accept a single URL."""
+    one = parameter in ("image_url", "image")
     schema = {"type": "string"} if one else {"type": "array", "items": {"type": "string"}}
-    with StandInHub(models={"new": said(**{place: schema})}) as hub:
+    with StandInHub(models={"new": live_model(**{parameter: schema})}) as hub:
         settings = settings_of(home, hub)
-        found = order("-m new -i dog", settings, {"dog": image()}).input[place]
-        assert found == (data_uri(image()) if one else [data_uri(image())])
+        value = build("-m new -i dog", settings, {"dog": image()}).input[parameter]
+        assert value == (data_uri(image()) if one else [data_uri(image())])
         if one:
-            assert "takes one image, not 2" in refused(f"-m new -i {URL} -i {URL}", settings)
+            assert "accepts only one image (got 2)" in refused(
+                f"-m new -i {URL} -i {URL}", settings
+            )
 
 
-def test_python_values_are_taken_as_they_are(here: Session, home: Path) -> None:
-    """From `generate`, images come as values, not as words."""
+def test_images_may_be_python_values(here: Session, home: Path) -> None:
+    """As passed to `generate`."""
     images = {"image_urls": [image(), URL], "num_images": 2}
-    given = prepare(bundled_catalog().model("nano-banana-edit"), images)
-    first, second = given["image_urls"]
+    prepared = prepare(bundled_catalog().model("nano-banana-edit"), images)
+    first, second = prepared["image_urls"]
     assert base64.b64decode(first.partition(",")[2]) == image()
-    assert (second, given["num_images"]) == (URL, 2)
+    assert (second, prepared["num_images"]) == (URL, 2)

@@ -1,4 +1,4 @@
-"""The request: only what was set is sent, and nothing is sent that the schema refuses."""
+"""Requests have only what was set, and are validated by the model's schema."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from mountsea_magic.notebook.options import spell_option
 from mountsea_magic.request.catalog import Catalog, Model
 from mountsea_magic.request.request import DEFAULT_MODEL, ImageRequest, build_request
 
-FREE = {"type": "object", "properties": {"prompt": {"type": "string"}}, "required": ["prompt"]}
+MINIMAL_SCHEMA = {
+    "type": "object",
+    "properties": {"prompt": {"type": "string"}},
+    "required": ["prompt"],
+}
 LIVE = Catalog(
     {
         "live": Model(
@@ -22,10 +26,10 @@ LIVE = Catalog(
             "Live",
             "",
             "text-to-image",
-            "A model as a Hub may describe it.",
+            "A model as described by a Hub.",
             "live",
             {
-                **FREE,
+                **MINIMAL_SCHEMA,
                 "properties": {
                     "prompt": {"type": "string"},
                     "seed": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
@@ -39,19 +43,19 @@ LIVE = Catalog(
 
 
 def refused(model: str = DEFAULT_MODEL, prompt: str = "a dog", **parameters: Any) -> str:
-    """Return what is said of a request that must be refused."""
+    """Return the error message for an invalid request."""
     with pytest.raises(InvalidRequest) as caught:
         build_request(prompt, model=model, parameters=parameters)
     return str(caught.value)
 
 
-def test_only_what_was_set_is_sent() -> None:
-    """The schema's defaults are the Hub's to apply: without parameters only the prompt goes."""
+def test_only_parameters_that_were_set_are_sent() -> None:
+    """The Hub applies the schema's defaults."""
     assert build_request("a dog").body() == {"model": "nano-banana", "input": {"prompt": "a dog"}}
 
 
 def test_the_body_has_the_documented_shape() -> None:
-    """The body holds exactly model and input, with parameters beside the prompt."""
+    """Exactly `model` and `input`, which has the prompt and the parameters."""
     request = build_request("a dog", model="nano-banana-2", parameters={"resolution": "2K"})
     assert request.body() == {
         "model": "nano-banana-2",
@@ -71,15 +75,15 @@ def test_the_body_has_the_documented_shape() -> None:
         ("a" * 10_000, "a" * 10_000),
     ],
 )
-def test_the_prompt_is_sent_as_typed_but_for_blank_lines_around_it(typed: str, sent: str) -> None:
-    """Blank lines before and after go; nothing else is touched."""
+def test_blank_lines_around_the_prompt_are_removed(typed: str, sent: str) -> None:
+    """Nothing else is changed."""
     assert build_request(typed).prompt == sent
 
 
 @pytest.mark.parametrize("prompt", ["", " ", "\n", " \n\t\n"])
 def test_an_empty_prompt_is_refused(prompt: str) -> None:
-    """It would be paid for."""
-    assert "There is no prompt" in refused(prompt=prompt)
+    """It would be charged."""
+    assert "The prompt is empty" in refused(prompt=prompt)
 
 
 @pytest.mark.parametrize(
@@ -113,79 +117,115 @@ def test_an_empty_prompt_is_refused(prompt: str) -> None:
         ),
     ],
 )
-def test_good_parameters_are_sent_in_their_schemas_type(
+def test_parameters_are_converted_to_their_schemas_type(
     model: str, parameters: dict[str, Any], sent: dict[str, Any]
 ) -> None:
-    """What was typed on a line arrives as the Hub wants it."""
+    """Such as text from a magic line."""
     request = build_request("a dog", model=model, parameters=parameters)
     assert request.body()["input"] == {"prompt": "a dog"} | sent
     assert json.loads(request.canonical()) == request.body()
 
 
 @pytest.mark.parametrize(
-    ("model", "parameters", "words"),
+    ("model", "parameters", "parts"),
     [
-        ("nano-banana", {"num_images": 0}, ["num_images 0", "at least 1"]),
-        ("nano-banana", {"num_images": 5}, ["num_images 5", "at most 4"]),
-        ("nano-banana", {"num_images": "two"}, ["num_images two", "a whole number"]),
-        ("nano-banana", {"num_images": "1.5"}, ["num_images 1.5", "a whole number"]),
-        ("nano-banana", {"num_images": True}, ["num_images true", "a whole number"]),
-        ("nano-banana", {"seed": None}, ["seed null", "a whole number"]),
-        ("nano-banana", {"seed": float("nan")}, ["seed NaN", "a whole number"]),
-        ("nano-banana", {"seed": ""}, ["seed", "a whole number"]),
-        ("nano-banana", {"aspect_ratio": "16:10"}, ["aspect_ratio 16:10", "16:9?"]),
-        ("nano-banana", {"aspect_ratio": "auto"}, ["aspect_ratio auto", "takes one of 21:9"]),
-        ("nano-banana", {"output_format": "jpg"}, ["output_format jpg", "Did you mean jpeg"]),
-        ("nano-banana", {"safety_tolerance": "7"}, ["safety_tolerance 7", "1, 2, 3, 4, 5, 6"]),
-        ("nano-banana", {"sync_mode": "maybe"}, ["sync_mode maybe", "true or false"]),
+        ("nano-banana", {"num_images": 0}, ["num_images must be at least 1", "(got 0)"]),
+        ("nano-banana", {"num_images": 5}, ["num_images must be at most 4", "(got 5)"]),
+        (
+            "nano-banana",
+            {"num_images": "two"},
+            ["num_images must be a whole number", "(got 'two')"],
+        ),
+        (
+            "nano-banana",
+            {"num_images": "1.5"},
+            ["num_images must be a whole number", "(got '1.5')"],
+        ),
+        ("nano-banana", {"num_images": True}, ["num_images must be a whole number", "(got true)"]),
+        ("nano-banana", {"seed": None}, ["seed must be a whole number", "(got null)"]),
+        ("nano-banana", {"seed": float("nan")}, ["seed must be a whole number", "(got NaN)"]),
+        ("nano-banana", {"seed": ""}, ["seed must be a whole number", "(got '')"]),
+        ("nano-banana", {"aspect_ratio": "16:10"}, ["aspect_ratio", "(got '16:10')", "16:9?"]),
+        (
+            "nano-banana",
+            {"aspect_ratio": "auto"},
+            ["aspect_ratio must be one of 21:9", "(got 'auto')"],
+        ),
+        (
+            "nano-banana",
+            {"output_format": "jpg"},
+            ["output_format", "(got 'jpg')", "Did you mean jpeg"],
+        ),
+        (
+            "nano-banana",
+            {"safety_tolerance": "7"},
+            ["safety_tolerance", "(got '7')", "1, 2, 3, 4, 5, 6"],
+        ),
+        (
+            "nano-banana",
+            {"sync_mode": "maybe"},
+            ["sync_mode must be true or false", "(got 'maybe')"],
+        ),
         ("nano-banana", {"sed": 3}, ["sed is not a parameter of nano-banana", "mean seed?"]),
         ("nano-banana", {"resolution": "1K"}, ["resolution is not a parameter of nano-banana"]),
         ("nano-banana", {"prompt": "x"}, ["prompt: the prompt is the cell's body"]),
-        ("nano-banana-pro", {"resolution": "0.5K"}, ["resolution 0.5K", "1K, 2K, 4K"]),
+        ("nano-banana-pro", {"resolution": "0.5K"}, ["resolution", "(got '0.5K')", "1K, 2K, 4K"]),
         ("gpt-image-2", {"aspect_ratio": "1:1"}, ["aspect_ratio is not a parameter"]),
-        ("gpt-image-2", {"image_size": "big"}, ["image_size big", "square_hd", "or an object"]),
+        (
+            "gpt-image-2",
+            {"image_size": "big"},
+            ["image_size", "(got 'big')", "square_hd", "or an object"],
+        ),
         ("gpt-image-2", {"image_size": '{"width": 0, "height": 1}'}, ["image_size"]),
         ("gpt-image-2", {"image_size": {"width": 5}}, ["image_size"]),
-        ("nano-banana-edit", {}, ["nano-banana-edit needs image_urls"]),
-        ("nano-banana-edit", {"image_urls": []}, ["image_urls []", "non-empty"]),
-        ("nano-banana-edit", {"image_urls": "a.png"}, ["image_urls a.png", "a list"]),
-        ("nano-banana-edit", {"image_urls": [1]}, ["image_urls 1", "text"]),
+        ("nano-banana-edit", {}, ["nano-banana-edit requires image_urls."]),
+        (
+            "nano-banana-edit",
+            {"image_urls": []},
+            ["image_urls is invalid", "(got [])", "non-empty"],
+        ),
+        (
+            "nano-banana-edit",
+            {"image_urls": "a.png"},
+            ["image_urls must be a list", "(got 'a.png')"],
+        ),
+        ("nano-banana-edit", {"image_urls": [1]}, ["image_urls must be text", "(got 1)"]),
         ("nano-banana", {"seed": b"7"}, ["seed", "a whole number"]),
-        ("nano-banana", {"seed": "\x1b[31mx"}, ["seed [31mx", "a whole number"]),
+        ("nano-banana", {"seed": "\x1b[31mx"}, ["seed must be a whole number", "(got '[31mx')"]),
         ("nano-banana", {"\x1b[31m": "x"}, ["[31m is not a parameter"]),
-        ("nano-banan", {}, ["--model nano-banan", "Did you mean nano-banana"]),
+        ("nano-banan", {}, ["Unknown model 'nano-banan'. Did you mean nano-banana"]),
     ],
 )
-def test_bad_parameters_are_refused_in_the_users_words(
-    model: str, parameters: dict[str, Any], words: list[str]
+def test_the_message_has_parameter_value_and_expectation(
+    model: str, parameters: dict[str, Any], parts: list[str]
 ) -> None:
-    """The message names the parameter, what was given, and what would do; it is safe to print."""
+    """It is one line, safe to print."""
     with pytest.raises(InvalidRequest) as caught:
         build_request("a dog", model=model, parameters=parameters)
-    said = str(caught.value)
-    for word in words:
-        assert word in said
-    assert "\x1b" not in said
-    assert len(said.splitlines()) == 1
+    message = str(caught.value)
+    for part in parts:
+        assert part in message
+    assert "\x1b" not in message
+    assert len(message.splitlines()) == 1
 
 
-def test_all_problems_are_told_at_once() -> None:
-    """A user need not mend one thing at a time."""
-    said = refused(num_images=9, aspect_ratio="7:5", sede=1).splitlines()
-    assert len(said) == 3
-    assert {line.split()[0] for line in said} == {"num_images", "aspect_ratio", "sede"}
+def test_all_problems_are_reported_at_once() -> None:
+    """One per line."""
+    message = refused(num_images=9, aspect_ratio="7:5", sede=1).splitlines()
+    assert len(message) == 3
+    assert {line.split()[0] for line in message} == {"num_images", "aspect_ratio", "sede"}
 
 
-def test_a_huge_wrong_value_is_not_repeated_whole() -> None:
-    """An image's base64 in the wrong place does not fill the notebook."""
+def test_a_huge_invalid_value_is_shortened() -> None:
+    """Such as the base64 of an image in the wrong parameter."""
     assert len(refused(seed="x" * 100_000)) < 200
 
 
-def test_the_users_spelling_is_used() -> None:
-    """On a magic line, a parameter is an option."""
+def test_the_message_uses_the_users_spelling() -> None:
+    """On a magic line, parameters are options."""
     with pytest.raises(InvalidRequest) as caught:
         build_request("x", parameters={"num_images": 9, "resolutions": 1}, spell=spell_option)
-    assert "--num-images 9" in str(caught.value)
+    assert "--num-images must be at most 4" in str(caught.value)
     assert "-p resolutions is not" in str(caught.value)
 
 
@@ -194,14 +234,14 @@ def test_the_users_spelling_is_used() -> None:
     [("half a \ud83d dog", {}), ("a dog", {"image_urls": ["https://a.example/\ud83d"]})],
 )
 def test_a_lone_surrogate_is_refused(prompt: str, parameters: dict[str, Any]) -> None:
-    """Half a character can't be sent as JSON text, wherever it stands."""
+    """In the prompt or a parameter: UTF-8 can't encode it."""
     model = "nano-banana-edit" if parameters else DEFAULT_MODEL
-    with pytest.raises(InvalidRequest, match="half a character"):
+    with pytest.raises(InvalidRequest, match="invalid Unicode character"):
         build_request(prompt, model=model, parameters=parameters)
 
 
 def test_equal_requests_have_equal_canonical_text() -> None:
-    """The order in which parameters were set plays no part, and Unicode stays readable."""
+    """Independent of the order of parameters; Unicode is not escaped."""
     first = build_request("köpek", parameters={"seed": 7, "num_images": 2})
     second = build_request("köpek", parameters={"num_images": "2", "seed": "7"})
     assert first.canonical() == second.canonical()
@@ -211,20 +251,20 @@ def test_equal_requests_have_equal_canonical_text() -> None:
 
 
 def edited(url: str) -> ImageRequest:
-    """Order an edit of an image."""
+    """Build a request to edit an image."""
     return build_request("x", model="nano-banana-edit", parameters={"image_urls": [url]})
 
 
 def test_equal_requests_have_equal_fingerprints() -> None:
-    """However they were typed; it is of the text alone, so another process has the same."""
+    """The SHA-256 of the canonical text, the same in every process."""
     first = build_request("a dog", parameters={"seed": 7, "num_images": 2})
     second = build_request("\n\na dog\n", parameters={"num_images": "2", "seed": "7"})
     assert first.fingerprint() == second.fingerprint()
     assert first.fingerprint() == hashlib.sha256(first.canonical().encode()).hexdigest()
 
 
-def test_whatever_makes_another_image_makes_another_fingerprint() -> None:
-    """Prompt, model, each parameter, and each byte of an input image."""
+def test_different_requests_have_different_fingerprints() -> None:
+    """By prompt, model, each parameter, and each byte of an input image."""
     requests = [
         build_request("a dog"),
         build_request("a dog "),
@@ -247,15 +287,15 @@ def test_whatever_makes_another_image_makes_another_fingerprint() -> None:
         ("https://a.example/dog.png#s3cret", "https://a.example/dog.png?…"),
     ],
 )
-def test_the_record_holds_no_signed_address(url: str, recorded: str) -> None:
-    """What may be written down names the image, but does not open it; the rest is whole."""
+def test_the_journaled_input_has_no_url_queries(url: str, recorded: str) -> None:
+    """Queries may be signatures; the request itself keeps them."""
     request = edited(url)
     assert request.for_the_record() == {"prompt": "x", "image_urls": [recorded]}
     assert request.input["image_urls"] == [url]
 
 
-def test_the_record_holds_no_image() -> None:
-    """Input images are named by their digests, so that two can still be told apart."""
+def test_the_journaled_input_has_digests_of_images() -> None:
+    """So that different images can be distinguished."""
     images = [f"data:image/png;base64,{'iVBORw0K' * 5000}{end}=" for end in "gh"]
     records = [str(edited(image).for_the_record()) for image in images]
     assert len(set(records)) == 2
@@ -263,20 +303,20 @@ def test_the_record_holds_no_image() -> None:
     assert all(len(record) < 200 for record in records)
 
 
-def test_the_record_holds_the_prompt_as_it_is() -> None:
-    """A prompt is the user's own text, addresses in it included."""
+def test_the_journaled_input_has_the_unchanged_prompt() -> None:
+    """Including URLs in it."""
     request = build_request("as in https://a.example/?q=1", parameters={"seed": 7})
     assert request.for_the_record() == request.input
 
 
 @pytest.mark.parametrize(("parameters", "count"), [({}, 1), ({"num_images": "3"}, 3)])
-def test_the_number_of_images(parameters: dict[str, Any], count: int) -> None:
-    """One image is ordered unless more are asked for."""
+def test_image_count(parameters: dict[str, Any], count: int) -> None:
+    """One by default."""
     assert build_request("x", parameters=parameters).image_count == count
 
 
-def test_a_request_is_frozen_and_its_body_a_copy() -> None:
-    """What was checked is what is sent."""
+def test_a_request_is_frozen_and_its_body_is_a_copy() -> None:
+    """So what was validated is what is sent."""
     request = build_request("a dog")
     request.body()["input"]["seed"] = "wrong"
     request.body()["model"] = "wrong"
@@ -285,49 +325,51 @@ def test_a_request_is_frozen_and_its_body_a_copy() -> None:
         request.model = "gpt-image-2"  # type: ignore[misc]  # that is the point
 
 
-def test_the_callers_parameters_are_left_alone() -> None:
-    """Reading values by their types does not change the caller's mapping."""
+def test_the_callers_parameters_are_not_modified() -> None:
+    """Values are converted in a copy."""
     parameters = {"seed": "7"}
     build_request("x", parameters=parameters)
     assert parameters == {"seed": "7"}
 
 
-def test_another_catalogue_decides() -> None:
-    """Models of a live catalogue are checked by their own schemas."""
+def test_a_custom_catalog_is_used_for_validation() -> None:
+    """Its models have their own schemas."""
     schema = {"type": "object", "properties": {"prompt": {}, "mood": {"enum": ["calm", "wild"]}}}
     own = Catalog({"m": Model("m", "M", "V", "text-to-image", "s", "neighbour", schema, {})})
     request = build_request("x", model="m", parameters={"mood": "calm"}, catalog=own)
     assert request.input == {"prompt": "x", "mood": "calm"}
     with pytest.raises(InvalidRequest, match="Did you mean wild"):
         build_request("x", model="m", parameters={"mood": "wid"}, catalog=own)
-    with pytest.raises(InvalidRequest, match="no such model"):
+    with pytest.raises(InvalidRequest, match="Unknown model"):
         build_request("x", model="nano-banana", catalog=own)
 
 
-def test_what_may_be_left_out_is_said_in_words() -> None:
-    """The usual shape of an optional parameter in a live schema names its own kind alone."""
-    with pytest.raises(InvalidRequest, match=r"^seed abc: live takes a whole number\.$"):
+def test_null_is_left_out_of_the_message() -> None:
+    """Live schemas usually have optional parameters as `anyOf` with null."""
+    with pytest.raises(
+        InvalidRequest, match=r"^seed must be a whole number for live \(got 'abc'\)\.$"
+    ):
         build_request("a dog", model="live", parameters={"seed": "abc"}, catalog=LIVE)
-    with pytest.raises(InvalidRequest, match=r"takes one of square, wide, or an object\.$"):
+    with pytest.raises(InvalidRequest, match="must be one of square, wide, or an object for live"):
         build_request("a dog", model="live", parameters={"size": "long"}, catalog=LIVE)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}, object(), 1j])
-def test_what_is_no_json_is_refused(value: object) -> None:
-    """Where no schema forbids it, too."""
+def test_values_that_are_not_json_are_refused(value: object) -> None:
+    """Even if the schema does not mention the parameter."""
     with pytest.raises(InvalidRequest):
         build_request("a dog", model="live", parameters={"free": value}, catalog=LIVE)
 
 
-def test_an_array_is_no_number() -> None:
-    """It has the method of one, and raises."""
+def test_a_numpy_array_is_not_an_integer() -> None:
+    """It has `__index__`, which raises; a numpy integer is accepted."""
     numpy = pytest.importorskip("numpy")
     with pytest.raises(InvalidRequest, match="whole number"):
         build_request("a dog", parameters={"seed": numpy.array([1, 2])})
     assert build_request("a dog", parameters={"seed": numpy.int64(7)}).input["seed"] == 7
 
 
-def test_a_count_that_is_none_counts_as_one() -> None:
-    """A model without rules takes any."""
+def test_an_invalid_num_images_counts_as_one() -> None:
+    """A live model without a schema for it accepts any value."""
     request = build_request("a dog", model="live", parameters={"num_images": "x"}, catalog=LIVE)
     assert request.image_count == 1

@@ -1,4 +1,4 @@
-"""The validator comes quickly, and takes nothing from others who use jsonschema."""
+"""The validator is imported quickly, without side effects on other users of jsonschema."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from hub_server import StandInHub
 from mountsea_magic.request.schema import validator
 
 
-def test_it_validates() -> None:
-    """By the draft that the Hub's schemas are of, without formats."""
+def test_values_are_validated() -> None:
+    """By draft 2020-12, without formats."""
     assert validator({"type": "integer", "maximum": 4}).is_valid(4)
     assert not validator({"type": "integer", "maximum": 4}).is_valid(5)
     assert validator({"type": "string", "format": "iri"}).is_valid("no iri")
 
 
-def test_nothing_is_fetched() -> None:
-    """A reference to elsewhere raises, whatever is served there."""
+def test_references_are_not_fetched() -> None:
+    """A reference to a URL raises."""
     with StandInHub() as hub:
         with pytest.raises(Exception, match="Unresolvable"):
             validator({"$ref": f"{hub.url}/schema.json"}).is_valid(4)
@@ -28,8 +28,8 @@ def test_nothing_is_fetched() -> None:
 
 
 @pytest.mark.skipif(find_spec("rfc3987_syntax") is None, reason="comes with JupyterLab")
-def test_the_slow_checker_is_brought_when_it_is_asked() -> None:
-    """It is not compiled by our import, and checks as ever for those who check formats."""
+def test_the_slow_format_checker_is_imported_on_first_use() -> None:
+    """Our import does not compile it, and it still works for other users."""
     program = """
 import sys
 from mountsea_magic.request.schema import validator
@@ -43,8 +43,8 @@ assert "lark" in sys.modules
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
-def test_a_jsonschema_that_is_there_is_left_alone() -> None:
-    """What the kernel has imported before us stays as it was."""
+def test_an_imported_jsonschema_is_not_changed() -> None:
+    """If the kernel imported it before, its modules stay the same."""
     program = """
 import sys, jsonschema
 before = {name: module for name, module in sys.modules.items() if name.startswith("rfc3987")}
@@ -55,8 +55,8 @@ assert all(sys.modules[name] is module for name, module in before.items())
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
-def test_many_threads_may_be_the_first() -> None:
-    """A class's worth of prompts is checked at once, each on a thread of its own."""
+def test_many_threads_can_make_the_first_validator() -> None:
+    """Such as when many requests are validated on threads at once."""
     program = """
 from concurrent.futures import ThreadPoolExecutor
 from mountsea_magic.request.schema import validator

@@ -11,17 +11,7 @@ from .subject import Subject
 
 
 def draw_abstract(canvas: Canvas, subject: Subject, palette: Palette, choice: int = 0) -> None:
-    """Draw one of four kinds of composition.
-
-    Args:
-        canvas: The image.
-        subject: What the prompt asks for.
-        palette: Its colours.
-        choice: Which kind, if the prompt's words do not say; any number.
-
-    Example:
-        >>> draw_abstract(canvas, read_subject(""), MOODS["pastel"], choice=3)
-    """
+    """Draw one of four kinds of composition: the one that words name, or else `choice`."""
     kinds: tuple[Callable[[Canvas, Palette], None], ...]
     kinds = (_draw_circles, _draw_ribbons, _draw_arcs, _draw_triangles)
     named = (

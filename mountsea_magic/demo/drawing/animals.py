@@ -1,4 +1,4 @@
-"""Furry animals as figures: one sitting body, told apart by ears, muzzle, coat and tail."""
+"""Furry animals as figures: one sitting body, distinguished by ears, muzzle, coat and tail."""
 
 from .palettes import color, lit, mix, veil
 from .pen import Pen
@@ -8,15 +8,7 @@ _INK = (30, 24, 28)
 
 
 def draw_sitting(pen: Pen, looks: Species) -> None:
-    """Draw an animal that sits facing the viewer, about 1.5 units wide and 2 high.
-
-    Args:
-        pen: Where its paws' middle stands, and its unit in pixels.
-        looks: Which animal.
-
-    Example:
-        >>> draw_sitting(Pen(canvas, 500, 900, 160), species("fox", None))
-    """
+    """Draw an animal that sits facing the viewer, about 1.5 units wide and 2 high."""
     coat, dim = looks.coat, lit(looks.coat, -0.22)
     paw = looks.mark if looks.face in ("mask", "patch") else mix(coat, looks.pale, 0.55)
     pen.oval(0.05, 0.0, 0.78, 0.075, veil((10, 12, 24), 0.3))
@@ -41,16 +33,7 @@ def draw_sitting(pen: Pen, looks: Species) -> None:
 
 
 def draw_head(pen: Pen, looks: Species, tongue: bool = False) -> None:
-    """Draw an animal's head facing the viewer, about 1 unit wide and high.
-
-    Args:
-        pen: Where the head's middle lies, and its unit in pixels.
-        looks: Which animal.
-        tongue: Whether it pants.
-
-    Example:
-        >>> draw_head(Pen(canvas, 500, 500, 240), species("dog", None), tongue=True)
-    """
+    """Draw an animal's head facing the viewer, about 1 unit wide and high."""
     coat, wide = looks.coat, looks.wide
     if looks.face == "mane":
         for turn in range(16):

@@ -5,15 +5,7 @@ from .pen import Pen
 
 
 def draw_duck(pen: Pen, body: Color) -> None:
-    """Draw a duck looking right, about 1.5 units long and high.
-
-    Args:
-        pen: Where its belly's middle rests, and its unit in pixels.
-        body: Its colour.
-
-    Example:
-        >>> draw_duck(Pen(canvas, 500, 800, 90), yellow)
-    """
+    """Draw a duck looking right, about 1.5 units long and high."""
     pen.blob(
         [
             (-0.9, -0.62),
@@ -40,17 +32,7 @@ def draw_duck(pen: Pen, body: Color) -> None:
 
 
 def draw_gull(pen: Pen, body: Color, wing: Color, lift: float) -> None:
-    """Draw a bird in flight seen from the side, about 3 units across.
-
-    Args:
-        pen: Where its body lies, and its unit in pixels.
-        body: Colour of its body.
-        wing: Colour of its wings.
-        lift: How high the wings are held, -1 to 1.
-
-    Example:
-        >>> draw_gull(Pen(canvas, 500, 200, 60), white, grey, lift=0.6)
-    """
+    """Draw a bird in flight, about 3 units across, its wings held high (lift 1) to low (-1)."""
     up = -0.8 * lift
     far = [
         (0.16, -0.06),

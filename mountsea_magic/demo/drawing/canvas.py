@@ -1,5 +1,6 @@
 """The surface a scene is drawn on: gradients, glows, soft shapes, ridges and reflections."""
 
+import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from random import Random
@@ -12,14 +13,14 @@ Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 
 _SOFT_STEP = 6
-"""Blurred shapes are made at a sixth of the size: nobody sees it, and it is 36 times cheaper."""
+"""Blurred shapes are made at a sixth of the size: looks the same, 36 times cheaper."""
 
 _RIM = 179
 """What Pillow's radial gradient has at the middle of its edges; only its corners reach 255."""
 
 
 class Canvas:
-    """An image under way, at its working size.
+    """An image under way, at its working size; lengths are in its pixels, shares 0 to 1.
 
     Attributes:
         image: The image, RGB.
@@ -28,63 +29,28 @@ class Canvas:
         height: Height in working pixels.
         unit: The length that sizes things by, in pixels: near the shorter side, so that a
             boat on a 1:8 banner is a boat and not a stretched one.
-        rng: Where all chance comes from.
+        rng: The source of all random numbers.
     """
 
     def __init__(self, width: int, height: int, rng: Random) -> None:
-        """Open a blank canvas.
-
-        Args:
-            width: Width in pixels.
-            height: Height in pixels.
-            rng: Where all chance comes from.
-        """
         self.image = Image.new("RGB", (width, height))
         self.draw = ImageDraw.Draw(self.image, "RGBA")
         self.width, self.height = width, height
-        self.unit = min(math.sqrt(width * height), 1.2 * min(width, height))
+        self.unit = unit_of((width, height))
         self.rng = rng
 
     def level(self, share: float, depth: float) -> float:
-        """Choose where ground begins, so that it never fills a tall image with nothing.
-
-        Args:
-            share: How far down it should begin, as a share of the height.
-            depth: How deep it may be at most, in units.
-
-        Returns:
-            The row in pixels.
-
-        Example:
-            >>> horizon = canvas.level(0.5, 1.3)
-        """
+        """Choose the row where ground begins: `share` of the height, at most `depth` units deep."""
         return max(self.height * share, self.height - depth * self.unit)
 
     def gradient(self, colors: Sequence[Color], top: float, bottom: float) -> None:
-        """Fill the whole width with a vertical gradient.
-
-        Args:
-            colors: The colours met from top to bottom, evenly spaced; at least one.
-            top: First row, in pixels.
-            bottom: Row below the last one, in pixels.
-
-        Example:
-            >>> canvas.gradient([blue, white], 0, canvas.height)
-        """
+        """Fill the whole width with a gradient, whose colours run evenly from top to bottom."""
         first, last = round(top), round(bottom)
         if last > first:
             self.image.paste(_column(colors, self.width, last - first), (0, first))
 
     def shape(self, points: Sequence[Point], colors: Sequence[Color]) -> None:
-        """Fill a polygon with a vertical gradient that spans its own height.
-
-        Args:
-            points: Corners in pixels.
-            colors: The colours met from its top to its bottom.
-
-        Example:
-            >>> canvas.shape([(0, 90), (50, 10), (100, 90)], [snow, rock])
-        """
+        """Fill a polygon with a vertical gradient that spans its own height."""
         left = max(0, math.floor(min(x for x, _ in points)))
         right = min(self.width, math.ceil(max(x for x, _ in points)) + 1)
         top, bottom = math.floor(min(y for _, y in points)), math.ceil(max(y for _, y in points))
@@ -97,18 +63,7 @@ class Canvas:
         self.image.paste(fill.crop((0, low - top, right - left, high - top)), (left, low), mask)
 
     def glow(self, x: float, y: float, radius: float, color: Color, strength: float) -> None:
-        """Add light that fades out from a point.
-
-        Args:
-            x: Centre, in pixels.
-            y: Centre, in pixels.
-            radius: Where the light ends, in pixels.
-            color: Its colour.
-            strength: Opacity at the centre, 0 to 1.
-
-        Example:
-            >>> canvas.glow(400, 300, 250, palette.light, 0.6)
-        """
+        """Add light that fades out from a point."""
         left, top = max(0, math.floor(x - radius)), max(0, math.floor(y - radius))
         right = min(self.width, math.ceil(x + radius))
         bottom = min(self.height, math.ceil(y + radius))
@@ -128,17 +83,7 @@ class Canvas:
         self.image.paste(color, (left, top, right, bottom), mask)
 
     def soft(self, color: Color, boxes: Iterable[Box], blur: float, opacity: float) -> None:
-        """Lay blurred ellipses: clouds, mist, shadows.
-
-        Args:
-            color: Their colour.
-            boxes: Left, top, right and bottom of each, in pixels.
-            blur: Width of the soft edge, in pixels.
-            opacity: 0 to 1.
-
-        Example:
-            >>> canvas.soft(white, [(10, 40, 300, 90)], blur=12, opacity=0.8)
-        """
+        """Lay ellipses with soft edges, `blur` pixels wide: clouds, mist, shadows."""
         mask = Image.new("L", (self.width // _SOFT_STEP + 1, self.height // _SOFT_STEP + 1))
         pen = ImageDraw.Draw(mask)
         for left, top, right, bottom in boxes:
@@ -148,15 +93,7 @@ class Canvas:
         self.wash(color, mask.point([round(v * opacity) for v in range(256)]))
 
     def wash(self, color: Color, mask: Image.Image) -> None:
-        """Lay one colour through a mask of any size, stretched over the image.
-
-        Args:
-            color: The colour.
-            mask: How much of it goes where: an "L" image, 255 being all.
-
-        Example:
-            >>> canvas.wash(white, canvas.noise(6, 4))
-        """
+        """Lay one colour through an "L" mask of any size, stretched over the image."""
         seen = mask.getbbox()
         if seen is None:
             return
@@ -173,19 +110,7 @@ class Canvas:
         self.image.paste(color, (left, top), part)
 
     def noise(self, across: float, octaves: int, flat: float = 1.0) -> Image.Image:
-        """Make cloudy noise of the image's shape, at a quarter of its size or less.
-
-        Args:
-            across: How many billows fit in one unit; more is finer.
-            octaves: How many finer layers are added, each half as strong.
-            flat: How many times wider than high a billow is.
-
-        Returns:
-            An "L" image with the full range 0 to 255.
-
-        Example:
-            >>> nebula = canvas.noise(3, 5)
-        """
+        """Make a small "L" image of cloudy noise: `across` billows per unit, `flat` times wider."""
         size = (max(2, self.width // 5), max(2, self.height // 5))
         total: Image.Image | None = None
         for octave in range(octaves):
@@ -200,31 +125,11 @@ class Canvas:
         return ImageOps.autocontrast(total, cutoff=1)
 
     def ground(self, tops: Sequence[Point], colors: Sequence[Color], bottom: float) -> None:
-        """Fill everything under a ridge with a gradient.
-
-        Args:
-            tops: The ridge, left to right, in pixels.
-            colors: The colours met from its highest top downwards.
-            bottom: Where the ground ends, in pixels.
-
-        Example:
-            >>> canvas.ground(tops, [rock, mist], canvas.height)
-        """
+        """Fill everything under a ridge with a gradient."""
         self.shape([(tops[0][0], bottom), *tops, (tops[-1][0], bottom)], colors)
 
     def mirror(self, line: float, bottom: float, water: Color, clear: float, blur: float) -> None:
-        """Reflect what stands above a line in still water below it.
-
-        Args:
-            line: The water's edge, in pixels.
-            bottom: Where the water ends, in pixels.
-            water: The colour the reflection sinks into.
-            clear: How much of the reflection is kept at the edge, 0 to 1.
-            blur: How far the reflection is smeared, in pixels.
-
-        Example:
-            >>> canvas.mirror(600, 1000, palette.water, clear=0.8, blur=4)
-        """
+        """Reflect what stands above a line in still water; `clear` is how much is kept."""
         edge, depth = round(line), round(bottom) - round(line)
         if depth < 2 or edge < 2:
             return
@@ -244,17 +149,7 @@ class Canvas:
         self.image.paste(Image.composite(low, deep, mask), (0, edge))
 
     def dot(self, x: float, y: float, radius: float, fill: Color | Ink) -> None:
-        """Draw a disc.
-
-        Args:
-            x: Centre, in pixels.
-            y: Centre, in pixels.
-            radius: In pixels.
-            fill: Its colour.
-
-        Example:
-            >>> canvas.dot(100, 80, 3, (255, 255, 255))
-        """
+        """Draw a disc."""
         self.draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
 
 
@@ -269,3 +164,14 @@ def _column(colors: Sequence[Color], width: int, height: int) -> Image.Image:
     column = Image.new("RGB", (1, height))
     column.putdata(rows)
     return column.resize((width, height), Image.Resampling.NEAREST)
+
+
+def unit_of(size: tuple[int, int]) -> float:
+    """Return an image's unit in pixels: see `Canvas`."""
+    return min(math.sqrt(size[0] * size[1]), 1.2 * min(size))
+
+
+def seeded_rng(seed: str, prompt: str) -> Random:
+    """Make a source of random numbers that is the same in every process, as `hash` is not."""
+    text = f"{seed}\n{prompt}".encode("utf-8", "surrogatepass")
+    return Random(hashlib.sha256(text).hexdigest())

@@ -11,16 +11,7 @@ from .subject import Subject
 
 
 def draw_city(canvas: Canvas, subject: Subject, palette: Palette) -> None:
-    """Draw a skyline above water or a wet street.
-
-    Args:
-        canvas: The image.
-        subject: What the prompt asks for.
-        palette: Its colours.
-
-    Example:
-        >>> draw_city(canvas, read_subject("Tokyo at night"), MOODS["neon"])
-    """
+    """Draw a skyline above water or a wet street."""
     rng, unit = canvas.rng, canvas.unit
     street = canvas.level(0.74, 0.9)
     sun = draw_sky(canvas, subject, palette, street)
@@ -59,7 +50,7 @@ def _draw_row(
     near: float,
     lights: bool,
 ) -> None:
-    """Draw one row of towers; near rows are darker, and their windows can be told apart."""
+    """Draw one row of towers; near rows are darker, with distinct windows."""
     rng, unit = canvas.rng, canvas.unit
     haze = mix(palette.sky[1], palette.sky[2], 0.5)
     x = -unit * rng.uniform(0, 0.08)
@@ -135,7 +126,7 @@ def _draw_tower(
 
 
 def _draw_lattice(pen: Pen, palette: Palette, lights: bool) -> None:
-    """Draw an iron tower, 1 unit high, which says Tokyo or Paris at a glance."""
+    """Draw an iron tower, 1 unit high, recognizable as Tokyo's or Paris's."""
     steel = color("#f2703c") if lights else mix(palette.accents[0], palette.near, 0.3)
     glow = lit(palette.accents[1], 0.3)
     if lights:

@@ -12,16 +12,7 @@ from .subject import Subject
 
 
 def draw_classroom(canvas: Canvas, subject: Subject, palette: Palette) -> None:
-    """Draw a lesson, given by the animal of the prompt or by a robot.
-
-    Args:
-        canvas: The image.
-        subject: What the prompt asks for.
-        palette: Its colours.
-
-    Example:
-        >>> draw_classroom(canvas, read_subject("a robot teacher"), MOODS["day"])
-    """
+    """Draw a lesson, given by the animal of the prompt or by a robot."""
     rng, unit = canvas.rng, min(canvas.unit, canvas.height * 1.02, canvas.width * 1.02)
     floor = canvas.level(0.78, 0.32)
     wall = mix(mix(palette.sky[2], palette.accents[2], 0.5), palette.sky[1], 0.22)

@@ -15,18 +15,7 @@ from .subject import Creature, Subject
 def draw_creatures(
     canvas: Canvas, subject: Subject, palette: Palette, ground: float, horizon: float
 ) -> None:
-    """Put every animal of the prompt where it belongs in the scene.
-
-    Args:
-        canvas: The image.
-        subject: What the prompt asks for.
-        palette: Its colours.
-        ground: Where paws stand, as a share of the height; 0 where there is only water.
-        horizon: Where the sky ends, in pixels.
-
-    Example:
-        >>> draw_creatures(canvas, subject, palette, ground=0.9, horizon=500)
-    """
+    """Draw every animal of the prompt; `ground` is a share of the height, 0 if all is water."""
     walkers: list[Creature] = []
     for creature in subject.creatures:
         if creature.kind in ("bird", "butterfly"):
@@ -45,20 +34,11 @@ def draw_creatures(
         y = max(canvas.height * ground, canvas.height - 1.6 * (1 - ground) * unit)
         y += size * 0.1 if place % 2 else 0
         shade = rng.uniform(-0.3, 0.3) if place else 0.0
-        draw_standing(Pen(canvas, x, y, scale, rng.random() < 0.5), creature, shade)
+        _draw_standing(Pen(canvas, x, y, scale, rng.random() < 0.5), creature, shade)
 
 
-def draw_standing(pen: Pen, creature: Creature, shade: float = 0.0) -> None:
-    """Draw one animal on the ground, about 2 units high.
-
-    Args:
-        pen: Where it stands, and its unit in pixels.
-        creature: Which animal, in which colour.
-        shade: How much lighter its coat is than usual, -1 to 1: no two of a litter are alike.
-
-    Example:
-        >>> draw_standing(Pen(canvas, 400, 900, 150), Creature("owl"))
-    """
+def _draw_standing(pen: Pen, creature: Creature, shade: float = 0.0) -> None:
+    """Draw one animal, about 2 units high; `shade` (-1 to 1) sets it apart from its litter."""
     if creature.kind in FURRY:
         looks = species(creature.kind, creature.coat)
         coat, mark = lit(looks.coat, shade), lit(looks.mark, shade * 0.6)

@@ -16,16 +16,7 @@ _FLOWERS = ("tulip", "sunflower", "daisy", "poppy", "lavender", "rose")
 
 
 def draw_field(canvas: Canvas, subject: Subject, palette: Palette) -> None:
-    """Draw a flowering field under a wide sky.
-
-    Args:
-        canvas: The image.
-        subject: What the prompt asks for.
-        palette: Its colours.
-
-    Example:
-        >>> draw_field(canvas, read_subject("a field of tulips"), MOODS["spring"])
-    """
+    """Draw a flowering field under a wide sky."""
     rng, unit = canvas.rng, canvas.unit
     horizon = canvas.level(rng.uniform(0.46, 0.52), 1.1)
     draw_sky(canvas, subject, palette, horizon)

@@ -5,15 +5,7 @@ from .pen import Pen
 
 
 def draw_fish(pen: Pen, body: Color) -> None:
-    """Draw a fish swimming to the right, about 2 units long.
-
-    Args:
-        pen: Where its middle lies, and its unit in pixels.
-        body: Its colour.
-
-    Example:
-        >>> draw_fish(Pen(canvas, 500, 800, 60), orange)
-    """
+    """Draw a fish swimming to the right, about 2 units long."""
     fin = lit(body, -0.18)
     pen.blob(
         [(-0.6, 0), (-1.1, -0.42), (-1.2, -0.3), (-1.0, 0.02), (-1.2, 0.34), (-1.1, 0.44)], fin
@@ -55,15 +47,7 @@ def draw_fish(pen: Pen, body: Color) -> None:
 
 
 def draw_whale(pen: Pen, body: Color) -> None:
-    """Draw a whale swimming to the right, about 3 units long.
-
-    Args:
-        pen: Where its middle lies, and its unit in pixels.
-        body: Its colour.
-
-    Example:
-        >>> draw_whale(Pen(canvas, 500, 800, 150), slate)
-    """
+    """Draw a whale swimming to the right, about 3 units long."""
     pale = lit(body, 0.65)
     pen.blob(
         [(-1.3, -0.12), (-1.62, -0.5), (-2.0, -0.62), (-1.82, -0.3), (-2.05, -0.12), (-1.6, -0.08)],

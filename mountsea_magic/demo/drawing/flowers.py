@@ -8,18 +8,7 @@ from .subject import Subject
 
 
 def draw_flower(pen: Pen, palette: Palette, tone: Color, kind: str, near: bool) -> None:
-    """Draw one flower on its stem, 1 unit high.
-
-    Args:
-        pen: Where it grows, and its unit in pixels.
-        palette: The image's colours.
-        tone: Colour of its petals.
-        kind: "tulip", "sunflower", "daisy", "poppy", "lavender" or "rose".
-        near: Whether it is close enough for leaves and fine lines.
-
-    Example:
-        >>> draw_flower(Pen(canvas, 300, 900, 90), palette, red, "tulip", near=True)
-    """
+    """Draw one flower on its stem, 1 unit high."""
     stem = mix(palette.leaf, palette.near, 0.25)
     pen.stroke([(0, 0), (0.02, -0.35), (0, -0.7)], 0.04, stem)
     if near:
@@ -78,15 +67,7 @@ def _draw_rayed(pen: Pen, tone: Color, kind: str, near: bool) -> None:
 
 
 def draw_windmill(pen: Pen, palette: Palette) -> None:
-    """Draw a windmill, about 2.6 units high with its sails.
-
-    Args:
-        pen: Where its foot's middle lies, and its unit in pixels.
-        palette: The image's colours.
-
-    Example:
-        >>> draw_windmill(Pen(canvas, 300, 500, 120), palette)
-    """
+    """Draw a windmill, about 2.6 units high with its sails."""
     wall = mix(lit(palette.accents[2], 0.1), palette.sky[1], 0.4 if palette.dark else 0.1)
     dark = mix(palette.near, color("#5a3a2a"), 0.4)
     pen.polygon([(-0.45, 0), (-0.26, -1.3), (0.26, -1.3), (0.45, 0)], wall, lit(wall, -0.12))
@@ -117,17 +98,7 @@ def draw_windmill(pen: Pen, palette: Palette) -> None:
 
 
 def draw_balloon(pen: Pen, palette: Palette, turn: int, subject: Subject) -> None:
-    """Draw a hot-air balloon, about 2.5 units high.
-
-    Args:
-        pen: Where the middle of its envelope lies, and its unit in pixels.
-        palette: The image's colours.
-        turn: Which of the accents it wears.
-        subject: What the prompt asks for; it may name the balloon's colour.
-
-    Example:
-        >>> draw_balloon(Pen(canvas, 300, 200, 60), palette, 0, subject)
-    """
+    """Draw a hot-air balloon, about 2.5 units high."""
     first = subject.color_of("balloon") or palette.accents[turn % 2]
     second = lit(palette.accents[2], 0.2)
     for x in (-0.16, 0.16):

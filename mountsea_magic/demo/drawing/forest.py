@@ -14,16 +14,7 @@ from .trees import draw_grass, draw_pine, draw_round_tree, draw_trunk
 
 
 def draw_forest(canvas: Canvas, subject: Subject, palette: Palette) -> None:
-    """Draw a clearing in a forest that fits the season.
-
-    Args:
-        canvas: The image.
-        subject: What the prompt asks for.
-        palette: Its colours.
-
-    Example:
-        >>> draw_forest(canvas, read_subject("a fox in a snowy forest"), MOODS["winter"])
-    """
+    """Draw a clearing in a forest that fits the season."""
     rng, unit = canvas.rng, canvas.unit
     snow = subject.mood == "winter"
     floor = canvas.level(0.7, 0.7)

@@ -1,11 +1,11 @@
-"""The mark in the corner of every demo image, which says that no model made it."""
+"""The mark in the corner of every demo image, which states that no model made it."""
 
 import math
 
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 _SMALLEST = 10.0
-"""Font size in pixels below which nobody can read the mark."""
+"""Font size in pixels below which the mark is illegible."""
 
 _FINE = 4
 """How many times larger the pill is drawn before it is reduced, for smooth ends."""
@@ -15,16 +15,7 @@ _GLASS = (14, 16, 28)
 
 
 def draw_mark(image: Image.Image, model: str) -> None:
-    """Write "demo drawing · not made by {model}" on a small pane of dark glass.
-
-    Args:
-        image: The finished image, RGB; changed in place. Its lower right corner is covered,
-            within 3 percent of the shorter side.
-        model: The model's name; one too long for the image is cut short.
-
-    Example:
-        >>> draw_mark(image, "gpt-image-1")
-    """
+    """Write "demo drawing · not made by {model}" into the lower right corner, on dark glass."""
     width, height = image.size
     size = max(_SMALLEST, 0.0185 * math.sqrt(width * height))
     module = width * 0.94

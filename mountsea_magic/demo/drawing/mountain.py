@@ -17,16 +17,7 @@ _SAND = ("desert", "dune", "camel", "sahara")
 
 
 def draw_mountain(canvas: Canvas, subject: Subject, palette: Palette) -> None:
-    """Draw mountains in the way the prompt's other words ask for.
-
-    Args:
-        canvas: The image.
-        subject: What the prompt asks for.
-        palette: Its colours.
-
-    Example:
-        >>> draw_mountain(canvas, read_subject("mountains and a lake"), MOODS["dawn"])
-    """
+    """Draw mountains in the way the prompt's other words ask for."""
     unit = canvas.unit
     lake, sand = subject.has(*_WATER), subject.has(*_SAND)
     horizon = canvas.level(0.6 if lake else 0.62, 1.5)

@@ -1,13 +1,15 @@
 """Paints the demo's image for a prompt and a seed, and marks it as a drawing."""
 
-import hashlib
 import math
 from random import Random
 
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter
 
-from .canvas import Canvas
+from .canvas import Canvas, seeded_rng
+from .layers import grained, gray
 from .mark import draw_mark
+from .note import draw_note
+from .recognition import is_drawn
 from .scenes import choose_palette, draw_scene
 from .subject import Subject, read_subject
 
@@ -20,15 +22,15 @@ _MAX_PIXELS = 8_000_000
 _ENOUGH = 1.2
 """Below this scale the reduction alone no longer smooths edges, and a filter helps."""
 
-_GRAIN_SIDE = 256
-"""Side of the tile of grain, in pixels: too large to be seen repeating."""
 
-
-def paint(prompt: str, seed: int, width: int, height: int, *, model: str) -> Image.Image:
+def paint(
+    prompt: str, seed: int, width: int, height: int, *, model: str, note: bool = True
+) -> Image.Image:
     """Paint an image that answers to a prompt.
 
     The same arguments always give the same image. The prompt chooses the scene, what is in it
-    and its colours; the seed moves everything about.
+    and its colours; the seed moves everything about. Where the prompt's main noun can't be drawn,
+    a note with the prompt lies on the image.
 
     Args:
         prompt: Any text, also an empty one.
@@ -36,6 +38,7 @@ def paint(prompt: str, seed: int, width: int, height: int, *, model: str) -> Ima
         width: Width of the image, in pixels.
         height: Height of the image, in pixels.
         model: The model that did not make the image, named in its mark.
+        note: Whether to write a prompt whose main noun can't be drawn on the image.
 
     Returns:
         An RGB image of exactly that size.
@@ -44,7 +47,7 @@ def paint(prompt: str, seed: int, width: int, height: int, *, model: str) -> Ima
         >>> paint("a lighthouse at sunset", 7, 640, 480, model="demo").size
         (640, 480)
     """
-    taste, rng = _chance(prompt), _chance(prompt, seed)
+    taste, rng = seeded_rng("None", prompt), seeded_rng(str(seed), prompt)
     subject = read_subject(prompt)
     palette = choose_palette(subject, taste, rng)
     scale = min(_FINEST, math.sqrt(_MAX_PIXELS / (width * height)))
@@ -56,14 +59,10 @@ def paint(prompt: str, seed: int, width: int, height: int, *, model: str) -> Ima
     # of twice as many pixels the mean of each four is as smooth, in a tenth of the time
     image = drawn.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=1.0)
     image = _finished(image, subject, rng)
+    if note and not is_drawn(prompt, subject):
+        draw_note(image, rng, prompt, without_letters="a prompt without Latin letters")
     draw_mark(image, model)
     return image
-
-
-def _chance(prompt: str, seed: int | None = None) -> Random:
-    """Make a source of chance that is the same in every process, as `hash` is not."""
-    text = f"{seed}\n{prompt}".encode("utf-8", "surrogatepass")
-    return Random(hashlib.sha256(text).hexdigest())
 
 
 def _finished(image: Image.Image, subject: Subject, rng: Random) -> Image.Image:
@@ -83,8 +82,8 @@ def _finished(image: Image.Image, subject: Subject, rng: Random) -> Image.Image:
         [255 - round(max(0, v - 90) ** 1.5 / 34) for v in range(256)]
     )
     shade = corners.resize(image.size, Image.Resampling.BICUBIC)
-    image = ImageChops.multiply(image, Image.merge("RGB", (shade, shade, shade)))
-    return _grained(image, rng, 5)
+    image = ImageChops.multiply(image, gray(shade))
+    return grained(image, rng, 5)
 
 
 def _watercolored(image: Image.Image, rng: Random) -> Image.Image:
@@ -101,19 +100,8 @@ def _watercolored(image: Image.Image, rng: Random) -> Image.Image:
     edges = pooled.convert("L").filter(ImageFilter.GaussianBlur(1.2)).filter(ImageFilter.FIND_EDGES)
     edges = edges.point([255 - min(70, v * 2) for v in range(256)]).filter(ImageFilter.SMOOTH)
     ImageDraw.Draw(edges).rectangle((0, 0, work.width - 1, work.height - 1), outline=255, width=5)
-    pooled = ImageChops.multiply(pooled, Image.merge("RGB", (edges, edges, edges)))
-    sheet = Canvas(work.width, work.height, rng)
-    bloom = sheet.noise(5, 5).point([round(v * 0.34) for v in range(256)])
+    pooled = ImageChops.multiply(pooled, gray(edges))
+    canvas = Canvas(work.width, work.height, rng)
+    bloom = canvas.noise(5, 5).point([round(v * 0.34) for v in range(256)])
     pooled.paste((252, 247, 238), (0, 0), bloom.resize(work.size, Image.Resampling.BICUBIC))
-    return _grained(pooled.resize(image.size, Image.Resampling.BICUBIC), rng, 12)
-
-
-def _grained(image: Image.Image, rng: Random, strength: int) -> Image.Image:
-    """Lay a fine grain over the image: it gives flat areas life and hides gradient steps."""
-    raw = Image.frombytes("L", (_GRAIN_SIDE, _GRAIN_SIDE), rng.randbytes(_GRAIN_SIDE**2))
-    tile = raw.point([128 + round((v - 127.5) / 127.5 * strength) for v in range(256)])
-    sheet = Image.new("L", image.size)
-    for left in range(0, image.width, _GRAIN_SIDE):
-        for top in range(0, image.height, _GRAIN_SIDE):
-            sheet.paste(tile, (left, top))
-    return ImageChops.add(image, Image.merge("RGB", (sheet, sheet, sheet)), 1, -128)
+    return grained(pooled.resize(image.size, Image.Resampling.BICUBIC), rng, 12)

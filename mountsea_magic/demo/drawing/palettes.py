@@ -37,71 +37,23 @@ class Palette:
 
 
 def color(code: str) -> Color:
-    """Read a colour written as on the web.
-
-    Args:
-        code: "#rrggbb".
-
-    Returns:
-        Red, green and blue, each 0 to 255.
-
-    Example:
-        >>> color("#ff8000")
-        (255, 128, 0)
-    """
+    """Read a colour written as "#rrggbb"."""
     return int(code[1:3], 16), int(code[3:5], 16), int(code[5:7], 16)
 
 
 def mix(first: Color, second: Color, share: float) -> Color:
-    """Mix two colours.
-
-    Args:
-        first: The colour returned for a share of 0.
-        second: The colour returned for a share of 1.
-        share: How much of the second colour, 0 to 1.
-
-    Returns:
-        The mixed colour.
-
-    Example:
-        >>> mix((0, 0, 0), (200, 100, 50), 0.5)
-        (100, 50, 25)
-    """
+    """Mix two colours: 0 gives the first, 1 the second."""
     a, b, c = (round(p + (q - p) * share) for p, q in zip(first, second, strict=True))
     return a, b, c
 
 
 def lit(base: Color, amount: float) -> Color:
-    """Lighten or darken a colour.
-
-    Args:
-        base: The colour.
-        amount: 1 gives white, -1 gives black, 0 leaves it alone.
-
-    Returns:
-        The new colour.
-
-    Example:
-        >>> lit((100, 100, 100), -0.5)
-        (50, 50, 50)
-    """
+    """Lighten or darken a colour: 1 gives white, -1 black."""
     return mix(base, (255, 255, 255) if amount > 0 else (0, 0, 0), abs(amount))
 
 
 def veil(base: Color, opacity: float) -> Ink:
-    """Make a colour see-through.
-
-    Args:
-        base: The colour.
-        opacity: 0 (invisible) to 1 (solid).
-
-    Returns:
-        The colour and its opacity, ready for a drawing call.
-
-    Example:
-        >>> veil((1, 2, 3), 1.0)
-        (1, 2, 3, 255)
-    """
+    """Give a colour an opacity, 0 to 1."""
     return (*base, max(0, min(255, round(opacity * 255))))
 
 
@@ -216,19 +168,7 @@ MOOD_WORDS: Mapping[str, str] = MappingProxyType(
 
 
 def shaded(palette: Palette, rng: Random) -> Palette:
-    """Vary a palette a little, so that two seeds of one prompt do not share every colour.
-
-    Args:
-        palette: The palette of the prompt.
-        rng: The seed's own source of chance.
-
-    Returns:
-        A palette of the same mood, its hues and lightness slightly moved.
-
-    Example:
-        >>> shaded(MOODS["day"], Random(1)) == shaded(MOODS["day"], Random(2))
-        False
-    """
+    """Vary a palette a little, so that two seeds of one prompt do not share every colour."""
     turn, glow = rng.uniform(-0.015, 0.015), rng.uniform(-0.07, 0.05)
 
     def moved(base: Color) -> Color:
@@ -240,20 +180,7 @@ def shaded(palette: Palette, rng: Random) -> Palette:
 
 
 def tinted(palette: Palette, tints: Sequence[Color], sky: float) -> Palette:
-    """Steer a palette towards the colours a prompt names.
-
-    Args:
-        palette: The palette of the mood.
-        tints: The named colours; the first takes sky, land and water, the others the accents.
-        sky: How far the sky follows, 0 to 1: a green valley has no green sky.
-
-    Returns:
-        The palette, as light and as dark as before, in those colours.
-
-    Example:
-        >>> tinted(MOODS["day"], [], 0.7) == MOODS["day"]
-        True
-    """
+    """Steer a palette towards the colours a prompt names; `sky` is how far the sky follows."""
     if not tints:
         return palette
     follow = [sky, sky, sky, sky, 0.45, 0.7, 0.7, 0.7]

@@ -13,7 +13,7 @@ _STEPS = 8
 
 @dataclass(frozen=True)
 class Pen:
-    """Where and how large a figure is drawn.
+    """Where and how large a figure is drawn; lengths are in units of the figure.
 
     Attributes:
         canvas: The image.
@@ -30,48 +30,16 @@ class Pen:
     flip: bool = False
 
     def at(self, x: float, y: float) -> Point:
-        """Convert a place on the figure to a place on the image.
-
-        Args:
-            x: In the figure's units.
-            y: In the figure's units, downwards.
-
-        Returns:
-            The place in pixels.
-
-        Example:
-            >>> Pen(canvas, 100, 200, 50).at(1, -1)
-            (150, 150)
-        """
+        """Convert a place on the figure to pixels on the image."""
         return self.x + (-x if self.flip else x) * self.size, self.y + y * self.size
 
     def moved(self, x: float, y: float, scale: float = 1.0) -> "Pen":
-        """Make a pen whose origin is elsewhere on the figure.
-
-        Args:
-            x: In this pen's units.
-            y: In this pen's units.
-            scale: How much larger the new pen's unit is.
-
-        Returns:
-            The new pen, facing the same way.
-
-        Example:
-            >>> head = pen.moved(0, -1.4, 0.5)
-        """
+        """Make a pen whose origin is elsewhere on the figure, its unit `scale` times as large."""
         left, top = self.at(x, y)
         return Pen(self.canvas, left, top, self.size * scale, self.flip)
 
     def polygon(self, points: Sequence[Point], *colors: Color | Ink) -> None:
-        """Fill straight-edged corners.
-
-        Args:
-            points: Corners in the figure's units.
-            colors: One colour, or several for a gradient from top to bottom.
-
-        Example:
-            >>> pen.polygon([(0, -1), (0.5, 0), (-0.5, 0)], red)
-        """
+        """Fill a polygon; several colours are a gradient from top to bottom, here and below."""
         corners = [self.at(x, y) for x, y in points]
         if len(colors) == 1:
             self.canvas.draw.polygon(corners, fill=colors[0])
@@ -79,15 +47,7 @@ class Pen:
             self.canvas.shape(corners, [(r, g, b) for r, g, b, *_ in colors])
 
     def blob(self, points: Sequence[Point], *colors: Color | Ink) -> None:
-        """Fill the smooth closed curve through some points.
-
-        Args:
-            points: Points of the outline in the figure's units, in order.
-            colors: One colour, or several for a gradient from top to bottom.
-
-        Example:
-            >>> pen.blob([(-1, 0), (0, -1), (1, 0)], fur, belly)
-        """
+        """Fill the smooth closed curve through some points."""
         count = len(points)
         outline = []
         for index in range(count):
@@ -98,19 +58,7 @@ class Pen:
     def oval(
         self, x: float, y: float, wide: float, high: float, *colors: Color | Ink, turn: float = 0.0
     ) -> None:
-        """Fill an ellipse.
-
-        Args:
-            x: Centre, in the figure's units.
-            y: Centre, in the figure's units.
-            wide: Half its width.
-            high: Half its height.
-            colors: One colour, or several for a gradient from top to bottom.
-            turn: How far it is turned, in degrees, clockwise.
-
-        Example:
-            >>> pen.oval(0, -0.5, 0.4, 0.3, fur, turn=20)
-        """
+        """Fill an ellipse by its centre and half its width and height, turned by some degrees."""
         c, s = math.cos(math.radians(turn)), math.sin(math.radians(turn))
         count = max(10, min(72, round(3.2 * math.sqrt(max(wide, high) * self.size))))
         ring = [
@@ -122,16 +70,7 @@ class Pen:
         )
 
     def stroke(self, points: Sequence[Point], width: float, fill: Color | Ink) -> None:
-        """Draw a smooth open line with round ends.
-
-        Args:
-            points: Points on the line, in the figure's units.
-            width: Thickness, in the figure's units.
-            fill: Its colour; a see-through one shows its joints, so keep it solid.
-
-        Example:
-            >>> pen.stroke([(0, 0), (0.2, 0.1), (0.4, 0)], 0.03, ink)
-        """
+        """Draw a smooth line with round ends; a see-through colour would show its joints."""
         path = []
         last = len(points) - 1
         for index in range(last):
@@ -145,18 +84,7 @@ class Pen:
                 self.canvas.dot(x, y, thick / 2 - 0.5, fill)
 
     def glow(self, x: float, y: float, radius: float, color: Color, strength: float) -> None:
-        """Add light that fades out from a place on the figure.
-
-        Args:
-            x: Centre, in the figure's units.
-            y: Centre, in the figure's units.
-            radius: In the figure's units.
-            color: Its colour.
-            strength: Opacity at the centre, 0 to 1.
-
-        Example:
-            >>> pen.glow(0, -2, 1, lamp, 0.7)
-        """
+        """Add light that fades out from a place on the figure."""
         left, top = self.at(x, y)
         self.canvas.glow(left, top, radius * self.size, color, strength)
 

@@ -7,16 +7,7 @@ _SUIT = (240, 241, 246)
 
 
 def draw_astronaut(pen: Pen, palette: Palette, afloat: bool) -> None:
-    """Draw an astronaut, about 2 units high.
-
-    Args:
-        pen: Where the boots stand, and its unit in pixels.
-        palette: The image's colours.
-        afloat: Whether there is no ground: the limbs are spread, and no shadow falls.
-
-    Example:
-        >>> draw_astronaut(Pen(canvas, 400, 900, 150), palette, afloat=False)
-    """
+    """Draw an astronaut, about 2 units high."""
     suit, dim, trim = _SUIT, (176, 182, 204), palette.accents[0]
     if not afloat:
         pen.oval(0, 0, 0.62, 0.07, veil((8, 8, 20), 0.35))
@@ -52,16 +43,7 @@ def draw_astronaut(pen: Pen, palette: Palette, afloat: bool) -> None:
 
 
 def draw_robot(pen: Pen, palette: Palette, shell: Color) -> None:
-    """Draw a friendly robot that points up to the right with a stick, about 2.3 units high.
-
-    Args:
-        pen: Where its feet stand, and its unit in pixels.
-        palette: The image's colours.
-        shell: Colour of its body.
-
-    Example:
-        >>> draw_robot(Pen(canvas, 400, 900, 150), palette, teal)
-    """
+    """Draw a friendly robot that points up to the right with a stick, about 2.3 units high."""
     dim, steel = lit(shell, -0.25), (120, 130, 150)
     glow = lit(palette.accents[1], 0.3)
     pen.oval(0, 0.01, 0.62, 0.07, veil((10, 12, 24), 0.3))
@@ -128,18 +110,7 @@ def draw_robot(pen: Pen, palette: Palette, shell: Color) -> None:
 
 
 def draw_pupil(pen: Pen, palette: Palette, hair: Color, shirt: Color, style: int) -> None:
-    """Draw a pupil seen from behind, head and shoulders, about 1.6 units high.
-
-    Args:
-        pen: Where the image's lower edge cuts the back, and its unit in pixels.
-        palette: The image's colours.
-        hair: Colour of the hair.
-        shirt: Colour of the shirt.
-        style: Which cut the hair has; any number.
-
-    Example:
-        >>> draw_pupil(Pen(canvas, 200, 1000, 120), palette, brown, red, 0)
-    """
+    """Draw a pupil seen from behind, head and shoulders, about 1.6 units high."""
     skin = mix(color("#d9a066"), palette.near, 0.15)
     pen.blob(
         [(-0.75, 0.3), (-0.62, -0.5), (-0.3, -0.7), (0.3, -0.7), (0.62, -0.5), (0.75, 0.3)],

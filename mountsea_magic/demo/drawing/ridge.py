@@ -1,4 +1,4 @@
-"""The outline of hills and mountains, traced by chance."""
+"""The outline of hills and mountains, traced at random."""
 
 import math
 
@@ -8,22 +8,7 @@ from .canvas import Canvas, Point
 def trace_ridge(
     canvas: Canvas, base: float, rise: float, wave: float, rough: int, sharp: bool
 ) -> list[Point]:
-    """Trace the top of a range of hills from the left edge to the right.
-
-    Args:
-        canvas: The image.
-        base: The valleys' height on the image, in pixels from the top.
-        rise: How far the highest top stands above, in pixels.
-        wave: Width of one hill, in pixels.
-        rough: How many finer hills ride on it, each half as wide.
-        sharp: Peaks like mountains, rather than rounded hills.
-
-    Returns:
-        Points in pixels, left to right, reaching past both edges.
-
-    Example:
-        >>> tops = trace_ridge(canvas, 700, 200, 300, 4, sharp=True)
-    """
+    """Trace the top of a range of hills, past both edges, with `rough` finer ones on it."""
     layers = []
     for octave in range(rough):
         count = math.ceil(canvas.width / wave * 2**octave) + 3

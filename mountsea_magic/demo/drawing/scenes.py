@@ -17,10 +17,10 @@ from .space import draw_space
 from .subject import Subject
 from .village import draw_village
 
-Scene = Callable[[Canvas, Subject, Palette], None]
+_Scene = Callable[[Canvas, Subject, Palette], None]
 """Draws a whole image, except its weather and the mark."""
 
-SCENES: Mapping[str, Scene] = MappingProxyType(
+_SCENES: Mapping[str, _Scene] = MappingProxyType(
     {
         "sea": draw_sea,
         "mountain": draw_mountain,
@@ -50,21 +50,7 @@ _HOME_MOODS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def choose_palette(subject: Subject, taste: Random, rng: Random) -> Palette:
-    """Choose the colours of an image.
-
-    Args:
-        subject: What the prompt asks for.
-        taste: Chance that depends on the prompt alone: its mood stays from seed to seed.
-        rng: Chance that depends on the seed too: its shade does not.
-
-    Returns:
-        The palette.
-
-    Example:
-        >>> from .subject import read_subject
-        >>> choose_palette(read_subject("night"), Random(1), Random(2)).dark
-        True
-    """
+    """Choose the colours: `taste` depends on the prompt alone, `rng` on the seed, too."""
     mood = subject.mood or taste.choice(_HOME_MOODS[subject.scene or "abstract"])
     if subject.mood and subject.scene == "space" and not MOODS[mood].dark:
         mood = "night"
@@ -73,19 +59,9 @@ def choose_palette(subject: Subject, taste: Random, rng: Random) -> Palette:
 
 
 def draw_scene(canvas: Canvas, subject: Subject, palette: Palette, taste: Random) -> None:
-    """Draw the scene a prompt asks for, and its weather.
-
-    Args:
-        canvas: The image, blank.
-        subject: What the prompt asks for.
-        palette: Its colours.
-        taste: Chance that depends on the prompt alone; it chooses where words do not.
-
-    Example:
-        >>> draw_scene(canvas, read_subject("a forest"), MOODS["summer"], Random(1))
-    """
-    if subject.scene in SCENES and subject.scene != "abstract":
-        SCENES[subject.scene](canvas, subject, palette)
+    """Draw the scene a prompt asks for, and its weather."""
+    if subject.scene in _SCENES and subject.scene != "abstract":
+        _SCENES[subject.scene](canvas, subject, palette)
     else:
         draw_abstract(canvas, subject, palette, taste.randrange(4))
     if subject.has("rain", "rainy", "storm", "stormy", "thunder"):

@@ -10,29 +10,19 @@ from .ridge import trace_ridge
 from .sky import draw_sky
 from .subject import Subject
 from .things import draw_lighthouse, draw_palm, draw_sailboat
-from .waterline import draw_waterline
+from .waterline import draw_waterline, find_swimmer
 
 _BELOW = frozenset(
     {"pool", "swim", "swimming", "swimmer", "underwater", "waterline", "fish", "whale", "dolphin"}
     | {"shark", "coral", "reef", "diver", "diving", "turtle", "octopus", "aquarium", "snorkel"}
     | {"jellyfish", "mermaid"}
 )
+_BEACH = ("beach", "shore", "surf", "palm", "crab", "holiday", "lagoon")
 
 
 def draw_sea(canvas: Canvas, subject: Subject, palette: Palette) -> None:
-    """Draw the sea in the way the prompt's other words ask for.
-
-    Args:
-        canvas: The image.
-        subject: What the prompt asks for.
-        palette: Its colours.
-
-    Example:
-        >>> draw_sea(canvas, read_subject("a sail boat"), MOODS["day"])
-    """
-    if subject.has(*_BELOW) or any(
-        one.kind in ("fish", "whale", "duck") for one in subject.creatures
-    ):
+    """Draw the sea in the way the prompt's other words ask for."""
+    if is_under_water(subject):
         draw_waterline(canvas, subject, palette)
         return
     rng = canvas.rng
@@ -44,7 +34,7 @@ def draw_sea(canvas: Canvas, subject: Subject, palette: Palette) -> None:
     side = -1 if sun_x > canvas.width / 2 else 1
     if subject.has("lighthouse", "cliff", "coast"):
         _draw_cape(canvas, palette, horizon, side)
-    beach = subject.has("beach", "shore", "surf", "palm", "crab", "holiday", "lagoon")
+    beach = subject.has(*_BEACH)
     boats = subject.has("boat", "ship", "sailboat", "sail", "sailing", "yacht", "pirate", "captain")
     if boats or not (beach or subject.has("lighthouse") or subject.creatures):
         _draw_boats(canvas, subject, palette, horizon, side)
@@ -53,6 +43,20 @@ def draw_sea(canvas: Canvas, subject: Subject, palette: Palette) -> None:
     if beach:
         _draw_beach(canvas, palette, side)
     draw_creatures(canvas, subject, palette, ground=0.9 if beach else 0.0, horizon=horizon)
+
+
+def is_under_water(subject: Subject) -> bool:
+    """Say whether a sea is drawn from below its surface, where no boat is seen."""
+    swim = any(one.kind in ("fish", "whale", "duck") for one in subject.creatures)
+    return swim or subject.has(*_BELOW)
+
+
+def is_in_sea(kind: str, subject: Subject) -> bool:
+    """Say whether an animal of the prompt is drawn at sea: no cat is where no beach is."""
+    if is_under_water(subject):
+        swimmer = find_swimmer(subject)
+        return kind in ("fish", "whale") or (swimmer is not None and swimmer.kind == kind)
+    return kind in ("bird", "butterfly") or subject.has(*_BEACH)
 
 
 def _draw_islands(canvas: Canvas, palette: Palette, horizon: float) -> None:

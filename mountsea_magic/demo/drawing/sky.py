@@ -10,20 +10,7 @@ _CLEAR = ("sun", "sunset", "sunrise", "star", "clear", "moon", "neon")
 
 
 def draw_sky(canvas: Canvas, subject: Subject, palette: Palette, horizon: float) -> Point:
-    """Draw the sky down to the horizon, and everything that hangs in it.
-
-    Args:
-        canvas: The image.
-        subject: What the prompt asks for.
-        palette: Its colours.
-        horizon: Where the sky ends, in pixels from the top.
-
-    Returns:
-        The centre of the sun or the moon in pixels, for whoever draws its reflection.
-
-    Example:
-        >>> sun_x, sun_y = draw_sky(canvas, subject, palette, horizon=600)
-    """
+    """Draw the sky down to the horizon; return the centre of its sun or moon."""
     rng, unit = canvas.rng, canvas.unit
     canvas.gradient(palette.sky, 0, horizon)
     if horizon < canvas.height:
@@ -50,16 +37,7 @@ def draw_sky(canvas: Canvas, subject: Subject, palette: Palette, horizon: float)
 
 
 def draw_stars(canvas: Canvas, bottom: float, density: float) -> None:
-    """Scatter stars, few of them bright.
-
-    Args:
-        canvas: The image.
-        bottom: Where they end, in pixels; they thin out towards it.
-        density: 1 for a clear night over land.
-
-    Example:
-        >>> draw_stars(canvas, 600, 1.0)
-    """
+    """Scatter stars, fewer towards the bottom; a density of 1 is a clear night."""
     rng, unit = canvas.rng, canvas.unit
     area = canvas.width * bottom / unit**2
     for _ in range(round(330 * density * area)):

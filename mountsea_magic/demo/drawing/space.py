@@ -24,16 +24,7 @@ _WORLDS = (
 
 
 def draw_space(canvas: Canvas, subject: Subject, palette: Palette) -> None:
-    """Draw deep space, seen from nowhere or from the ground of a moon.
-
-    Args:
-        canvas: The image.
-        subject: What the prompt asks for.
-        palette: Its colours.
-
-    Example:
-        >>> draw_space(canvas, read_subject("a planet with rings"), MOODS["night"])
-    """
+    """Draw deep space, seen from afar or from the ground of a moon."""
     rng, unit = canvas.rng, canvas.unit
     deep = palette if palette.dark else MOODS["night"]
     _draw_nebula(canvas, subject, deep)

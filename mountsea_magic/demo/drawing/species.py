@@ -60,19 +60,7 @@ FURRY = frozenset(_SPECIES)
 
 
 def species(kind: str, coat: Color | None) -> Species:
-    """Look up an animal, in the colour the prompt gives it.
-
-    Args:
-        kind: One of `FURRY`.
-        coat: The colour asked for, or None for the animal's own.
-
-    Returns:
-        The animal's looks.
-
-    Example:
-        >>> species("dog", (40, 40, 44)).coat
-        (40, 40, 44)
-    """
+    """Look up one of `FURRY`, in the colour the prompt gives it or its own."""
     found = _SPECIES[kind]
     if coat is None or (kind == "fox" and max(coat) - min(coat) > 120 and coat[0] > 180):
         return found

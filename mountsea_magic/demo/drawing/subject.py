@@ -1,12 +1,21 @@
 """What a prompt asks for: which scene, which animals, which colours and which weather."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from .palettes import MOOD_WORDS, Color
-from .words import COLORED_THINGS, COLORS, HABITATS, KINDS, KNOWN, NUMBERS, SCENE_VOTES
+from .words import (
+    COLORED_THINGS,
+    COLORS,
+    HABITATS,
+    KINDS,
+    KNOWN,
+    NUMBERS,
+    SCENE_VOTES,
+    without_s,
+    words_of,
+)
 
 _LONGEST = 12_000
 """Characters read: more than any service accepts, and it bounds the time spent reading."""
@@ -48,54 +57,18 @@ class Subject:
     owned: tuple[tuple[str, Color], ...] = ()
 
     def color_of(self, *things: str) -> Color | None:
-        """Look up the colour the prompt gives to a thing, as in "a red boat".
-
-        Args:
-            things: Words for the thing in lower case, singular.
-
-        Returns:
-            The colour, or None where the prompt leaves it open.
-
-        Example:
-            >>> read_subject("a white boat").color_of("boat", "ship")
-            (244, 244, 241)
-        """
+        """Look up the colour the prompt gives to one of these things, as in "a red boat"."""
         return next((tint for thing, tint in self.owned if thing in things), None)
 
     def has(self, *words: str) -> bool:
-        """Say whether the prompt has any of these words.
-
-        Args:
-            words: Words in lower case, singular.
-
-        Returns:
-            Whether one of them is in the prompt.
-
-        Example:
-            >>> read_subject("Two Boats").has("boat")
-            True
-        """
+        """Say whether the prompt has any of these words, in lower case and singular."""
         return not self.words.isdisjoint(words)
 
 
 def read_subject(prompt: str) -> Subject:
-    """Read what a prompt asks for.
-
-    Words match whole, whatever their case, and with a plural s or not. A prompt of which no word
-    is known is a valid prompt: its scene is "".
-
-    Args:
-        prompt: Any text, also an empty one.
-
-    Returns:
-        The subject.
-
-    Example:
-        >>> read_subject("A red fox in a snowy forest").scene
-        'forest'
-    """
-    written = re.findall(r"[^\W_]+", prompt[:_LONGEST].casefold())
-    words = [_singular(word) for word in written]
+    """Read what a prompt asks for: words match whole, in any case, with a plural s or not."""
+    written = words_of(prompt[:_LONGEST])
+    words = [singular(word) for word in written]
     creatures = _creatures(words, written)
     votes: dict[str, float] = {}
     for word in dict.fromkeys(words):
@@ -120,14 +93,14 @@ def read_subject(prompt: str) -> Subject:
     )
 
 
-def _singular(word: str) -> str:
+def singular(word: str) -> str:
     """Drop a plural ending, but only when that gives a word we know: "glass" is no "glas"."""
     if word in KNOWN:
         return word
     for ending, stem in (("ies", "y"), ("ves", "f"), ("es", ""), ("s", "")):
         if word.endswith(ending) and word[: -len(ending)] + stem in KNOWN:
             return word[: -len(ending)] + stem
-    return word.removesuffix("s") if len(word) > 3 and not word.endswith("ss") else word
+    return without_s(word)
 
 
 def _creatures(words: Sequence[str], written: Sequence[str]) -> tuple[Creature, ...]:

@@ -5,17 +5,7 @@ from .pen import Pen
 
 
 def draw_sailboat(pen: Pen, palette: Palette, near: bool, hull: Color | None = None) -> None:
-    """Draw a sail boat afloat, about 1.8 units long and 2.3 high.
-
-    Args:
-        pen: Where its water-line's middle lies, and its unit in pixels.
-        palette: The image's colours.
-        near: Whether it is close enough to show its reflection, mast and stripes.
-        hull: Colour of hull and jib; by default the palette's first accent.
-
-    Example:
-        >>> draw_sailboat(Pen(canvas, 500, 700, 150), palette, near=True)
-    """
+    """Draw a sail boat afloat, about 1.8 units long and 2.3 high."""
     sail = lit(palette.accents[2], -0.12 if palette.dark else 0.25)
     jib = hull or palette.accents[0]
     hull = lit(jib, -0.15)
@@ -59,15 +49,7 @@ def draw_sailboat(pen: Pen, palette: Palette, near: bool, hull: Color | None = N
 
 
 def draw_lighthouse(pen: Pen, palette: Palette) -> None:
-    """Draw a striped lighthouse with its beam, about 3.4 units high.
-
-    Args:
-        pen: Where its foot's middle lies, and its unit in pixels.
-        palette: The image's colours.
-
-    Example:
-        >>> draw_lighthouse(Pen(canvas, 300, 600, 120), palette)
-    """
+    """Draw a striped lighthouse with its beam, about 3.4 units high."""
     white = mix(lit(palette.accents[2], 0.3), palette.sky[1], 0.3 if palette.dark else 0.05)
     red = palette.accents[0]
     shadow, metal = lit(palette.near, -0.1), lit(palette.near, -0.35)
@@ -110,15 +92,7 @@ def draw_lighthouse(pen: Pen, palette: Palette) -> None:
 
 
 def draw_palm(pen: Pen, palette: Palette) -> None:
-    """Draw a leaning palm, about 2 units high.
-
-    Args:
-        pen: Where its foot lies, and its unit in pixels; it leans to the right, flipped left.
-        palette: The image's colours.
-
-    Example:
-        >>> draw_palm(Pen(canvas, 100, 900, 260, flip=True), palette)
-    """
+    """Draw a leaning palm, about 2 units high."""
     bark = mix(palette.near, color("#6b4a32"), 0.5)
     pen.oval(0.1, 0.0, 0.4, 0.04, veil(lit(palette.near, -0.5), 0.3))
     trunk = [(-0.08, 0.0), (-0.03, -0.7), (0.12, -1.3), (0.34, -1.82)]
@@ -146,18 +120,7 @@ def draw_palm(pen: Pen, palette: Palette) -> None:
 
 
 def draw_house(pen: Pen, palette: Palette, wall: Color, roof: Color, lights: bool) -> None:
-    """Draw a gabled house seen from a corner, about 1.5 units wide and 1.6 high.
-
-    Args:
-        pen: Where its foot's middle lies, and its unit in pixels.
-        palette: The image's colours.
-        wall: Colour of the walls.
-        roof: Colour of the roof.
-        lights: Whether the windows are lit.
-
-    Example:
-        >>> draw_house(Pen(canvas, 400, 700, 90), palette, cream, red, lights=False)
-    """
+    """Draw a gabled house seen from a corner, about 1.5 units wide and 1.6 high."""
     shade = mix(wall, palette.near, 0.32)
     pane = lit(palette.accents[1], 0.3) if lights else mix(palette.near, palette.sky[1], 0.3)
     pen.oval(0.1, 0.02, 0.95, 0.07, veil(lit(palette.near, -0.5), 0.28))
@@ -189,18 +152,7 @@ def draw_house(pen: Pen, palette: Palette, wall: Color, roof: Color, lights: boo
 
 
 def draw_church(pen: Pen, palette: Palette, wall: Color, roof: Color, lights: bool) -> None:
-    """Draw a small church with a spire, about 1.8 units wide and 3.4 high.
-
-    Args:
-        pen: Where its foot's middle lies, and its unit in pixels.
-        palette: The image's colours.
-        wall: Colour of the walls.
-        roof: Colour of roof and spire.
-        lights: Whether the windows are lit.
-
-    Example:
-        >>> draw_church(Pen(canvas, 400, 700, 90), palette, cream, slate, lights=True)
-    """
+    """Draw a small church with a spire, about 1.8 units wide and 3.4 high."""
     shade = mix(wall, palette.near, 0.3)
     pane = lit(palette.accents[1], 0.25) if lights else mix(palette.near, palette.water, 0.4)
     pen.polygon([(-0.2, 0), (-0.2, -0.95), (1.15, -0.95), (1.15, 0)], wall, lit(wall, -0.1))
@@ -230,15 +182,7 @@ def draw_church(pen: Pen, palette: Palette, wall: Color, roof: Color, lights: bo
 
 
 def draw_rocket(pen: Pen, palette: Palette) -> None:
-    """Draw a rocket in flight, its flame below, about 3 units high.
-
-    Args:
-        pen: Where its tail's middle lies, and its unit in pixels.
-        palette: The image's colours.
-
-    Example:
-        >>> draw_rocket(Pen(canvas, 800, 500, 70), palette)
-    """
+    """Draw a rocket in flight, its flame below, about 3 units high."""
     body, fin = lit(palette.accents[2], 0.3), palette.accents[0]
     pen.glow(0, 0.5, 1.6, palette.accents[1], 0.6)
     pen.blob([(-0.25, 0), (-0.32, 0.4), (0, 1.5), (0.32, 0.4), (0.25, 0)], color("#ff8a3c"))

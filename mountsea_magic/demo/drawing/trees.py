@@ -9,17 +9,7 @@ from .pen import Pen
 
 
 def draw_pine(pen: Pen, needles: Color, snow: bool, rng: Random) -> None:
-    """Draw a pine, 1 unit high and half as wide.
-
-    Args:
-        pen: Where it stands, and its unit in pixels.
-        needles: Its colour.
-        snow: Whether snow lies on its boughs.
-        rng: Where chance comes from.
-
-    Example:
-        >>> draw_pine(Pen(canvas, 300, 800, 240), green, snow=False, rng=Random(1))
-    """
+    """Draw a pine, 1 unit high and half as wide."""
     pen.polygon([(-0.022, 0), (0.022, 0), (0.015, -0.3), (-0.015, -0.3)], lit(needles, -0.45))
     tiers = 6
     for tier in range(tiers):
@@ -53,16 +43,7 @@ def draw_pine(pen: Pen, needles: Color, snow: bool, rng: Random) -> None:
 
 
 def draw_round_tree(pen: Pen, leaves: Color, rng: Random) -> None:
-    """Draw a broad tree with a crown of lit tufts, 1 unit high.
-
-    Args:
-        pen: Where it stands, and its unit in pixels.
-        leaves: Colour of its leaves.
-        rng: Where chance comes from.
-
-    Example:
-        >>> draw_round_tree(Pen(canvas, 300, 800, 200), orange, Random(1))
-    """
+    """Draw a broad tree with a crown of lit tufts, 1 unit high."""
     bark = mix(lit(leaves, -0.6), color("#4a352b"), 0.5)
     pen.oval(0.05, 0.0, 0.32, 0.025, veil(lit(leaves, -0.8), 0.3))
     pen.polygon([(-0.045, 0), (-0.025, -0.5), (0.025, -0.5), (0.05, 0)], bark)
@@ -88,17 +69,7 @@ def draw_round_tree(pen: Pen, leaves: Color, rng: Random) -> None:
 
 
 def draw_trunk(pen: Pen, bark: Color, birch: bool, rng: Random) -> None:
-    """Draw a tall trunk that leaves the image at the top, 1 unit being its width.
-
-    Args:
-        pen: Where its foot stands, and its width in pixels.
-        bark: Its colour.
-        birch: Whether it has a birch's dark notches.
-        rng: Where chance comes from.
-
-    Example:
-        >>> draw_trunk(Pen(canvas, 300, 900, 60), brown, birch=False, rng=Random(1))
-    """
+    """Draw a tall trunk that leaves the image at the top, 1 unit being its width."""
     high = pen.y / pen.size + 1
     lean = rng.uniform(-0.03, 0.03) * high
     pen.polygon(
@@ -133,18 +104,7 @@ def draw_trunk(pen: Pen, bark: Color, birch: bool, rng: Random) -> None:
 
 
 def draw_grass(canvas: Canvas, x: float, y: float, size: float, tone: Color) -> None:
-    """Draw a tuft of grass.
-
-    Args:
-        canvas: The image.
-        x: Where it grows, in pixels.
-        y: Where it grows, in pixels.
-        size: Its height in pixels.
-        tone: Its colour.
-
-    Example:
-        >>> draw_grass(canvas, 200, 900, 40, green)
-    """
+    """Draw a tuft of grass."""
     rng = canvas.rng
     for _ in range(6):
         lean, high = rng.uniform(-0.5, 0.5) * size, size * rng.uniform(0.5, 1)

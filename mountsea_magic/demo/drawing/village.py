@@ -15,16 +15,7 @@ from .words import NUMBERS
 
 
 def draw_village(canvas: Canvas, subject: Subject, palette: Palette) -> None:
-    """Draw a village in the season the prompt names.
-
-    Args:
-        canvas: The image.
-        subject: What the prompt asks for.
-        palette: Its colours.
-
-    Example:
-        >>> draw_village(canvas, read_subject("a village in autumn"), MOODS["autumn"])
-    """
+    """Draw a village in the season the prompt names."""
     unit = canvas.unit
     horizon = canvas.level(0.5, 0.95)
     draw_sky(canvas, subject, palette, horizon)

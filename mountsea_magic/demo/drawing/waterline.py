@@ -17,22 +17,11 @@ from .swimmer import draw_bubbles, draw_splash, draw_swimmer
 
 
 def draw_waterline(canvas: Canvas, subject: Subject, palette: Palette) -> None:
-    """Draw what a camera sees that is half under water.
-
-    Args:
-        canvas: The image.
-        subject: What the prompt asks for.
-        palette: Its colours.
-
-    Example:
-        >>> draw_waterline(canvas, read_subject("a dog swimming in a pool"), MOODS["tropical"])
-    """
+    """Draw what a camera sees that is half under water."""
     rng, unit = canvas.rng, canvas.unit
     if palette.water[0] > palette.water[2] and not subject.tints:
         palette = replace(palette, water=mix(palette.water, color("#157a93"), 0.85))
-    swimmer = next(
-        (one for one in subject.creatures if one.kind in (*FURRY, "duck", "penguin")), None
-    )
+    swimmer = find_swimmer(subject)
     deep = swimmer is None and not subject.has("pool", "waterline", "swim", "swimming")
     level = canvas.height * (0.24 if deep else rng.uniform(0.5, 0.54))
     shore = level - unit * 0.045
@@ -52,6 +41,12 @@ def draw_waterline(canvas: Canvas, subject: Subject, palette: Palette) -> None:
     _draw_seam(canvas, palette, surface)
     if swimmer is not None:
         draw_splash(canvas, x, level)
+
+
+def find_swimmer(subject: Subject) -> Creature | None:
+    """Find the one animal that swims at the surface."""
+    swim = (*FURRY, "duck", "penguin")
+    return next((one for one in subject.creatures if one.kind in swim), None)
 
 
 def _trace_surface(canvas: Canvas, level: float) -> list[Point]:
@@ -106,7 +101,7 @@ def _draw_shore(
 
 
 def _draw_parasol(pen: Pen, palette: Palette, turn: int) -> None:
-    """Put a parasol on the deck: it says summer."""
+    """Put a parasol on the deck, as a sign of summer."""
     tone = palette.accents[turn % 2]
     pen.polygon([(-0.02, 0), (0.02, 0), (0.02, -1.5), (-0.02, -1.5)], lit(palette.near, 0.2))
     for part in range(6):

@@ -1,12 +1,13 @@
 """The vocabulary: what each word of a prompt means for scene, animals, colours and numbers."""
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
 from .palettes import MOOD_WORDS, Color, color
 
-Meaning = TypeVar("Meaning")
+_Meaning = TypeVar("_Meaning")
 
 _VOTES: Mapping[str, Mapping[float, str]] = MappingProxyType(
     {
@@ -73,7 +74,7 @@ def _votes_of(word: str) -> tuple[tuple[str, float], ...]:
     )
 
 
-def _named(table: Mapping[str, Meaning]) -> Mapping[str, Meaning]:
+def _named(table: Mapping[str, _Meaning]) -> Mapping[str, _Meaning]:
     """Give several words one meaning, without a line for each."""
     return MappingProxyType(
         {word: value for words, value in table.items() for word in words.split()}
@@ -184,3 +185,13 @@ COLORED_THINGS: frozenset[str] = frozenset(
 
 KNOWN: frozenset[str] = frozenset(SCENE_VOTES) | set(KINDS) | set(MOOD_WORDS) | set(COLORS)
 """Every word that means something."""
+
+
+def words_of(text: str) -> list[str]:
+    """List a text's words, letters and digits of any script, in lower case."""
+    return re.findall(r"[^\W_]+", text.casefold())
+
+
+def without_s(word: str) -> str:
+    """Drop a plural s, but none of "bus" or "glass"."""
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word

@@ -6,9 +6,10 @@ from itertools import zip_longest
 
 from PIL import Image, ImageChops, ImageOps
 
+from ..drawing.layers import graded, ramp, soft
 from ..drawing.palettes import Color, color, lit
 from ..drawing.words import COLORS
-from .edit_canvas import EditCanvas, Effect, graded, on, ramp, soft
+from .edit_canvas import EditCanvas, Effect, on
 
 _WHOLE = (
     " and or but in on at with as like all now please instead everywhere everything tone tint hue"
@@ -22,20 +23,9 @@ _BOW = tuple(
 )
 
 
-def named_colors(wishes: str) -> list[Color]:
-    """List the colours that a prompt wants for the image.
-
-    Args:
-        wishes: The prompt, as `normal` gives it.
-
-    Returns:
-        At most two colours, in the order in which they are named.
-
-    Example:
-        >>> named_colors(" make it red with a golden frame ")
-        [(215, 38, 61)]
-    """
-    words = wishes.replace(" black and white ", " ").replace(" black white ", " ").split()
+def _named_colors(instructions: str) -> list[Color]:
+    """List at most two colours that a prompt wants for the image, in their order."""
+    words = instructions.replace(" black and white ", " ").replace(" black white ", " ").split()
     found = [
         COLORS[word]
         for word, after in zip_longest(words, words[1:], fillvalue="")
@@ -45,34 +35,36 @@ def named_colors(wishes: str) -> list[Color]:
     return list(dict.fromkeys(found))[:2]
 
 
-def _tint(sheet: EditCanvas) -> None:
+def _tint(canvas: EditCanvas) -> None:
     """Light and dark stay, the colours become one; or two, from dark to light."""
-    colors = named_colors(sheet.wishes)
+    colors = _named_colors(canvas.instructions)
     low, high = colors[0], colors[-1]
-    light = ImageOps.autocontrast(sheet.image.convert("L"), cutoff=0.5)
+    light = ImageOps.autocontrast(canvas.image.convert("L"), cutoff=0.5)
     if len(colors) == 1:
         tinted = ImageOps.colorize(light, lit(low, -0.82), lit(low, 0.86), mid=low)
     else:
         dark = ImageOps.colorize(light, lit(low, -0.45), lit(high, 0.5), mid=low)
         tinted = Image.blend(dark, ImageOps.colorize(light, low, high, mid=low), 0.5)
-    where = sheet.sky if sheet.asks("sky") else None
-    sheet.put(tinted, ramp(where or Image.new("L", light.size, 255), 0, 255, 0.74))
+    where = canvas.sky if canvas.asks("sky") else None
+    canvas.put(tinted, ramp(where or Image.new("L", light.size, 255), 0, 255, 0.74))
 
 
-def _rainbow(sheet: EditCanvas) -> None:
+def _rainbow(canvas: EditCanvas) -> None:
     """A rainbow, behind what stands before the sky."""
-    bow = EditCanvas(Image.new("RGB", (sheet.width // 2 + 1, sheet.height // 2 + 1)), "", sheet.rng)
+    bow = EditCanvas(
+        Image.new("RGB", (canvas.width // 2 + 1, canvas.height // 2 + 1)), "", canvas.rng
+    )
     x, radius = bow.width * bow.rng.uniform(0.3, 0.7), bow.unit * bow.rng.uniform(0.5, 0.6)
-    ground = sheet.sky.getbbox() if sheet.sky else None
+    ground = canvas.sky.getbbox() if canvas.sky else None
     y = ground[3] / 2 if ground else bow.height * 0.7
     for n, tone in enumerate((*_BOW, (0, 0, 0))):
         bow.dot(x, y, radius - n * bow.unit * 0.014, tone)
-    hazy = soft(bow.image, bow.unit * 0.006).resize(sheet.image.size)
-    sheet.put(ImageChops.screen(sheet.image, graded(hazy, "#000000 #9e9e9e")), sheet.sky)
+    hazy = soft(bow.image, bow.unit * 0.006).resize(canvas.image.size)
+    canvas.put(ImageChops.screen(canvas.image, graded(hazy, "#000000 #9e9e9e")), canvas.sky)
 
 
 COLORING = (
-    Effect(lambda sheet: bool(named_colors(sheet.wishes)), _tint),
+    Effect(lambda canvas: bool(_named_colors(canvas.instructions)), _tint),
     Effect(on("rainbow"), _rainbow),
 )
 """What named colours do."""

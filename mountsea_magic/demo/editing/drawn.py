@@ -6,7 +6,8 @@ import math
 
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
-from .edit_canvas import EditCanvas, Effect, graded, gray, on, ramp, soft, toned
+from ..drawing.layers import graded, gray, ramp, soft, toned
+from .edit_canvas import EditCanvas, Effect, on
 from .painted import PAINT_WORDS, ragged
 
 _PAPER = (250, 246, 236)
@@ -21,24 +22,24 @@ _HATCHES = (
 """Layers of strokes: direction in radians, which level is dark enough, gap in units, strength."""
 
 
-def _pencil(sheet: EditCanvas) -> None:
+def _pencil(canvas: EditCanvas) -> None:
     """Graphite on paper, or crayons where colour is asked for; over paint only the lines."""
-    before = sheet.image.copy()
-    lines = _contours(before, sheet.unit)
-    if sheet.asks(PAINT_WORDS):
-        sheet.put(ImageChops.multiply(before, gray(lines)))
+    before = canvas.image.copy()
+    lines = _contours(before, canvas.unit)
+    if canvas.asks(PAINT_WORDS):
+        canvas.put(ImageChops.multiply(before, gray(lines)))
         return
     light = soft(ImageOps.autocontrast(before.convert("L"), cutoff=1), 5)
     shade = light.point([round(168 + 87 * (v / 255) ** 0.55) for v in range(256)])
-    graphite = ImageChops.multiply(ImageChops.multiply(lines, _hatching(sheet, light)), shade)
+    graphite = ImageChops.multiply(ImageChops.multiply(lines, _hatching(canvas, light)), shade)
     drawn = toned(graphite, "#2b2a30 #8f8b88 #faf6ec")
-    if sheet.asks(_CRAYON_WORDS):
+    if canvas.asks(_CRAYON_WORDS):
         hues = graded(ImageEnhance.Color(soft(before, 3)).enhance(1.6), "#737373 #ffffff")
         drawn = ImageChops.multiply(drawn, hues)
         drawn = ImageChops.multiply(drawn, toned(graphite, "#808080 #ffffff"))
-    sheet.put(_PAPER)
-    sheet.put(drawn, ragged(sheet, 0.03))
-    sheet.grain(9)
+    canvas.put(_PAPER)
+    canvas.put(drawn, ragged(canvas, 0.03))
+    canvas.grain(9)
 
 
 def _contours(image: Image.Image, unit: float) -> Image.Image:
@@ -49,20 +50,20 @@ def _contours(image: Image.Image, unit: float) -> Image.Image:
     return ImageOps.invert(ImageChops.lighter(fine, broad))
 
 
-def _hatching(sheet: EditCanvas, light: Image.Image) -> Image.Image:
+def _hatching(canvas: EditCanvas, light: Image.Image) -> Image.Image:
     """Shade by strokes: the darker a place is, the more layers of them lie there."""
     total = Image.new("L", light.size, 255)
     for angle, limit, gap, strength in _HATCHES:
-        strokes = _strokes(sheet, angle, gap * sheet.unit)
+        strokes = _strokes(canvas, angle, gap * canvas.unit)
         dark = ramp(light, limit, limit - 64, strength)
         total = ImageChops.multiply(total, ImageOps.invert(ImageChops.multiply(strokes, dark)))
     return total.filter(ImageFilter.BoxBlur(0.4))
 
 
-def _strokes(sheet: EditCanvas, angle: float, gap: float) -> Image.Image:
-    """Parallel strokes over the whole sheet, white on black, as even as a hand makes them."""
-    rng, unit = sheet.rng, sheet.unit
-    layer = Image.new("L", sheet.image.size)
+def _strokes(canvas: EditCanvas, angle: float, gap: float) -> Image.Image:
+    """Parallel strokes over the whole canvas, white on black, as even as a hand makes them."""
+    rng, unit = canvas.rng, canvas.unit
+    layer = Image.new("L", canvas.image.size)
     pen = ImageDraw.Draw(layer)
     across, down = math.cos(angle), math.sin(angle)
     reach = math.hypot(*layer.size) / 2
@@ -88,26 +89,26 @@ def _strokes(sheet: EditCanvas, angle: float, gap: float) -> Image.Image:
     return layer
 
 
-def _comic(sheet: EditCanvas) -> None:
+def _comic(canvas: EditCanvas) -> None:
     """A comic: few flat colours, and black contours."""
-    calm = soft(sheet.image, 4).filter(ImageFilter.UnsharpMask(6, 160, 0))
+    calm = soft(canvas.image, 4).filter(ImageFilter.UnsharpMask(6, 160, 0))
     vivid = ImageEnhance.Color(calm).enhance(1.45)
     few = ImageOps.posterize(ImageEnhance.Contrast(vivid).enhance(1.12), 3)
-    lines = ramp(_contours(sheet.image, sheet.unit), 90, 175)
-    sheet.put(ImageChops.multiply(Image.blend(few, vivid, 0.25), gray(lines)))
+    lines = ramp(_contours(canvas.image, canvas.unit), 90, 175)
+    canvas.put(ImageChops.multiply(Image.blend(few, vivid, 0.25), gray(lines)))
 
 
-def _blueprint(sheet: EditCanvas) -> None:
+def _blueprint(canvas: EditCanvas) -> None:
     """White lines on blue, with a grid."""
-    layer = ImageOps.invert(_contours(sheet.image, sheet.unit))
+    layer = ImageOps.invert(_contours(canvas.image, canvas.unit))
     grid = Image.new("L", layer.size)
     pen = ImageDraw.Draw(grid)
-    for n in range(round(max(layer.size) / sheet.unit * 24) + 1):
-        at, tone = round(n * sheet.unit / 24), 62 if n % 4 == 0 else 28
-        pen.line((at, 0, at, sheet.height), tone)
-        pen.line((0, at, sheet.width, at), tone)
-    sheet.put(toned(ImageChops.lighter(layer, grid), "#123f7d #f2f8ff"))
-    sheet.grain(6)
+    for n in range(round(max(layer.size) / canvas.unit * 24) + 1):
+        at, tone = round(n * canvas.unit / 24), 62 if n % 4 == 0 else 28
+        pen.line((at, 0, at, canvas.height), tone)
+        pen.line((0, at, canvas.width, at), tone)
+    canvas.put(toned(ImageChops.lighter(layer, grid), "#123f7d #f2f8ff"))
+    canvas.grain(6)
 
 
 DRAWN = (

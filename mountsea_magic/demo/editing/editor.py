@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections.abc import Sequence
@@ -11,13 +10,14 @@ from random import Random
 from PIL import Image, ImageFilter, ImageOps
 
 from ...images.decoding import normalized
-from ..drawing.canvas import Canvas
+from ..drawing.canvas import Canvas, seeded_rng
 from ..drawing.creatures import draw_creatures
+from ..drawing.layers import graded
 from ..drawing.mark import draw_mark
 from ..drawing.palettes import MOODS
 from ..drawing.subject import read_subject
-from ..drawing.words import COLORS
-from .edit_canvas import WORD, EditCanvas, Effect, graded, normal
+from ..drawing.words import COLORS, words_of
+from .edit_canvas import EditCanvas, Effect, normal
 from .effects import MEDIUM, WORLD
 from .framing import add_note, lay_prints
 from .unmark import lift_mark
@@ -32,7 +32,7 @@ _NEGATED = re.compile(
     r" (?:no|not|without|remove|never|less)"
     r" (?:(?:the|any|a|an|all|so|too|more|of|its|make|it) )*\w+"
 )
-"""What is not wanted is no wish: "without the snow", "not too dark"."""
+"""Negations, which are no instructions: "without the snow", "not too dark"."""
 
 _ADDED = re.compile(
     r" (?:add|put|insert|include|place|another)"
@@ -83,7 +83,7 @@ def edit(
     size = (max(16, round(width * scale)), max(16, round(height * scale)))
     first, *others = (lift_mark(_plain(image)) for image in images)
     base = _fitted(first, size)
-    result = _changed(base, others, prompt, _chance(prompt, seed))
+    result = _changed(base, others, prompt, seeded_rng(f"edit {seed}", prompt))
     if mask is not None:
         where = _plain(mask).convert("L").resize(first.size)
         result = Image.composite(result, base, _fitted(where, size))
@@ -97,31 +97,25 @@ def _changed(
     base: Image.Image, others: Sequence[Image.Image], prompt: str, rng: Random
 ) -> Image.Image:
     """Do what the prompt asks for, one thing upon the other."""
-    wishes = _NEGATED.sub(" ", normal(prompt))
-    before = EditCanvas(base, wishes, rng)
+    instructions = _NEGATED.sub(" ", normal(prompt))
+    before = EditCanvas(base, instructions, rng)
     done = _turn(before)
     done |= _add_animals(before, prompt)
-    sheet = EditCanvas(before.image, before.wishes, rng)
-    done |= _apply(WORLD, sheet)
-    lay_prints(sheet, others)
-    done |= _apply(MEDIUM, sheet)
+    canvas = EditCanvas(before.image, before.instructions, rng)
+    done |= _apply(WORLD, canvas)
+    lay_prints(canvas, others)
+    done |= _apply(MEDIUM, canvas)
     if not done:
-        add_note(sheet, prompt)
-    return sheet.image
+        add_note(canvas, prompt)
+    return canvas.image
 
 
-def _apply(steps: Sequence[Effect], sheet: EditCanvas) -> bool:
-    """Take the steps that are asked for; say whether there was one."""
-    wanted = [step for step in steps if step.wanted(sheet)]
-    for step in wanted:
-        step.apply(sheet)
+def _apply(effects: Sequence[Effect], canvas: EditCanvas) -> bool:
+    """Apply the effects that are asked for; return whether there was one."""
+    wanted = [effect for effect in effects if effect.wanted(canvas)]
+    for effect in wanted:
+        effect.apply(canvas)
     return bool(wanted)
-
-
-def _chance(prompt: str, seed: int) -> Random:
-    """Make a source of chance that is the same in every process, as `hash` is not."""
-    text = f"edit {seed}\n{prompt}".encode("utf-8", "surrogatepass")
-    return Random(hashlib.sha256(text).hexdigest())
 
 
 def _plain(image: Image.Image) -> Image.Image:
@@ -152,40 +146,40 @@ def _fitted(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return ground
 
 
-def _turn(sheet: EditCanvas) -> bool:
+def _turn(canvas: EditCanvas) -> bool:
     """Mirror the image, turn it over or come closer; say whether any of it was asked for."""
-    image = sheet.image
-    if sheet.asks("mirror mirrored flip flipped reversed"):
-        over = sheet.asks("vertical vertically")
+    image = canvas.image
+    if canvas.asks("mirror mirrored flip flipped reversed"):
+        over = canvas.asks("vertical vertically")
         way = Image.Transpose.FLIP_TOP_BOTTOM if over else Image.Transpose.FLIP_LEFT_RIGHT
         image = image.transpose(way)
-    if sheet.asks("", "upside down"):
+    if canvas.asks("", "upside down"):
         image = image.transpose(Image.Transpose.ROTATE_180)
-    if sheet.asks("zoom closer closeup", "close up"):
-        x, y = sheet.width * 0.16, sheet.height * 0.16
-        box = (x, y * 1.2, sheet.width - x, sheet.height - y * 0.8)
+    if canvas.asks("zoom closer closeup", "close up"):
+        x, y = canvas.width * 0.16, canvas.height * 0.16
+        box = (x, y * 1.2, canvas.width - x, canvas.height - y * 0.8)
         image = image.resize(image.size, Image.Resampling.LANCZOS, box=box)
-    if image is sheet.image:
+    if image is canvas.image:
         return False
-    sheet.put(image)
+    canvas.put(image)
     return True
 
 
-def _add_animals(sheet: EditCanvas, prompt: str) -> bool:
-    """Draw the animals that are to be added, if any; their colours are no wishes any more."""
-    found = _ADDED.search(f" {' '.join(re.findall(WORD, prompt.casefold()))} ")
+def _add_animals(canvas: EditCanvas, prompt: str) -> bool:
+    """Draw the animals that are to be added, if any; their colours are then no instructions."""
+    found = _ADDED.search(f" {' '.join(words_of(prompt))} ")
     subject = read_subject(found[1] if found else "")
     if found is None or not subject.creatures:
         return False
-    wide = round(sheet.width * 0.58)
-    left = sheet.rng.choice((0, sheet.width - wide))
-    part = sheet.image.crop((left, 0, left + wide, sheet.height))
-    layer = Canvas(part.width * 2, part.height * 2, sheet.rng)
+    wide = round(canvas.width * 0.58)
+    left = canvas.rng.choice((0, canvas.width - wide))
+    part = canvas.image.crop((left, 0, left + wide, canvas.height))
+    layer = Canvas(part.width * 2, part.height * 2, canvas.rng)
     layer.image.paste(part.resize(layer.image.size, Image.Resampling.NEAREST))
-    sky = sheet.sky.getbbox() if sheet.sky else None
-    horizon = 2 * (sky[3] if sky else sheet.height * 0.45)
+    sky = canvas.sky.getbbox() if canvas.sky else None
+    horizon = 2 * (sky[3] if sky else canvas.height * 0.45)
     draw_creatures(layer, subject, MOODS[subject.mood or "day"], 0.93, horizon)
-    sheet.image.paste(layer.image.reduce(2), (left, 0))
-    kept = " ".join(word for word in found[0].split() if word not in COLORS)
-    sheet.wishes = sheet.wishes.replace(normal(found[0]), normal(kept))
+    canvas.image.paste(layer.image.reduce(2), (left, 0))
+    uncolored = " ".join(word for word in found[0].split() if word not in COLORS)
+    canvas.instructions = canvas.instructions.replace(normal(found[0]), normal(uncolored))
     return True

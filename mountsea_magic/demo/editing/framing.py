@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
-from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageOps
+from PIL import Image, ImageChops, ImageDraw, ImageOps
 
+from ..drawing.layers import graded, gray, ramp, soft
+from ..drawing.note import draw_note, lay_card
 from ..drawing.palettes import Color, lit
 from ..drawing.words import COLORS
-from .edit_canvas import EditCanvas, Effect, graded, gray, on, ramp, soft
+from .edit_canvas import EditCanvas, Effect, on
 
 _PLACES = ((0.8, 0.24), (0.2, 0.76), (0.2, 0.25), (0.8, 0.7), (0.5, 0.2), (0.5, 0.8))
 """Where prints lie, as shares of width and height; the middle is for the first image."""
-
-_NOTE_LENGTH = 96
-"""How many characters of a prompt are written on a note."""
 
 _MOODS = (
     "#00122b #8f8078 #fff2c7",
@@ -32,126 +30,84 @@ _SIDES = ((0, 1, 0.14), (0, 3, 0.05), (3, 2, -0.16), (1, 2, -0.06))
 """A frame's sides by the corners that they join, clockwise, and how light each is."""
 
 
-def lay_prints(sheet: EditCanvas, prints: Sequence[Image.Image]) -> None:
-    """Lay images upon another, as prints with a white border.
-
-    Args:
-        sheet: What they are laid on.
-        prints: The images, RGB.
-
-    Example:
-        >>> lay_prints(sheet, [dog, cat])
-    """
-    rng = sheet.rng
-    longest = sheet.unit * (0.4 if len(prints) < 3 else 0.32)
+def lay_prints(canvas: EditCanvas, prints: Sequence[Image.Image]) -> None:
+    """Lay images upon another, as prints with a white border."""
+    rng = canvas.rng
+    longest = canvas.unit * (0.4 if len(prints) < 3 else 0.32)
     for place, one in enumerate(prints):
         small = ImageOps.contain(one, (round(longest), round(longest)), Image.Resampling.LANCZOS)
         card = ImageOps.expand(small, max(2, round(longest * 0.035)), (252, 250, 245))
         across, down = _PLACES[place % len(_PLACES)]
         loose = 0.02 + 0.05 * (place // len(_PLACES))
-        x = sheet.width * (across + rng.uniform(-loose, loose))
-        y = sheet.height * (down + rng.uniform(-loose, loose))
-        _lay(sheet, card, x, y, rng.uniform(2.5, 7))
+        x = canvas.width * (across + rng.uniform(-loose, loose))
+        y = canvas.height * (down + rng.uniform(-loose, loose))
+        lay_card(canvas.image, rng, card, x, y, rng.uniform(2.5, 7))
 
 
-def add_note(sheet: EditCanvas, prompt: str) -> None:
-    """Change an image of whose prompt no word is known: its mood, and a note upon it.
-
-    Args:
-        sheet: The image.
-        prompt: What the note says; letters that the font lacks are left out.
-
-    Example:
-        >>> add_note(sheet, "Put a hat on the dog")
-    """
-    rng, unit = sheet.rng, sheet.unit
-    sheet.put(graded(sheet.image, rng.choice(_MOODS)))
-    x, y = rng.choice((0, sheet.width)), sheet.height * rng.uniform(0.1, 0.6)
-    sheet.glow(x, y, unit * 0.75, (255, 176, 96), 0.5)
-    sheet.corners(0.35)
-    said = "".join(c for c in prompt if c.isspace() or 32 < ord(c) < 384)
-    said = textwrap.shorten(said, _NOTE_LENGTH, placeholder=" …") or "edited"
-    size = max(11.0, unit * 0.031)
-    font = ImageFont.load_default(size=size)
-    lines = textwrap.wrap(said, 30)
-    wide = max(font.getlength(line) for line in lines) + size * 2.2
-    note = Image.new("RGB", (round(wide), round(size * (1.5 + 1.35 * len(lines)))), (253, 243, 196))
-    pen = ImageDraw.Draw(note)
-    for row, line in enumerate(lines):
-        pen.text((note.width / 2, size * (1.4 + 1.35 * row)), line, (58, 50, 64), font, "mm")
-    edge = unit * 0.05
-    _lay(sheet, note, edge + note.width / 2, edge + note.height / 2, rng.uniform(1.5, 4))
+def add_note(canvas: EditCanvas, prompt: str) -> None:
+    """Change an image of whose prompt no word is known: its mood, and a note upon it."""
+    rng, unit = canvas.rng, canvas.unit
+    canvas.put(graded(canvas.image, rng.choice(_MOODS)))
+    x, y = rng.choice((0, canvas.width)), canvas.height * rng.uniform(0.1, 0.6)
+    canvas.glow(x, y, unit * 0.75, (255, 176, 96), 0.5)
+    canvas.corners(0.35)
+    draw_note(canvas.image, rng, prompt, without_letters="edited")
 
 
-def _lay(sheet: EditCanvas, card: Image.Image, x: float, y: float, askew: float) -> None:
-    """Lay a card down, askew by some degrees, within the image, with its shadow."""
-    turn = askew * sheet.rng.choice((-1, 1))
-    ring = round(sheet.unit * 0.03)
-    shape, turned = (
-        ImageOps.expand(part, ring).rotate(turn, Image.Resampling.BICUBIC, expand=True)
-        for part in (Image.new("L", card.size, 255), card)
-    )
-    left = round(max(-ring, min(sheet.width - turned.width + ring, x - turned.width / 2)))
-    top = round(max(-ring, min(sheet.height - turned.height + ring, y - turned.height / 2)))
-    shadow = shape.filter(ImageFilter.GaussianBlur(sheet.unit * 0.008))
-    drop = round(sheet.unit * 0.008)
-    sheet.image.paste((10, 12, 22), (left + drop, top + drop * 2), ramp(shadow, 0, 255, 0.5))
-    sheet.image.paste(turned, (left, top), shape)
-
-
-def _polaroid(sheet: EditCanvas) -> None:
+def _polaroid(canvas: EditCanvas) -> None:
     """An instant image on a table: faded, with a white border that is broad below."""
-    unit = sheet.unit
-    faded = graded(sheet.image, "#1a1721 #8f8a80 #fcf5db")
-    sheet.put(graded(soft(sheet.image, unit * 0.05), "#332820 #7d6b5e"))
-    planks = sheet.texture(4, 5, 7).point([round(92 + v * 0.28) for v in range(256)])
-    sheet.put(ImageChops.overlay(sheet.image, gray(planks)))
-    sheet.corners(0.4)
+    unit, rng = canvas.unit, canvas.rng
+    faded = graded(canvas.image, "#1a1721 #8f8a80 #fcf5db")
+    canvas.put(graded(soft(canvas.image, unit * 0.05), "#332820 #7d6b5e"))
+    planks = canvas.texture(4, 5, 7).point([round(92 + v * 0.28) for v in range(256)])
+    canvas.put(ImageChops.overlay(canvas.image, gray(planks)))
+    canvas.corners(0.4)
     border, below = round(unit * 0.035), round(unit * 0.13)
-    size = (round(sheet.width * 0.84 - 2 * border), round(sheet.height * 0.88 - border - below))
+    size = (round(canvas.width * 0.84 - 2 * border), round(canvas.height * 0.88 - border - below))
     if 0.6 < size[0] / size[1] < 1.7:
         size = (min(size), min(size))
     small = ImageOps.fit(faded, size, Image.Resampling.LANCZOS)
     card = ImageOps.expand(small, (border, border, border, below), (250, 248, 242))
-    _lay(sheet, card, sheet.width / 2, sheet.height * 0.49, sheet.rng.uniform(2, 4.5))
+    middle = (canvas.width / 2, canvas.height * 0.49)
+    lay_card(canvas.image, rng, card, *middle, rng.uniform(2, 4.5))
 
 
-def _frame(sheet: EditCanvas) -> None:
+def _frame(canvas: EditCanvas) -> None:
     """A frame of wood, or of the colour that stands before the word, and a white mat."""
-    inner = sheet.image.copy()
-    bar, bevel = round(sheet.unit * 0.045), round(sheet.unit * 0.095)
-    _draw_bars(sheet, _frame_color(sheet.wishes), bar)
-    opening = (bar, bar, sheet.width - bar, sheet.height - bar)
-    shadow = Image.new("L", sheet.image.size, 255)
+    inner = canvas.image.copy()
+    bar, bevel = round(canvas.unit * 0.045), round(canvas.unit * 0.095)
+    _draw_bars(canvas, _frame_color(canvas.instructions), bar)
+    opening = (bar, bar, canvas.width - bar, canvas.height - bar)
+    shadow = Image.new("L", canvas.image.size, 255)
     shadow.paste(0, opening)
-    mat = Image.new("RGB", sheet.image.size, _MAT)
-    size = (max(1, sheet.width - 2 * bevel), max(1, sheet.height - 2 * bevel))
+    mat = Image.new("RGB", canvas.image.size, _MAT)
+    size = (max(1, canvas.width - 2 * bevel), max(1, canvas.height - 2 * bevel))
     mat.paste(ImageOps.fit(inner, size, Image.Resampling.LANCZOS), (bevel, bevel))
-    edge = max(1, round(sheet.unit * 0.003))
-    outline = (bevel - edge, bevel - edge, sheet.width - bevel, sheet.height - bevel)
+    edge = max(1, round(canvas.unit * 0.003))
+    outline = (bevel - edge, bevel - edge, canvas.width - bevel, canvas.height - bevel)
     ImageDraw.Draw(mat).rectangle(outline, outline=lit(_MAT, -0.14), width=edge)
-    mat.paste((20, 16, 20), (0, 0), ramp(soft(shadow, sheet.unit * 0.008), 0, 255, 0.5))
-    sheet.image.paste(mat.crop(opening), opening[:2])
+    mat.paste((20, 16, 20), (0, 0), ramp(soft(shadow, canvas.unit * 0.008), 0, 255, 0.5))
+    canvas.image.paste(mat.crop(opening), opening[:2])
 
 
-def _frame_color(wishes: str) -> Color:
+def _frame_color(instructions: str) -> Color:
     """The colour that stands right before the frame, if any does."""
-    words = wishes.split()
+    words = instructions.split()
     at = next(n for n, word in enumerate(words) if word in ("frame", "framed", "border"))
     return COLORS.get(words[at - 1], _WOOD) if at else _WOOD
 
 
-def _draw_bars(sheet: EditCanvas, base: Color, thick: int) -> None:
+def _draw_bars(canvas: EditCanvas, base: Color, thick: int) -> None:
     """The bars, round and lit from above, with a grain."""
     for n in range(thick):
-        right, bottom = sheet.width - 1 - n, sheet.height - 1 - n
+        right, bottom = canvas.width - 1 - n, canvas.height - 1 - n
         corners = ((n, n), (right, n), (right, bottom), (n, bottom))
         bulge = 0.35 - abs(n / thick - 0.4) * 0.9
         for start, end, light in _SIDES:
             tone = lit(base, max(-0.8, min(0.8, bulge + light)))
-            sheet.draw.line((corners[start], corners[end]), tone)
-    grain = sheet.texture(9, 4, 6).point([round(104 + v * 0.19) for v in range(256)])
-    sheet.put(ImageChops.overlay(sheet.image, gray(grain)))
+            canvas.draw.line((corners[start], corners[end]), tone)
+    grain = canvas.texture(9, 4, 6).point([round(104 + v * 0.19) for v in range(256)])
+    canvas.put(ImageChops.overlay(canvas.image, gray(grain)))
 
 
 FRAMES = (

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter
 
 from ..drawing.canvas import Point
-from .edit_canvas import EditCanvas, Effect, graded, gray, on, ramp, soft
+from ..drawing.layers import graded, gray, ramp, soft
+from .edit_canvas import EditCanvas, Effect, on
 
 _WET_WORDS = "watercolor watercolour aquarelle gouache"
 _OIL_WORDS = "oil painting painted acrylic impressionist impressionism brushstroke monet gogh"
@@ -20,63 +21,52 @@ _BRUSHES = ((0.024, 0.021, 0), (0.013, 0.0105, 8), (0.008, 0.006, 22), (0.0056, 
 """From broad to fine: gap between strokes and width in units, and how much must happen there."""
 
 
-def _watercolor(sheet: EditCanvas) -> None:
+def _watercolor(canvas: EditCanvas) -> None:
     """Colours run into pale pools with dark rims, and leave the paper's edge free."""
-    unit = sheet.unit / 2
-    small = sheet.image.reduce(2)
+    unit = canvas.unit / 2
+    small = canvas.image.reduce(2)
     pools = small.filter(ImageFilter.ModeFilter(5)).filter(ImageFilter.BoxBlur(unit * 0.002))
     pools = pools.filter(ImageFilter.UnsharpMask(unit * 0.006, 120, 0))
     rims = pools.convert("L").filter(ImageFilter.FIND_EDGES)
     rims = rims.point([255 - min(90, v * 2) for v in range(256)]).filter(ImageFilter.BoxBlur(1))
     ImageDraw.Draw(rims).rectangle((0, 0, rims.width - 1, rims.height - 1), outline=255, width=4)
     pools = ImageChops.multiply(ImageEnhance.Color(pools).enhance(1.3), gray(rims))
-    wash = graded(pools.resize(sheet.image.size, Image.Resampling.BICUBIC), "#333333 #ffffff")
-    blooms = sheet.texture(4, 5).point([min(255, 150 + round(v * 0.62)) for v in range(256)])
-    sheet.put((253, 250, 243))
-    sheet.put(wash, ImageChops.multiply(ragged(sheet, 0.045), blooms))
-    sheet.grain(11)
+    wash = graded(pools.resize(canvas.image.size, Image.Resampling.BICUBIC), "#333333 #ffffff")
+    blooms = canvas.texture(4, 5).point([min(255, 150 + round(v * 0.62)) for v in range(256)])
+    canvas.put((253, 250, 243))
+    canvas.put(wash, ImageChops.multiply(ragged(canvas, 0.045), blooms))
+    canvas.grain(11)
 
 
-def ragged(sheet: EditCanvas, margin: float) -> Image.Image:
-    """Make a mask with uneven edges: hands do not work up to the border of the paper.
-
-    Args:
-        sheet: The image.
-        margin: How broad the free edge is, in units.
-
-    Returns:
-        An "L" image, 0 along the edges.
-
-    Example:
-        >>> sheet.put(drawing, ragged(sheet, 0.03))
-    """
-    gap = sheet.unit * margin
-    mask = Image.new("L", sheet.image.size)
-    ImageDraw.Draw(mask).rectangle((gap, gap, sheet.width - gap, sheet.height - gap), fill=255)
-    return ramp(Image.blend(soft(mask, gap * 0.8), sheet.texture(16, 3), 0.3), 112, 154)
+def ragged(canvas: EditCanvas, margin: float) -> Image.Image:
+    """Make a mask with uneven edges: hands do not work up to the border of the paper."""
+    gap = canvas.unit * margin
+    mask = Image.new("L", canvas.image.size)
+    ImageDraw.Draw(mask).rectangle((gap, gap, canvas.width - gap, canvas.height - gap), fill=255)
+    return ramp(Image.blend(soft(mask, gap * 0.8), canvas.texture(16, 3), 0.3), 112, 154)
 
 
-def _oil(sheet: EditCanvas) -> None:
+def _oil(canvas: EditCanvas) -> None:
     """Broad strokes first, and fine ones where much happens; then relief, and the canvas."""
-    before = ImageEnhance.Color(sheet.image).enhance(1.3)
-    sheet.put(soft(before, sheet.unit * 0.01))
+    before = ImageEnhance.Color(canvas.image).enhance(1.3)
+    canvas.put(soft(before, canvas.unit * 0.01))
     for gap, width, least in _BRUSHES:
-        _brush(sheet, before, gap * sheet.unit, width * sheet.unit, least)
-    relief = sheet.image.convert("L").filter(ImageFilter.EMBOSS)
+        _brush(canvas, before, gap * canvas.unit, width * canvas.unit, least)
+    relief = canvas.image.convert("L").filter(ImageFilter.EMBOSS)
     relief = Image.blend(Image.new("L", relief.size, 128), relief, 0.55)
-    sheet.put(ImageChops.overlay(sheet.image, gray(relief)))
-    weave = sheet.texture(120, 1).point([96 + v // 4 for v in range(256)])
-    sheet.put(ImageChops.soft_light(sheet.image, gray(weave)))
+    canvas.put(ImageChops.overlay(canvas.image, gray(relief)))
+    weave = canvas.texture(120, 1).point([96 + v // 4 for v in range(256)])
+    canvas.put(ImageChops.soft_light(canvas.image, gray(weave)))
 
 
-def _brush(sheet: EditCanvas, before: Image.Image, gap: float, width: float, least: int) -> None:
+def _brush(canvas: EditCanvas, before: Image.Image, gap: float, width: float, least: int) -> None:
     """One layer of strokes, in any order, each in the colour of its place."""
-    rng = sheet.rng
-    size = (max(2, round(sheet.width / gap)), max(2, round(sheet.height / gap)))
+    rng = canvas.rng
+    size = (max(2, round(canvas.width / gap)), max(2, round(canvas.height / gap)))
     small = before.resize(size, Image.Resampling.BOX)
     colors = small.tobytes()
     light = small.convert("L").filter(ImageFilter.GaussianBlur(1.2)).tobytes()
-    swirl = sheet.noise(3, 2).resize(size).tobytes()
+    swirl = canvas.noise(3, 2).resize(size).tobytes()
     edges = before.convert("L").filter(ImageFilter.FIND_EDGES).resize(size, Image.Resampling.BOX)
     busy = edges.filter(ImageFilter.BoxBlur(1)).tobytes()
     places = [place for place in range(size[0] * size[1]) if busy[place] >= least]
@@ -92,7 +82,7 @@ def _brush(sheet: EditCanvas, before: Image.Image, gap: float, width: float, lea
         )
         middle = ((x + rng.random()) * gap, (y + rng.random()) * gap)
         outline = _stroke(middle, angle, width * rng.uniform(0.8, 1.5), width)
-        sheet.draw.polygon(outline, fill=(red, green, blue))
+        canvas.draw.polygon(outline, fill=(red, green, blue))
 
 
 def _slope(light: bytes, size: tuple[int, int], x: int, y: int) -> Point:

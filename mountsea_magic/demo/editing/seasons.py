@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
+from ..drawing.layers import graded, ramp, soft, toned
 from ..drawing.palettes import Color, color
-from .edit_canvas import EditCanvas, Effect, graded, on, ramp, soft, toned
+from .edit_canvas import EditCanvas, Effect, on
 
 SNOW_WORDS = "winter wintry snow snowy snowing snowfall snowstorm blizzard christmas"
 """The words for which it is winter, and snows."""
@@ -17,17 +18,17 @@ _LEAVES = tuple(color(code) for code in ("#c8442b", "#e8862e", "#f0b13c", "#8a4a
 _PETALS = tuple(color(code) for code in ("#ffd9e6", "#f7a6c4", "#fff1f5"))
 
 
-def _winter(sheet: EditCanvas) -> None:
+def _winter(canvas: EditCanvas) -> None:
     """Grass becomes snow, the light cold; snow lies on what stands out against the sky."""
-    before = sheet.image.copy()
-    sheet.put(graded(ImageEnhance.Color(before).enhance(0.86), "#050a1a #788599 #f2faff"))
+    before = canvas.image.copy()
+    canvas.put(graded(ImageEnhance.Color(before).enhance(0.86), "#050a1a #788599 #f2faff"))
     snow = toned(ImageOps.autocontrast(before.convert("L"), 1), "#7f9dbf #e3edf6 #ffffff")
-    sheet.put(snow, ramp(_greenery(before), 0, 255, 0.9))
-    if sheet.sky is not None:
-        height = Image.linear_gradient("L").resize(sheet.image.size)
-        sheet.put(toned(height, "#8fb0d0 #eef4f8"), ramp(sheet.sky, 0, 255, 0.6))
-    sheet.put((250, 252, 255), _caps(sheet, before))
-    _lay_bank(sheet)
+    canvas.put(snow, ramp(_greenery(before), 0, 255, 0.9))
+    if canvas.sky is not None:
+        height = Image.linear_gradient("L").resize(canvas.image.size)
+        canvas.put(toned(height, "#8fb0d0 #eef4f8"), ramp(canvas.sky, 0, 255, 0.6))
+    canvas.put((250, 252, 255), _caps(canvas, before))
+    _lay_bank(canvas)
 
 
 def _greenery(image: Image.Image) -> Image.Image:
@@ -37,66 +38,66 @@ def _greenery(image: Image.Image) -> Image.Image:
     return ImageChops.multiply(green, ramp(saturation, 26, 68))
 
 
-def _caps(sheet: EditCanvas, image: Image.Image) -> Image.Image:
+def _caps(canvas: EditCanvas, image: Image.Image) -> Image.Image:
     """Where snow lies: where something darker begins below something lighter."""
-    unit = sheet.unit / 2
+    unit = canvas.unit / 2
     calm = image.convert("L").reduce(2).filter(ImageFilter.GaussianBlur(unit * 0.006))
     lower = calm.copy()
     lower.paste(calm, (0, round(unit * 0.02)))
     edges = ramp(ImageChops.subtract(lower, calm), 34, 70)
-    patches = ramp(sheet.noise(14, 2).resize(calm.size), 92, 93)
+    patches = ramp(canvas.noise(14, 2).resize(calm.size), 92, 93)
     caps = ImageChops.multiply(edges, patches).filter(ImageFilter.GaussianBlur(unit * 0.005))
     return ramp(caps, 96, 147).resize(image.size, Image.Resampling.BICUBIC)
 
 
-def _lay_bank(sheet: EditCanvas) -> None:
+def _lay_bank(canvas: EditCanvas) -> None:
     """A bank of snow along the lower edge: there is always some, whatever the image."""
-    rng, width, height = sheet.rng, sheet.width, sheet.height
+    rng, width, height = canvas.rng, canvas.width, canvas.height
     waves = [(rng.uniform(1, 5), rng.uniform(0, 6.3), rng.uniform(0.3, 1)) for _ in range(4)]
     for level, tone in ((0.075, "#c9dcec"), (0.05, "#eef5fb")):
         tops = []
         for x in range(0, width + 8, 8):
             swell = sum(part * math.sin(turns * 6.3 * x / width + at) for turns, at, part in waves)
-            tops.append((x, height - sheet.unit * (level + 0.012 * swell)))
+            tops.append((x, height - canvas.unit * (level + 0.012 * swell)))
         bank = Image.new("L", (width, height))
         ImageDraw.Draw(bank).polygon([(0, height), *tops, (width, height)], fill=255)
-        sheet.put(color(tone), soft(bank, sheet.unit * 0.004))
+        canvas.put(color(tone), soft(bank, canvas.unit * 0.004))
         waves = [(turns, at + 2, part) for turns, at, part in waves]
 
 
-def _autumn(sheet: EditCanvas) -> None:
+def _autumn(canvas: EditCanvas) -> None:
     """Green turns to rust and gold, in patches, and leaves fall."""
-    before = sheet.image.copy()
+    before = canvas.image.copy()
     light = ImageOps.autocontrast(before.convert("L"), 1)
     gold = toned(light, "#4a2a0c #dd9a2b #ffe9a8")
     rust = toned(light, "#3d1408 #c04a20 #ffc98a")
-    sheet.put(graded(before, "#080000 #8c7d69 #fff7db"))
-    turned = Image.composite(rust, gold, ramp(sheet.texture(5, 3), 90, 175))
-    sheet.put(turned, ramp(_greenery(before), 0, 255, 0.92))
-    _strew(sheet, _LEAVES, 60, 0.016)
+    canvas.put(graded(before, "#080000 #8c7d69 #fff7db"))
+    turned = Image.composite(rust, gold, ramp(canvas.texture(5, 3), 90, 175))
+    canvas.put(turned, ramp(_greenery(before), 0, 255, 0.92))
+    _strew(canvas, _LEAVES, 60, 0.016)
 
 
-def _spring(sheet: EditCanvas) -> None:
+def _spring(canvas: EditCanvas) -> None:
     """Fresh green, a light sky, and petals on the wind."""
-    before = sheet.image.copy()
-    sheet.put(graded(ImageEnhance.Color(before).enhance(1.25), "#0a0a0f #8f9187 #ffffff"))
+    before = canvas.image.copy()
+    canvas.put(graded(ImageEnhance.Color(before).enhance(1.25), "#0a0a0f #8f9187 #ffffff"))
     young = toned(ImageOps.autocontrast(before.convert("L"), 1), "#1f5b2a #86cf57 #f2ffc4")
-    sheet.put(young, ramp(_greenery(before), 0, 255, 0.75))
-    _strew(sheet, _PETALS, 90, 0.011)
+    canvas.put(young, ramp(_greenery(before), 0, 255, 0.75))
+    _strew(canvas, _PETALS, 90, 0.011)
 
 
-def _summer(sheet: EditCanvas) -> None:
+def _summer(canvas: EditCanvas) -> None:
     """High sun: strong colours, and light that spills in from a corner."""
-    vivid = ImageEnhance.Color(sheet.image).enhance(1.35)
-    sheet.put(graded(vivid, "#050300 #918775 #ffffed"))
-    x = sheet.width * sheet.rng.choice((0.08, 0.92))
-    sheet.glow(x, 0, sheet.unit * 0.95, (255, 222, 120), 0.5)
-    sheet.glow(x, 0, sheet.unit * 0.34, (255, 250, 225), 0.85)
+    vivid = ImageEnhance.Color(canvas.image).enhance(1.35)
+    canvas.put(graded(vivid, "#050300 #918775 #ffffed"))
+    x = canvas.width * canvas.rng.choice((0.08, 0.92))
+    canvas.glow(x, 0, canvas.unit * 0.95, (255, 222, 120), 0.5)
+    canvas.glow(x, 0, canvas.unit * 0.34, (255, 250, 225), 0.85)
 
 
-def _strew(sheet: EditCanvas, colors: Sequence[Color], count: int, size: float) -> None:
+def _strew(canvas: EditCanvas, colors: Sequence[Color], count: int, size: float) -> None:
     """Let leaves or petals fall: near ones few, large and out of focus."""
-    rng, unit, width, height = sheet.rng, sheet.unit, sheet.width, sheet.height
+    rng, unit, width, height = canvas.rng, canvas.unit, canvas.width, canvas.height
     for depth in (0.6, 1.0, 1.9):
         layer = Image.new("RGBA", (width, height), (*colors[0], 0))
         for _ in range(round(count * width * height / unit**2 / depth**2.2)):
@@ -106,7 +107,7 @@ def _strew(sheet: EditCanvas, colors: Sequence[Color], count: int, size: float) 
             layer.paste((*rng.choice(colors), 255), (round(place[0]), round(place[1])), leaf)
         if depth > 1.5:
             layer = layer.filter(ImageFilter.GaussianBlur(unit * 0.002))
-        sheet.put(layer.convert("RGB"), layer.getchannel("A"))
+        canvas.put(layer.convert("RGB"), layer.getchannel("A"))
 
 
 def _leaf(length: float, slender: float) -> Image.Image:

@@ -35,18 +35,7 @@ _LEAST, _MOST = 0.07, 0.72
 
 
 def find_sky(image: Image.Image) -> Image.Image | None:
-    """Find where the sky is.
-
-    Args:
-        image: The image, RGB.
-
-    Returns:
-        An "L" mask of the image's size, 255 in the sky, or None where there is none.
-
-    Example:
-        >>> find_sky(Image.effect_noise((64, 64), 200).convert("RGB")) is None
-        True
-    """
+    """Find where the sky is, as an "L" mask, or None where there is none."""
     high = max(28, min(224, round(_COLUMNS * image.height / image.width)))
     small = image.resize((_COLUMNS, high), Image.Resampling.BOX)
     raw = small.tobytes()

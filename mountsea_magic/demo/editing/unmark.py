@@ -20,21 +20,7 @@ _PANE = 128
 
 
 def lift_mark(image: Image.Image) -> Image.Image:
-    """Take the mark off, if there is one.
-
-    It is looked for where `draw_mark` puts it, so on an image of unchanged size; also mirrored.
-
-    Args:
-        image: The image, RGB; it is not changed.
-
-    Returns:
-        The image, or a copy on which what is around the mark was drawn over it.
-
-    Example:
-        >>> plain = Image.new("RGB", (512, 512), (90, 120, 60))
-        >>> lift_mark(plain) is plain
-        True
-    """
+    """Take the mark off, if there is one where `draw_mark` puts it or its mirror image."""
     box = _find(image)
     if box is not None:
         return _healed(image, box)

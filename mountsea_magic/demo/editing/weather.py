@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter
 
-from .edit_canvas import EditCanvas, Effect, graded, on, ramp, soft
+from ..drawing.layers import graded, ramp, soft
+from .edit_canvas import EditCanvas, Effect, on
 from .seasons import SNOW_WORDS
 
 
-def _fog(sheet: EditCanvas) -> None:
+def _fog(canvas: EditCanvas) -> None:
     """Fog swallows what is far, which is what is high up; it drifts in banks."""
-    sheet.put(ImageEnhance.Color(sheet.image).enhance(0.6))
+    canvas.put(ImageEnhance.Color(canvas.image).enhance(0.6))
     height = Image.linear_gradient("L").point(
         [round(255 * (0.8 - 0.66 * (row / 255) ** 1.6)) for row in range(256)]
     )
-    depth = height.resize(sheet.image.size, Image.Resampling.BICUBIC)
-    banks = sheet.texture(1.6, 4, 3.0).point([96 + round(v * 0.62) for v in range(256)])
-    sheet.put((222, 228, 230), ImageChops.multiply(depth, banks))
-    sheet.put((236, 240, 241), ramp(sheet.texture(1.2, 4, 5.0), 120, 255, 0.58))
+    depth = height.resize(canvas.image.size, Image.Resampling.BICUBIC)
+    banks = canvas.texture(1.6, 4, 3.0).point([96 + round(v * 0.62) for v in range(256)])
+    canvas.put((222, 228, 230), ImageChops.multiply(depth, banks))
+    canvas.put((236, 240, 241), ramp(canvas.texture(1.2, 4, 5.0), 120, 255, 0.58))
 
 
-def _rain(sheet: EditCanvas) -> None:
+def _rain(canvas: EditCanvas) -> None:
     """A dull light, and slanting streaks: near ones longer and out of focus."""
-    sheet.put(graded(ImageEnhance.Color(sheet.image).enhance(0.55), "#03050a #576173 #c7d4e6"))
-    rng, unit, width, height = sheet.rng, sheet.unit, sheet.width, sheet.height
+    canvas.put(graded(ImageEnhance.Color(canvas.image).enhance(0.55), "#03050a #576173 #c7d4e6"))
+    rng, unit, width, height = canvas.rng, canvas.unit, canvas.width, canvas.height
     slant = rng.uniform(0.12, 0.3) * rng.choice((-1, 1))
     for count, long, thick, blur, strength in (
         (900, 0.035, 0.001, 0.0005, 0.4),
@@ -37,12 +38,12 @@ def _rain(sheet: EditCanvas) -> None:
             length = unit * long * rng.uniform(0.6, 1.2)
             pen.line((x, y, x + slant * length, y + length), 255, max(1, round(thick * unit)))
         layer = layer.filter(ImageFilter.BoxBlur(max(0.5, blur * unit)))
-        sheet.put((226, 236, 246), ramp(layer, 0, 255, strength))
+        canvas.put((226, 236, 246), ramp(layer, 0, 255, strength))
 
 
-def _snowfall(sheet: EditCanvas) -> None:
+def _snowfall(canvas: EditCanvas) -> None:
     """Flakes: many small ones far away, a few large ones out of focus."""
-    rng, unit, width, height = sheet.rng, sheet.unit, sheet.width, sheet.height
+    rng, unit, width, height = canvas.rng, canvas.unit, canvas.width, canvas.height
     for count, size, blur in ((620, 0.0016, 0.0006), (190, 0.0034, 0.0009), (34, 0.0095, 0.005)):
         layer = Image.new("L", (width, height))
         pen = ImageDraw.Draw(layer)
@@ -52,7 +53,7 @@ def _snowfall(sheet: EditCanvas) -> None:
             pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
         far = blur < 0.004
         layer = layer.filter(ImageFilter.BoxBlur(blur * unit)) if far else soft(layer, blur * unit)
-        sheet.put((255, 255, 255), layer)
+        canvas.put((255, 255, 255), layer)
 
 
 WEATHER = (

@@ -150,7 +150,7 @@ def _stand_in(url: str, model: str, side: int) -> bytes:
         # no known subject, as in summer.png: a landscape is better to edit than a pattern
         words += " in a meadow"
     seed = zlib.crc32(f"{parts.netloc}{parts.path}".encode("utf-8", "replace"))
-    return _encoded(paint(words, seed, side, side, model=model))
+    return _encoded(paint(words, seed, side, side, model=model, note=False))
 
 
 def _default_mask() -> bytes:

@@ -210,7 +210,7 @@ def test_refreshed_models_are_stored_on_disk(
     monkeypatch.setattr(session, "_current", Session())
     assert "How bright." in model_text("comet-1")
     monkeypatch.setenv("MOUNTSEA_BASE_URL", "demo:")
-    with pytest.raises(InvalidRequest, match="there is no such model"):
+    with pytest.raises(InvalidRequest, match="Unknown model 'comet-1'"):
         model_text("comet-1")
     assert len(served.requests) == 3
 
