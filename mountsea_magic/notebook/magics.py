@@ -14,7 +14,6 @@ from ..runtime.printing import echo
 from ..settings import DEFAULT_PREVIEW_PX, DEFAULT_TIMEOUT_S, DEMO_URL
 from ..settings.home import fix_home
 from .completer import install, remove
-from .options import cell_parser, parse_cell_line
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -73,11 +72,13 @@ class MountseaMagics(Magics):
 
     @cell_magic("mountsea")  # type: ignore[arg-type]  # not typed for methods
     def cell(self, line: str, cell: str) -> None:
-        """Generate images; `load` replaces this docstring by the parser's help."""
+        """Generate images; `%%mountsea?` shows the parser's help in place of this docstring."""
         with _short_errors():
+            from .options import parse_cell_line
+
             options = parse_cell_line(line)
             if options.help:
-                echo(cell_parser().format_help())
+                echo(_cell_help())
                 if options.model is not None:
                     from .commands.models import model_text
 
@@ -113,7 +114,9 @@ class MountseaMagics(Magics):
 
 
 def _cell_help() -> str:
-    """What `%%mountsea?` shows."""
+    """Return what `%%mountsea?` shows."""
+    from .options import cell_parser
+
     return cell_parser().format_help()
 
 

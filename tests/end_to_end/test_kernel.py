@@ -35,17 +35,25 @@ def _stopped(kernel: Kernel, message_id: str) -> CellRun:
 
 
 def test_loading_is_light() -> None:
-    """Loading takes at most 20 ms of a running kernel and imports nothing heavy."""
+    """Loading takes at most 10 ms of a warm kernel's processor and imports nothing heavy."""
     with started_kernel() as kernel:
         run = kernel.run(
-            "import sys, time\nbefore, t = set(sys.modules), time.process_time()\n"
-            "%load_ext mountsea_magic\n"
-            "print(1000 * (time.process_time() - t), "
-            f"[m for m in {(*HEAVY, 'sqlite3')!r} if m in sys.modules and m not in before])"
+            "import sys\nbefore = set(sys.modules)\n%load_ext mountsea_magic\n"
+            f"print([m for m in {(*HEAVY, 'sqlite3')!r} if m in sys.modules and m not in before])"
         )
-        milliseconds, heavy = run.text.split(maxsplit=1)
-        assert heavy.strip() == "[]"
-        assert float(milliseconds) <= 20
+        assert run.text == "[]\n"
+        # the fastest of ten: another process on the same core can only slow one down
+        run = kernel.run(
+            "import time\ntimes = []\nfor _ in range(10):\n"
+            "    %unload_ext mountsea_magic\n"
+            "    for name in [n for n in sys.modules if n.partition('.')[0] == 'mountsea_magic']:\n"
+            "        del sys.modules[name]\n"
+            "    started = time.process_time()\n"
+            "    %load_ext mountsea_magic\n"
+            "    times.append(time.process_time() - started)\n"
+            "print(min(times))"
+        )
+        assert float(run.text) <= 0.010
 
 
 def test_loading_twice_reloading_and_unloading(kernel: Kernel) -> None:
