@@ -89,6 +89,6 @@ def visible(content: bytes, at: tuple[int, int] = (0, 0)) -> tuple[int, ...]:
     return tuple(int(level) for level in pixel)
 
 
-def far(first: Sequence[int], second: Sequence[int]) -> int:
+def max_difference(first: Sequence[int], second: Sequence[int]) -> int:
     """Return the largest difference of two colors in any channel, from 0 to 255."""
     return max(abs(a - b) for a, b in zip(first, second, strict=True))

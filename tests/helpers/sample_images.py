@@ -25,7 +25,7 @@ def encoded(image: Image.Image, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def kept(
+def stored_image(
     folder: Path, image: Image.Image, kind: str = "png", name: str = "original"
 ) -> GeneratedImage:
     """Write an image to disk and check it, as a download does."""
