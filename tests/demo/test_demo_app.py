@@ -548,7 +548,7 @@ def test_excessive_image_size_is_limited(hub: Hub) -> None:
 
 
 def test_exception_in_the_app_is_a_500_response(tmp_path: Path) -> None:
-    """The client gets the Hub's error and no traceback, and the task is kept."""
+    """The client gets the Hub's error and no traceback, and the task stays."""
 
     def broken(task: DemoTask, number: int) -> bytes:
         raise OverflowError("no such brush")

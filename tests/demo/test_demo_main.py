@@ -26,8 +26,8 @@ def served(home: Path) -> Iterator[str]:
         assert server.stderr is not None
         try:
             lines = iter(server.stderr.readline, "")
-            found = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in lines)
-            yield next(match[0] for match in found if match is not None)
+            matches = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in lines)
+            yield next(match[0] for match in matches if match is not None)
         finally:
             server.terminate()
 

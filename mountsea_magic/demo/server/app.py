@@ -19,7 +19,7 @@ from starlette.routing import Route
 from ...request.catalog import bundled_catalog
 from .inputs import BadInput, take_inputs
 from .render import Painter, format_of
-from .render import draw as draw  # re-exported: tests and users import it from here
+from .render import draw as draw  # re-exported
 from .responses import error_response, internal_error, model_summary
 from .submissions import RequestRejected, read_submission
 from .tasks import DemoTask, TaskStore
@@ -125,8 +125,8 @@ class DemoHub:
         """
 
         async def check_key(request: Request) -> Response:
-            given = request.headers.get(header)
-            if self._key is not None and given != prefix + self._key:
+            value = request.headers.get(header)
+            if self._key is not None and value != prefix + self._key:
                 return error_response(RequestRejected(401, "Unauthorized"))
             return await endpoint(request)
 
@@ -138,15 +138,15 @@ class DemoHub:
             task = await self.accept(request)
         except RequestRejected as rejection:
             return error_response(rejection)
-        known = bundled_catalog().model(task.model)
+        model = bundled_catalog().model(task.model)
         return JSONResponse(
             {
                 "task_id": task.task_id,
                 "status": "pending",
                 "capability": "image",
                 "model": task.model,
-                "vendor": known.vendor,
-                "mode": known.mode,
+                "vendor": model.vendor,
+                "mode": model.mode,
                 "created_at": datetime.fromtimestamp(task.created_at, UTC)
                 .isoformat(timespec="milliseconds")
                 .replace("+00:00", "Z"),
@@ -231,9 +231,9 @@ class DemoHub:
 
     async def models(self, request: Request) -> Response:
         """Handle the list of models; the demo Hub has image models only."""
-        wanted = request.query_params.get("capability", "image")
-        known = bundled_catalog() if wanted == "image" else ()
-        return JSONResponse({"data": [model_summary(model) for model in known]})
+        capability = request.query_params.get("capability", "image")
+        models = bundled_catalog() if capability == "image" else ()
+        return JSONResponse({"data": [model_summary(model) for model in models]})
 
     async def model(self, request: Request) -> Response:
         """Handle one model: its description, `input_schema` and a valid example input."""

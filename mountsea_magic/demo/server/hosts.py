@@ -44,8 +44,8 @@ class AllowedHosts:
         name = match[1].removesuffix(".")
         address = _parse_address(name)
         if address is not None:
-            known = self.addresses is None or str(address) in self.addresses
-            return known or address.is_loopback
+            listed = self.addresses is None or str(address) in self.addresses
+            return listed or address.is_loopback
         return name == "localhost" or name.endswith(".localhost") or name in self.names
 
     def describe(self) -> str:
@@ -71,7 +71,7 @@ def allowed_hosts(host: str, bound: str, extra: Iterable[str] = ()) -> AllowedHo
         'localhost, hub.example, 127.0.0.1'
     """
     names = {name.lower().removesuffix(".") for name in extra}
-    addresses: set[str] | None = {str(found) for name in names if (found := _parse_address(name))}
+    addresses: set[str] | None = {str(parsed) for name in names if (parsed := _parse_address(name))}
     names -= {name for name in names if _parse_address(name)}
     if _parse_address(host) is None:
         names.add(host.lower().removesuffix("."))
