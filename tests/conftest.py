@@ -1,4 +1,4 @@
-"""What every test stands on: an environment of its own, real Hubs in threads, real kernels."""
+"""Fixtures and hooks of all tests: clean environment, stand-in Hubs in threads, real kernels."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ if TYPE_CHECKING:
     from kernel_driver import Kernel
     from playwright.sync_api import Page
 
-# A shell starts what it runs in the background with SIGINT ignored, and that is inherited: no
-# process of the tests could be stopped.
+# A shell starts background jobs with SIGINT ignored, and child processes inherit that: the tests
+# could interrupt none of them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# without bytecode every kernel of the suite would compile the package anew
+# without bytecode, every kernel of the suite would compile the package again
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# nbformat would import jsonschema with its slow checker, in each worker
+# import jsonschema first: nbformat would import it with its slow checker, in each worker
 validator({})
 
-_LONGEST = ("browser", "kernel")
+_SLOW_MARKS = ("browser", "kernel")
 
-_LONG_FILES = ("test_faults.py",)
+_SLOW_FILES = ("test_faults.py",)
 
-_SELECTED_ONLY = ("binder", "drawing", "release")
+_OPT_IN_MARKS = ("binder", "drawing", "release")
 
-_NAMES = (
+_CLEARED_VARIABLES = (
     *("MOUNTSEA_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     *("SSL_CERT_", "SSLKEYLOGFILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
 )
@@ -55,7 +55,7 @@ _NAMES = (
 
 @pytest.fixture(scope="session", autouse=True)
 def ipython_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep kernels away from the user's profile, and from a history that they all would write."""
+    """Isolate kernels from the user's IPython profile and from a shared history file."""
     profile = tmp_path_factory.mktemp("ipython") / "profile_default"
     profile.mkdir()
     setting = "c = get_config()\nc.HistoryManager.hist_file = ':memory:'\n"
@@ -67,9 +67,9 @@ def ipython_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Keep each test away from the user's settings, files, keyring and proxies."""
+    """Isolate each test from the user's settings, files, keyring and proxies."""
     for name in list(os.environ):
-        if name.upper().startswith(_NAMES):
+        if name.upper().startswith(_CLEARED_VARIABLES):
             monkeypatch.delenv(name)
     folder = tmp_path / "home"
     monkeypatch.setenv("MOUNTSEA_HOME", str(folder))
@@ -79,19 +79,19 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
-    """Begin a session, as in a new kernel, in which nothing waits long; close its clients."""
+    """Start a session as in a new kernel, with short pauses; close its clients afterwards."""
     fresh = begin_session(monkeypatch)
     monkeypatch.setitem(sys.modules, "keyring", None)
     monkeypatch.setattr(download, "PAUSES_S", (0.0,) * len(download.PAUSES_S))
-    often = partial(LearnedSchedule, shortest_s=0.02, longest_s=0.05)
-    monkeypatch.setattr(poll, "LearnedSchedule", often)
+    fast_schedule = partial(LearnedSchedule, shortest_s=0.02, longest_s=0.05)
+    monkeypatch.setattr(poll, "LearnedSchedule", fast_schedule)
     yield fresh
     end_sessions()
 
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
-    """Start a stand-in Hub whose address and key stand in the environment."""
+    """Start a stand-in Hub and set its URL and key in the environment."""
     with StandInHub() as stand_in:
         reach(stand_in, monkeypatch)
         yield stand_in
@@ -99,28 +99,28 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
 
 @pytest.fixture
 def demo(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Choose the demo Hub by the environment."""
+    """Select the demo Hub by environment variable."""
     monkeypatch.setenv("MOUNTSEA_BASE_URL", "demo:")
 
 
 @pytest.fixture
 def shell(here: Session) -> Iterator[InteractiveShell]:
-    """Make an IPython shell without a kernel, as in a terminal, with the extension loaded."""
+    """Create an IPython shell without a kernel, as in a terminal, with the extension loaded."""
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
 
     config = Config({"HistoryManager": {"enabled": False}})
-    made = InteractiveShell(config=config)  # type: ignore[no-untyped-call]  # IPython's is so
-    mountsea_magic.load_ipython_extension(made)
-    yield made
-    mountsea_magic.unload_ipython_extension(made)
-    # at exit IPython would tidy up each shell of the run, which takes ten seconds
-    atexit.unregister(made.atexit_operations)
+    ipython = InteractiveShell(config=config)  # type: ignore[no-untyped-call]  # IPython has no types
+    mountsea_magic.load_ipython_extension(ipython)
+    yield ipython
+    mountsea_magic.unload_ipython_extension(ipython)
+    # at exit, IPython would clean up every shell of the run, which takes ten seconds
+    atexit.unregister(ipython.atexit_operations)
 
 
 @pytest.fixture(scope="module")
 def module_kernel() -> Iterator[Kernel]:
-    """Keep one kernel for the tests of a module."""
+    """Start one kernel for all tests of a module."""
     from kernel_driver import started_kernel
 
     with started_kernel() as started:
@@ -129,7 +129,7 @@ def module_kernel() -> Iterator[Kernel]:
 
 @pytest.fixture
 def own_kernel() -> Iterator[Kernel]:
-    """Start a kernel that no other test meets: one may kill it, interrupt it, or nest its loop."""
+    """Start a kernel for this test only, to be killed, interrupted or run with a nested loop."""
     from kernel_driver import started_kernel
 
     with started_kernel() as started:
@@ -140,24 +140,24 @@ def own_kernel() -> Iterator[Kernel]:
 def kernel(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Kernel]:
-    """Have a kernel with the extension loaded, once the environment leads to the test's Hub.
+    """Return a kernel with the extension loaded, after the test's Hub is set in the environment.
 
-    It is the module's, made as good as new; where the test is marked `own_kernel`, its own.
+    It is the module's kernel after a reset, or a new one if the test is marked `own_kernel`.
     """
     for name in {"hub", "demo"} & set(request.fixturenames):
         request.getfixturevalue(name)
     if request.node.get_closest_marker("own_kernel"):
-        found: Kernel = request.getfixturevalue("own_kernel")
+        kernel: Kernel = request.getfixturevalue("own_kernel")
     else:
-        found = request.getfixturevalue("module_kernel")
-        found.renew(tmp_path_factory.mktemp("renewed"))
-    assert found.run("%load_ext mountsea_magic").status == "ok"
-    yield found
+        kernel = request.getfixturevalue("module_kernel")
+        kernel.renew(tmp_path_factory.mktemp("renewed"))
+    assert kernel.run("%load_ext mountsea_magic").status == "ok"
+    yield kernel
 
 
 @pytest.fixture(scope="module")
 def chromium() -> None:
-    """Skip where there is no browser, but never where all is to be tested."""
+    """Skip the test if there is no browser; fail if `CI` is set."""
     if has_chromium():
         return
     if os.environ.get("CI"):
@@ -167,27 +167,27 @@ def chromium() -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder that is served, with a copy of the lessons."""
+    """Return the folder that Jupyter serves, with a copy of the lessons."""
     return Path(shutil.copytree(ROOT / "notebooks", tmp_path_factory.mktemp("lab") / "root"))
 
 
 @pytest.fixture(scope="module")
 def url(chromium: None, folder: Path) -> Iterator[str]:
-    """Serve the folder: a server takes seconds to start, and its kernels keep tests apart."""
-    with lab(folder, folder.parent) as address:
-        yield address
+    """Start a Jupyter server for the module: starting takes seconds, and kernels isolate tests."""
+    with lab(folder, folder.parent) as base_url:
+        yield base_url
 
 
 @pytest.fixture(scope="module")
 def tab(chromium: None) -> Iterator[Page]:
-    """Keep one browser, whose cache holds JupyterLab's scripts."""
+    """Start one browser for the module, so that it caches JupyterLab's scripts."""
     with page_in_chromium() as page:
         yield page
 
 
 @pytest.fixture
 def page(tab: Page, url: str) -> Iterator[Page]:
-    """Leave neither page nor kernel to the next test."""
+    """Return the browser's page; close its notebooks and end their kernels afterwards."""
     yield tab
     tab.set_viewport_size({"width": 1280, "height": 800})
     close_notebooks(tab)
@@ -195,15 +195,15 @@ def page(tab: Page, url: str) -> Iterator[Page]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let `tests/end_to_end/test_fuzz.py` go on for longer, or repeat one case."""
+    """Add options that run `tests/end_to_end/test_fuzz.py` for longer or repeat one case."""
     parser.addoption("--fuzz-seconds", type=float, default=0.0, help="fuzz for longer, in seconds")
-    parser.addoption("--fuzz-seed", type=int, help="the one case to try, as a failure names it")
+    parser.addoption("--fuzz-seed", type=int, help="run only this case, as named by a failure")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Run on all processors where pytest-xdist is installed and the command line says nothing."""
-    # in `addopts` these options would end every run where the plugin is missing
+    """Run on all processors by default if pytest-xdist is installed."""
+    # not in `addopts`: without the plugin, pytest would reject these options
     is_worker = hasattr(config, "workerinput")
     if is_worker or not config.pluginmanager.hasplugin("xdist"):
         return
@@ -216,31 +216,31 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Two a processor: many a test waits for a kernel, a Hub or a browser."""
+    """Use two workers per processor: tests often wait for a kernel, a Hub or a browser."""
     return 2 * (os.cpu_count() or 1)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what only `-m` selects, and begin with the files that take long.
+    """Deselect tests that need `-m`, and run the slow files first.
 
-    Otherwise one worker would be left alone with such a file at the end.
+    Otherwise one worker would still be running a slow file when the others are done.
     """
-    # not by a `-m` in `addopts`, in whose place the command line's would come
-    skipped = {name for name in _SELECTED_ONLY if name not in config.option.markexpr}
+    # not by `-m` in `addopts`, which a `-m` on the command line would replace
+    skipped = {name for name in _OPT_IN_MARKS if name not in config.option.markexpr}
     left_out = [item for item in items if any(map(item.get_closest_marker, skipped))]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         left_out_ids = set(map(id, left_out))
         items[:] = [item for item in items if id(item) not in left_out_ids]
-    long: dict[Path, int] = {}
+    file_ranks: dict[Path, int] = {}
     for item in items:
-        known = (n for n, mark in enumerate(_LONGEST) if item.get_closest_marker(mark))
-        weight = next(known, 2 if item.path.name in _LONG_FILES else 9)
-        long[item.path] = min(weight, long.get(item.path, 9))
-    items.sort(key=lambda item: long[item.path])
+        ranks = (n for n, mark in enumerate(_SLOW_MARKS) if item.get_closest_marker(mark))
+        rank = next(ranks, 2 if item.path.name in _SLOW_FILES else 9)
+        file_ranks[item.path] = min(rank, file_ranks.get(item.path, 9))
+    items.sort(key=lambda item: file_ranks[item.path])
 
 
 def pytest_collection_finish() -> None:
-    """Let no garbage collection go through thousands of tests that stay until the end."""
+    """Exclude the collected tests from garbage collection: thousands of objects that stay."""
     gc.collect()
     gc.freeze()

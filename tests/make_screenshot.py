@@ -1,4 +1,4 @@
-"""Make the README's images from a real browser run: ``python tests/make_screenshot.py``."""
+"""Make the README's screenshots in a real browser: ``python tests/make_screenshot.py``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
-STILL, MOVING = FOLDER / "screenshot.png", FOLDER / "screenshot.webp"
+STILL, ANIMATION = FOLDER / "screenshot.png", FOLDER / "screenshot.webp"
 CELLS = [
     "%load_ext mountsea_magic\n%mountsea demo --if-no-key",
     "%%mountsea --aspect-ratio 16:9 --seed 5 -o dog\n"
@@ -24,17 +24,17 @@ CELLS = [
 ]
 SIZE = (960, 600)
 FRAME_S = 0.35
-LAST_S = 3.0
-"""How long the last frame stays, in seconds."""
+LAST_FRAME_S = 3.0
+"""Duration of the last frame, in seconds."""
 
 
 def main() -> None:
-    """Run two cells on the demo Hub in JupyterLab, and keep what a person would see."""
+    """Run two cells on the demo Hub in JupyterLab, and save screenshots of the page."""
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch) / "root"
         root.mkdir()
         name = write_notebook(root / "first-picture.ipynb", *CELLS)
-        # a short path is read in the image; an old journal would answer in the bar's stead
+        # a short path fits into the screenshot; an old journal would answer without a progress bar
         home = Path("/tmp/mountsea")
         shutil.rmtree(home, ignore_errors=True)
         with (
@@ -50,7 +50,7 @@ def main() -> None:
             started = time.monotonic()
             while page.query_selector(".jp-RenderedImage img") is None:
                 if time.monotonic() - started > 60:
-                    raise TimeoutError("no image came")
+                    raise TimeoutError("no image appeared within 60 s")
                 frames.append(_frame(page))
                 page.wait_for_timeout(FRAME_S * 1000)
             page.wait_for_function(
@@ -61,19 +61,19 @@ def main() -> None:
     first, *others = frames
     steps = [round(FRAME_S * 1000)] * len(others)
     first.save(
-        MOVING,
+        ANIMATION,
         save_all=True,
         append_images=others,
-        duration=[*steps, round(LAST_S * 1000)],
+        duration=[*steps, round(LAST_FRAME_S * 1000)],
         loop=0,
         quality=70,
         method=6,
     )
-    print(f"{STILL} {STILL.stat().st_size:,} B; {MOVING} {MOVING.stat().st_size:,} B")
+    print(f"{STILL} {STILL.stat().st_size:,} B; {ANIMATION} {ANIMATION.stat().st_size:,} B")
 
 
 def _frame(page: Page) -> Image.Image:
-    """Small enough to be loaded at a glance, large enough to be read."""
+    """Take a screenshot, scaled down to load quickly and still be readable."""
     return Image.open(io.BytesIO(page.screenshot())).convert("RGB").resize(SIZE)
 
 

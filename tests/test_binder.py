@@ -1,4 +1,4 @@
-"""Binder without Docker: the steps of repo2docker, then the badge's link in real Chromium."""
+"""Binder without Docker: run the steps of repo2docker, then open the badge's link in Chromium."""
 
 from __future__ import annotations
 
@@ -33,11 +33,13 @@ from lab_server import (
 pytestmark = [pytest.mark.binder, pytest.mark.browser]
 
 FIRST_IMAGE_S = 60
-"""What the first lesson promises: "this takes a minute"."""
+"""The first lesson says "this takes a minute"."""
 
-_ORDERS = re.compile(r"%%mountsea(?!.*--dry-run)")
-_DRAWN = """selector => [...document.querySelectorAll(selector)].some(img => img.naturalWidth)"""
-_IMAGES = """() => jupyterapp.shell.currentWidget.content.widgets
+_SUBMITS = re.compile(r"%%mountsea(?!.*--dry-run)")
+_IMAGE_LOADED = (
+    """selector => [...document.querySelectorAll(selector)].some(img => img.naturalWidth)"""
+)
+_COUNT_OUTPUTS = """() => jupyterapp.shell.currentWidget.content.widgets
   .flatMap(cell => cell.model.outputs?.toJSON() ?? [])
   .reduce((found, output) => ({
     images: found.images + ('image/jpeg' in (output.data ?? {})),
@@ -45,17 +47,17 @@ _IMAGES = """() => jupyterapp.shell.currentWidget.content.widgets
   }), {images: 0, errors: 0})"""
 
 
-Record = Callable[[str, object], None]
+RecordProperty = Callable[[str, object], None]
 """The type of pytest's `record_property`."""
 
 
 @dataclass(frozen=True)
-class Image:
-    """What repo2docker makes of a checkout.
+class BinderImage:
+    """The environment that repo2docker would build from a checkout.
 
     Attributes:
         checkout: The repository's files, where everything runs.
-        environ: What every process sees: the environment's programs, an empty home, no settings.
+        environ: The variables of every process: the venv on PATH, an empty home, no settings.
     """
 
     checkout: Path
@@ -63,8 +65,8 @@ class Image:
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    """Build once: installing takes most of a minute."""
+def image(tmp_path_factory: pytest.TempPathFactory) -> BinderImage:
+    """Build once per module: installing takes most of a minute."""
     if not has_chromium():
         pytest.fail("Chromium is missing: apt-get install chromium")
     scratch = tmp_path_factory.mktemp("binder")
@@ -73,51 +75,51 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     for name in files():
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, checkout / name)
-    told = ("MOUNTSEA_", "JUPYTER", "IPYTHON", "PYTHON", "XDG_", "PYTEST_", "VIRTUAL_ENV")
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(told)}
+    excluded = ("MOUNTSEA_", "JUPYTER", "IPYTHON", "PYTHON", "XDG_", "PYTEST_", "VIRTUAL_ENV")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(excluded)}
     environ |= {"PATH": f"{venv / 'bin'}{os.pathsep}{os.environ['PATH']}", "HOME": str(home)}
     _step("environment", [_python(checkout), "-m", "venv", str(venv)], checkout, environ)
-    # in repo2docker's order; with a binder/ folder it looks at no other
+    # in the same order as repo2docker, which reads only binder/ if it exists
     requirements = ["-m", "pip", "install", "-q", "-r", "binder/requirements.txt"]
     _step("requirements", [str(venv / "bin" / "python"), *requirements], checkout, environ)
     _step("postBuild", ["./binder/postBuild"], checkout, environ)
-    return Image(checkout, environ)
+    return BinderImage(checkout, environ)
 
 
-def test_the_first_image_takes_a_minute(image: Image, record_property: Record) -> None:
-    """The badge's link, Run All: an image within 60 s of the start, then all, and no question."""
+def test_first_image_within_a_minute(image: BinderImage, record_property: RecordProperty) -> None:
+    """After the badge's link and Run All: an image within 60 s, then all images, and no dialog."""
     lesson = NOTEBOOKS[0]
     urlpath = badges(opening(lesson))["mybinder.org"].urlpath
-    # a browser takes a second to start that no reader waits for
+    # start the browser first: a reader has it open already
     with page_in_chromium() as page:
         started = time.monotonic()
         with _started(image) as url:
-            _tell(record_property, "server", started)
+            _record_elapsed(record_property, "server", started)
             page.goto(f"{url}/{urlpath}?token={TOKEN}")
             page.wait_for_function(KERNEL_IDLE)
-            _tell(record_property, "kernel", started)
+            _record_elapsed(record_property, "kernel", started)
             run_all_cells(page)
-            page.wait_for_function(_DRAWN, arg=IMAGE)
-            first_s = _tell(record_property, "first image", started)
+            page.wait_for_function(_IMAGE_LOADED, arg=IMAGE)
+            first_s = _record_elapsed(record_property, "first image", started)
             await_cells(page, timeout_s=180)
-            _tell(record_property, "all images", started)
-            found = page.evaluate(_IMAGES)
-            asked = page.get_by_text("Would you like to get notified").count()
-    ordering = [cell for cell in _code(lesson) if _ORDERS.match(cell)]
-    assert found["errors"] == 0 and found["pictures"] >= len(ordering) > 3
-    assert asked == 0
+            _record_elapsed(record_property, "all images", started)
+            found = page.evaluate(_COUNT_OUTPUTS)
+            questions = page.get_by_text("Would you like to get notified").count()
+    submitting = [cell for cell in _code_cells(lesson) if _SUBMITS.match(cell)]
+    assert found["errors"] == 0 and found["images"] >= len(submitting) > 3
+    assert questions == 0
     assert first_s < FIRST_IMAGE_S
 
 
-def _code(path: Path) -> list[str]:
+def _code_cells(path: Path) -> list[str]:
     """Return the sources of a notebook's code cells."""
     cells = nbformat.read(path, as_version=4).cells
     return [cell.source for cell in cells if cell.cell_type == "code"]
 
 
 @contextmanager
-def _started(image: Image) -> Iterator[str]:
-    """Start as the image's entry point does, with the arguments of a hub but for the network."""
+def _started(image: BinderImage) -> Iterator[str]:
+    """Start the server like the image's entry point, with BinderHub's arguments, on localhost."""
     command = [
         "binder/start", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1",
         f"--IdentityProvider.token={TOKEN}", "--LabApp.expose_app_in_browser=True", "--allow-root",
@@ -137,18 +139,18 @@ def _started(image: Image) -> Iterator[str]:
 
 
 def _python(checkout: Path) -> str:
-    """Find the Python that Binder is told to take, or take this one."""
+    """Find the Python of runtime.txt, or fall back to the current one."""
     wanted = (checkout / "binder" / "runtime.txt").read_text(encoding="utf-8").strip()
     found = shutil.which(wanted.replace("-", ""))
     if found is None:
         return sys.executable
-    # a shim of a version manager is found and yet may not run
-    tried = subprocess.run([found, "-c", "import ensurepip"], capture_output=True)
-    return sys.executable if tried.returncode else found
+    # a version manager's shim may be on PATH and still not run
+    probe = subprocess.run([found, "-c", "import ensurepip"], capture_output=True)
+    return sys.executable if probe.returncode else found
 
 
 def _step(name: str, command: list[str], folder: Path, environ: dict[str, str]) -> None:
-    """Run a step of the build, and say how long it took; show what it said if it fails."""
+    """Run a step of the build and print its duration; show its output if it fails."""
     started = time.monotonic()
     done = subprocess.run(
         command, cwd=folder, env=environ, timeout=600,
@@ -158,8 +160,8 @@ def _step(name: str, command: list[str], folder: Path, environ: dict[str, str]) 
     print(f"\nBinder: {name} took {time.monotonic() - started:.1f} s", end="", flush=True)
 
 
-def _tell(record_property: Record, what: str, started: float) -> float:
-    """Print and record how many seconds after the start something was there."""
+def _record_elapsed(record_property: RecordProperty, what: str, started: float) -> float:
+    """Print and record the seconds from the start to an event."""
     seconds = time.monotonic() - started
     record_property(f"binder: start to {what}, s", round(seconds, 1))
     print(f"\nBinder: start to {what} {seconds:.1f} s", end="", flush=True)

@@ -1,4 +1,4 @@
-"""The stand-in Hub that other tests trust: what it records is what it answered."""
+"""The stand-in Hub of the other tests: its records match its responses."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from hub_server import Reply, StandInHub
 
 
 @pytest.fixture
-def eager_threads() -> Iterator[None]:
-    """Let threads take turns as often as they can, so that races happen."""
+def frequent_thread_switches() -> Iterator[None]:
+    """Switch threads as often as possible, to provoke races."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(before)
 
 
-@pytest.mark.usefixtures("eager_threads")
-def test_each_of_many_submissions_at_once_gets_an_id_of_its_own() -> None:
-    """The nth recorded submission is the nth task, however many arrive together."""
+@pytest.mark.usefixtures("frequent_thread_switches")
+def test_concurrent_submissions_get_distinct_ids() -> None:
+    """The nth recorded submission is the nth task, however many arrive concurrently."""
     with StandInHub() as hub:
 
         def submit(numbers: range) -> dict[str, str]:
-            # a client a thread: httpcore's pool closes sockets of threads that share it
+            # one client per thread: httpcore's pool closes sockets of threads that share it
             with httpx.Client(base_url=hub.url, trust_env=False) as client:
                 bodies = [{"input": {"prompt": f"dog {number}"}} for number in numbers]
                 responses = [client.post("/hub/v1/image", json=body).json() for body in bodies]
@@ -44,8 +44,8 @@ def test_each_of_many_submissions_at_once_gets_an_id_of_its_own() -> None:
         assert len(prompts) == 200
 
 
-def test_a_lasting_response_is_given_until_it_is_cleared() -> None:
-    """An outage lasts as long as the test says, not for a number of polls."""
+def test_lasting_reply_repeats_until_cleared() -> None:
+    """A reply with `lasting=True` answers every poll until the test clears the script."""
     with StandInHub() as hub, httpx.Client(base_url=hub.url, trust_env=False) as client:
         hub.polls.append(Reply(502, lasting=True))
         polls = [client.get("/hub/v1/tasks/x").status_code for _ in range(30)]

@@ -1,4 +1,4 @@
-"""README and CONTRIBUTING: what they show runs, what they name is there, and quotes are true."""
+"""README and CONTRIBUTING: code blocks run, named files exist, and quoted messages are current."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from mountsea_magic.notebook.options import cell_parser, command_parsers
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
-ASKS = "asks for a key: read, not run"
+PROMPTS_FOR_KEY = "asks for a key: read, not run"
 COMMANDS = ("use command", "test command")
-"""The marks of the two blocks that make a virtual environment: ``.ci/run`` runs the second."""
+"""The marks of the two blocks that create a virtual environment; ``.ci/run`` runs the second."""
 
 
 @dataclass(frozen=True, slots=True)
-class ProgressView:
+class CodeBlock:
     """One fenced block of a Markdown file.
 
     Attributes:
-        mark: The HTML comment right above it, or an empty text: `ASKS`, one of `COMMANDS`, or
-            ``raises`` and the error that it must end with.
-        language: What stands behind the fence; nothing is a cell with a magic.
-        code: Its lines.
+        mark: The HTML comment directly above it, or an empty string: `PROMPTS_FOR_KEY`, one of
+            `COMMANDS`, or ``raises`` and the name of the expected error.
+        language: The language after the opening fence; empty for a cell with a magic.
+        code: The lines between the fences.
     """
 
     mark: str
@@ -43,22 +43,22 @@ class ProgressView:
     code: str
 
 
-def blocks(text: str) -> list[ProgressView]:
-    """Find all blocks, in order; one that could be overlooked is an error."""
+def blocks(text: str) -> list[CodeBlock]:
+    """Return all fenced blocks in order; fail if a fence would be overlooked."""
     found = re.findall(
         r"(?:^<!-- ([^\n]+) -->\n)?^```(\w*)\n(.*?)\n```$", text, re.MULTILINE | re.DOTALL
     )
     assert 2 * len(found) == text.count("```"), "a fence is indented, or not closed"
-    return [ProgressView(*parts) for parts in found]
+    return [CodeBlock(*parts) for parts in found]
 
 
-def is_cell(block: ProgressView) -> bool:
-    """Whether it can be run in a notebook."""
-    return block.language in ("", "python", "ipython") and block.mark != ASKS
+def is_cell(block: CodeBlock) -> bool:
+    """Whether the block can be run in a notebook."""
+    return block.language in ("", "python", "ipython") and block.mark != PROMPTS_FOR_KEY
 
 
 def failures(kernel: Kernel, text: str) -> Iterator[str]:
-    """Run the cells of a text in order, and tell of each that does not do what it shows."""
+    """Run the cells of a text in order, and yield a message for each one that misbehaves."""
     for block in filter(is_cell, blocks(text)):
         run = kernel.run(block.code)
         if run.error != block.mark.removeprefix("raises "):
@@ -68,8 +68,8 @@ def failures(kernel: Kernel, text: str) -> Iterator[str]:
             yield f"{block.code}\nshows no image"
 
 
-def said_by_the_package() -> list[str]:
-    """Return every text of the package's code but docstrings, with … for what is filled in."""
+def message_templates() -> list[str]:
+    """Return all string literals of the package except docstrings, with … for f-string fields."""
     texts = []
     for path in Path(mountsea_magic.__file__).parent.rglob("*.py"):
         nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
@@ -84,26 +84,26 @@ def said_by_the_package() -> list[str]:
 
 
 @pytest.mark.kernel
-def test_every_cell_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In one real kernel, in order, on the demo Hub; and a cell that breaks is noticed."""
+def test_every_notebook_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All cells run in order in one real kernel on the demo Hub; a broken cell is detected."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MOUNTSEA_DEMO", "if-no-key")
     with started_kernel() as kernel:
         kernel.run("%load_ext mountsea_magic\n%config MountseaMagics.demo_seconds = 0.1")
         assert list(failures(kernel, README)) == []
-        unseen = "%%mountsea -q -s 3 -a 3:2\nA red fox in the snow"  # from the journal: quick
-        for broken in ("%%mountsea --num-imags 2\na dog", unseen, "1 / 0"):
+        no_image = "%%mountsea -q -s 3 -a 3:2\nA red fox in the snow"  # from the journal: quick
+        for broken in ("%%mountsea --num-imags 2\na dog", no_image, "1 / 0"):
             assert len(list(failures(kernel, f"```\n{broken}\n```"))) == 1, broken
         assert len(list(failures(kernel, "<!-- raises WaitTimeout -->\n```\n%mountsea\n```"))) == 1
-    assert len(list((tmp_path / "pictures").iterdir())) == 2
+    assert len(list((tmp_path / "images").iterdir())) == 2
 
 
-def test_every_block_is_tried() -> None:
-    """By the kernel, by .ci/run, or by name: a block of another kind needs a rule here first."""
+def test_every_block_is_run_or_checked() -> None:
+    """Each block is run in a kernel, run by .ci/run, or parsed; other kinds need a rule here."""
     for block in blocks(README):
         if block.language == "bash":
             assert block.mark in COMMANDS
-        elif block.mark == ASKS:
+        elif block.mark == PROMPTS_FOR_KEY:
             command, *words = split_line(block.code.removeprefix("%mountsea "))
             command_parsers()[command].parse_arguments(words)
         else:
@@ -113,8 +113,8 @@ def test_every_block_is_tried() -> None:
     assert {block.language for block in blocks(CONTRIBUTING)} <= {"bash", "python"}
 
 
-def test_the_commands_are_those_that_are_tried() -> None:
-    """.ci/run runs the test command word for word; the use command differs where it must."""
+def test_ci_runs_the_readmes_test_command() -> None:
+    """.ci/run runs the test command verbatim; the use command differs only where it must."""
     use, test = (
         next(block.code for block in blocks(README) if block.mark == mark) for mark in COMMANDS
     )
@@ -131,8 +131,8 @@ def test_the_commands_are_those_that_are_tried() -> None:
 
 
 @pytest.mark.parametrize("text", [README, CONTRIBUTING], ids=["README", "CONTRIBUTING"])
-def test_what_it_names_is_there(text: str) -> None:
-    """Links into this repository, test files and tests; and its bash blocks parse."""
+def test_paths_links_and_test_names_exist(text: str) -> None:
+    """Links into this repository, paths and test names exist; bash blocks parse."""
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
         assert (ROOT / target).is_file(), target
     for path in re.findall(r"(?<![\w./-])(?:tests|notebooks|mountsea_magic|\.ci)/[\w./-]*\w", text):
@@ -146,33 +146,35 @@ def test_what_it_names_is_there(text: str) -> None:
             subprocess.run(["bash", "-n", "-c", block.code], check=True)
 
 
-def test_every_question_is_what_the_package_says() -> None:
-    """Who searches for a message finds it: each piece between two … is said, in that order."""
+def test_every_question_quotes_a_message_of_the_code() -> None:
+    """Each piece between two … of a question occurs in one message of the code, in that order."""
     questions = re.findall(r"^- \*\*“(.+?)”\*\*", README, re.MULTILINE)
-    texts = said_by_the_package()
+    texts = message_templates()
     for question in questions:
         pattern = ".*".join(re.escape(piece.strip()) for piece in question.split("…"))
         assert any(re.search(pattern, text, re.DOTALL) for text in texts), question
     assert len(questions) > 20
 
 
-def test_its_figures_are_those_of_the_fault_suite() -> None:
-    """How many sequences, and among how many faults."""
-    order, task, image = (len(FAULTS[place]) for place in ("order", "task", "picture"))
+def test_fault_suite_figures_match_the_code() -> None:
+    """The README states the current numbers of sequences and faults."""
+    submissions, polls, downloads = map(len, FAULTS.values())
     assert f"{SEQUENCES:,} seeded sequences" in README
-    assert f"{order} faults of orders, {task} of looks at a task and {image} of down" in README
-    assert f"{OVER_SOCKETS} sequences more over real sockets" in README
+    assert (
+        f"{submissions} faults of submissions, {polls} of polls and {downloads} of down" in README
+    )
+    assert f"{OVER_SOCKETS} more sequences over real sockets" in README
 
 
-def test_every_option_is_told() -> None:
-    """Each option of the parser stands in the README, in all its spellings."""
+def test_every_option_is_documented() -> None:
+    """The README lists each option of the parser, in all its spellings."""
     spellings = re.findall(r"`(-{1,2}[a-z][a-z-]*)", README)
     known = {word for action in cell_parser()._actions for word in action.option_strings}
     assert known <= set(spellings)
 
 
-def test_every_command_is_told() -> None:
-    """Each command stands in the README."""
+def test_every_command_is_documented() -> None:
+    """The README lists each command."""
     assert [name for name in command_parsers() if f"`%mountsea {name}" not in README] == []
 
 
@@ -184,6 +186,6 @@ ERRORS = [
 
 
 @pytest.mark.parametrize("name", sorted(set(ERRORS) - {"MountseaError"}))
-def test_every_error_is_told(name: str) -> None:
-    """Each error that can be caught stands in the errors table."""
+def test_every_error_is_documented(name: str) -> None:
+    """The errors table of the README lists each public error."""
     assert f"| `{name}` |" in README

@@ -1,4 +1,4 @@
-"""What is published: the sdist and the wheel hold what they should, and the sdist tests itself."""
+"""Release artifacts: contents of the sdist and the wheel, and the tests run from the sdist."""
 
 from __future__ import annotations
 
@@ -22,8 +22,15 @@ pytestmark = pytest.mark.release
 VERSION = mountsea_magic.__version__
 NAME = f"mountsea_magic-{VERSION}"
 SHIPPED = (".ci/", "binder/", "mountsea_magic/", "notebooks/", "tests/")
-# hatchling adds .gitignore, and nothing keeps it from it
-BESIDE = {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "pyproject.toml", ".gitignore"}
+# hatchling always adds .gitignore
+TOP_LEVEL = {
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "README.md",
+    "pyproject.toml",
+    ".gitignore",
+}
 FAST = [
     "demo/test_demo_app.py",
     "generation/test_submit.py",
@@ -39,7 +46,7 @@ FAST = [
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build both once, or take those that were built where RELEASE_DIST says."""
+    """Build sdist and wheel once, or use the existing ones in the folder RELEASE_DIST."""
     if built := os.environ.get("RELEASE_DIST"):
         return Path(built)
     folder = tmp_path_factory.mktemp("dist")
@@ -56,15 +63,15 @@ def unpacked(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / NAME
 
 
-def test_there_is_one_of_each(dist: Path) -> None:
-    """A build brings an sdist and a wheel for every Python 3, and no more."""
+def test_build_produces_one_sdist_and_one_wheel(dist: Path) -> None:
+    """A build creates one sdist and one pure-Python wheel, and nothing else."""
     built = {path.name for path in dist.iterdir() if path.name != ".gitignore"}
     assert built == {f"{NAME}.tar.gz", f"{NAME}-py3-none-any.whl"}
 
 
-def test_the_sdist_holds_what_git_does(unpacked: Path) -> None:
-    """Package, tests, lessons and Binder's folder go out as they are in git, with their papers."""
-    expected = {name for name in files() if name.startswith(SHIPPED) or name in BESIDE}
+def test_sdist_contains_the_files_in_git(unpacked: Path) -> None:
+    """Package, tests, lessons, binder/ and the top-level files are as they are in git."""
+    expected = {name for name in files() if name.startswith(SHIPPED) or name in TOP_LEVEL}
     assert {"LICENSE", "README.md", "CHANGELOG.md"} <= expected
     found = {
         path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()
@@ -74,39 +81,41 @@ def test_the_sdist_holds_what_git_does(unpacked: Path) -> None:
     assert os.access(unpacked / "binder" / "start", os.X_OK)
 
 
-def test_the_wheel_holds_the_package_alone(dist: Path) -> None:
-    """The package as it is in git, with type marker, catalog and licence; no test, no lesson."""
+def test_wheel_contains_only_the_package(dist: Path) -> None:
+    """The wheel has the package as in git, py.typed, catalog and license; no tests or lessons."""
     expected = {name for name in files() if name.startswith("mountsea_magic/")}
-    assert {"mountsea_magic/py.typed", "mountsea_magic/catalog.json"} <= expected
-    papers = {"METADATA", "WHEEL", "RECORD", "licenses/LICENSE"}
+    assert {"mountsea_magic/py.typed", "mountsea_magic/request/catalog.json"} <= expected
+    dist_info = {"METADATA", "WHEEL", "RECORD", "licenses/LICENSE"}
     with zipfile.ZipFile(dist / f"{NAME}-py3-none-any.whl") as wheel:
-        assert set(wheel.namelist()) == expected | {f"{NAME}.dist-info/{name}" for name in papers}
+        assert set(wheel.namelist()) == expected | {
+            f"{NAME}.dist-info/{name}" for name in dist_info
+        }
 
 
-def test_its_metadata_are_the_projects(dist: Path) -> None:
-    """Version, Pythons, licence, links and every extra stand in the wheel, for indexes to show."""
-    said = _metadata(dist)
-    assert (said["Version"], said["License-Expression"]) == (VERSION, "MIT")
-    assert said["Requires-Python"] == ">=3.11"
-    kinds = set(said.get_all("Classifier", []))
+def test_wheel_metadata_match_the_project(dist: Path) -> None:
+    """The wheel declares version, Python versions, license, links and every extra."""
+    metadata = _metadata(dist)
+    assert (metadata["Version"], metadata["License-Expression"]) == (VERSION, "MIT")
+    assert metadata["Requires-Python"] == ">=3.11"
+    kinds = set(metadata.get_all("Classifier", []))
     pythons = {f"Programming Language :: Python :: 3.{minor}" for minor in (11, 12, 13)}
     assert {"Framework :: IPython", "Framework :: Jupyter", "Typing :: Typed"} | pythons <= kinds
-    links = dict(link.split(", ") for link in said.get_all("Project-URL", []))
+    links = dict(link.split(", ") for link in metadata.get_all("Project-URL", []))
     assert links == project()["urls"] and {"Repository", "Changelog", "Issues"} <= set(links)
     extras = set(project()["optional-dependencies"])
-    assert set(said.get_all("Provides-Extra", [])) == extras
+    assert set(metadata.get_all("Provides-Extra", [])) == extras
 
 
-def test_indexes_accept_it(dist: Path) -> None:
-    """Twine finds no fault with either, nor with how the README is rendered."""
+def test_twine_check_passes(dist: Path) -> None:
+    """``twine check --strict`` accepts both files and the rendered README."""
     built = sorted(str(path) for path in dist.glob("mountsea_magic-*"))
     _run([sys.executable, "-m", "twine", "check", "--strict", *built], dist)
 
 
 def test_the_sdist_passes_its_own_tests(unpacked: Path) -> None:
-    """A fast part of the tests passes where only the sdist is, with the sdist's package."""
-    told = ("MOUNTSEA_", "PYTEST_", "COV_")
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(told)}
+    """A fast subset of the tests passes in the unpacked sdist, with the sdist's package."""
+    excluded = ("MOUNTSEA_", "PYTEST_", "COV_")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(excluded)}
     environ["PYTHONPATH"] = str(unpacked)
     where = _run(
         [sys.executable, "-c", "import mountsea_magic; print(mountsea_magic.__file__)"],
@@ -115,12 +124,12 @@ def test_the_sdist_passes_its_own_tests(unpacked: Path) -> None:
     assert Path(where.strip()).is_relative_to(unpacked)
     tests = [f"tests/{name}" for name in FAST]
     options = ["-q", "-n", "0", f"--basetemp={unpacked.parent / 'inner'}"]
-    said = _run([sys.executable, "-m", "pytest", *options, *tests], unpacked, environ)
-    assert re.search(r"\d{3} passed", said)
+    output = _run([sys.executable, "-m", "pytest", *options, *tests], unpacked, environ)
+    assert re.search(r"\d{3} passed", output)
 
 
-def test_the_changelog_tells_of_this_version() -> None:
-    """The newest release of the changelog is this version, with its day and its link."""
+def test_changelog_has_this_version() -> None:
+    """The newest release in the changelog is this version, with its date and link."""
     log = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     releases = re.findall(r"^## \[(\d[^\]]*)\] - \d{4}-\d\d-\d\d$", log, re.M)
     assert releases[0] == VERSION
@@ -128,13 +137,13 @@ def test_the_changelog_tells_of_this_version() -> None:
 
 
 def _metadata(dist: Path) -> Message:
-    """Read what an index reads."""
+    """Read the wheel's METADATA file."""
     with zipfile.ZipFile(dist / f"{NAME}-py3-none-any.whl") as wheel:
         return HeaderParser().parsestr(wheel.read(f"{NAME}.dist-info/METADATA").decode())
 
 
 def _run(command: list[str], folder: Path, environ: dict[str, str] | None = None) -> str:
-    """Run to the end, and show what was said if it fails."""
+    """Run a command to its end; show its output if it fails."""
     done = subprocess.run(
         command, cwd=folder, env=environ, timeout=600,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

@@ -1,4 +1,4 @@
-"""The notebook's face in a real JupyterLab and a real Notebook 7, in real Chromium."""
+"""The notebook front end in real JupyterLab and Notebook 7, in Chromium."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _BAR_MOVED = """() => {
 
 
 def _setup(home: Path, seconds: float) -> str:
-    """A home of its own: no test sees another's open tasks, or learns from its seconds."""
+    """Return a cell that sets up the demo Hub with a home folder and journal of its own."""
     return (
         f"import os\nos.environ['MOUNTSEA_HOME'] = {str(home)!r}\n%load_ext mountsea_magic\n"
         f"%mountsea demo\n%config MountseaMagics.demo_seconds = {seconds}"
@@ -53,7 +53,7 @@ def _setup(home: Path, seconds: float) -> str:
 
 
 def _boxes(page: Page, selector: str) -> list[tuple[int, int, int, int]]:
-    """Return left, top, right and bottom of all that a selector finds."""
+    """Return left, top, right and bottom of each element that matches."""
     found: list[tuple[int, int, int, int]] = []
     for element in page.query_selector_all(selector):
         box = element.bounding_box()
@@ -64,16 +64,16 @@ def _boxes(page: Page, selector: str) -> list[tuple[int, int, int, int]]:
 
 
 def _cell(page: Page, number: int) -> ElementHandle:
-    """Return what is drawn of a cell; JupyterLab takes those far away out of the page."""
+    """Wait for a cell's element; JupyterLab removes cells far from the viewport from the page."""
     found = page.wait_for_selector(f'.jp-Cell[data-windowed-list-index="{number}"]')
     assert found is not None
     return found
 
 
-def test_the_bar_moves_and_leaves_one_line(
+def test_progress_bar_grows_and_leaves_one_line(
     page: Page, url: str, folder: Path, tmp_path: Path
 ) -> None:
-    """While a task runs the bar grows; afterwards there is an image and no widget."""
+    """While a task runs the bar grows; afterwards there are a line and an image, and no widget."""
     sources = _setup(tmp_path, 3600), "%%mountsea\na sail boat on the open sea"
     open_notebook(page, url, write_notebook(folder / f"{tmp_path.name}.ipynb", *sources))
     run_all_cells(page)
@@ -91,35 +91,34 @@ def test_the_bar_moves_and_leaves_one_line(
 
 
 @pytest.mark.parametrize("button", [STOP, CANCEL], ids=["stop", "cancel"])
-def test_the_cell_is_given_back_at_once(
+def test_stop_and_cancel_end_the_cell_within_half_a_second(
     page: Page, url: str, folder: Path, tmp_path: Path, button: str
 ) -> None:
     """Stop and Cancel end a waiting cell within half a second, with no widget left behind.
 
-    Beside what the way to the kernel and back takes for a cell that does nothing: on a busy machine
-    that alone may be as long.
+    The round trip of an empty cell is subtracted: on a busy machine it may take as long.
     """
     sources = _setup(tmp_path, 60), "%%mountsea\na red fox", "print(40 + 2)", COUNT
     open_notebook(page, url, write_notebook(folder / f"{tmp_path.name}.ipynb", *sources))
     run_cell(page, 0)
     page.wait_for_function(KERNEL_IDLE)
-    took_s, way_s = [], []
+    elapsed_s, round_trip_s = [], []
     for number in range(3):
-        begun = time.monotonic()
+        started = time.monotonic()
         run_cell(page, 3)
         page.wait_for_selector(f"pre:has-text('cell number {number}')", timeout=30_000)
-        way_s.append(time.monotonic() - begun)
+        round_trip_s.append(time.monotonic() - started)
         page.wait_for_function(KERNEL_IDLE)
         run_cell(page, 1)
         task_id = page.inner_text(LIVE).rpartition(" ")[2]
         pressed = time.monotonic()
         page.click(button)
         page.wait_for_selector(f"pre:visible:has-text('{task_id}')", timeout=30_000)
-        took_s.append(time.monotonic() - pressed)
+        elapsed_s.append(time.monotonic() - pressed)
         assert page.query_selector(WIDGETS) is None
-        # after an error the kernel drops for a moment what comes next, as if it had been queued
+        # for a moment after an error, the kernel aborts new requests as if they had been queued
         page.wait_for_function(KERNEL_IDLE)
-    assert statistics.median(took_s) - statistics.median(way_s) < 0.5
+    assert statistics.median(elapsed_s) - statistics.median(round_trip_s) < 0.5
     run_cell(page, 2)
     page.wait_for_selector(".jp-OutputArea-output pre:has-text('42')", timeout=30_000)
     (ending, error) = saved(page, folder / f"{tmp_path.name}.ipynb")[1]
@@ -129,11 +128,11 @@ def test_the_cell_is_given_back_at_once(
 def test_background_cells_keep_their_own_output(
     page: Page, url: str, folder: Path, tmp_path: Path
 ) -> None:
-    """Five background cells are filled in their own places while a blocking cell runs."""
+    """Five background cells show images in their own outputs while a blocking cell runs."""
     prompts = ["red fox", "sail boat", "lighthouse", "tulips", "mountain lake"]
     sources = [
         _setup(tmp_path, 2),
-        *(f"%%mountsea --background -o p{n}\n{said}" for n, said in enumerate(prompts)),
+        *(f"%%mountsea --background -o p{n}\n{prompt}" for n, prompt in enumerate(prompts)),
         "import time\ndeadline = time.monotonic() + 60\n"
         f"while not os.path.exists({str(tmp_path / 'go')!r}) and time.monotonic() < deadline:\n"
         "    time.sleep(0.05)\nprint('unblocked')",
@@ -156,18 +155,18 @@ def test_background_cells_keep_their_own_output(
     (tmp_path / "go").touch()
     await_cells(page)
     cells = saved(page, folder / name)
-    for said, outputs in zip(prompts, cells[1:6], strict=True):
-        assert alts_of(outputs) == [f"Demo drawing: {said}"]
+    for prompt, outputs in zip(prompts, cells[1:6], strict=True):
+        assert alts_of(outputs) == [f"Demo drawing: {prompt}"]
         assert "widget-view" not in json.dumps(outputs)
     assert [output.get("text") for output in cells[6]] == ["unblocked\n"]
     assert alts_of(cells[7]) == ["Demo drawing: a snowy forest"]
 
 
-@pytest.mark.parametrize("face", ["lab", "notebook"])
-def test_images_stand_side_by_side(
-    page: Page, url: str, folder: Path, tmp_path: Path, face: str
+@pytest.mark.parametrize("front_end", ["lab", "notebook"])
+def test_images_are_side_by_side(
+    page: Page, url: str, folder: Path, tmp_path: Path, front_end: str
 ) -> None:
-    """Several images of a result share a row, however they come, and each is saved as one."""
+    """Several images of a result share a row, and each is saved as an output of its own."""
     sources = [
         _setup(tmp_path, 0.2),
         "%%mountsea -n 2 -o fox\na red fox",
@@ -176,7 +175,7 @@ def test_images_stand_side_by_side(
         "_ = boat.wait()",
     ]
     name = write_notebook(folder / f"{tmp_path.name}.ipynb", *sources)
-    open_notebook(page, url, name, face=face)
+    open_notebook(page, url, name, face=front_end)
     run_all_cells(page)
     await_cells(page)
     for number in (1, 2, 3):
@@ -196,10 +195,10 @@ def test_images_stand_side_by_side(
     assert page.query_selector(WIDGETS) is None
 
 
-def test_what_cannot_be_updated_is_final(
+def test_outputs_that_cannot_be_updated_show_the_final_result(
     page: Page, url: str, folder: Path, tmp_path: Path
 ) -> None:
-    """An Output widget, a click and `interact` show line and image, and no dead widget."""
+    """An Output widget, a click and `interact` show the line and the image, and no dead widget."""
     sources = [
         _setup(tmp_path, 0.2),
         "import ipywidgets\n"
@@ -228,27 +227,27 @@ def test_what_cannot_be_updated_is_final(
     assert "Error displaying widget" not in page.inner_text("body")
 
 
-@pytest.mark.parametrize("way", ["handle", "resume"])
-def test_a_reload_in_mid_run_loses_no_result(
-    page: Page, url: str, folder: Path, tmp_path: Path, way: str
+@pytest.mark.parametrize("method", ["handle", "resume"])
+def test_reload_during_a_run_loses_no_result(
+    page: Page, url: str, folder: Path, tmp_path: Path, method: str
 ) -> None:
-    """A page that was reloaded gets the image by the handle; after a new kernel, by resume."""
+    """A reloaded page gets the image from the handle, or by resume after a kernel restart."""
     name = write_notebook(
         folder / f"{tmp_path.name}.ipynb",
         _setup(tmp_path, 3600),
         "%%mountsea -o fox\na red fox",
-        "fox.wait()" if way == "handle" else "%mountsea resume",
+        "fox.wait()" if method == "handle" else "%mountsea resume",
     )
     open_notebook(page, url, name)
     run_cell(page, 0)
     run_cell(page, 1)
     page.wait_for_selector(LIVE)
     page.goto("about:blank")
-    if way == "resume":
+    if method == "resume":
         end_kernels(url)
     end_demo_tasks(tmp_path)
     open_notebook(page, url, name)
-    if way == "resume":
+    if method == "resume":
         run_cell(page, 0)
     assert page.query_selector(IMAGE) is None
     run_cell(page, 2)
@@ -258,8 +257,10 @@ def test_a_reload_in_mid_run_loses_no_result(
     assert len(list((tmp_path / "originals").rglob("*.png"))) == 1
 
 
-def test_hostile_prompt_is_only_text(page: Page, url: str, folder: Path, tmp_path: Path) -> None:
-    """Markup, scripts and formulas of a prompt are shown as the characters that they are."""
+def test_hostile_prompt_is_shown_as_text(
+    page: Page, url: str, folder: Path, tmp_path: Path
+) -> None:
+    """Markup, scripts and formulas in a prompt are shown literally."""
     hostile = "<img src=x onerror=\"window.pwned=1\"><b id='bold'>$x^2$</b> \\(y\\)"
     sources = _setup(tmp_path, 0.2), f"%%mountsea --raw\n{hostile}"
     open_notebook(page, url, write_notebook(folder / f"{tmp_path.name}.ipynb", *sources))
@@ -272,10 +273,10 @@ def test_hostile_prompt_is_only_text(page: Page, url: str, folder: Path, tmp_pat
     assert page.query_selector(".jp-OutputArea mjx-container, .jp-OutputArea .MathJax") is None
 
 
-def test_nothing_of_ours_keeps_anyone_out(
+def test_outputs_have_no_serious_accessibility_violations(
     page: Page, url: str, folder: Path, tmp_path: Path
 ) -> None:
-    """axe-core finds no serious fault in live lines, final lines, lists, images and errors."""
+    """axe-core finds no serious violation in live lines, final lines, lists, images and errors."""
     sources = [
         _setup(tmp_path, 0.2),
         "%%mountsea -n 2\na red fox",
@@ -288,19 +289,19 @@ def test_nothing_of_ours_keeps_anyone_out(
     run_all_cells(page)
     page.wait_for_selector(CANCEL)
     page.wait_for_selector(LIVE)
-    assert _faults(page) == []
+    assert _violations(page) == []
     page.click(CANCEL)
     page.wait_for_selector("pre:visible:has-text('Stopped waiting')")
-    assert _faults(page) == []
+    assert _violations(page) == []
     page.evaluate(
         "selector => document.querySelector(selector).append(document.createElement('button'))",
         f"{OUTPUT} small",
     )
-    assert [fault.split(":")[0] for fault in _faults(page)] == ["button-name"]
+    assert [violation.split(":")[0] for violation in _violations(page)] == ["button-name"]
 
 
-def _faults(page: Page) -> list[str]:
-    """Look at all outputs; JupyterLab itself gives its images no alt text."""
+def _violations(page: Page) -> list[str]:
+    """Return serious violations in outputs, without images: JupyterLab sets no alt text itself."""
     from axe_playwright_python.sync_playwright import Axe
 
     found = Axe().run(
@@ -309,8 +310,8 @@ def _faults(page: Page) -> list[str]:
         options={"resultTypes": ["violations"]},
     )
     return [
-        f"{fault['id']}: {node['html']}"
-        for fault in found.response["violations"]
-        for node in fault["nodes"]
-        if fault["impact"] in ("serious", "critical")
+        f"{violation['id']}: {node['html']}"
+        for violation in found.response["violations"]
+        for node in violation["nodes"]
+        if violation["impact"] in ("serious", "critical")
     ]

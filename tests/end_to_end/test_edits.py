@@ -1,4 +1,4 @@
-"""Chains in a real kernel: an image is made, then edited, on the demo Hub and on a stand-in."""
+"""Edits in a real kernel: generate an image, then edit it, on the demo Hub and a stand-in."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ pytestmark = pytest.mark.kernel
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that the kernel works in."""
-    made = tmp_path / "work"
-    made.mkdir()
-    monkeypatch.chdir(made)
-    return made
+    """Create the kernel's working folder."""
+    created = tmp_path / "work"
+    created.mkdir()
+    monkeypatch.chdir(created)
+    return created
 
 
 @pytest.fixture
 def kernel(folder: Path, kernel: Kernel) -> Kernel:
-    """Start it in the folder, and let the demo Hub be quick."""
+    """Return the kernel, in the folder, with a fast demo Hub."""
     assert kernel.run("%config MountseaMagics.demo_seconds = 0.1").status == "ok"
     return kernel
 
 
 def sent(hub: StandInHub) -> Any:
-    """Return the input of the newest order."""
+    """Return the input of the newest submission."""
     return hub.posts[-1].json["input"]
 
 
 def uploaded(hub: StandInHub) -> list[bytes]:
-    """Return the images of the newest order, decoded."""
+    """Return the decoded images of the newest submission."""
     return [base64.b64decode(uri.partition(",")[2]) for uri in sent(hub)["image_urls"]]
 
 
-def test_a_result_is_edited_byte_for_byte(hub: StandInHub, kernel: Kernel) -> None:
-    """Two images made into `a` go out with the edit into `b` as they came, in order."""
+def test_result_images_are_sent_byte_for_byte(hub: StandInHub, kernel: Kernel) -> None:
+    """The two images of `a` are submitted with the edit unchanged and in order."""
     assert kernel.run("%%mountsea -n 2 -f webp -o a\na dog").status == "ok"
     edit = kernel.run("%%mountsea -m nano-banana-edit -i a -a 16:9 -o b\nmake it winter")
     assert edit.status == "ok" and len(edit.images()) == 1
@@ -55,28 +55,28 @@ def test_a_result_is_edited_byte_for_byte(hub: StandInHub, kernel: Kernel) -> No
         },
     }
     assert len(hub.posts) == 2
-    again = "%%mountsea -m nano-banana-edit -i b --image a[1] -i a.images[0] -o c\nand night"
-    assert kernel.run(again).status == "ok"
+    second_edit = "%%mountsea -m nano-banana-edit -i b --image a[1] -i a.images[0] -o c\nand night"
+    assert kernel.run(second_edit).status == "ok"
     assert uploaded(hub) == [image(), image("webp", 1), image("webp", 0)]
     assert len(hub.posts) == 3
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
-def test_a_file_goes_out_as_it_is(hub: StandInHub, kernel: Kernel, folder: Path, kind: str) -> None:
-    """A path, an address and bytes in one order: kept in order, the file not encoded anew."""
+def test_files_are_sent_unchanged(hub: StandInHub, kernel: Kernel, folder: Path, kind: str) -> None:
+    """A path, a URL and bytes are submitted in order, and the file is not re-encoded."""
     (folder / "my photo.bin").write_bytes(image(kind, 3))
     kernel.run("raw = open('my photo.bin', 'rb').read()")
-    address = "https://example.com/x.png?a=1&b=2"
-    line = f"-m gpt-image-2-edit -i raw -i {address} -i 'my photo.bin' -p mask_url='@my photo.bin'"
+    url = "https://example.com/x.png?a=1&b=2"
+    line = f"-m gpt-image-2-edit -i raw -i {url} -i 'my photo.bin' -p mask_url='@my photo.bin'"
     assert kernel.run(f"%%mountsea {line}\nmake it winter").status == "ok"
     uri = data_uri(image(kind, 3), kind)
-    assert sent(hub)["image_urls"] == [uri, address, uri]
+    assert sent(hub)["image_urls"] == [uri, url, uri]
     assert sent(hub)["mask_url"] == uri
     assert len(hub.posts) == 1
 
 
 def test_pillow_images_arrive_pixel_for_pixel(hub: StandInHub, kernel: Kernel) -> None:
-    """What has no file is sent as a PNG that loses nothing."""
+    """A Pillow image without a file is sent as a lossless PNG."""
     kernel.run("from PIL import Image\npil = Image.linear_gradient('L').convert('RGB')")
     assert kernel.run("%%mountsea -m nano-banana-edit -i pil\nwinter").status == "ok"
     (content,) = uploaded(hub)
@@ -85,18 +85,18 @@ def test_pillow_images_arrive_pixel_for_pixel(hub: StandInHub, kernel: Kernel) -
         assert arrived.tobytes() == Image.linear_gradient("L").convert("RGB").tobytes()
 
 
-def test_a_turned_photo_arrives_upright(hub: StandInHub, kernel: Kernel, folder: Path) -> None:
-    """A camera's note about its orientation is obeyed, and does not go out."""
-    turned = Image.Exif()
-    turned[0x0112] = 6
-    Image.new("RGB", (80, 40), "red").save(folder / "photo.jpg", exif=turned)
+def test_rotated_photo_arrives_upright(hub: StandInHub, kernel: Kernel, folder: Path) -> None:
+    """The EXIF orientation is applied, and not sent."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (80, 40), "red").save(folder / "photo.jpg", exif=exif)
     assert kernel.run("%%mountsea -m nano-banana-edit -i photo.jpg\nwinter").status == "ok"
     (content,) = uploaded(hub)
     with Image.open(io.BytesIO(content)) as arrived:
         assert arrived.size == (40, 80) and not arrived.getexif()
 
 
-REFUSED = {
+REJECTED = {
     "-i photo.png": "Use --model nano-banana-edit",
     "-m nano-banana-edit": "requires --image",
     "-m nano-banana-edit -i phot.png": "no such file or variable",
@@ -114,10 +114,10 @@ REFUSED = {
 }
 
 
-def test_what_is_no_input_is_refused_before_anything_is_sent(
+def test_invalid_inputs_are_rejected_before_anything_is_sent(
     hub: StandInHub, kernel: Kernel, folder: Path
 ) -> None:
-    """The cell fails and names the way out, -o is not bound, and the Hub hears of no order."""
+    """The cell fails with a hint, -o is not bound, and nothing is submitted."""
     (folder / "photo.png").write_bytes(image())
     (folder / "half.png").write_bytes(image()[: len(image()) // 2])
     (folder / "notes.txt").write_text("a dog")
@@ -126,17 +126,17 @@ def test_what_is_no_input_is_refused_before_anything_is_sent(
     Image.new("F", (4, 2), 0.5).save(folder / "map.tif")
     kernel.run("number, a = 7, [open('photo.png', 'rb').read()]")
     kernel.run("opened = open('map.tif', 'rb')")
-    runs = {line: kernel.run(f"%%mountsea {line} -o b\nmake it winter") for line in REFUSED}
+    runs = {line: kernel.run(f"%%mountsea {line} -o b\nmake it winter") for line in REJECTED}
     assert {line: run.error for line, run in runs.items()} == dict.fromkeys(
-        REFUSED, "InvalidRequest"
+        REJECTED, "InvalidRequest"
     )
-    assert {line for line, run in runs.items() if REFUSED[line] not in run.said} == set()
+    assert {line for line, run in runs.items() if REJECTED[line] not in run.said} == set()
     assert kernel.run("print('b' in globals())").text == "False\n"
     assert not hub.posts
 
 
-def test_a_chain_on_the_demo_hub_shows(demo: None, kernel: Kernel, home: Path) -> None:
-    """The edit is drawn from the image: same shape, other pixels, and another input's differs."""
+def test_chained_edits_on_the_demo_hub(demo: None, kernel: Kernel, home: Path) -> None:
+    """An edit has the input's shape and other pixels, and differs for another input."""
     cells = [
         "%%mountsea -s 7 -a 16:9 -o a\na lighthouse by the sea",
         "%%mountsea -s 8 -a 16:9 -o other\na cat on a sofa",

@@ -1,4 +1,4 @@
-"""Whatever breaks: never two orders, never a lost task, never a leaked key, nothing half done."""
+"""Fault suite: no double submission, no lost task, no leaked key, no partial file."""
 
 from __future__ import annotations
 
@@ -27,33 +27,33 @@ from mountsea_magic.session import Session
 from mountsea_magic.settings import Secret, Settings
 
 CHUNKS = 20
-AT_ONCE = 5
+CONCURRENT = 5
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory where there is one: SQLite waits for the disk at each of its writes."""
+    """Use a folder in memory if possible: SQLite waits for the disk at every write."""
     memory = Path("/dev/shm")
     if not os.access(memory, os.W_OK):
         yield tmp_path
         return
-    with tempfile.TemporaryDirectory(prefix="mountsea-faults-", dir=memory) as made:
-        yield Path(made)
+    with tempfile.TemporaryDirectory(prefix="mountsea-faults-", dir=memory) as created:
+        yield Path(created)
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_no_fault_costs_twice_or_loses_a_task(
+def test_faults_neither_submit_twice_nor_lose_a_task(
     chunk: int, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Thousands of seeded sequences hold all promises; a failure names its seed."""
+    """Thousands of seeded sequences keep all guarantees; a failure names its seed."""
     monkeypatch.setenv("MOUNTSEA_BASE_URL", HUB)
     monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)
-    ends = {run_sequence(seed, folder, monkeypatch) for seed in range(chunk, SEQUENCES, CHUNKS)}
-    assert ends >= {"told", "lost", "refused"}, "the dice are loaded"
+    outcomes = {run_sequence(seed, folder, monkeypatch) for seed in range(chunk, SEQUENCES, CHUNKS)}
+    assert outcomes >= {"told", "lost", "refused"}, "some outcomes never occurred"
 
 
-def broken(body: bytes) -> Reply:
-    """An answer that ends before the length that it claims."""
+def truncated(body: bytes) -> Reply:
+    """Return a response that is shorter than its Content-Length."""
     return Reply(200, body[: len(body) // 2], {"Content-Type": "image/png"}, length=len(body))
 
 
@@ -64,29 +64,32 @@ ECHO = json_reply(
     headers={"X-Your-Authorization": KEY},
 )
 PROXY = Reply(200, b"<html>Welcome to the campus</html>", {"Content-Type": "text/html"})
-HALF = broken(b'{"task_id": "hub-0001", "status": "pending"}')
+TRUNCATED = truncated(b'{"task_id": "hub-0001", "status": "pending"}')
 SUBMITS: dict[str, tuple[Script, ...]] = {
-    "told": (None,),
-    "lost": (RESET, BAD_GATEWAY, PROXY, HALF, json_reply({}), json_reply([], 500), Reply(408)),
+    "accepted": (None,),
+    "lost": (RESET, BAD_GATEWAY, PROXY, TRUNCATED, json_reply({}), json_reply([], 500), Reply(408)),
     "refused": (ECHO, json_reply({"message": "no credits"}, 402), json_reply({"detail": []}, 422)),
 }
-LOOKS: tuple[Script, ...] = (RESET, BAD_GATEWAY, PROXY, HALF, BUSY, ECHO, "queued", json_reply([]))
+POLLS: tuple[Script, ...] = (
+    *(RESET, BAD_GATEWAY, PROXY, TRUNCATED, BUSY, ECHO),
+    *("queued", json_reply([])),
+)
 DOWNLOADS: tuple[Script, ...] = (
-    *(RESET, BAD_GATEWAY, PROXY, BUSY, Reply(403), Reply(410), broken(image())),
+    *(RESET, BAD_GATEWAY, PROXY, BUSY, Reply(403), Reply(410), truncated(image())),
     *(Reply(200, image()[:99]), Reply(200, b"GIF89a"), Reply(200, b"", length=10**9)),
 )
 
 
-async def over_sockets(seed: int, home: Path, heard: list[str]) -> None:
-    """Order from a stand-in Hub that misbehaves, then resume from one that does not."""
+async def over_sockets(seed: int, home: Path, messages: list[str]) -> None:
+    """Submit to a stand-in Hub that misbehaves, then resume when it works again."""
     rng = random.Random(seed)
-    fate = rng.choice(("told", "told", "told", "lost", "refused"))
+    outcome = rng.choice(("accepted", "accepted", "accepted", "lost", "refused"))
     busy = [BUSY] * (rng.random() < 0.2)
     count = rng.choice((1, 2))
     request = ImageRequest("nano-banana", {"prompt": f"a dog {seed}", "num_images": count})
     with StandInHub(
-        submits=[*busy, rng.choice(SUBMITS[fate])],
-        polls=rng.choices((None, *LOOKS), k=rng.randrange(3)),
+        submits=[*busy, rng.choice(SUBMITS[outcome])],
+        polls=rng.choices((None, *POLLS), k=rng.randrange(3)),
         downloads=rng.choices((None, *DOWNLOADS), k=rng.randrange(4)),
     ) as hub:
         settings = Settings(hub.url, Secret(KEY), "a test", None, home)
@@ -99,8 +102,8 @@ async def over_sockets(seed: int, home: Path, heard: list[str]) -> None:
         error = dog.interrupted() if run.cancelled() else run.exception()
         if error is not None:
             assert isinstance(error, MountseaError | Interrupted)
-            assert (fate, type(error)) != ("refused", SubmissionUncertain)
-            heard.append(all_text_of(error))
+            assert (outcome, type(error)) != ("refused", SubmissionUncertain)
+            messages.append(all_text_of(error))
         hub.polls.clear()
         hub.downloads.clear()
         posts = len(hub.posts)
@@ -108,12 +111,12 @@ async def over_sockets(seed: int, home: Path, heard: list[str]) -> None:
         journal = Journal(home / "journal.sqlite")
         entries = [entry for entry in journal.search(limit=99) if entry.hub == hub.url]
         if not entries:
-            assert run.cancelled() and posts == 0  # stopped before it was written down
+            assert run.cancelled() and posts == 0  # cancelled before the journal entry was written
             await first.clients.aclose()
             return
         (entry,) = entries
-        state = {"lost": "uncertain", "refused": "refused"}.get(fate, entry.state)
-        assert entry.state in (state, "submitting")
+        expected_state = {"lost": "uncertain", "refused": "refused"}.get(outcome, entry.state)
+        assert entry.state in (expected_state, "submitting")
         assert entry.task_id == (hub.task_ids[0] if hub.task_ids else None)
         if entry.task_id is not None:
             second = Session()
@@ -124,37 +127,37 @@ async def over_sockets(seed: int, home: Path, heard: list[str]) -> None:
         await first.clients.aclose()
         assert len(hub.posts) == posts
         assert not any(KEY in str(seen.headers) for seen in hub.downloads_seen)
-        heard += map(repr, events)
+        messages += map(repr, events)
 
 
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Send and poll again at once what may be sent and polled again."""
+    """Retry and poll without pauses."""
 
     def retry(error: MountseaError, **given: float) -> float | None:
         return None if submit_retry_pause(error, **given) is None else 0.0  # type: ignore[arg-type]  # its own arguments
 
     monkeypatch.setattr(submit, "submit_retry_pause", retry)
     monkeypatch.setattr(download, "PAUSES_S", (0.0,) * len(download.PAUSES_S))
-    often = partial(LearnedSchedule, shortest_s=0.02, longest_s=0.05)
-    monkeypatch.setattr(poll, "LearnedSchedule", often)
+    fast_schedule = partial(LearnedSchedule, shortest_s=0.02, longest_s=0.05)
+    monkeypatch.setattr(poll, "LearnedSchedule", fast_schedule)
 
 
 @pytest.mark.usefixtures("no_pauses")
-@pytest.mark.parametrize("chunk", range(OVER_SOCKETS // AT_ONCE))
-def test_the_same_holds_over_sockets(chunk: int, folder: Path) -> None:
-    """Several Hubs at once misbehave on the wire; all share one journal, and no key is said."""
-    heard: list[str] = []
+@pytest.mark.parametrize("chunk", range(OVER_SOCKETS // CONCURRENT))
+def test_faults_over_sockets(chunk: int, folder: Path) -> None:
+    """Several Hubs misbehave concurrently; they share one journal, and no key is shown."""
+    messages: list[str] = []
     home = folder / "home"
 
     async def work() -> None:
-        seeds = range(chunk * AT_ONCE, (chunk + 1) * AT_ONCE)
-        await asyncio.gather(*(over_sockets(seed, home, heard) for seed in seeds))
+        seeds = range(chunk * CONCURRENT, (chunk + 1) * CONCURRENT)
+        await asyncio.gather(*(over_sockets(seed, home, messages) for seed in seeds))
 
-    with logged(heard):
+    with logged(messages):
         asyncio.run(work())
-    assert not any(KEY in text or "s3cret-query" in text for text in heard)
+    assert not any(KEY in text or "s3cret-query" in text for text in messages)
     files = [path for path in home.rglob("*") if path.is_file()]
     assert not any(KEY.encode() in path.read_bytes() for path in files)
-    drawn = {image("png", number) for number in range(2)}
-    assert {path.read_bytes() for path in files if "originals" in path.parts} <= drawn
+    expected = {image("png", number) for number in range(2)}
+    assert {path.read_bytes() for path in files if "originals" in path.parts} <= expected

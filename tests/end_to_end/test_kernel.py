@@ -1,4 +1,4 @@
-"""The magics in a real kernel, against a stand-in Hub on real sockets and on the demo Hub."""
+"""The magics in a real kernel, with a stand-in Hub on real sockets and with the demo Hub."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ HEAVY = ("httpx", "PIL", "ipywidgets", "starlette", "jsonschema", "jinja2")
 
 @pytest.fixture
 def hub(hub: StandInHub) -> StandInHub:
-    """Let a task take a moment, so that there is something to see."""
+    """Let tasks take 0.2 s, so that progress is shown."""
     hub.ready_after_s = 0.2
     return hub
 
 
-def _stopped(kernel: Kernel, message_id: str) -> CellRun:
-    """Stop a cell, which is back within half a second by the kernel's own clock."""
+def _interrupt(kernel: Kernel, message_id: str) -> CellRun:
+    """Interrupt a cell, and check that it ends within half a second by the kernel's clock."""
     pressed = time.time()
     kernel.interrupt()
     run = kernel.collect(message_id)
@@ -34,7 +34,7 @@ def _stopped(kernel: Kernel, message_id: str) -> CellRun:
     return run
 
 
-def test_loading_is_light() -> None:
+def test_loading_is_fast_and_imports_nothing_heavy() -> None:
     """Loading takes at most 10 ms of a warm kernel's processor and imports nothing heavy."""
     with started_kernel() as kernel:
         run = kernel.run(
@@ -57,7 +57,7 @@ def test_loading_is_light() -> None:
 
 
 def test_loading_twice_reloading_and_unloading(kernel: Kernel) -> None:
-    """Loading again is harmless, and unloading takes both magics and the %config entry out."""
+    """Loading again is harmless; unloading removes both magics and the %config entry."""
     assert kernel.run("%load_ext mountsea_magic").status == "ok"
     assert kernel.run("%reload_ext mountsea_magic").status == "ok"
     assert "mountsea-magic" in kernel.run("%mountsea").text
@@ -66,8 +66,8 @@ def test_loading_twice_reloading_and_unloading(kernel: Kernel) -> None:
     assert "MountseaMagics" not in kernel.run("%config").text
 
 
-def test_a_cell_orders_once_and_shows_the_images(hub: StandInHub, kernel: Kernel) -> None:
-    """One POST with exactly what was set leads to one output an image and one line."""
+def test_cell_submits_once_and_shows_the_images(hub: StandInHub, kernel: Kernel) -> None:
+    """One POST with exactly the given parameters gives one line and one output per image."""
     run = kernel.run(
         "%%mountsea -n 2 -a 16:9 -s 7 --safety-tolerance 4 --limit-generations -o dog\n\n"
         "A “black” lab's {tail} 🐕\n\n"
@@ -96,15 +96,15 @@ def test_a_cell_orders_once_and_shows_the_images(hub: StandInHub, kernel: Kernel
     assert paths.text.split() == ["2", "True", "True", "True"]
 
 
-def test_plain_cell_sends_only_the_prompt(hub: StandInHub, kernel: Kernel) -> None:
-    """Without options nothing but model and prompt is sent, 10,000 characters whole."""
+def test_cell_without_options_sends_only_the_prompt(hub: StandInHub, kernel: Kernel) -> None:
+    """Without options only model and prompt are sent, even 10,000 characters."""
     prompt = "ein Hund, 犬, \"quoted\" 'too' {single} \\n %s $HOME " * 200
     kernel.run(f"%%mountsea\n{prompt}")
     assert hub.posts[0].json == {"model": "nano-banana", "input": {"prompt": prompt}}
 
 
 @pytest.mark.parametrize(
-    ("cell", "says"),
+    ("cell", "message"),
     [
         ("%%mountsea --num-imags 2\na dog", "Did you mean --num-images?"),
         ("%%mountsea -n 9\na dog", "at most 4"),
@@ -123,19 +123,19 @@ def test_plain_cell_sends_only_the_prompt(hub: StandInHub, kernel: Kernel) -> No
         ("%%mountsea\na {{ self }}", "'self'"),
     ],
 )
-def test_wrong_lines_send_nothing(
-    hub: StandInHub, shared_kernel: Kernel, cell: str, says: str
+def test_invalid_lines_send_nothing(
+    hub: StandInHub, shared_kernel: Kernel, cell: str, message: str
 ) -> None:
-    """What is wrong is refused in a line or two, before anything is sent."""
+    """Invalid lines are rejected with a short message before anything is sent."""
     run = shared_kernel.run(cell)
     assert run.status == "error" and run.error == "InvalidRequest"
-    assert says in run.said and len(run.traceback) == 1
+    assert message in run.said and len(run.traceback) == 1
     assert KEY not in run.said and not run.images()
 
 
 @pytest.fixture(scope="module")
 def shared_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
-    """One kernel for all the lines that must never reach a Hub: its Hub is nowhere."""
+    """Share one kernel for lines that must never reach a Hub; its Hub's URL is unreachable."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MOUNTSEA_HOME", str(tmp_path_factory.mktemp("home")))
         patch.setenv("MOUNTSEA_BASE_URL", "http://127.0.0.1:9")
@@ -145,8 +145,8 @@ def shared_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
             yield started
 
 
-def test_a_failed_task_fails_the_cell(hub: StandInHub, kernel: Kernel) -> None:
-    """The Hub's reason is shown without a traceback, nothing charged, and the handle is bound."""
+def test_failed_task_fails_the_cell(hub: StandInHub, kernel: Kernel) -> None:
+    """The error shows the Hub's reason and no traceback, and the handle is bound."""
     hub.polls.append(
         {"status": "failed", "ready": True, "error_code": "x", "error_message": "no <b>dogs</b>"}
     )
@@ -158,7 +158,7 @@ def test_a_failed_task_fails_the_cell(hub: StandInHub, kernel: Kernel) -> None:
     assert bound.text.split() == [hub.task_ids[0], "failed", "True"]
 
 
-def test_strange_answers_are_tolerated(hub: StandInHub, kernel: Kernel) -> None:
+def test_unusual_responses_are_accepted(hub: StandInHub, kernel: Kernel) -> None:
     """`taskId`, unknown statuses, strings, nulls and data URIs all lead to images."""
     hub.submits.append(json_reply({"taskId": "odd/1", "status": None}, 201))
     hub.polls += ["ready", "🦆-ing", {"status": None, "ready": None, "data": None}]
@@ -173,7 +173,7 @@ def test_strange_answers_are_tolerated(hub: StandInHub, kernel: Kernel) -> None:
 
 
 def test_the_key_is_nowhere(hub: StandInHub, kernel: Kernel, home: Path) -> None:
-    """The key is in no message, whatever fails and is printed, in no file, and at no other host."""
+    """The key is in no kernel message or file and sent to no other host, whatever fails."""
     runs = [kernel.run("%xmode Verbose"), kernel.run("%%mountsea -o dog\na dog")]
     hub.submits.append(json_reply({"message": f"bad key {KEY}"}, 401))
     runs.append(kernel.run("%%mountsea\na dog"))
@@ -194,13 +194,13 @@ def test_the_key_is_nowhere(hub: StandInHub, kernel: Kernel, home: Path) -> None
             "s.settings().no_such_attribute"
         )
     )
-    said = json.dumps([run.messages for run in runs], default=str)
+    output = json.dumps([run.messages for run in runs], default=str)
     assert [run.error for run in runs[2:5]] == [
         "AuthenticationError",
         "SubmissionUncertain",
         "AuthenticationError",
     ]
-    assert KEY not in said and "InvalidRequest" in runs[-1].text
+    assert KEY not in output and "InvalidRequest" in runs[-1].text
     assert runs[-1].error == "AttributeError"
     assert (home / "journal.sqlite").is_file()
     assert all(KEY.encode() not in p.read_bytes() for p in home.rglob("*") if p.is_file())
@@ -210,8 +210,8 @@ def test_the_key_is_nowhere(hub: StandInHub, kernel: Kernel, home: Path) -> None
 
 @pytest.mark.own_kernel
 @pytest.mark.parametrize("runner", ["thread", "nested"])
-def test_run_all(hub: StandInHub, kernel: Kernel, runner: str) -> None:
-    """Several cells queued at once run in order, each with its own image, and Python between."""
+def test_queued_cells_run_in_order(hub: StandInHub, kernel: Kernel, runner: str) -> None:
+    """Queued cells run in order, each with its own image, also mixed with Python."""
     kernel.run(f"%config MountseaMagics.runner = '{runner}'")
     cells = [f"%%mountsea -o dog{n}\na dog {n}" for n in range(3)]
     runs = kernel.run_all([*cells, "import asyncio; await asyncio.sleep(0); print(len(dog2))"])
@@ -223,13 +223,15 @@ def test_run_all(hub: StandInHub, kernel: Kernel, runner: str) -> None:
 
 @pytest.mark.own_kernel
 @pytest.mark.parametrize("runner", ["thread", "nested"])
-def test_interrupt(hub: StandInHub, kernel: Kernel, runner: str) -> None:
-    """Stop gives the cell back within half a second, polls no more, and spoils nothing."""
+def test_interrupt_ends_the_cell_and_keeps_the_task(
+    hub: StandInHub, kernel: Kernel, runner: str
+) -> None:
+    """Stop ends the cell within half a second, stops polling, and the task can be resumed."""
     hub.polls.append(SILENT)
     kernel.run(f"%config MountseaMagics.runner = '{runner}'")
     message_id = kernel.begin("%%mountsea -o dog\na dog")
     hub.wait_until(lambda: len(hub.polls_seen) == 1)
-    run = _stopped(kernel, message_id)
+    run = _interrupt(kernel, message_id)
     assert run.error == "Interrupted" and len(run.traceback) == 1
     assert hub.task_ids[0] in run.said and "resume" in run.said and not run.widgets()
     pause = "import asyncio; await asyncio.sleep(1); print(len(asyncio.all_tasks()) < 20)"
@@ -242,21 +244,21 @@ def test_interrupt(hub: StandInHub, kernel: Kernel, runner: str) -> None:
 
 @pytest.mark.own_kernel
 @pytest.mark.parametrize("runner", ["thread", "nested"])
-def test_interrupt_in_flight(hub: StandInHub, kernel: Kernel, runner: str) -> None:
-    """Stop while the order is on its way: the cell is back at once, and its answer is not lost."""
+def test_interrupt_with_the_post_in_flight(hub: StandInHub, kernel: Kernel, runner: str) -> None:
+    """Stop with the POST in flight ends the cell at once, and the response is still read."""
     kernel.run(f"%config MountseaMagics.runner = '{runner}'")
-    answered = threading.Event()
-    hub.submits.append(json_reply({"task_id": "hub-late"}, hold=answered))
+    respond = threading.Event()
+    hub.submits.append(json_reply({"task_id": "hub-late"}, hold=respond))
     hub.polls.append(hub.done({"url": hub.image_url("a")}))
     hub.downloads.append(Reply(200, image("jpeg")))
 
     message_id = kernel.begin("%%mountsea -o dog\na dog")
     hub.wait_until(lambda: len(hub.posts) == 1)
-    run = _stopped(kernel, message_id)
+    run = _interrupt(kernel, message_id)
     assert run.error == "Interrupted" and len(run.traceback) == 1 and not run.widgets()
     assert "on its way" in run.said and "charged if it completes" in run.said
     assert "submitting" in kernel.run("%mountsea history").text
-    answered.set()
+    respond.set()
     resumed = kernel.run("%mountsea resume")
     assert [base64.b64decode(data) for _, data, _ in resumed.images()] == [image("jpeg")]
     assert "hub-late" in kernel.run("%mountsea history").text
@@ -264,21 +266,21 @@ def test_interrupt_in_flight(hub: StandInHub, kernel: Kernel, runner: str) -> No
     assert len(hub.posts) == 1
 
 
-def test_answers_from_the_journal(hub: StandInHub, kernel: Kernel) -> None:
-    """A seed brings the same image without a request; `--fresh` and `--cache` say otherwise."""
+def test_repeated_seed_is_answered_from_the_journal(hub: StandInHub, kernel: Kernel) -> None:
+    """A repeated seed sends no request; `--fresh` and `--cache` change that."""
     cells = ["-s 7", "-s 7", "-s 7 --fresh", "", "", "--cache"]
     runs = kernel.run_all([f"%%mountsea {line}\na dog" for line in cells])
     assert [len(run.images()) for run in runs] == [1] * 6
-    said = ["from the journal, nothing charged" in run.html() for run in runs]
-    assert said == [False, True, False, False, False, True]
+    from_journal = ["from the journal, nothing charged" in run.html() for run in runs]
+    assert from_journal == [False, True, False, False, False, True]
     assert (len(hub.posts), len(hub.downloads_seen)) == (4, 4)
     refused = kernel.run("%%mountsea --fresh --cache\na dog")
     assert (refused.error, len(hub.posts)) == ("InvalidRequest", 4)
 
 
 @pytest.mark.own_kernel
-def test_nested_lets_the_users_tasks_go_on(hub: StandInHub, kernel: Kernel) -> None:
-    """With the nested runner an asyncio task of the user's runs while a cell waits."""
+def test_nested_runner_keeps_user_tasks_running(hub: StandInHub, kernel: Kernel) -> None:
+    """With the nested runner, the user's asyncio tasks keep running while a cell waits."""
     kernel.run(
         "%config MountseaMagics.runner = 'nested'\n"
         "import asyncio, urllib.request\n"
@@ -303,7 +305,7 @@ def test_nested_lets_the_users_tasks_go_on(hub: StandInHub, kernel: Kernel) -> N
 
 
 def test_resume_from_another_kernel(hub: StandInHub, kernel: Kernel) -> None:
-    """A task ordered elsewhere is fetched by its id alone, and nothing is ordered."""
+    """A task of another kernel is fetched by its id, and nothing is submitted."""
     hub.ready_after_polls = 10**6
     kernel.run("%%mountsea --timeout 0.1\na dog")
     hub.ready_after_polls = 0
@@ -314,7 +316,7 @@ def test_resume_from_another_kernel(hub: StandInHub, kernel: Kernel) -> None:
 
 
 def test_several_prompts(hub: StandInHub, kernel: Kernel, tmp_path: Path) -> None:
-    """Prompts between --- lines are ordered once each, named as a list in order, and saved."""
+    """Each prompt between --- lines is submitted once; -o binds a list in order; --save copies."""
     folder = tmp_path / "my images"
     run = kernel.run(
         f"animal = 'cat'\nget_ipython().run_cell_magic('mountsea', "
@@ -337,13 +339,13 @@ def test_quiet_and_dry_run(hub: StandInHub, kernel: Kernel) -> None:
     assert "3 images" in dry.text and KEY not in dry.text
 
 
-def test_login_is_asked_for_without_an_echo(home: Path, kernel: Kernel) -> None:
-    """`login` asks by getpass, keeps the key in memory, and leads away from --if-no-key."""
+def test_login_prompts_without_echo(home: Path, kernel: Kernel) -> None:
+    """`login` uses getpass, keeps the key in memory, and ends `demo --if-no-key`."""
     kernel.run("%mountsea demo --if-no-key")
     assert "demo:" in kernel.run("%mountsea").text
     message_id = kernel.client.execute("%mountsea login")
-    asked = kernel.client.get_stdin_msg(timeout=20)
-    assert asked["content"]["password"] is True
+    prompt_message = kernel.client.get_stdin_msg(timeout=20)
+    assert prompt_message["content"]["password"] is True
     kernel.client.input(KEY)
     run = kernel.collect(message_id)
     status = kernel.run("%mountsea")
@@ -354,15 +356,15 @@ def test_login_is_asked_for_without_an_echo(home: Path, kernel: Kernel) -> None:
     assert not home.exists() or not list(home.rglob("*key*"))
 
 
-def test_without_a_key_the_cure_is_named(kernel: Kernel) -> None:
-    """No key and no demo: the cell says how to get either."""
+def test_missing_key_error_names_the_commands(kernel: Kernel) -> None:
+    """Without a key and the demo Hub, the error names both commands."""
     run = kernel.run("%%mountsea\na dog")
     assert run.error == "ConfigurationError"
     assert "%mountsea login" in run.said and "%mountsea demo" in run.said
 
 
 def test_demo_from_cell_to_image(kernel: Kernel) -> None:
-    """On the demo Hub a cell ends with drawings that are said to be such, and a credit less."""
+    """A demo cell shows drawings labelled as such and uses a credit; --fail breaks the network."""
     kernel.run("%mountsea demo\n%config MountseaMagics.demo_seconds = 0.3")
     run = kernel.run("%%mountsea -a 9:16 -f webp\na lighthouse at sunset")
     assert run.status == "ok" and "demo Hub" in run.html()
@@ -380,7 +382,7 @@ def test_demo_from_cell_to_image(kernel: Kernel) -> None:
 
 
 def test_python_api_in_a_notebook(hub: StandInHub, kernel: Kernel) -> None:
-    """`agenerate` is awaited at top level, and a result shown by its name is its images."""
+    """`agenerate` can be awaited at top level, and a result displays its images."""
     run = kernel.run(
         "import asyncio, mountsea_magic\n"
         "a, b = await asyncio.gather(*(mountsea_magic.agenerate(p, num_images=2) for p in 'ab'))\n"

@@ -1,4 +1,4 @@
-"""A kernel that is killed outright loses no task that it was told of, and pays for none twice."""
+"""A kernel killed by SIGKILL loses no task with a known id, and pays for none twice."""
 
 from __future__ import annotations
 
@@ -25,51 +25,51 @@ CELL = "%%mountsea -n 2\na dog that outlives its kernel"
 
 
 def load(kernel: Kernel) -> Kernel:
-    """Load the extension, as every notebook does."""
+    """Load the extension."""
     assert kernel.run("%load_ext mountsea_magic").status == "ok"
     return kernel
 
 
-def expect_soon(journal: Journal, hub: StandInHub) -> None:
-    """Seed the journal with short tasks of the cell's kind, so that kernels poll early."""
-    asked = build_request("a quick dog", parameters={"num_images": 2})
+def record_short_tasks(journal: Journal, hub: StandInHub) -> None:
+    """Fill the journal with short tasks of the same kind, so that kernels poll early."""
+    request = build_request("a quick dog", parameters={"num_images": 2})
     for _ in range(10):
-        journal.write(replace(Entry.begin(hub.url, asked), state="failed", elapsed_s=0.1))
+        journal.write(replace(Entry.begin(hub.url, request), state="failed", elapsed_s=0.1))
 
 
 def kill(kernel: Kernel) -> None:
-    """End a kernel as the system does when memory is short."""
+    """Send SIGKILL to a kernel, as the OOM killer does."""
     kernel.manager.signal_kernel(signal.SIGKILL)
 
 
 def run_until(kernel: Kernel, hub: StandInHub, journal: Journal, moment: str, size: int) -> None:
-    """Run the cell up to a moment."""
-    posts, looks, downloads = len(hub.posts), len(hub.polls_seen), len(hub.downloads_seen)
-    if moment == "fetched":
+    """Run the cell until the task id is saved, the task is polled, or its images are downloaded."""
+    posts, polls, downloads = len(hub.posts), len(hub.polls_seen), len(hub.downloads_seen)
+    if moment == "downloaded":
         hub.downloads.extend([Reply(200, image(), length=size), SILENT, SILENT])
     else:
         hub.polls.append(json_reply({"status": "processing"}, lasting=True))
     kernel.client.execute(CELL)
     hub.wait_until(lambda: len(hub.posts) > posts)
-    if moment == "written down":
+    if moment == "saved":
         deadline = time.monotonic() + 20
         while len(journal.open_entries()) != 1:
-            assert time.monotonic() < deadline, "the task was never written down"
-            time.sleep(0.002)  # nothing but the file itself tells
-    elif moment == "looked for":
-        hub.wait_until(lambda: len(hub.polls_seen) >= looks + size % 3 + 1)
+            assert time.monotonic() < deadline, "the task id was never saved"
+            time.sleep(0.002)  # only the file itself shows it
+    elif moment == "polled":
+        hub.wait_until(lambda: len(hub.polls_seen) >= polls + size % 3 + 1)
     else:
         hub.wait_until(lambda: len(hub.downloads_seen) >= downloads + 2)
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_a_killed_kernels_task_is_resumed_by_the_next(
+def test_task_of_a_killed_kernel_is_resumed_by_the_next(
     seed: int, hub: StandInHub, home: Path
 ) -> None:
-    """Kernels die in a row, at seeded moments; each next one brings the images, with no POST."""
+    """Kernels are killed at seeded moments; the next one fetches the images without a POST."""
     rng, journal = random.Random(seed), Journal(home / "journal.sqlite")
-    expect_soon(journal, hub)
-    moments = rng.sample(("written down", "looked for", "fetched"), k=3)
+    record_short_tasks(journal, hub)
+    moments = rng.sample(("saved", "polled", "downloaded"), k=3)
     with ExitStack() as kernels:
         kernel = load(kernels.enter_context(started_kernel()))
         for kills, moment in enumerate(moments, start=1):
@@ -87,27 +87,25 @@ def test_a_killed_kernels_task_is_resumed_by_the_next(
             assert journal.open_entries() == []
 
 
-def test_an_order_that_was_never_answered_is_told_of_and_not_repeated(
-    hub: StandInHub, home: Path
-) -> None:
+def test_unanswered_submission_is_reported_and_not_retried(hub: StandInHub, home: Path) -> None:
     """Killed while its POST is in flight: first submitting, then uncertain, never sent again."""
-    answer = threading.Event()
-    hub.submits.append(json_reply({"task_id": "hub-unheard"}, hold=answer))
-    with started_kernel() as victim:
-        load(victim)
-        victim.client.execute(CELL)
+    respond = threading.Event()
+    hub.submits.append(json_reply({"task_id": "hub-lost"}, hold=respond))
+    with started_kernel() as first:
+        load(first)
+        first.client.execute(CELL)
         hub.wait_until(lambda: len(hub.posts) == 1)
-        kill(victim)
-    answer.set()
+        kill(first)
+    respond.set()
     journal = Journal(home / "journal.sqlite")
-    with started_kernel() as heir:
-        load(heir)
-        assert "got no response" not in heir.run("%mountsea").text
-        assert "submitting" in heir.run("%mountsea history").text
+    with started_kernel() as second:
+        load(second)
+        assert "got no response" not in second.run("%mountsea").text
+        assert "submitting" in second.run("%mountsea history").text
         (entry,) = journal.unanswered()
         long_ago = time.time() - FORGOTTEN_S - 1
         journal.write(replace(entry, created=long_ago, updated=long_ago))
-        assert "1 submission got no response" in heir.run("%mountsea").text
-        assert "uncertain" in heir.run("%mountsea history").text
-        assert "1 submission got no response" in heir.run("%mountsea resume").text
+        assert "1 submission got no response" in second.run("%mountsea").text
+        assert "uncertain" in second.run("%mountsea history").text
+        assert "1 submission got no response" in second.run("%mountsea resume").text
     assert len(hub.posts) == 1

@@ -1,4 +1,4 @@
-"""Each lesson in a real JupyterLab: run to its end, exported, and reopened without a kernel."""
+"""Each lesson in real JupyterLab: run all cells, export, and reopen without a kernel."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 LESSONS = [path.name for path in NOTEBOOKS]
-_SHOWN = """() => [...globalThis.jupyterapp?.shell.widgets('main') ?? []]
+_VISIBLE_NOTEBOOK = """() => [...globalThis.jupyterapp?.shell.widgets('main') ?? []]
   .find(widget => widget.content?.widgets?.length)?.title.label"""
 
 
 @pytest.fixture(scope="module")
-def drawn() -> dict[str, int]:
-    """Keep how many images each lesson has made, once it has been run."""
+def image_counts() -> dict[str, int]:
+    """Return the number of images of each lesson that has been run, filled by the tests."""
     return {}
 
 
-def run_lesson(page: Page, url: str, path: Path, drawn: dict[str, int]) -> None:
-    """Run All of a lesson, once, and check what it saves."""
-    if path.name in drawn:
+def run_lesson(page: Page, url: str, path: Path, image_counts: dict[str, int]) -> None:
+    """Run all cells of a lesson, once per module, and check the saved outputs."""
+    if path.name in image_counts:
         return
     open_notebook(page, url, path.name)
     run_all_cells(page)
@@ -48,29 +48,29 @@ def run_lesson(page: Page, url: str, path: Path, drawn: dict[str, int]) -> None:
     assert len(alts) >= 3 and all(alt.startswith("Demo drawing") for alt in alts)
     assert not [output for output in outputs if output.output_type == "error"]
     assert "widget-view" not in json.dumps(outputs)
-    # with those that Pillow shows, which have no alt text
-    drawn[path.name] = sum("image/jpeg" in output.get("data", {}) for output in outputs)
+    # including Pillow's own outputs, which have no alt text
+    image_counts[path.name] = sum("image/jpeg" in output.get("data", {}) for output in outputs)
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
-def test_a_lesson_runs_to_its_end(
-    page: Page, url: str, folder: Path, drawn: dict[str, int], lesson: str
+def test_lesson_runs_without_errors(
+    page: Page, url: str, folder: Path, image_counts: dict[str, int], lesson: str
 ) -> None:
-    """Run All leaves no error and no dead widget; images have alt texts, and are in its HTML."""
+    """Run All leaves no error and no dead widget; images have alt texts and are in the HTML."""
     from nbconvert import HTMLExporter
 
-    run_lesson(page, url, folder / lesson, drawn)
+    run_lesson(page, url, folder / lesson, image_counts)
     exported, _ = HTMLExporter().from_filename(str(folder / lesson))
-    assert exported.count("data:image/") >= drawn[lesson]
+    assert exported.count("data:image/") >= image_counts[lesson]
     assert "Error displaying widget" not in exported
 
 
-def test_lessons_are_reopened_without_a_kernel(
-    page: Page, url: str, folder: Path, drawn: dict[str, int]
+def test_saved_lessons_show_their_images_without_a_kernel(
+    page: Page, url: str, folder: Path, image_counts: dict[str, int]
 ) -> None:
-    """All images of a saved lesson are there, and no dead widget, though nothing runs."""
+    """A saved lesson shows all images and no dead widget without a kernel."""
     for lesson in LESSONS:
-        run_lesson(page, url, folder / lesson, drawn)
+        run_lesson(page, url, folder / lesson, image_counts)
         close_notebooks(page)
         end_kernels(url)
     page.goto("about:blank")
@@ -81,7 +81,7 @@ def test_lessons_are_reopened_without_a_kernel(
             "() => globalThis.jupyterapp?.commands.hasCommand('docmanager:open')"
         )
         page.evaluate("async () => { await jupyterapp.restored }")
-        # JupyterLab draws only what is near the window
+        # JupyterLab renders only cells near the viewport
         page.set_viewport_size({"width": 1280, "height": 12_000})
         for lesson in LESSONS:
             close_notebooks(page)
@@ -90,11 +90,11 @@ def test_lessons_are_reopened_without_a_kernel(
                 " {path: name, factory: 'Notebook', kernelPreference: {shouldStart: false}}) }",
                 lesson,
             )
-            page.wait_for_function(f"name => ({_SHOWN})() === name", arg=lesson)
+            page.wait_for_function(f"name => ({_VISIBLE_NOTEBOOK})() === name", arg=lesson)
             page.wait_for_function(
                 "([selector, count]) => [...document.querySelectorAll(selector)]"
                 ".filter(image => image.naturalWidth).length === count",
-                arg=[IMAGE, drawn[lesson]],
+                arg=[IMAGE, image_counts[lesson]],
             )
             assert "rror displaying widget" not in page.inner_text(".jp-NotebookPanel")
             assert page.query_selector(WIDGETS) is None

@@ -1,4 +1,4 @@
-"""Notebooks without a browser: the lessons, and one of everything through every runner."""
+"""Notebooks without a browser: the lesson files, and a notebook run by nbclient and papermill."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SOURCES = [
     "%load_ext mountsea_magic\n%mountsea demo\n%config MountseaMagics.demo_seconds = 0.3",
     "%%mountsea --background -o fox\na red fox",
     "%%mountsea -n 2 -o boats\nsail boats",
-    # the run is over before this last one is
+    # the run ends before this last task does
     "%config MountseaMagics.demo_seconds = 3600\nfox.wait()",
     "%%mountsea --background\na lighthouse",
 ]
@@ -36,8 +36,8 @@ every_lesson = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.
 
 
 @every_lesson
-def test_committed_without_outputs(path: Path) -> None:
-    """A lesson holds no output, no execution count and no widget state."""
+def test_lesson_is_committed_without_outputs(path: Path) -> None:
+    """A lesson has no outputs, no execution counts and no widget state."""
     notebook = nbformat.read(path, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert code and all(not cell.outputs and cell.execution_count is None for cell in code)
@@ -45,8 +45,8 @@ def test_committed_without_outputs(path: Path) -> None:
 
 
 @every_lesson
-def test_the_badges_open_this_very_lesson(path: Path) -> None:
-    """Binder and Colab open the file that bears the badge, from the package's own repository."""
+def test_badges_open_this_lesson(path: Path) -> None:
+    """Binder and Colab open the lesson itself, from the package's own repository."""
     found = badges(opening(path))
     home = f"https://colab.research.google.com/github/{repository()}/blob/main"
     assert set(found) == {"mybinder.org", "colab.research.google.com"}
@@ -58,21 +58,23 @@ def test_the_badges_open_this_very_lesson(path: Path) -> None:
 
 
 @every_lesson
-def test_colab_alone_installs_the_package(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_colab_installs_the_package(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first code cell installs from the repository on Colab, and does nothing elsewhere."""
-    ran: list[str] = []
-    source = re.sub("%pip .*", lambda line: f"ran.append({line[0]!r})", _sources(path, "code")[0])
-    exec(source, {"ran": ran})
-    assert ran == []
+    commands: list[str] = []
+    source = re.sub(
+        "%pip .*", lambda line: f"commands.append({line[0]!r})", _sources(path, "code")[0]
+    )
+    exec(source, {"commands": commands})
+    assert commands == []
     monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
-    exec(source, {"ran": ran})
-    address = f"https://github.com/{repository()}"
-    assert ran == [f'%pip install -q "mountsea-magic @ git+{address}"']
+    exec(source, {"commands": commands})
+    url = f"https://github.com/{repository()}"
+    assert commands == [f'%pip install -q "mountsea-magic @ git+{url}"']
 
 
 @every_lesson
-def test_has_an_exercise_with_a_folded_solution(path: Path) -> None:
-    """A lesson ends with the reader's turn: what to try, a way to do it that is folded, a cell."""
+def test_lesson_ends_with_an_exercise_and_a_collapsed_solution(path: Path) -> None:
+    """A lesson ends with an exercise, a collapsed solution, and a code cell."""
     texts = _sources(path, "markdown")
     assert "## Your turn" in texts[-1]
     assert re.search(r"<details><summary>[^<]+</summary>\n\n.+\n\n</details>$", texts[-1], re.S)
@@ -80,28 +82,28 @@ def test_has_an_exercise_with_a_folded_solution(path: Path) -> None:
 
 
 @every_lesson
-def test_its_links_within_the_repository_lead_somewhere(path: Path) -> None:
-    """What a lesson links to or shows from this repository exists."""
+def test_relative_links_lead_to_existing_files(path: Path) -> None:
+    """Relative links of a lesson lead to files that exist."""
     for text in _sources(path, "markdown"):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
             assert (path.parent / target).is_file(), target
 
 
-def test_what_a_lesson_writes_is_not_committed() -> None:
-    """Git ignores the folder into which the lesson on Python saves its images."""
+def test_images_saved_by_a_lesson_are_ignored_by_git() -> None:
+    """Git ignores the folder into which lesson 04 saves its images."""
     if not (ROOT / ".git").exists():
         pytest.skip("needs a clone")
-    ignored = subprocess.run(["git", "check-ignore", "-q", "notebooks/pictures/a.png"], cwd=ROOT)
+    ignored = subprocess.run(["git", "check-ignore", "-q", "notebooks/images/a.png"], cwd=ROOT)
     assert ignored.returncode == 0
 
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("runner", RUNNERS)
-def test_every_runner_saves_it_cleanly(tmp_path: Path, home: Path, runner: str) -> None:
-    """Each image is in the cell that asked for it, background ones too, and no widget is left.
+def test_runners_save_all_images_and_no_widgets(tmp_path: Path, home: Path, runner: str) -> None:
+    """Each image is in the cell that submitted it, also background ones, and no widget remains.
 
-    Of a background cell with none behind it nothing more is heard: the line says so, and its task
-    is there to be resumed.
+    A background cell with no cell after it can't be updated: its line says so, and its task can be
+    resumed.
     """
     write_notebook(tmp_path / "in.ipynb", *SOURCES)
     command = [sys.executable, str(OVER_IPC), *RUNNERS[runner]]
@@ -125,6 +127,6 @@ def test_every_runner_saves_it_cleanly(tmp_path: Path, home: Path, runner: str) 
 
 
 def _sources(path: Path, kind: str) -> list[str]:
-    """Return the sources of a notebook's cells of a kind."""
+    """Return the sources of a notebook's cells of one type."""
     cells = nbformat.read(path, as_version=4).cells
     return [cell.source for cell in cells if cell.cell_type == kind]

@@ -1,4 +1,4 @@
-"""Many generations at once, where a process may open few files: what is open at once is bounded."""
+"""Many concurrent generations with a low limit on open files: connections are limited."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ for result in asyncio.run(main()):
 """
 
 
-@pytest.mark.parametrize("busy", ["submissions", "polls", "downloads"])
-def test_what_is_open_at_once_is_bounded(hub: StandInHub, here: Session, busy: str) -> None:
-    """However many wait: submissions, polls and downloads each have slots of their own."""
+@pytest.mark.parametrize("operation", ["submissions", "polls", "downloads"])
+def test_concurrent_connections_are_limited(hub: StandInHub, here: Session, operation: str) -> None:
+    """Submissions, polls and downloads each have their own limit of connections."""
     gate = threading.Event()
     count, content = 60, Reply(200, image(), {"Content-Type": "image/png"}, hold=gate)
-    if busy == "submissions":
+    if operation == "submissions":
         hub.submits.extend([json_reply({"message": "no"}, 422, hold=gate)] * count)
-    elif busy == "polls":
+    elif operation == "polls":
         hub.polls.extend([json_reply({"status": "processing"}, hold=gate)] * count)
     else:
         hub.downloads.extend([content] * count)
@@ -66,7 +66,7 @@ def test_what_is_open_at_once_is_bounded(hub: StandInHub, here: Session, busy: s
         "polls": (lambda: hub.polls_seen, MAX_REQUESTS),
         "downloads": (lambda: hub.downloads_seen, MAX_DOWNLOADS),
     }
-    seen, slots = waiting[busy]
+    seen, slots = waiting[operation]
     with ThreadPoolExecutor(1) as pool:
         ended = pool.submit(asyncio.run, main())
         hub.wait_until(lambda: len(seen()) >= slots)
@@ -75,29 +75,29 @@ def test_what_is_open_at_once_is_bounded(hub: StandInHub, here: Session, busy: s
     api, images = hub.most_open
     assert api <= MAX_SUBMISSIONS + MAX_REQUESTS + MAX_IDLE
     assert images <= MAX_DOWNLOADS + MAX_IDLE
-    assert busy != "submissions" or api == MAX_SUBMISSIONS
-    kind = InvalidRequest if busy == "submissions" else Generation
-    assert [type(result) for result in results] == [kind] * count
+    assert operation != "submissions" or api == MAX_SUBMISSIONS
+    result_type = InvalidRequest if operation == "submissions" else Generation
+    assert [type(result) for result in results] == [result_type] * count
     assert len(hub.posts) == count
 
 
 def run_many(limit: int, count: int) -> subprocess.CompletedProcess[str]:
-    """Submit in a process that may open so many files."""
+    """Run generations in a process with a limit on open files."""
     command = [sys.executable, "-c", MANY, str(limit), str(count)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
-def test_hundreds_at_once_fit_into_few_open_files(hub: StandInHub, home: Path) -> None:
-    """All complete, each is paid once, and each is in the journal."""
+def test_many_generations_with_few_open_files(hub: StandInHub, home: Path) -> None:
+    """All complete, each is submitted once, and each is in the journal."""
     done = run_many(160, 120)
     assert sorted(set(done.stdout.split("\n"))) == ["", "completed"], done.stdout[-2000:]
     assert done.stdout.count("completed") == 120 and done.stderr == ""
     assert len(hub.posts) == 120
-    written = Journal(home / "journal.sqlite").search(limit=1000)
-    assert [entry.state for entry in written] == ["completed"] * 120
+    entries = Journal(home / "journal.sqlite").search(limit=1000)
+    assert [entry.state for entry in entries] == ["completed"] * 120
 
 
-def test_the_demo_hub_fits_into_them_too(demo: None) -> None:
-    """Thirty students on one small machine."""
+def test_demo_hub_with_few_open_files(demo: None) -> None:
+    """Thirty concurrent demo generations complete with 128 open files."""
     done = run_many(128, 30)
     assert done.stdout.count("completed") == 30 and done.stderr == ""

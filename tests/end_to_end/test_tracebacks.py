@@ -1,4 +1,4 @@
-"""No verbose traceback shows the key, whatever fails: all locals of all frames are rendered."""
+"""Verbose tracebacks, which show the locals of all frames, never show the key."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ FORMS = (
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Fail in every way, in one process with as few variables as a container has."""
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Run the probe with a minimal environment; return its output by kind of failure."""
     home = tmp_path_factory.mktemp("home")
     environment = {
         "MOUNTSEA_API_KEY": KEY,
@@ -36,33 +36,33 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "PYTHONIOENCODING": "utf-8",
     }
     probe = HELPERS / "traceback_probe.py"
-    ran = subprocess.run(
+    done = subprocess.run(
         [sys.executable, str(probe)],
         env=environment,
         capture_output=True,
         encoding="utf-8",
         timeout=300,
     )
-    assert ran.returncode == 0, ran.stderr
-    assert FORMS[0] not in ran.stderr
-    parts = re.split(r"^=== (.*)$", ran.stdout, flags=re.MULTILINE)
+    assert done.returncode == 0, done.stderr
+    assert FORMS[0] not in done.stderr
+    parts = re.split(r"^=== (.*)$", done.stdout, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
-def test_the_probe_sees_what_a_frame_holds(told: dict[str, str]) -> None:
-    """Each printer shows a local, so that their silence means something."""
-    assert told["control"].count(KEY) >= 3
+def test_probe_shows_the_locals_of_a_frame(outputs: dict[str, str]) -> None:
+    """Control: every traceback printer does show a local that holds the key."""
+    assert outputs["control"].count(KEY) >= 3
 
 
-@pytest.mark.parametrize("way", sorted(set(WAYS) - {"control"}))
-def test_no_frame_that_raises_holds_the_key(told: dict[str, str], way: str) -> None:
-    """Neither as it is nor encoded, in none of the frames and causes of an error."""
-    assert "Traceback" in told[way]
-    assert [form for form in FORMS if form in told[way]] == []
+@pytest.mark.parametrize("failure", sorted(set(WAYS) - {"control"}))
+def test_no_raising_frame_holds_the_key(outputs: dict[str, str], failure: str) -> None:
+    """No frame or cause of an error shows the key, plain or encoded."""
+    assert "Traceback" in outputs[failure]
+    assert [form for form in FORMS if form in outputs[failure]] == []
 
 
-def test_the_environment_is_named_only_where_nothing_is_raised() -> None:
-    """IPython's Verbose mode shows what a frame's lines name, and not only its locals."""
+def test_only_known_functions_read_the_environment() -> None:
+    """Only these functions read the environment, since Verbose mode shows all names of a line."""
     named = set()
     for path in Path(mountsea_magic.__file__).parent.rglob("*.py"):
         for function in ast.walk(ast.parse(path.read_text("utf-8"))):
