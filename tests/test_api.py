@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from hub_server import KEY, RESET, Reply, StandInHub, all_text_of, image, json_reply
-from own_session import SMALL, reach, taken
+from own_session import SMALL, demo_tasks, reach
 from PIL import Image
 
 import mountsea_magic
@@ -47,7 +47,7 @@ def test_generate_gives_images_of_the_size_that_was_asked_for(
         assert got.path.parent == home / "originals"
         assert "a-dog-on-a-beach" in got.path.name
     assert dogs[0].bytes != dogs[1].bytes
-    assert [task["task_id"] for task in taken(home)] == [dogs.task_id]
+    assert [task["task_id"] for task in demo_tasks(home)] == [dogs.task_id]
     assert here.open == []
 
 
@@ -87,7 +87,7 @@ def test_several_at_once_by_gather(demo: None, here: Session, home: Path) -> Non
     dogs = asyncio.run(work())
     assert [dog.prompt for dog in dogs] == [f"dog {n}" for n in range(4)]
     assert all(f"-dog-{n}-" in dog[0].path.name for n, dog in enumerate(dogs))
-    assert len({dog.task_id for dog in dogs}) == len(taken(home)) == 4
+    assert len({dog.task_id for dog in dogs}) == len(demo_tasks(home)) == 4
     assert len({dog[0].bytes for dog in dogs}) == 4
     assert here.open == []
 

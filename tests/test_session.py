@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from hub_server import KEY, Reply, StandInHub, image, json_reply
-from own_session import SMALL, reach, taken
+from own_session import SMALL, demo_tasks, reach
 
 from mountsea_magic import agenerate, generate
 from mountsea_magic.errors import (
@@ -148,7 +148,7 @@ def test_a_demo_task_outlives_its_session(demo: None, here: Session, home: Path)
     again, settings = other.recall(caught.value.task_id)
     here.worker.run(other.generate(again, settings))
     assert (again.status, again.prompt, len(again)) == ("completed", "a dog", 1)
-    assert [task["task_id"] for task in taken(home)] == [caught.value.task_id]
+    assert [task["task_id"] for task in demo_tasks(home)] == [caught.value.task_id]
 
 
 def test_an_unknown_fault_is_refused_and_a_known_one_works(

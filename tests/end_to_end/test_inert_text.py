@@ -260,7 +260,9 @@ def exports(runs: list[CellRun]) -> tuple[str, str]:
         for out in run.outputs
     ]
     outputs += [
-        nbformat.v4.new_output("error", ename=run.error, evalue=run.said, traceback=run.traceback)
+        nbformat.v4.new_output(
+            "error", ename=run.error, evalue=run.error_message, traceback=run.traceback
+        )
         for run in runs
         if run.error
     ]
@@ -290,7 +292,7 @@ def test_notebook_and_exports_contain_only_text(evil_hub: StandInHub, kernel: Ke
         kernel.run("%mountsea"),
     ]
     assert not CONTROL_CHARACTERS.search(
-        "".join(map(str, [(run.outputs, run.said, run.text) for run in runs]))
+        "".join(map(str, [(run.outputs, run.error_message, run.text) for run in runs]))
     )
     assert "onerror" in str(runs[-4].outputs) and kernel.run("print(calls)").text == "[]\n"
     loaded = re.compile(r"onerror|evil\.example|javascript:|\['(em|strong|s|h1)'")

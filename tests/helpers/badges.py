@@ -38,7 +38,7 @@ def badges(text: str) -> dict[str, Badge]:
     return {urlsplit(badge.target).hostname or "": badge for badge in parsed}
 
 
-def opening(path: Path) -> str:
+def first_cell(path: Path) -> str:
     """Return the first cell of a notebook if it is Markdown, else an empty string."""
     first = nbformat.read(path, as_version=4).cells[0]
     return str(first.source) if first.cell_type == "markdown" else ""

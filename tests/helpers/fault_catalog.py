@@ -234,19 +234,19 @@ _ANYWHERE: dict[str, Fault] = {
     "redirect": _round,
 }
 FAULTS: dict[str, dict[str, Fault]] = {
-    "order": _ANYWHERE
+    "submission": _ANYWHERE
     | {
         "odd response": changes_json(_odd_submission),
         "odd id": changes_json(_odd_id),
         "other field names": changes_json(_renamed_submission),
     },
-    "task": _ANYWHERE
+    "poll": _ANYWHERE
     | {
         "odd response": changes_json(_odd_task),
         "other field names": changes_json(_renamed_task),
         "bad image URLs": changes_json(_bad_image_urls),
     },
-    "picture": _ANYWHERE
+    "download": _ANYWHERE
     | {
         "expired": one_of(
             responds(403, HTML), responds(404), responds(410), responds(403, b"<Error/>")

@@ -79,8 +79,8 @@ class FaultLayer(httpx.AsyncBaseTransport):
     Args:
         rng: Chooses the faults.
         folder: Where the Hub stores its tasks.
-        faults: The possible faults by name, for each kind of request (``order``, ``task``,
-            ``picture``).
+        faults: The possible faults by name, for each kind of request (``submission``, ``poll``,
+            ``download``).
         rates: The fraction of requests of each kind that fail.
         seconds: Duration of a task in seconds, varied by up to 25 %.
 
@@ -89,8 +89,8 @@ class FaultLayer(httpx.AsyncBaseTransport):
         faults_off: Whether requests no longer fail.
         outcomes: The outcome of each POST, in order: ``unreached``, ``busy`` (429, except about
             credits), ``refused`` (permanently), ``lost`` (there may be a task, but the client got
-            no response), ``told`` (the client got the task id), ``misled`` (the client got the id
-            of no task).
+            no response), ``accepted`` (the client got the task id), ``misled`` (the client got a
+            wrong task id).
         reported: The task ids in responses that were delivered completely.
         requests: How many requests were sent.
         violations: What the client must never send.
@@ -136,9 +136,9 @@ class FaultLayer(httpx.AsyncBaseTransport):
         """
         self.requests += 1
         kind = _kind_of(request)
-        if kind == "order":
+        if kind == "submission":
             self.outcomes.append("lost")
-        if kind == "picture" and KEY in f"{request.headers.raw} {request.url}":
+        if kind == "download" and KEY in f"{request.headers.raw} {request.url}":
             self.violations.append(f"the key was sent to {request.url}")
         if self.faults_off:
             return self.deliver(request, await self.forward(request))
@@ -154,7 +154,7 @@ class FaultLayer(httpx.AsyncBaseTransport):
         try:
             return await self._faults[kind][fault](self, request)
         except (httpx.ConnectError, httpx.ConnectTimeout):
-            if kind == "order":
+            if kind == "submission":
                 self.outcomes[-1] = "unreached"
             raise
 
@@ -223,7 +223,7 @@ class FaultLayer(httpx.AsyncBaseTransport):
         if 200 <= status < 300:
             if task_id is not None:
                 exists = self.tasks.get(task_id) is not None
-                self.outcomes[-1] = "told" if exists else "misled"
+                self.outcomes[-1] = "accepted" if exists else "misled"
                 self.reported += [task_id] if exists else []
         elif status == 429:
             about_credits = b"<" not in content and (b"credit" in content or b"quota" in content)
@@ -308,5 +308,5 @@ def changes_json(change: Callable[[random.Random, Any], Any]) -> Fault:
 def _kind_of(request: httpx.Request) -> str:
     """Return which kind of endpoint a request is for."""
     if request.method == "POST":
-        return "order"
-    return "task" if request.url.path.startswith("/hub/") else "picture"
+        return "submission"
+    return "poll" if request.url.path.startswith("/hub/") else "download"

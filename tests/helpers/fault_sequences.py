@@ -97,9 +97,9 @@ class Sequence:
             folder / "hub",
             FAULTS,
             rates={
-                "order": rng.choice((0.0, 0.0, 0.4, 0.9)),
-                "task": rng.choice((0.0, 0.1, 0.2, 0.5)),
-                "picture": rng.choice((0.0, 0.3, 0.6, 0.9)),
+                "submission": rng.choice((0.0, 0.0, 0.4, 0.9)),
+                "poll": rng.choice((0.0, 0.1, 0.2, 0.5)),
+                "download": rng.choice((0.0, 0.3, 0.6, 0.9)),
             },
             seconds=rng.choice((0.0, 1.0, 8.0, 40.0, 900.0)),
         )

@@ -27,7 +27,7 @@ class CellRun:
     Attributes:
         status: ``ok`` or ``error``.
         error: The name of the exception, or an empty string.
-        said: The message of the exception.
+        error_message: The message of the exception.
         traceback: The traceback lines, as displayed.
         outputs: The outputs as a saved notebook has them, with updated displays replaced.
         text: The stdout and stderr output.
@@ -42,7 +42,7 @@ class CellRun:
     ended_at: float = 0.0
     status: str = "unknown"
     error: str = ""
-    said: str = ""
+    error_message: str = ""
     traceback: list[str] = field(default_factory=list)
     outputs: list[Message] = field(default_factory=list)
     text: str = ""
@@ -68,7 +68,7 @@ class CellRun:
             if display_id:
                 self.displays[display_id] = output
         elif kind == "error":
-            self.error, self.said = content["ename"], content["evalue"]
+            self.error, self.error_message = content["ename"], content["evalue"]
             self.traceback = content["traceback"]
         elif kind == "status" and content["execution_state"] == "idle" and not self.ended:
             self.ended = True

@@ -42,6 +42,6 @@ def reach(hub: StandInHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)
 
 
-def taken(home: Path) -> list[Any]:
+def demo_tasks(home: Path) -> list[Any]:
     """Return the tasks of the demo Hub."""
     return [json.loads(path.read_text()) for path in (home / "demo").glob("hub-*.json")]

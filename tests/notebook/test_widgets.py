@@ -158,7 +158,7 @@ def test_cancel_stops_the_wait(hub: StandInHub, kernel: Kernel, line: str) -> No
         _updates_until(kernel, "interrupted")
         run = kernel.run(WAIT)
     assert run.error == "Interrupted"
-    assert "%mountsea resume hub-0001" in run.said and len(hub.posts) == 1
+    assert "%mountsea resume hub-0001" in run.error_message and len(hub.posts) == 1
     hub.ready_after_s = 0
     assert len(kernel.run("%mountsea resume").images()) == 1
     assert len(hub.posts) == 1
@@ -297,7 +297,7 @@ def test_an_interrupted_wait_leaves_the_generation_running(hub: StandInHub, kern
     hub.wait_until(lambda: len(hub.polls_seen) >= 1)
     kernel.interrupt()
     stopped = kernel.collect(waiting)
-    assert stopped.error == "Interrupted" and "goes on in the background" in stopped.said
+    assert stopped.error == "Interrupted" and "goes on in the background" in stopped.error_message
     assert kernel.run("print(dog.done())").text == "False\n"
 
 

@@ -334,5 +334,5 @@ def test_a_notebook_shows_html_tables(served: ModelsHub) -> None:
         helped = kernel.run("%%mountsea --help -m comet-1\na comet").text
         assert "--aspect-ratio" in helped and "-p glow  integer 1 to 3" in helped
         failed = kernel.run("%mountsea models comet-2")
-        assert failed.error == "InvalidRequest" and "comet-1" in failed.said
+        assert failed.error == "InvalidRequest" and "comet-1" in failed.error_message
     assert not served.posts
