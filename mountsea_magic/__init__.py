@@ -1,6 +1,6 @@
-"""Images in notebooks: an IPython magic for the Mountsea Hub's image API.
+"""Generate images in notebooks: an IPython magic for the Mountsea Hub's image API.
 
-``%load_ext mountsea_magic``, then a cell that begins with ``%%mountsea``; or from Python:
+Run ``%load_ext mountsea_magic``, then a cell that starts with ``%%mountsea``; or from Python:
 
     dog = mountsea_magic.generate("a black lab swimming in a pool", num_images=2)
 """
@@ -61,28 +61,28 @@ _MODULES = {
     "agenerate": "api",
     "generate": "api",
 }
-"""Where a public name is defined, where that is not `errors`."""
+"""The module of each public name that is not in `errors`."""
 
 _FORMER_NAMES = {"Picture": "GeneratedImage"}
-"""What public names of 0.1.0 are called now."""
+"""Public names of 0.1.0 that were renamed."""
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Register ``%%mountsea`` and ``%mountsea``; called by ``%load_ext mountsea_magic``."""
+    """Register the magics ``%%mountsea`` and ``%mountsea``; called by ``%load_ext``."""
     from .notebook.magics import load
 
     load(shell)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
-    """Take the magics out again; called by ``%unload_ext mountsea_magic``."""
+    """Unregister the magics; called by ``%unload_ext``."""
     from .notebook.magics import unload
 
     unload(shell)
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used, so that `%load_ext` stays light."""
+    """Import a public name on first use, to keep `%load_ext` fast."""
     name = _FORMER_NAMES.get(name, name)
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -90,5 +90,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """List the public names, also those not yet brought."""
+    """List the public names, including those not imported yet."""
     return sorted([*globals(), *__all__])

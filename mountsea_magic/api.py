@@ -1,4 +1,4 @@
-"""From Python: `generate` and `agenerate`, the cell magic without a notebook."""
+"""The Python API: `generate` and `agenerate`."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ def generate(
     cache: bool = False,
     **parameters: Any,
 ) -> Generation:
-    """Order images and wait for them.
+    """Generate images and wait for them.
 
     Args:
-        prompt: What the image shows, taken literally.
+        prompt: The prompt, taken literally.
         model: The model's id.
-        timeout: How long to wait, in seconds; the task goes on at the Hub afterwards.
-        fresh: Never answer from the journal; else a request with a seed that was completed before
-            is answered from it.
+        timeout: How long to wait, in seconds; the task keeps running at the Hub afterwards.
+        fresh: Always submit; without it, an identical request with a seed that has completed
+            before is answered from the journal.
         cache: Answer from the journal also without a seed.
         **parameters: The model's parameters, such as ``num_images=2``; edit models take
-            ``image_urls``, a list of results, images, Pillow images, arrays, paths or addresses.
+            ``image_urls``, a list of results, images, Pillow images, arrays, paths or URLs.
 
     Returns:
         The completed generation.
 
     Raises:
-        InvalidRequest: If a parameter is wrong; nothing was sent.
-        MountseaError: What else went wrong; bears the ``task_id`` where there is one.
-        Interrupted: If the wait was interrupted; the task goes on.
+        InvalidRequest: If a parameter is invalid; nothing was submitted.
+        MountseaError: If the generation failed; has the ``task_id`` if there is one.
+        Interrupted: If the wait was interrupted; the task keeps running.
 
     Example:
         >>> dog = generate("a dog", num_images=2)  # doctest: +SKIP
         >>> dog[0].pil.size  # doctest: +SKIP
         (1024, 1024)
     """
-    generation, settings = _prepared(prompt, model, timeout, parameters)
+    generation, settings = _prepare_generation(prompt, model, timeout, parameters)
     work = current_session().generate(
         generation, settings, timeout_s=timeout, fresh=fresh, cache=cache
     )
@@ -67,13 +67,13 @@ async def agenerate(
     cache: bool = False,
     **parameters: Any,
 ) -> Generation:
-    """Order images and await them; as `generate`, from asyncio code.
+    """Generate images and await them: `generate` for asyncio code.
 
     Args:
-        prompt: What the image shows, taken literally.
+        prompt: The prompt, taken literally.
         model: The model's id.
-        timeout: How long to wait, in seconds; the task goes on at the Hub afterwards.
-        fresh: Never answer from the journal.
+        timeout: How long to wait, in seconds; the task keeps running at the Hub afterwards.
+        fresh: Always submit, never answer from the journal.
         cache: Answer from the journal also without a seed.
         **parameters: The model's parameters, such as ``num_images=2``.
 
@@ -81,30 +81,32 @@ async def agenerate(
         The completed generation.
 
     Raises:
-        MountseaError: As `generate` does.
+        MountseaError: As for `generate`.
 
     Example:
         >>> dogs = await asyncio.gather(agenerate("a lab"), agenerate("a pug"))  # doctest: +SKIP
     """
-    # images are read and models looked up on a thread: the caller's loop goes on
-    generation, settings = await asyncio.to_thread(_prepared, prompt, model, timeout, parameters)
+    # on a thread, since reading images and looking up models would block the caller's loop
+    generation, settings = await asyncio.to_thread(
+        _prepare_generation, prompt, model, timeout, parameters
+    )
     work = current_session().generate(
         generation, settings, timeout_s=timeout, fresh=fresh, cache=cache
     )
     return await current_session().worker.wait(work)
 
 
-def _prepared(
+def _prepare_generation(
     prompt: str, model: str, timeout: float, parameters: dict[str, Any]
 ) -> tuple[Generation, Settings]:
-    """Everything that can be refused is refused before anything is sent."""
+    """Validate everything before anything is submitted."""
     settings = current_session().settings()
     try:
         if not (isinstance(timeout, int | float) and timeout > 0 and math.isfinite(timeout)):
-            raise InvalidRequest(f"timeout {timeout!r}: more than 0 seconds.")
+            raise InvalidRequest(f"timeout must be greater than 0 seconds (got {timeout!r}).")
         catalog = current_session().catalog_for(settings, model, parameters)
-        given = prepare(catalog.model(model), parameters)
-        request = build_request(prompt, model=model, parameters=given, catalog=catalog)
+        prepared = prepare(catalog.model(model), parameters)
+        request = build_request(prompt, model=model, parameters=prepared, catalog=catalog)
         settings.require_key()
         settings.refuse_key_in(request.canonical())
     except MountseaError as error:

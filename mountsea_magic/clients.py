@@ -1,4 +1,4 @@
-"""Connections: which client talks to which Hub, and the network of the demo Hub in this process."""
+"""The client pool: one Hub client per event loop and settings, the demo Hub's included."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _Route = tuple[Settings, Network | None]
 
 
 class ClientPool:
-    """The clients of one process: one for each event loop and each set of settings.
+    """The Hub clients of one process: one for each event loop and settings.
 
     Attributes:
         demo_seconds: How long a task of the demo Hub takes, in seconds.
-        demo_fault: Which of the demo network's faults is on.
+        demo_fault: The active fault of the demo network, or ``none``.
 
     Example:
         >>> ClientPool().demo_fault
@@ -32,20 +32,21 @@ class ClientPool:
     """
 
     def __init__(self) -> None:
-        """Connect to nothing yet."""
         self.demo_seconds = 6.0
         self.demo_fault = "none"
         self._clients: WeakKeyDictionary[Loop, dict[_Route, HubClient]] = WeakKeyDictionary()
 
     def client(self, settings: Settings) -> HubClient:
-        """Return the client for a Hub and a key on the loop that runs.
+        """Return the client for these settings on the running event loop.
 
-        The environment's proxies and certificates belong to it: changed in a cell, they hold from
-        then on.
+        Changed proxies or certificates in the environment lead to a new client.
+
+        Args:
+            settings: The Hub and the key.
 
         Raises:
             ConfigurationError: If the Hub needs a key and there is none, or if the environment
-                names a proxy or certificates that can't be used.
+                names an unusable proxy or certificates.
         """
         from .hub.client import HubClient
 
@@ -57,13 +58,13 @@ class ClientPool:
 
                 credits_url = f"{DEMO_ORIGIN}/api-user/credits"
                 demo = self._demo_network(settings)
-                made = HubClient(DEMO_ORIGIN, None, credits_url=credits_url, transport=demo)
+                client = HubClient(DEMO_ORIGIN, None, credits_url=credits_url, transport=demo)
             else:
                 key = settings.require_key()
-                made = HubClient(
+                client = HubClient(
                     settings.base_url, key, credits_url=settings.credits_url, network=network
                 )
-            clients[settings, network] = made
+            clients[settings, network] = client
         return clients[settings, network]
 
     @staticmethod
@@ -74,13 +75,16 @@ class ClientPool:
         return tuple(FAULTS)
 
     def break_demo(self, fault: str) -> str:
-        """Switch a fault of the demo's network on, or all off with ``none``.
+        """Activate a fault of the demo network, or none with ``none``.
+
+        Args:
+            fault: One of `demo_faults`.
 
         Returns:
-            What the fault does, in words.
+            A description of the fault.
 
         Raises:
-            InvalidRequest: If there is no such fault.
+            InvalidRequest: If the fault is unknown; names the closest one.
         """
         from .demo.server.network import FAULTS
 
@@ -92,14 +96,14 @@ class ClientPool:
         return FAULTS[fault]
 
     async def aclose(self) -> None:
-        """Close the clients of the loop that runs."""
+        """Close the clients of the running event loop."""
         for client in self._clients.pop(asyncio.get_running_loop(), {}).values():
             await client.aclose()
 
     def _demo_network(self, settings: Settings) -> DemoNetwork:
-        """The fault and the speed are asked for anew at each request: a lesson changes them."""
         from .demo.server.app import create_app
         from .demo.server.network import DemoNetwork
 
+        # callables, since a lesson changes speed and fault between requests
         app = create_app(settings.home / "demo", seconds=lambda: self.demo_seconds)
         return DemoNetwork(app, fault=lambda: self.demo_fault)

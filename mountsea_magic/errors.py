@@ -1,17 +1,17 @@
-"""The error tree, and how an error reads in a notebook: one or two lines, never a traceback.
+"""The error tree; in a notebook an error is shown in one or two lines, without a traceback.
 
 MountseaError
- + ConfigurationError     a setting is missing or makes no sense; nothing was ordered
- + InvalidRequest         refused here, or by the Hub (400, 404, 409, 422 and their like)
- + AuthenticationError    the Hub does not accept the key
- + InsufficientCredits    the account has no credits left
- + RateLimited            the Hub asks for patience (429)
- + HubUnavailable         network trouble, a 5xx, or an answer that is not the Hub's
- + SubmissionUncertain    the order may or may not have arrived
+ + ConfigurationError     a setting is missing or invalid; nothing was submitted
+ + InvalidRequest         rejected before sending, or by the Hub (400, 404, 409, 422, other 4xx)
+ + AuthenticationError    the Hub rejected the API key (401, 403)
+ + InsufficientCredits    not enough credits (402, 403)
+ + RateLimited            rate limited by the Hub (429); nothing was submitted
+ + HubUnavailable         network error, HTTP 5xx, or a response that is not the Hub's
+ + SubmissionUncertain    the request may have reached the Hub; it is not sent again
  + TaskFailed             the task ended without an image; nothing was charged
- + WaitTimeout            this side stopped waiting; the task goes on
- + DownloadFailed         the task is complete, its image could not be had
-Interrupted               a KeyboardInterrupt that knows its task
+ + WaitTimeout            stopped waiting; the task goes on at the Hub
+ + DownloadFailed         the task completed, but its image could not be downloaded
+Interrupted               a KeyboardInterrupt with the id of the task that goes on
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ E = TypeVar("E", bound=BaseException)
 def resume_hint(task_id: str) -> str:
     """Return the command that fetches a task's images.
 
-    An id that is not made of harmless characters stands in no command, since IPython would run
-    parts of it: then the command is the one that fetches all open tasks.
+    An id with characters that IPython would expand or run is left out: then the command is the
+    one that resumes all open tasks.
 
     Example:
         >>> resume_hint("hub-1"), resume_hint("{quit()}")
@@ -41,30 +41,30 @@ def resume_hint(task_id: str) -> str:
     return f"`%mountsea resume {task_id}`" if is_pasteable(task_id) else "`%mountsea resume`"
 
 
-def in_words(error: BaseException) -> str:
-    """Return the kind of an error in plain words, for the line above it.
+def describe_kind(error: BaseException) -> str:
+    """Return the type of an error as lower-case words, for the progress line above it.
 
     Example:
-        >>> in_words(KeyboardInterrupt())
+        >>> describe_kind(KeyboardInterrupt())
         'keyboard interrupt'
     """
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__).lower()
 
 
 class _ShortInNotebook:
-    """IPython asks an exception for its rendering; ours is its name and its message."""
+    """IPython calls `_render_traceback_` in place of showing a traceback."""
 
     def _render_traceback_(self) -> list[str]:
-        said = printable(f"{type(self).__name__}: {self}")
-        return [encodable(said, stdout_encoding())]
+        message = printable(f"{type(self).__name__}: {self}")
+        return [encodable(message, stdout_encoding())]
 
 
 class MountseaError(_ShortInNotebook, Exception):
-    """The base of all errors of this package.
+    """The base class of all errors of this package.
 
     Attributes:
-        task_id: The task the error concerns, or None.
-        status_code: The HTTP status of the Hub's answer, where there was one.
+        task_id: The task that the error is about, or None.
+        status_code: The HTTP status of the Hub's response, or None without one.
 
     Example:
         >>> MountseaError("no images today", task_id="hub-1").task_id
@@ -74,63 +74,62 @@ class MountseaError(_ShortInNotebook, Exception):
     def __init__(
         self, message: str, *, task_id: str | None = None, status_code: int | None = None
     ) -> None:
-        """Keep the message, which names the cure, and the task it concerns."""
         super().__init__(printable(message))
         self.task_id = task_id
         self.status_code = status_code
 
     def with_task(self, task_id: str) -> Self:
-        """Name the task, and how to get at it, in an error that did not know of one.
+        """Add the task, and the command that resumes it, unless the error already has a task.
 
         Example:
             >>> print(MountseaError("The network is down.").with_task("hub-1"))
-            The network is down. Task hub-1 is kept: `%mountsea resume hub-1`.
+            The network is down. Task hub-1 is saved; resume it: `%mountsea resume hub-1`.
         """
         if self.task_id is None:
             self.task_id = task_id
-            self.args = (f"{self} Task {quoted(task_id)} is kept: {resume_hint(task_id)}.",)
+            hint = f"Task {quoted(task_id)} is saved; resume it: {resume_hint(task_id)}."
+            self.args = (f"{self} {hint}",)
         return self
 
 
 class ConfigurationError(MountseaError):
-    """A setting is missing or makes no sense; nothing was ordered."""
+    """A setting is missing or invalid; nothing was submitted."""
 
 
 class InvalidRequest(MountseaError):
-    """Refused, here before it was sent, or by the Hub: 400, 404, 409, 422, and other 4xx."""
+    """The request was rejected before it was sent, or by the Hub: 400, 404, 409, 422, other 4xx."""
 
 
 class AuthenticationError(MountseaError):
-    """The Hub does not accept the key (401, and 403 that does not speak of credits)."""
+    """The Hub rejected the API key (401, and 403 unless its message is about credits)."""
 
 
 class InsufficientCredits(MountseaError):
-    """The account has not enough credits (402, and 403 that speaks of credits)."""
+    """Not enough credits (402, and 403 if its message is about credits)."""
 
 
 class RateLimited(MountseaError):
-    """The Hub asks for patience (429); nothing was ordered.
+    """Rate limited by the Hub (429); nothing was submitted.
 
     Attributes:
-        retry_after_s: The pause that the Hub asked for, in seconds, or None.
-        of_credits: Whether the Hub speaks of credits or a quota, which no pause brings back.
+        retry_after_s: The Hub's `Retry-After`, in seconds, or None.
+        of_credits: Whether the message is about credits or a quota, so that a retry is pointless.
     """
 
     def __init__(
         self, message: str, *, retry_after_s: float | None = None, of_credits: bool = False
     ) -> None:
-        """Keep the pause beside the message."""
         super().__init__(message, status_code=429)
         self.retry_after_s = retry_after_s
         self.of_credits = of_credits
 
 
 class HubUnavailable(MountseaError):
-    """The network failed, the Hub answered 5xx, or something else answered in its place."""
+    """A network error, HTTP 5xx, or a response from something other than the Hub."""
 
 
 class SubmissionUncertain(MountseaError):
-    """The order may or may not have arrived; it is not sent again, so nothing is paid twice."""
+    """The request may have reached the Hub; it is not sent again, to avoid a second charge."""
 
 
 class TaskFailed(MountseaError):
@@ -138,27 +137,26 @@ class TaskFailed(MountseaError):
 
 
 class WaitTimeout(MountseaError):
-    """This side stopped waiting; the task goes on at the Hub and can be resumed."""
+    """Stopped waiting for the task; it goes on at the Hub and can be resumed."""
 
 
 class DownloadFailed(MountseaError):
-    """The task is complete, but its image could not be had; it may have been charged.
+    """The task completed, but its image could not be downloaded; it may have been charged.
 
     Attributes:
-        gone: Whether the Hub has no such image any more, so that a resume is in vain.
+        gone: Whether the Hub no longer has the image, so that resuming is pointless.
     """
 
     def __init__(self, message: str, *, task_id: str | None = None, gone: bool = False) -> None:
-        """Keep whether it is gone beside the message."""
         super().__init__(message, task_id=task_id)
         self.gone = gone
 
 
 class Interrupted(_ShortInNotebook, KeyboardInterrupt):
-    """The wait was interrupted; the task, if there is one, goes on at the Hub.
+    """The wait was interrupted; the task, if it was submitted, goes on at the Hub.
 
     Attributes:
-        task_id: The task that goes on, or None if there was none yet.
+        task_id: The task that goes on, or None if none was submitted.
 
     Example:
         >>> isinstance(Interrupted("stopped waiting", task_id="hub-1"), KeyboardInterrupt)
@@ -166,19 +164,18 @@ class Interrupted(_ShortInNotebook, KeyboardInterrupt):
     """
 
     def __init__(self, message: str, *, task_id: str | None = None) -> None:
-        """Keep the task beside the message."""
         super().__init__(printable(message))
         self.task_id = task_id
 
 
 def without_frames(error: E) -> E:
-    """Take the frames and the causes from an error: a verbose traceback prints their variables.
+    """Drop the traceback and the causes of an error: verbose tracebacks print local variables.
 
     Args:
         error: The error, changed in place.
 
     Returns:
-        The error, to be raised anew ``from None``.
+        The same error, to raise again ``from None``.
 
     Example:
         >>> without_frames(ValueError("no")).__traceback__ is None
@@ -189,23 +186,26 @@ def without_frames(error: E) -> E:
 
 
 def merge_errors(errors: Sequence[BaseException | None]) -> BaseException | None:
-    """Let the first error of several prompts stand for all, with its type; it tells of the others.
+    """Merge the errors of several prompts into one of the first one's type, listing all messages.
 
     Args:
-        errors: What became of each prompt, in their order; None where all went well.
+        errors: The error of each prompt, in order; None for a prompt that succeeded.
+
+    Returns:
+        The merged error, or None if every prompt succeeded.
 
     Example:
         >>> print(merge_errors([None, TaskFailed("no dogs"), TaskFailed("no cats")]))
         Prompt 2: no dogs
         Prompt 3: no cats
     """
-    told = [(number, error) for number, error in enumerate(errors, start=1) if error is not None]
-    if not told:
+    failed = [(number, error) for number, error in enumerate(errors, start=1) if error is not None]
+    if not failed:
         return None
-    first = told[0][1]
+    first = failed[0][1]
     if len(errors) == 1:
         return first
-    both = copy.copy(first)  # each handle keeps its own
-    both.args = ("\n".join(f"Prompt {number}: {error}" for number, error in told),)
-    both.__cause__ = first.__cause__
-    return both
+    merged = copy.copy(first)  # each handle keeps its own error
+    merged.args = ("\n".join(f"Prompt {number}: {error}" for number, error in failed),)
+    merged.__cause__ = first.__cause__
+    return merged

@@ -1,4 +1,4 @@
-"""The session: what one process knows between two cells: login, demo, open tasks, the journal."""
+"""The session: the state of one process between cells (login, demo, open tasks, journal)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .generation.notices import notify
 from .hub.model_registry import ModelRegistry
 from .runtime.child_processes import ChildProcesses, inherited_demo
 from .runtime.environment import variable
-from .runtime.exit_hook import before_leaving, wait_for_submissions
+from .runtime.exit_hook import call_at_exit, wait_for_submissions
 from .runtime.loop_thread import LoopThread
 from .settings import DEFAULT_TIMEOUT_S, DEMO_URL, Secret, Settings, read_settings
 from .settings.hub_urls import is_same_hub
@@ -35,12 +35,12 @@ class Session:
 
     Attributes:
         login: The key of ``%mountsea login``, in memory only.
-        demo: What ``%mountsea demo`` said: ``on``, ``off``, ``if-no-key`` or None.
-        base_url: The Hub's address before the environment's, or None.
-        clients: The clients, and the demo's network.
-        registry: What the Hubs say of their models.
-        worker: The loop thread.
-        open: The generations whose task may still be going on at the Hub.
+        demo: The choice of ``%mountsea demo``: ``on``, ``off``, ``if-no-key`` or None.
+        base_url: The Hub's base URL, which takes precedence over the environment's, or None.
+        clients: The Hub clients, and the demo network.
+        registry: The models of each Hub.
+        worker: The thread that runs the event loop.
+        open: The generations whose task may still be running at the Hub.
 
     Example:
         >>> Session().open
@@ -48,7 +48,6 @@ class Session:
     """
 
     def __init__(self) -> None:
-        """Start nothing yet."""
         self.login: Secret | None = None
         self.demo: str | None = None
         self.base_url: str | None = None
@@ -62,96 +61,99 @@ class Session:
         self._pending: PendingSubmissions | None = None
 
     def use_demo(self, choice: str) -> None:
-        """Choose the demo Hub or not: ``on``, ``off`` or ``if-no-key``; workers do the same."""
+        """Set the demo mode (``on``, ``off`` or ``if-no-key``), for worker processes, too."""
         self.demo = None if choice == "off" else choice
-        # what must be overruled is; with nothing to overrule, a `demo:` that is set later counts
+        # set "off" only to override a `demo:` in the environment: one that is set later counts
         if self._publish() and choice == "off":
             self.demo = "off"
             self._publish()
 
     def use_base_url(self, base_url: str | None) -> None:
-        """Choose a Hub before the environment's, or None for that; workers do the same."""
+        """Set the base URL, or None for the environment's; for worker processes, too."""
         self.base_url = base_url
         if base_url == DEMO_URL and self.demo == "off":
             self.demo = None
         self._publish()
 
     def _publish(self) -> bool:
-        """Say whether the demo Hub is meant; a wrong setting is an error where it is used."""
+        """Publish the choice to worker processes; return whether the demo Hub is selected.
+
+        An invalid setting is ignored here: it is reported where it is used.
+        """
         with suppress(ConfigurationError):
             self._children.publish(self._read("on").home, demo=self.demo, base_url=self.base_url)
             return bool(variable("MOUNTSEA_DEMO")) or self.settings().is_demo
         return False
 
     def settings(self) -> Settings:
-        """Read the settings as they are now.
+        """Return the current settings.
 
         Raises:
-            ConfigurationError: If one of them makes no sense.
+            ConfigurationError: If one of them is invalid.
         """
         return self._read(self.demo)
 
     def settings_for(self, hub: str) -> Settings:
-        """Return the settings for the Hub that has a task; a key goes to its own Hub only.
+        """Return the settings for the Hub of a task; a key is only used for its own Hub.
 
         Args:
-            hub: The base URL that the journal names, or ``demo:``.
+            hub: The base URL in the journal, or ``demo:``.
 
         Raises:
-            ConfigurationError: If the settings do not lead there; says how they would.
+            ConfigurationError: If the settings are for another Hub; names the setting to change.
         """
-        now = self.settings()
-        if hub == DEMO_URL or is_same_hub(now.base_url, hub):
-            return replace(now, base_url=hub)
+        current = self.settings()
+        if hub == DEMO_URL or is_same_hub(current.base_url, hub):
+            return replace(current, base_url=hub)
         if is_same_hub(self.real_hub(), hub):
             return replace(self._read("off"), base_url=hub)
         raise ConfigurationError(
-            f"The task is at another Hub: set MOUNTSEA_BASE_URL to {sanitize(hub)}, or "
-            "`%config MountseaMagics.base_url`, to get at it."
+            f"The task belongs to another Hub: set MOUNTSEA_BASE_URL to {sanitize(hub)}, or "
+            "`%config MountseaMagics.base_url`, to fetch it."
         )
 
     def journal(self, settings: Settings) -> Journal:
-        """Return the journal of the folder that the settings name."""
+        """Return the journal in the data folder of the settings."""
         from .journal.journal import Journal
 
         return self._journals.setdefault(settings.journal, Journal(settings.journal))
 
     def catalog_for(self, settings: Settings, model: str, parameters: Mapping[str, Any]) -> Catalog:
-        """Return the catalog that a request is checked by.
+        """Return the catalog that validates a request.
 
-        The Hub is asked about its models only where a name is unknown here.
+        The Hub's models are requested only if a name is not in the bundled catalog.
 
         Args:
-            settings: Which Hub.
+            settings: The Hub and the key.
             model: The model's id.
             parameters: The model's parameters.
         """
-        settings.refuse_key_in(model)  # the URL that asks for an unknown model holds its name
+        settings.refuse_key_in(model)  # an unknown model's name becomes part of a URL
         if self.registry.lacks(settings, model, parameters):
 
             async def learn() -> None:
-                await self.registry.learn(settings, self.clients.client(settings), model)
+                await self.registry.fetch_model(settings, self.clients.client(settings), model)
 
             self.worker.run(learn())
             notify(self.registry.notices(), None)
         return self.registry.current(settings)
 
     def keys(self) -> KeyStore:
-        """Return what ``%mountsea login --save`` keeps keys in."""
+        """Return the store of ``%mountsea login --save``."""
         return self._store(self.settings().home)
 
     def real_hub(self) -> str:
-        """Return the address that a key is for, also while the demo Hub is on."""
+        """Return the base URL that a key belongs to, even while the demo Hub is on."""
         return read_settings(base_url=self.base_url, login=self.login, demo="off").base_url
 
     def recall(self, task_id: str) -> tuple[Generation, Settings]:
         """Return the handle of a task that was submitted, and the settings of its Hub.
 
         Args:
-            task_id: A task of this kernel, of the journal, or of anybody.
+            task_id: A task of this kernel, of the journal, or from elsewhere.
 
         Raises:
-            ConfigurationError: If the task is at a Hub that the settings do not lead to.
+            ConfigurationError: If the task belongs to another Hub than that of the settings.
         """
         settings = self.settings()
         entry = self.journal(settings).find(task_id, hub=settings.base_url)
@@ -162,7 +164,7 @@ class Session:
             except ConfigurationError:
                 if not entry.files or not all(image.is_intact() for image in entry.files):
                     raise
-                # its images are here; that Hub is not asked, and gets no key
+                # its images are on disk, so that Hub is not contacted and gets no key
                 settings = replace(settings, base_url=entry.hub, key=None, key_source="none")
         elif known is not None and known.is_demo:
             settings = self.settings_for(DEMO_URL)
@@ -172,14 +174,14 @@ class Session:
         return Generation(request, task_id=task_id, is_demo=settings.is_demo), settings
 
     def open_tasks(self) -> list[Entry]:
-        """Return what may still bring images: by the journal, and by this process's memory."""
+        """Return the tasks that may still produce images: of the journal and of this process."""
         from .journal.entry import Entry
 
         settings = self.settings()
         entries = self.journal(settings).open_entries()
-        written = {entry.task_id for entry in entries}
+        journaled = {entry.task_id for entry in entries}
         for generation in self.open:
-            if generation.task_id is not None and generation.task_id not in written:
+            if generation.task_id is not None and generation.task_id not in journaled:
                 hub = DEMO_URL if generation.is_demo else settings.base_url
                 entry = Entry.begin(hub, generation.request, task_id=generation.task_id)
                 entries.append(replace(entry, state=generation.status))
@@ -195,18 +197,21 @@ class Session:
         fresh: bool = False,
         cache: bool = False,
     ) -> Generation:
-        """Order what a handle asks for, or follow its task if it has one, to the images.
+        """Run a generation to its images: resume its task if it has one, else submit its request.
 
         Args:
-            generation: The handle; it learns of everything that happens.
-            settings: Which Hub.
+            generation: The handle, which is updated with every event.
+            settings: The Hub and the key.
             timeout_s: How long to wait for the task, in seconds.
-            on_event: Told of every event too.
+            on_event: Called with every event, too.
             fresh: Never answer from the journal.
             cache: Answer from the journal also without a seed.
 
+        Returns:
+            The handle.
+
         Raises:
-            MountseaError: What went wrong; also kept as the handle's ``error``.
+            MountseaError: If the generation failed; also stored in the handle's ``error``.
         """
         if generation not in self.open:
             self.open.append(generation)
@@ -226,25 +231,25 @@ class Session:
             generation.fail(error, resumed=resumed)
             raise
         finally:
-            # an order that is on its way when the cell is stopped tells its task later
-            orderless = generation.task_id is None and generation.status != "submitting"
-            ended = orderless or generation.status in ("completed", "failed", "uncertain")
+            # keep a pending submission open: its task id arrives after the cell was stopped
+            unsubmitted = generation.task_id is None and generation.status != "submitting"
+            ended = unsubmitted or generation.status in ("completed", "failed", "uncertain")
             if ended and generation in self.open:
                 self.open.remove(generation)
             notify([*self._store(settings.home).notes(), *journal.trouble(), *notices], on_event)
         return generation
 
     def forget_parent(self) -> None:
-        """In a forked process: its parent goes on with what it has submitted."""
+        """In a forked process, forget the parent's submissions and tasks: it continues them."""
         self._pending, self.open = None, []
 
     @property
     def pending_submissions(self) -> int:
-        """How many orders of this process are not answered yet."""
+        """How many submissions of this process have no response yet."""
         return self._pending.count if self._pending is not None else 0
 
     async def drain(self) -> None:
-        """Wait for the answers to all orders that are on their way."""
+        """Wait for the responses to all pending submissions."""
         if self._pending is not None:
             await self._pending.drain()
 
@@ -256,14 +261,14 @@ class Session:
         fresh: bool,
         cache: bool,
     ) -> AsyncGenerator[Event, None]:
-        """A handle with a task is resumed: nothing is ordered a second time."""
+        """Resume a handle that has a task: nothing is submitted twice."""
         from .generation.run import GenerationContext, resume, run
 
         context = GenerationContext(
             settings.base_url,
             lambda: self.clients.client(settings),
             self.journal(settings),
-            self._in_flight(),
+            self._ensure_pending(),
             settings.originals,
         )
         request, task_id = generation.request, generation.task_id
@@ -271,17 +276,16 @@ class Session:
             return resume(context, task_id, request, timeout_s=timeout_s)
         if request is None:
             raise ValueError("a generation needs a request or a task id")
-        on_task_id = generation.learn_task
+        on_task_id = generation.set_task_id
         return run(
             context, request, on_task_id=on_task_id, timeout_s=timeout_s, fresh=fresh, cache=cache
         )
 
     def wait_for_submissions_at_exit(self) -> None:
-        """Let a process that ends wait a moment for the orders that it has begun."""
-        before_leaving(self._wait_at_exit)
+        """Register the exit hook that waits a moment for pending submissions."""
+        call_at_exit(self._wait_at_exit)
 
-    def _in_flight(self) -> PendingSubmissions:
-        """A process that ends gives orders on their way a moment to tell their ids."""
+    def _ensure_pending(self) -> PendingSubmissions:
         if self._pending is None:
             from .generation.submit import PendingSubmissions
 
@@ -290,7 +294,7 @@ class Session:
         return self._pending
 
     def _wait_at_exit(self) -> None:
-        """An order has begun as long as its task's id may come just now."""
+        """Wait at exit while a task id may still arrive."""
         wait_for_submissions(
             self.worker,
             lambda: (
@@ -300,7 +304,7 @@ class Session:
         )
 
     def _read(self, demo: str | None) -> Settings:
-        """The environment may change between two cells, so it is read each time."""
+        """Read each time, since the environment may change between cells."""
         return read_settings(
             base_url=self.base_url,
             login=self.login,
@@ -310,7 +314,7 @@ class Session:
         )
 
     def _store(self, home: Path) -> KeyStore:
-        """One for each folder, since it remembers what the system's keyring said."""
+        """One store per folder, since it caches failures of the system keyring."""
         return self._stores.setdefault(home, KeyStore(home / "keys.json"))
 
 

@@ -83,8 +83,8 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     fresh = begin_session(monkeypatch)
     monkeypatch.setitem(sys.modules, "keyring", None)
     monkeypatch.setattr(download, "PAUSES_S", (0.0,) * len(download.PAUSES_S))
-    fast_schedule = partial(LearnedSchedule, shortest_s=0.02, longest_s=0.05)
-    monkeypatch.setattr(poll, "LearnedSchedule", fast_schedule)
+    often = partial(LearnedSchedule, min_interval_s=0.02, max_interval_s=0.05)
+    monkeypatch.setattr(poll, "LearnedSchedule", often)
     yield fresh
     end_sessions()
 

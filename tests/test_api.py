@@ -1,4 +1,4 @@
-"""`generate` and `agenerate` end to end: on the demo Hub, and against a stand-in over HTTP."""
+"""`generate` and `agenerate` end to end: with the demo Hub, and with a stand-in over HTTP."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from mountsea_magic.generation.handle import Generation
 from mountsea_magic.session import Session
 
 
-def test_generate_gives_images_of_the_size_that_was_asked_for(
+def test_generate_returns_images_of_the_requested_size(
     demo: None, here: Session, home: Path
 ) -> None:
-    """From a prompt to files under MOUNTSEA_HOME, in one call, with no key and no socket."""
+    """One call, from a prompt to files under MOUNTSEA_HOME, without key and socket."""
     dogs = generate("a dog on a beach", num_images=2, output_format="jpeg", **SMALL)
     assert (dogs.status, len(dogs), dogs.is_demo, dogs.error) == ("completed", 2, True, None)
     assert dogs.task_id is not None
@@ -51,18 +51,16 @@ def test_generate_gives_images_of_the_size_that_was_asked_for(
     assert here.open == []
 
 
-def test_the_default_model_draws_its_native_size(demo: None, here: Session) -> None:
-    """Without any parameter: nano-banana, one square PNG, as the package's front door gives it."""
+def test_the_default_model_has_its_native_size(demo: None, here: Session) -> None:
+    """Without any parameter: nano-banana and one square PNG."""
     dog = mountsea_magic.generate("a dog")
     assert dog.request is not None
     assert dog.request.body() == {"model": "nano-banana", "input": {"prompt": "a dog"}}
     assert [(got.width, got.height, got.format) for got in dog] == [(1024, 1024, "png")]
 
 
-def test_a_generation_saves_copies_that_overwrite_nothing(
-    demo: None, here: Session, tmp_path: Path
-) -> None:
-    """Twice into one folder: twice the files, byte for byte the originals."""
+def test_save_overwrites_nothing(demo: None, here: Session, tmp_path: Path) -> None:
+    """Saving twice into one folder makes two identical copies of the original."""
     dog = generate("a dog", **SMALL)
     first, second = dog.save(tmp_path / "out"), dog.save(tmp_path / "out")
     assert first != second
@@ -70,16 +68,16 @@ def test_a_generation_saves_copies_that_overwrite_nothing(
     assert len(list((tmp_path / "out").iterdir())) == 2
 
 
-def test_sync_mode_leaves_no_address(demo: None, here: Session) -> None:
-    """The image comes within the answer: no URL to expire."""
+def test_sync_mode_images_have_no_url(demo: None, here: Session) -> None:
+    """They are inline in the response."""
     dog = generate(
         "a dog", aspect_ratio="1:1", resolution="0.5K", model="nano-banana-2", sync_mode=True
     )
     assert [(got.url, got.width) for got in dog] == [(None, 512)]
 
 
-def test_several_at_once_by_gather(demo: None, here: Session, home: Path) -> None:
-    """Awaited together, each gets its own task and its own images, in the order of the calls."""
+def test_gather_runs_several_at_once(demo: None, here: Session, home: Path) -> None:
+    """Each has its own task and images, in the order of the calls."""
 
     async def work() -> list[Generation]:
         return await asyncio.gather(*(agenerate(f"dog {n}", **SMALL) for n in range(4)))
@@ -92,8 +90,8 @@ def test_several_at_once_by_gather(demo: None, here: Session, home: Path) -> Non
     assert here.open == []
 
 
-def test_one_failure_of_several_spares_the_others(demo: None, here: Session) -> None:
-    """`gather` with return_exceptions gives two images and one error with its task."""
+def test_one_failure_does_not_affect_the_others(demo: None, here: Session) -> None:
+    """`gather` with return_exceptions returns two results and one error with its task id."""
 
     async def work() -> list[Generation | BaseException]:
         prompts = ("a dog", "a dog [fail]", "a cat")
@@ -109,14 +107,14 @@ def test_one_failure_of_several_spares_the_others(demo: None, here: Session) -> 
 
 
 def test_agenerate_runs_from_any_loop(demo: None, here: Session) -> None:
-    """One `asyncio.run` after another reuses the loop thread and its connections."""
+    """Several calls of `asyncio.run` reuse the loop thread and its connections."""
     ids = {asyncio.run(agenerate("a dog", **SMALL)).task_id for _ in range(2)}
     assert len(ids) == 2
     assert len(here.clients._clients) == 1
 
 
-def test_the_callers_loop_goes_on_meanwhile(here: Session, hub: StandInHub) -> None:
-    """`agenerate` blocks nothing: other tasks of the caller's loop run while it waits."""
+def test_agenerate_does_not_block_the_callers_loop(here: Session, hub: StandInHub) -> None:
+    """Other tasks of the caller's loop run while it waits."""
 
     async def work() -> int:
         turns = 0
@@ -133,7 +131,7 @@ def test_the_callers_loop_goes_on_meanwhile(here: Session, hub: StandInHub) -> N
 
 
 def test_generate_works_within_a_running_loop(demo: None, here: Session) -> None:
-    """As in a notebook cell, whose thread has a loop that runs already."""
+    """As in a notebook cell, whose thread already runs a loop."""
 
     async def work() -> Generation:
         return generate("a dog", **SMALL)
@@ -142,7 +140,7 @@ def test_generate_works_within_a_running_loop(demo: None, here: Session) -> None
 
 
 def test_generate_works_from_several_threads(demo: None, here: Session) -> None:
-    """A thread pool of the user's own is served too."""
+    """As from a thread pool of the user."""
     dogs: list[Generation] = []
     threads = [
         threading.Thread(target=lambda: dogs.append(generate("a dog", **SMALL))) for _ in range(3)
@@ -155,7 +153,7 @@ def test_generate_works_from_several_threads(demo: None, here: Session) -> None:
 
 
 @pytest.mark.parametrize(
-    ("prompt", "parameters", "said"),
+    ("prompt", "parameters", "message"),
     [
         ("a dog", {"num_images": 5}, "at most 4"),
         ("a dog", {"num_images": 0}, "at least 1"),
@@ -172,14 +170,14 @@ def test_generate_works_from_several_threads(demo: None, here: Session) -> None:
         (" \n\t\n", {}, "prompt is empty"),
     ],
 )
-def test_what_is_wrong_is_refused_before_anything_is_sent(
+def test_an_invalid_request_is_refused_before_it_is_sent(
     here: Session,
     monkeypatch: pytest.MonkeyPatch,
     prompt: str,
     parameters: dict[str, Any],
-    said: str,
+    message: str,
 ) -> None:
-    """Neither orders anything, the message names the nearest cure, and only names are looked up."""
+    """Nothing is submitted, only model names are looked up, and the message has the fix."""
     with StandInHub() as hub:
         reach(hub, monkeypatch)
         with pytest.raises(InvalidRequest) as caught:
@@ -188,12 +186,12 @@ def test_what_is_wrong_is_refused_before_anything_is_sent(
             asyncio.run(agenerate(prompt, **parameters))
         assert not hub.posts
         assert all(seen.path.startswith("/hub/v1/models") for seen in hub.requests)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert here.open == []
 
 
 def test_without_a_key_nothing_is_sent(here: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The demo is never chosen silently: the error names both ways on."""
+    """The demo Hub is never chosen silently: the error names both commands."""
     with StandInHub() as hub:
         monkeypatch.setenv("MOUNTSEA_BASE_URL", hub.url)
         with pytest.raises(ConfigurationError, match=r"%mountsea login.*%mountsea demo"):
@@ -201,10 +199,8 @@ def test_without_a_key_nothing_is_sent(here: Session, monkeypatch: pytest.Monkey
         assert hub.requests == []
 
 
-def test_a_real_hub_is_asked_once_and_paid_once(
-    here: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Over HTTP: one POST with the key, one image, no key at the image's host."""
+def test_one_generation_sends_one_post(here: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the key, which is not sent to the image host."""
     with StandInHub(key=KEY) as hub:
         reach(hub, monkeypatch)
         dog = generate("a dog", seed=7)
@@ -231,16 +227,16 @@ def test_a_real_hub_is_asked_once_and_paid_once(
         (lambda: StandInHub(polls=[json_reply({"message": KEY}, 401)]), AuthenticationError, True),
         (lambda: StandInHub(downloads=[Reply(500)] * 9), DownloadFailed, True),
     ],
-    ids=["401", "reset", "422", "failed", "401 at a look", "no download"],
+    ids=["401", "reset", "422", "failed", "401 for a poll", "no download"],
 )
-def test_every_error_is_ours_and_discreet(
+def test_every_error_is_a_mountsea_error_without_the_key(
     here: Session,
     monkeypatch: pytest.MonkeyPatch,
     make: Callable[[], StandInHub],
     kind: type[MountseaError],
     stays_open: bool,
 ) -> None:
-    """One POST, an error without the key, and open only what can still be had."""
+    """One POST; the task stays open only if it can still produce images."""
     with make() as hub:
         reach(hub, monkeypatch)
         with pytest.raises(kind) as caught:
@@ -251,8 +247,10 @@ def test_every_error_is_ours_and_discreet(
     assert (caught.value.task_id is not None) is (stays_open or kind is TaskFailed)
 
 
-def test_originals_are_whole_images_and_nothing_else(demo: None, here: Session, home: Path) -> None:
-    """After all is done the folder holds no part, and every file decodes."""
+def test_the_folder_of_originals_has_only_complete_images(
+    demo: None, here: Session, home: Path
+) -> None:
+    """There are no partial files, and every file can be decoded."""
 
     async def work() -> None:
         kinds = ("png", "jpeg", "webp")
@@ -276,28 +274,28 @@ print(dog[0].path)
 """
 
 
-def test_where_warnings_are_errors_a_paid_image_is_still_returned(
+def test_if_warnings_are_errors_the_image_is_still_returned(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`python -W error` turns the one warning into an error, which then is but printed."""
+    """With `python -W error` the warning is printed instead of raised."""
     home.write_text("mine")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with StandInHub() as hub:
         reach(hub, monkeypatch)
-        # the connections that are kept for a next image are still open when a script ends
+        # idle keep-alive connections are still open when the script ends
         strict = ["-W", "error", "-W", "ignore::ResourceWarning"]
         command = [sys.executable, *strict, "-c", STRICT]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert len(hub.posts) == 1
     assert (done.returncode, done.stderr.count("\n")) == (0, 1)
-    assert "the journal" in done.stderr and "can't take the originals" in done.stderr
+    assert "the journal" in done.stderr and "could not write to" in done.stderr
     assert Path(done.stdout.strip()).read_bytes() == image()
 
 
-def test_a_home_that_can_not_be_is_told_of_once(
+def test_an_unusable_home_leads_to_one_warning(
     here: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither journal nor folder: the image is there all the same, with one plain warning."""
+    """Without journal and folder the image is still returned, with one warning."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     (tmp_path / "taken").write_text("mine")
     with StandInHub() as hub:
@@ -308,18 +306,18 @@ def test_a_home_that_can_not_be_is_told_of_once(
         with pytest.raises(WaitTimeout):
             generate("a cat", timeout=1e-9)
         assert len(hub.posts) == 2
-    (said,) = (str(warning.message) for warning in warned)
-    assert "the journal" in said and "can't take the originals" in said
-    assert str(dog[0].path.parent) in said
+    (message,) = (str(warning.message) for warning in warned)
+    assert "the journal" in message and "could not write to" in message
+    assert str(dog[0].path.parent) in message
     assert dog[0].bytes == image()
     assert [entry.task_id for entry in here.open_tasks()] == ["hub-0002"]
 
 
 def test_a_key_in_the_prompt_is_not_sent(here: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would be sent, written down and shown."""
+    """It would be sent, journaled and shown."""
     with StandInHub() as hub:
         reach(hub, monkeypatch)
-        with pytest.raises(InvalidRequest, match="holds your API key") as caught:
+        with pytest.raises(InvalidRequest, match="contains your API key") as caught:
             generate(f"a dog named {KEY}")
         assert hub.requests == []
     assert KEY not in str(caught.value)
@@ -328,25 +326,25 @@ def test_a_key_in_the_prompt_is_not_sent(here: Session, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("timeout", [None, "60", 0, -1, float("nan"), float("inf")])
-def test_a_timeout_that_is_none_is_refused_before_anything_is_sent(
+def test_an_invalid_timeout_is_refused_before_anything_is_sent(
     here: Session, hub: StandInHub, timeout: Any
 ) -> None:
-    """After the order it would be too late."""
-    with pytest.raises(InvalidRequest, match="more than 0 seconds"):
+    """After the submission it would be too late."""
+    with pytest.raises(InvalidRequest, match="timeout must be greater than 0 seconds"):
         generate("a dog", timeout=timeout)
     assert hub.requests == []
 
 
 @pytest.mark.parametrize(
-    "address",
+    "url",
     ["http://😀.com", "https://xn--", "https://xn--zzzzzz99999/hub", "https://a\u200db.c"],
 )
-def test_an_address_that_nobody_can_have_is_a_setting(
-    here: Session, monkeypatch: pytest.MonkeyPatch, address: str
+def test_an_invalid_base_url_is_a_configuration_error(
+    here: Session, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
-    """Some names are found out only when they are to be asked."""
+    """Some host names are only found to be invalid when they are resolved."""
     monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)
-    monkeypatch.setenv("MOUNTSEA_BASE_URL", address)
-    with pytest.raises(ConfigurationError, match="check MOUNTSEA_BASE_URL"):
+    monkeypatch.setenv("MOUNTSEA_BASE_URL", url)
+    with pytest.raises(ConfigurationError, match="with a valid host name"):
         generate("a dog")
     assert here.open == []

@@ -1,4 +1,4 @@
-"""The error tree: what an error says, what it knows, and how it reads in a notebook."""
+"""The error tree: messages, attributes, and how an error is shown in a notebook."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TREE = [
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("a dog", "a dog"),
         ("", ""),
@@ -40,21 +40,21 @@ TREE = [
         (["a"], "['a']"),
     ],
 )
-def test_plain_is_one_safe_line(text: object, said: str) -> None:
-    """Text from outside loses its line breaks, terminal escapes and direction overrides."""
-    assert sanitize(text) == said
+def test_sanitize_returns_one_safe_line(text: object, expected: str) -> None:
+    """Line breaks, terminal escapes and bidirectional overrides are removed."""
+    assert sanitize(text) == expected
 
 
 @pytest.mark.parametrize(("length", "limit"), [(400, 400), (401, 400), (10_000, 60), (2, 1)])
-def test_plain_is_bounded(length: int, limit: int) -> None:
-    """A text is never longer than its limit, and says that something was cut."""
-    said = sanitize("x" * length, limit=limit)
-    assert len(said) == min(length, limit)
-    assert said.endswith("…") is (length > limit)
+def test_sanitize_truncates_to_its_limit(length: int, limit: int) -> None:
+    """A truncated text ends with an ellipsis."""
+    line = sanitize("x" * length, limit=limit)
+    assert len(line) == min(length, limit)
+    assert line.endswith("…") is (length > limit)
 
 
-def test_the_tree_is_the_one_of_the_interface_page() -> None:
-    """All the named errors are there, and no other."""
+def test_the_error_tree_has_the_documented_classes() -> None:
+    """All documented errors exist, and no others."""
     assert {kind.__name__ for kind in TREE} == {
         "ConfigurationError",
         "InvalidRequest",
@@ -70,44 +70,46 @@ def test_the_tree_is_the_one_of_the_interface_page() -> None:
 
 
 @pytest.mark.parametrize("kind", TREE)
-def test_every_error_reads_in_one_line(kind: type[MountseaError]) -> None:
-    """IPython is given the type's name and the message, and no traceback."""
+def test_every_error_is_shown_in_one_line(kind: type[MountseaError]) -> None:
+    """IPython shows the type's name and the message, without a traceback."""
     assert kind("no dogs")._render_traceback_() == [f"{kind.__name__}: no dogs"]
 
 
 @pytest.mark.parametrize("kind", TREE)
-def test_every_error_survives_a_process_boundary(kind: type[MountseaError]) -> None:
-    """An error that a process pool hands back still knows its task and its message."""
+def test_every_error_can_be_pickled(kind: type[MountseaError]) -> None:
+    """An error from a process pool keeps its type, task id and message."""
     error = pickle.loads(pickle.dumps(kind("no dogs").with_task("hub-1")))
     assert type(error) is kind
     assert error.task_id == "hub-1"
     assert str(error).startswith("no dogs Task hub-1")
 
 
-def test_an_error_knows_its_task_and_status() -> None:
-    """The task id and the HTTP status are attributes; both may be missing."""
+def test_an_error_has_task_id_and_status_code() -> None:
+    """Both attributes are None by default."""
     error = MountseaError("no", task_id="hub-1", status_code=500)
     assert (error.task_id, error.status_code) == ("hub-1", 500)
     assert (MountseaError("no").task_id, MountseaError("no").status_code) == (None, None)
 
 
-def test_concerning_names_the_task_and_the_way_to_it() -> None:
-    """An error without a task learns of it, keeps its type, and says how to resume."""
+def test_with_task_adds_the_id_and_the_command_that_resumes_it() -> None:
+    """The error keeps its type."""
     error = TaskFailed("The model refused.")
     assert error.with_task("hub-1") is error
-    assert str(error) == ("The model refused. Task hub-1 is kept: `%mountsea resume hub-1`.")
+    assert str(error) == (
+        "The model refused. Task hub-1 is saved; resume it: `%mountsea resume hub-1`."
+    )
 
 
-def test_concerning_says_it_once() -> None:
-    """An error that already names a task is left as it is."""
+def test_with_task_does_not_change_an_error_with_a_task() -> None:
+    """Neither its message nor its task id changes."""
     error = MountseaError("The network is down.").with_task("hub-1")
-    said = str(error)
-    assert str(error.with_task("hub-2")) == said
+    message = str(error)
+    assert str(error.with_task("hub-2")) == message
     assert error.task_id == "hub-1"
 
 
-def test_concerning_makes_a_task_id_safe_to_print() -> None:
-    """A task id comes from outside: its message holds no escapes, its attribute is the whole."""
+def test_with_task_sanitizes_the_task_id() -> None:
+    """The message has no terminal escapes; the attribute is the unchanged id."""
     error = MountseaError("No.").with_task("a\x1b[31m")
     assert "\x1b" not in str(error)
     assert error.task_id == "a\x1b[31m"
@@ -115,15 +117,15 @@ def test_concerning_makes_a_task_id_safe_to_print() -> None:
 
 
 @pytest.mark.parametrize("pause", [None, 0.0, 2.5])
-def test_rate_limited_knows_the_pause(pause: float | None) -> None:
-    """The pause that the Hub asked for stands beside the message, with the status 429."""
+def test_rate_limited_has_retry_after(pause: float | None) -> None:
+    """It has the Hub's `Retry-After` in seconds, and the status 429."""
     error = RateLimited("slow", retry_after_s=pause)
     assert (error.retry_after_s, error.status_code) == (pause, 429)
     assert error.of_credits is False
 
 
 def test_interrupted_is_a_keyboard_interrupt() -> None:
-    """Run All stops at it, and `except Exception` or `except MountseaError` does not hide it."""
+    """Run All stops at it; neither `except Exception` nor `except MountseaError` catches it."""
     error = Interrupted("stopped waiting", task_id="hub-1")
     assert isinstance(error, KeyboardInterrupt)
     assert not isinstance(error, Exception | MountseaError)

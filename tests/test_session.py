@@ -1,4 +1,4 @@
-"""The session of one process: which key and Hub it uses, what is open, and how it is resumed."""
+"""The session of one process: its key and Hub, its open tasks, and how they are resumed."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from mountsea_magic.settings import Secret
 
 
 async def credits_of(here: Session) -> float:
-    """Ask on the loop that the client belongs to."""
+    """Return the credits of the current Hub."""
     return await here.clients.client(here.settings()).credits()
 
 
-def test_a_login_goes_before_the_environment(
+def test_a_login_takes_precedence_over_the_environment(
     here: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And each key has a client of its own: none is sent where the other is meant."""
+    """Each key has its own client, so that the keys are not mixed up."""
     with StandInHub() as hub:
         reach(hub, monkeypatch)
         generate("a dog")
@@ -44,10 +44,10 @@ def test_a_login_goes_before_the_environment(
     assert keys == [f"Bearer {KEY}", "Bearer sk-logged-in-98765"]
 
 
-def test_credits_are_asked_of_the_hub_that_is_set(
+def test_credits_need_a_credits_url_for_other_hubs(
     here: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The endpoint that was named is asked; for another Hub none is guessed."""
+    """Without MOUNTSEA_CREDITS_URL nothing is sent to a Hub that is not the default."""
     with StandInHub(key=KEY, credits=77) as hub:
         reach(hub, monkeypatch)
         with pytest.raises(ConfigurationError, match="MOUNTSEA_CREDITS_URL"):
@@ -57,32 +57,32 @@ def test_credits_are_asked_of_the_hub_that_is_set(
         assert here.worker.run(credits_of(here)) == 77
 
 
-def test_demo_credits_are_told_and_spent(demo: None, here: Session) -> None:
-    """A completed image costs demo credits; a failed one costs none."""
+def test_demo_credits_are_spent(demo: None, here: Session) -> None:
+    """A completed task costs demo credits; a failed one costs none."""
 
-    def left() -> float:
+    def credits() -> float:
         return here.worker.run(credits_of(here))
 
-    before = left()
+    before = credits()
     with pytest.raises(TaskFailed):
         generate("a dog [fail]", **SMALL)
-    assert left() == before
+    assert credits() == before
     generate("a dog", **SMALL)
-    assert left() < before
+    assert credits() < before
 
 
-def test_a_failed_task_is_closed_and_says_so(demo: None, here: Session) -> None:
-    """The handle knows its error, and nothing is left to resume."""
+def test_a_failed_task_is_closed(demo: None, here: Session) -> None:
+    """The error says that nothing was charged, and there is nothing to resume."""
     with pytest.raises(TaskFailed, match="Nothing was charged") as caught:
         generate("a dog [fail]", **SMALL)
     assert caught.value.task_id is not None
     assert here.open == []
 
 
-def test_what_goes_on_at_the_hub_stays_open_and_is_resumed(
+def test_a_task_that_timed_out_stays_open_and_can_be_resumed(
     here: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a timeout the same handle is followed to its images: no second order."""
+    """After a timeout the same handle gets its images, without a second submission."""
     with StandInHub(ready_after_polls=10**6) as hub:
         reach(hub, monkeypatch)
         with pytest.raises(WaitTimeout) as caught:
@@ -98,7 +98,7 @@ def test_what_goes_on_at_the_hub_stays_open_and_is_resumed(
 
 
 def test_a_task_is_resumed_by_its_id_alone(here: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A handle without a request sends no order; the watcher is told of everything."""
+    """A handle without a request submits nothing; the callback gets all events."""
     events: list[Event] = []
     with StandInHub() as hub:
         reach(hub, monkeypatch)
@@ -111,10 +111,10 @@ def test_a_task_is_resumed_by_its_id_alone(here: Session, monkeypatch: pytest.Mo
     assert isinstance(events[-1], Completed)
 
 
-def test_a_cancelled_agenerate_stops_looking(
+def test_a_cancelled_agenerate_stops_polling(
     here: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The task stays open for a resume, and the loop thread asks for it no more."""
+    """The task stays open, and nothing continues on the loop thread."""
     with StandInHub(ready_after_polls=10**6) as hub:
         reach(hub, monkeypatch)
 
@@ -138,23 +138,23 @@ def test_a_cancelled_agenerate_stops_looking(
 
 
 def test_a_demo_task_outlives_its_session(demo: None, here: Session, home: Path) -> None:
-    """What one kernel ordered, the next one fetches by the id."""
+    """Another kernel can resume it by its id."""
     here.clients.demo_seconds = 0.5
     with pytest.raises(WaitTimeout) as caught:
         generate("a dog", timeout=0.05, **SMALL)
     assert caught.value.task_id is not None
     other = Session()
     other.clients.demo_seconds = 0.0
-    again, settings = other.recall(caught.value.task_id)
-    here.worker.run(other.generate(again, settings))
-    assert (again.status, again.prompt, len(again)) == ("completed", "a dog", 1)
+    resumed, settings = other.recall(caught.value.task_id)
+    here.worker.run(other.generate(resumed, settings))
+    assert (resumed.status, resumed.prompt, len(resumed)) == ("completed", "a dog", 1)
     assert [task["task_id"] for task in demo_tasks(home)] == [caught.value.task_id]
 
 
-def test_an_unknown_fault_is_refused_and_a_known_one_works(
+def test_break_demo_validates_and_activates_a_fault(
     demo: None, here: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`break_demo` names the nearest fault, and `none` mends the network again."""
+    """An unknown fault is refused with a suggestion; `none` restores the network."""
     monkeypatch.setattr(retry, "MAX_CONNECT_ATTEMPTS", 1)
     with pytest.raises(InvalidRequest, match="Did you mean offline"):
         here.clients.break_demo("ofline")
@@ -166,10 +166,10 @@ def test_an_unknown_fault_is_refused_and_a_known_one_works(
     assert len(generate("a dog", **SMALL)) == 1
 
 
-def test_a_cancel_in_flight_leaves_the_order_to_its_answer(
+def test_a_cancelled_submission_is_completed_in_the_background(
     here: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The caller goes on at once; the id is learned later, and the images need no new order."""
+    """The caller continues at once; the task id arrives later, and a resume needs no new POST."""
     answered = threading.Event()
     with StandInHub() as hub:
         reach(hub, monkeypatch)
@@ -187,7 +187,7 @@ def test_a_cancel_in_flight_leaves_the_order_to_its_answer(
         asyncio.run(work())
         (dog,) = here.open
         assert (here.pending_submissions, dog.task_id, dog.status) == (1, None, "submitting")
-        assert "on its way" in str(dog.interrupted())
+        assert "already being submitted" in str(dog.interrupted())
         answered.set()
         here.worker.run(here.drain())
         assert (here.pending_submissions, dog.task_id) == (0, "hub-late")
@@ -197,8 +197,10 @@ def test_a_cancel_in_flight_leaves_the_order_to_its_answer(
     assert (dog.status, dog[0].bytes, here.open_tasks()) == ("completed", image(), [])
 
 
-def test_another_session_knows_what_is_open(here: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Open tasks come from the journal, each with its request, and leave it with their images."""
+def test_open_tasks_are_shared_through_the_journal(
+    here: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another session lists them with their requests, until their images are downloaded."""
     other = Session()
     with StandInHub(ready_after_polls=10**6) as hub:
         reach(hub, monkeypatch)
@@ -214,31 +216,29 @@ def test_another_session_knows_what_is_open(here: Session, monkeypatch: pytest.M
     assert other.open_tasks() == []
 
 
-def test_a_task_is_asked_for_at_the_hub_that_has_it(
-    here: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also while another Hub is on; where the settings do not lead there, the error says how."""
+def test_a_task_is_resumed_at_its_own_hub(here: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even while the demo Hub is on; otherwise the error names the setting to change."""
     with StandInHub(ready_after_polls=10**6) as hub:
         reach(hub, monkeypatch)
         with pytest.raises(WaitTimeout) as caught:
             generate("a dog", timeout=0.01)
         real = caught.value.task_id
         here.demo = "on"
-        drawn = generate("a dog", **SMALL).task_id
-        assert real is not None and drawn is not None
+        drawing = generate("a dog", **SMALL).task_id
+        assert real is not None and drawing is not None
         assert (here.recall(real)[1].base_url, here.recall(real)[0].is_demo) == (hub.url, False)
         here.demo = None
-        assert here.recall(drawn)[0].is_demo
+        assert here.recall(drawing)[0].is_demo
         monkeypatch.setenv("MOUNTSEA_BASE_URL", "https://elsewhere.example")
         with pytest.raises(ConfigurationError, match=f"set MOUNTSEA_BASE_URL to {hub.url}"):
             here.recall(real)
         assert here.recall("hub-unknown")[1].base_url == "https://elsewhere.example"
 
 
-def test_two_waits_for_one_handle_both_get_its_images(
+def test_two_concurrent_waits_for_one_handle_get_its_images(
     here: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Awaited twice at once, as in two cells: neither wait harms the other, and it is paid once."""
+    """As from two cells: neither wait disturbs the other, and one POST is sent."""
     with StandInHub(ready_after_polls=10**6) as hub:
         reach(hub, monkeypatch)
         with pytest.raises(WaitTimeout):

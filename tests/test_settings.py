@@ -1,4 +1,4 @@
-"""The settings: which Hub and whose key, in which order; and the key that nothing shows."""
+"""Settings: the precedence of Hubs and keys, validation, and keys that are never shown."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KEY = "sk-0123456789abcdef"
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         repr(Secret(KEY)),
         str(Secret(KEY)),
@@ -33,36 +33,36 @@ KEY = "sk-0123456789abcdef"
         format(Secret(KEY)),
         f"{Secret(KEY)}",
         f"{Secret(KEY)!r:>40}",
-        "%s %r" % (Secret(KEY), Secret(KEY)),  # noqa: UP031  # this way of formatting, too
+        "%s %r" % (Secret(KEY), Secret(KEY)),  # noqa: UP031  # printf-style formatting, too
         repr([Secret(KEY)]),
         repr({"key": Secret(KEY)}),
         repr(dir(Secret(KEY))),
         repr(read_settings({"MOUNTSEA_API_KEY": KEY})),
     ],
 )
-def test_no_text_shows_the_key(said: str) -> None:
-    """However a key is turned into text, the key is not in it."""
-    assert KEY not in said
+def test_no_conversion_to_text_shows_the_key(text: str) -> None:
+    """Whichever function converts a key, or settings with a key."""
+    assert KEY not in text
 
 
 def test_logging_does_not_show_the_key(caplog: pytest.LogCaptureFixture) -> None:
-    """A settings record that is logged in passing gives nothing away."""
+    """Settings can be logged safely."""
     logging.getLogger("mine").warning("using %s", read_settings({"MOUNTSEA_API_KEY": KEY}))
     assert "using Settings" in caplog.text
     assert KEY not in caplog.text
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_the_key_is_not_pickled(protocol: int) -> None:
-    """A pickle of a key, or of settings that hold one, is refused without naming it."""
+def test_a_key_cannot_be_pickled(protocol: int) -> None:
+    """Nor settings with a key; the error does not contain it."""
     for holder in (Secret(KEY), read_settings({"MOUNTSEA_API_KEY": KEY})):
         with pytest.raises(TypeError) as caught:
             pickle.dumps(holder, protocol)
         assert KEY not in str(caught.value)
 
 
-def test_the_key_is_not_had_by_vars_json_or_copies() -> None:
-    """Generic tools that read or copy any object get nothing."""
+def test_vars_json_and_copies_of_a_key_raise() -> None:
+    """The error does not contain the key."""
     for read in (vars, json.dumps, copy.copy, copy.deepcopy):
         with pytest.raises(TypeError) as caught:
             read(Secret(KEY))
@@ -70,24 +70,24 @@ def test_the_key_is_not_had_by_vars_json_or_copies() -> None:
 
 
 @pytest.mark.parametrize("pasted", [KEY, f" {KEY}", f"{KEY}\n", f"\t{KEY}\r\n"])
-def test_a_pasted_key_loses_its_white_space(pasted: str) -> None:
-    """What a paste brings around a key is not part of it."""
+def test_white_space_around_a_key_is_removed(pasted: str) -> None:
+    """It often comes with copy and paste."""
     assert Secret(pasted).reveal() == KEY
 
 
 @pytest.mark.parametrize(
     "text", ["", " ", "\n", "sk 123", "sk\t123", "sk\n123", "sk-\x00", "sk-ü", "“sk-1”", "🔑"]
 )
-def test_what_cannot_stand_in_a_header_is_no_key(text: str) -> None:
-    """A key that is empty, of several words or not ASCII is refused, and not repeated."""
-    with pytest.raises(ConfigurationError, match="not a Mountsea key") as caught:
+def test_a_key_that_is_not_valid_in_a_header_is_rejected(text: str) -> None:
+    """An empty key, several words, or characters beyond ASCII; the error does not quote it."""
+    with pytest.raises(ConfigurationError, match="Not a valid API key") as caught:
         Secret(text)
     if text.strip():
         assert text not in str(caught.value)
 
 
-def test_keys_compare_by_what_they_hold() -> None:
-    """Equal keys are equal and hash alike, so that clients are shared; text is never equal."""
+def test_keys_are_compared_by_value() -> None:
+    """Equal keys have equal hashes, so that clients are shared; a key never equals a string."""
     assert Secret(KEY) == Secret(f" {KEY} ")
     assert hash(Secret(KEY)) == hash(Secret(KEY))
     assert Secret(KEY) != Secret("sk-other")
@@ -95,7 +95,7 @@ def test_keys_compare_by_what_they_hold() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "text", "said"),
+    ("key", "text", "expected"),
     [
         (KEY, f"bad key {KEY}", "bad key [key]"),
         (KEY, f"{KEY}{KEY}!", "[key][key]!"),
@@ -106,13 +106,13 @@ def test_keys_compare_by_what_they_hold() -> None:
         ("12345678", "12345678", "[key]"),
     ],
 )
-def test_a_key_is_blotted_out_of_what_the_hub_echoes(key: str, text: str, said: str) -> None:
-    """Each echo of a key goes; a toy key, which common words may hold, is left alone."""
-    assert Secret(key).redact_in(text) == said
+def test_echoes_of_the_key_are_redacted(key: str, text: str, expected: str) -> None:
+    """Keys under 8 characters are not redacted, since they occur in common words."""
+    assert Secret(key).redact_in(text) == expected
 
 
-def test_nothing_set_means_the_hub_without_a_key() -> None:
-    """The defaults are the vendor's addresses; the demo Hub is never chosen silently."""
+def test_the_defaults_are_the_vendors_urls_without_a_key() -> None:
+    """The demo Hub is never chosen silently."""
     settings = read_settings({})
     assert settings.base_url == DEFAULT_BASE_URL
     assert settings.credits_url == DEFAULT_CREDITS_URL
@@ -133,10 +133,10 @@ def test_nothing_set_means_the_hub_without_a_key() -> None:
         ("sk-login", "two words", "sk-login", "login (this kernel only)"),
     ],
 )
-def test_the_key_of_login_wins_over_the_environment(
+def test_the_key_of_login_overrides_the_environment(
     login: str | None, environment: str | None, key: str | None, source: str
 ) -> None:
-    """The first place that has a key gives it, and its name is told."""
+    """The settings say where the key comes from."""
     settings = read_settings(
         {} if environment is None else {"MOUNTSEA_API_KEY": environment},
         login=None if login is None else Secret(login),
@@ -145,22 +145,21 @@ def test_the_key_of_login_wins_over_the_environment(
 
 
 class Store:
-    """A store with one key for one Hub, which remembers what it was asked for."""
+    """A key store with a key for the default Hub, which records its calls."""
 
     def __init__(self) -> None:
-        """Nothing was asked yet."""
-        self.asked: list[tuple[Path, str]] = []
+        self.calls: list[tuple[Path, str]] = []
 
     def find(self, home: Path, hub: str) -> tuple[Secret, str] | None:
-        """Give the key of the Hub that it is for."""
-        self.asked.append((home, hub))
-        return (Secret("sk-stored"), "a drawer") if hub == DEFAULT_BASE_URL else None
+        """Return the key, for the default Hub only."""
+        self.calls.append((home, hub))
+        return (Secret("sk-stored"), "the store") if hub == DEFAULT_BASE_URL else None
 
 
 @pytest.mark.parametrize(
     ("login", "environment", "key", "source"),
     [
-        (None, "", "sk-stored", "a drawer"),
+        (None, "", "sk-stored", "the store"),
         (None, "sk-env", "sk-env", "MOUNTSEA_API_KEY"),
         ("sk-login", "", "sk-login", "login (this kernel only)"),
     ],
@@ -168,7 +167,7 @@ class Store:
 def test_a_stored_key_comes_last(
     login: str | None, environment: str, key: str, source: str
 ) -> None:
-    """It is asked for only where nothing else gives a key, and then its place is told."""
+    """The store is asked only if there is no other key."""
     store = Store()
     settings = read_settings(
         {"MOUNTSEA_API_KEY": environment, "MOUNTSEA_HOME": "/mine"},
@@ -177,19 +176,19 @@ def test_a_stored_key_comes_last(
     )
     assert (settings.key, settings.key_source) == (Secret(key), source)
     home = Path("/mine").absolute()
-    assert store.asked == ([(home, DEFAULT_BASE_URL)] if key == "sk-stored" else [])
+    assert store.calls == ([(home, DEFAULT_BASE_URL)] if key == "sk-stored" else [])
 
 
-def test_a_stored_key_goes_to_its_own_hub_only() -> None:
-    """Another Hub gets none; the demo Hub is not even asked about."""
+def test_a_stored_key_is_used_for_its_own_hub_only() -> None:
+    """Not for another Hub; for the demo Hub the store is not even asked."""
     store = Store()
     assert read_settings({}, base_url="https://other.example", stored=store.find).key is None
     assert read_settings({}, base_url="demo:", stored=store.find).key is None
-    assert [hub for _, hub in store.asked] == ["https://other.example"]
+    assert [hub for _, hub in store.calls] == ["https://other.example"]
 
 
-def test_a_stored_key_leads_away_from_the_demo() -> None:
-    """With `if-no-key` a stored key counts, and `demo off` finds the vendor's."""
+def test_with_if_no_key_a_stored_key_selects_the_real_hub() -> None:
+    """`demo off` finds the stored key, too."""
     for environ, demo in (({"MOUNTSEA_DEMO": "if-no-key"}, None), ({}, "if-no-key")):
         settings = read_settings(environ, demo=demo, stored=Store().find)
         assert (settings.base_url, settings.key) == (DEFAULT_BASE_URL, Secret("sk-stored"))
@@ -197,34 +196,34 @@ def test_a_stored_key_leads_away_from_the_demo() -> None:
     assert off.key == Secret("sk-stored")
 
 
-def test_without_names_the_process_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment is read anew each time."""
+def test_the_default_is_the_environment_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read on every call."""
     assert read_settings().key is None
     monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)
     assert read_settings().key == Secret(KEY)
 
 
 @pytest.mark.parametrize(
-    ("key", "text", "refused"),
+    ("key", "text", "is_rejected"),
     [
         (KEY, f'{{"prompt":"a dog {KEY}"}}', True),
         (KEY, '{"prompt":"a dog"}', False),
         ("", f"a dog {KEY}", False),
     ],
 )
-def test_a_request_that_holds_the_key_is_refused(key: str, text: str, refused: bool) -> None:
-    """It would be sent, written down and shown; the error does not show it either."""
+def test_a_request_with_the_key_is_rejected(key: str, text: str, is_rejected: bool) -> None:
+    """It would be sent, journaled and shown; the error does not contain the key."""
     settings = read_settings({"MOUNTSEA_API_KEY": key})
-    if not refused:
+    if not is_rejected:
         settings.refuse_key_in(text)
         return
-    with pytest.raises(InvalidRequest, match="holds your API key") as caught:
+    with pytest.raises(InvalidRequest, match="contains your API key") as caught:
         settings.refuse_key_in(text)
     assert KEY not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("argument", "environment", "address"),
+    ("argument", "environment", "base_url"),
     [
         (None, None, DEFAULT_BASE_URL),
         (None, "", DEFAULT_BASE_URL),
@@ -239,12 +238,12 @@ def test_a_request_that_holds_the_key_is_refused(key: str, text: str, refused: b
         ("", "https://hers.example", "https://hers.example"),
     ],
 )
-def test_the_address_of_the_argument_wins(
-    argument: str | None, environment: str | None, address: str
+def test_the_base_url_of_the_argument_overrides_the_environment(
+    argument: str | None, environment: str | None, base_url: str
 ) -> None:
-    """The argument is before the environment, that before the default; slashes at its end go."""
+    """The environment overrides the default; trailing slashes are removed."""
     environ = {} if environment is None else {"MOUNTSEA_BASE_URL": environment}
-    assert read_settings(environ, base_url=argument).base_url == address
+    assert read_settings(environ, base_url=argument).base_url == base_url
 
 
 @pytest.mark.parametrize(
@@ -278,8 +277,8 @@ def test_the_address_of_the_argument_wins(
         ("http://127.0.0.1:8000/hub/v1", "http://127.0.0.1:8000"),
     ],
 )
-def test_a_hub_is_one_text_however_it_is_written(written: str, hub: str) -> None:
-    """Else a seed would be paid for twice; what is added to a base URL is no part of it."""
+def test_base_urls_are_normalized(written: str, hub: str) -> None:
+    """The journal is looked up by them; paths of the API at their end are removed."""
     assert read_settings({"MOUNTSEA_BASE_URL": written}).base_url == hub
     assert read_settings({}, base_url=written).base_url == hub
     credits_url = read_settings({"MOUNTSEA_BASE_URL": written}).credits_url
@@ -287,7 +286,7 @@ def test_a_hub_is_one_text_however_it_is_written(written: str, hub: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("pasted", "what"),
+    ("pasted", "problem"),
     [
         (f'"{KEY}"', "in quotes"),
         (f"'{KEY}'", "in quotes"),
@@ -306,26 +305,26 @@ def test_a_hub_is_one_text_however_it_is_written(written: str, hub: str) -> None
         (f"$env:MOUNTSEA_API_KEY={KEY}", "name of a variable"),
         (f"X-API-Key: {KEY}", "name of a variable"),
         (f"api_key={KEY}", "name of a variable"),
-        ("$MOUNTSEA_API_KEY", "value was not put in"),
-        ("${MOUNTSEA_API_KEY}", "value was not put in"),
-        ("%MOUNTSEA_API_KEY%", "value was not put in"),
-        ("{{ secrets.KEY }}", "value was not put in"),
+        ("$MOUNTSEA_API_KEY", "not replaced by its value"),
+        ("${MOUNTSEA_API_KEY}", "not replaced by its value"),
+        ("%MOUNTSEA_API_KEY%", "not replaced by its value"),
+        ("{{ secrets.KEY }}", "not replaced by its value"),
         (f"<{KEY}>", "in brackets"),
         (f"[{KEY}]", "in brackets"),
-        (f"{KEY}\u200b", "no key has"),
-        (f"\ufeff{KEY}", "no key has"),
-        ("sk-…", "no key has"),
+        (f"{KEY}\u200b", "invalid character"),
+        (f"\ufeff{KEY}", "invalid character"),
+        ("sk-…", "invalid character"),
         ("your key here", "one word"),
         (f"{KEY} {KEY}", "one word"),
         (f"{KEY}\n{KEY}", "one word"),
     ],
 )
-def test_what_a_paste_brings_along_is_named(pasted: str, what: str) -> None:
-    """In the environment as at a login; the key itself is never shown."""
+def test_the_error_about_an_invalid_key_names_the_problem(pasted: str, problem: str) -> None:
+    """It does not contain the key; an invalid key does not matter for the demo Hub."""
     with pytest.raises(ConfigurationError) as caught:
         read_settings({"MOUNTSEA_API_KEY": pasted})
-    assert str(caught.value).startswith("MOUNTSEA_API_KEY: That is not a Mountsea key")
-    assert what in str(caught.value) and KEY not in str(caught.value)
+    assert str(caught.value).startswith("MOUNTSEA_API_KEY: Not a valid API key")
+    assert problem in str(caught.value) and KEY not in str(caught.value)
     assert isinstance(Secret.read(pasted), str)
     settings = read_settings({"MOUNTSEA_API_KEY": pasted}, demo="on")
     assert settings.is_demo and settings.key is None
@@ -334,30 +333,30 @@ def test_what_a_paste_brings_along_is_named(pasted: str, what: str) -> None:
 @pytest.mark.parametrize(
     "key", [KEY, "key-abc=", "uuid:secret", "a1|b2", "bearer-abc", "KEYabc", "x", "abc.def_-~+/=="]
 )
-def test_an_unusual_key_is_one(key: str) -> None:
-    """Nobody here knows how the vendor's keys look."""
+def test_an_unusual_key_is_accepted(key: str) -> None:
+    """The vendor does not document the format of keys."""
     assert Secret.read(f" {key}\n") == Secret(key)
 
 
 @pytest.mark.parametrize(
     "environ", [{"MOUNTSEA_BASE_URL": "nonsense"}, {"MOUNTSEA_CREDITS_URL": "nonsense"}]
 )
-def test_what_is_wrong_with_other_hubs_keeps_nobody_from_the_demo(environ: dict[str, str]) -> None:
-    """But it is told of as soon as they are meant."""
+def test_an_invalid_url_does_not_matter_for_the_demo(environ: dict[str, str]) -> None:
+    """With `demo off` it is an error."""
     assert read_settings(environ, demo="on").is_demo
     with pytest.raises(ConfigurationError):
         read_settings(environ, demo="off")
 
 
-def test_the_demo_asks_for_no_stored_key() -> None:
-    """A keyring may want a password."""
+def test_for_the_demo_the_store_is_not_asked() -> None:
+    """A keyring may ask the user for a password."""
     store = Store()
     assert read_settings({}, demo="on", stored=store.find).key is None
-    assert store.asked == []
+    assert store.calls == []
 
 
 @pytest.mark.parametrize(
-    "address",
+    "url",
     [
         "api.mountsea.ai",
         "//api.mountsea.ai",
@@ -388,22 +387,22 @@ def test_the_demo_asks_for_no_stored_key() -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["MOUNTSEA_BASE_URL", "MOUNTSEA_CREDITS_URL"])
-def test_a_mistyped_address_is_refused(name: str, address: str) -> None:
-    """No key is sent to what is not a plain http(s) address; the setting at fault is named."""
+def test_an_invalid_url_is_rejected(name: str, url: str) -> None:
+    """The error names the variable, and does not contain a password."""
     with pytest.raises(ConfigurationError, match=f"^{name} must be an http") as caught:
-        read_settings({name: address})
+        read_settings({name: url})
     assert len(str(caught.value)) < 200
     assert "word" not in str(caught.value).replace("password", "")
 
 
-def test_a_wrong_address_of_the_argument_is_refused() -> None:
-    """What `%config` says is checked like the environment."""
+def test_an_invalid_base_url_of_the_argument_is_rejected() -> None:
+    """The value of `%config` is validated like the environment's."""
     with pytest.raises(ConfigurationError):
         read_settings({}, base_url="nonsense")
 
 
 @pytest.mark.parametrize(
-    ("base_url", "credits_url", "asked"),
+    ("base_url", "credits_url", "expected"),
     [
         (None, None, DEFAULT_CREDITS_URL),
         (f"{DEFAULT_BASE_URL}/", None, DEFAULT_CREDITS_URL),
@@ -414,16 +413,16 @@ def test_a_wrong_address_of_the_argument_is_refused() -> None:
         ("https://hub.example", " ", None),
     ],
 )
-def test_the_vendors_credits_endpoint_goes_with_the_vendors_hub(
-    base_url: str | None, credits_url: str | None, asked: str | None
+def test_the_vendors_credits_endpoint_is_used_with_the_vendors_hub_only(
+    base_url: str | None, credits_url: str | None, expected: str | None
 ) -> None:
     """Another Hub's key is never sent to the vendor's credits endpoint."""
     environ = {"MOUNTSEA_BASE_URL": base_url or "", "MOUNTSEA_CREDITS_URL": credits_url or ""}
-    assert read_settings(environ).credits_url == asked
+    assert read_settings(environ).credits_url == expected
 
 
 @pytest.mark.parametrize(
-    ("said", "environment", "key", "is_demo"),
+    ("command", "environment", "key", "is_demo"),
     [
         (None, "", "", False),
         ("on", "", "", True),
@@ -437,46 +436,46 @@ def test_the_vendors_credits_endpoint_goes_with_the_vendors_hub(
         (None, "if-no-key", KEY, False),
     ],
 )
-def test_when_the_demo_hub_is_meant(
-    said: str | None, environment: str, key: str, is_demo: bool
+def test_when_the_demo_hub_is_used(
+    command: str | None, environment: str, key: str, is_demo: bool
 ) -> None:
-    """The command is before the environment; `if-no-key` gives way to a key."""
+    """The command overrides the environment; `if-no-key` uses the real Hub if there is a key."""
     environ = {"MOUNTSEA_DEMO": environment, "MOUNTSEA_API_KEY": key}
-    assert read_settings(environ, demo=said).is_demo is is_demo
+    assert read_settings(environ, demo=command).is_demo is is_demo
 
 
-def test_a_later_login_leads_from_the_demo_to_the_hub() -> None:
-    """With `if-no-key`, a key of login is enough to leave the demo Hub."""
+def test_with_if_no_key_a_login_selects_the_real_hub() -> None:
+    """The key of `%mountsea login` counts as a key."""
     settings = read_settings({"MOUNTSEA_DEMO": "if-no-key"}, login=Secret(KEY))
     assert settings.base_url == DEFAULT_BASE_URL
 
 
-def test_demo_off_leaves_the_demo_of_the_environment() -> None:
-    """`%mountsea demo off` leads to the vendor's Hub, with its credits endpoint."""
+def test_demo_off_overrides_a_demo_base_url_of_the_environment() -> None:
+    """`%mountsea demo off` selects the vendor's Hub, with its credits endpoint."""
     settings = read_settings({"MOUNTSEA_BASE_URL": "demo:"}, demo="off")
     assert (settings.base_url, settings.credits_url) == (DEFAULT_BASE_URL, DEFAULT_CREDITS_URL)
 
 
-@pytest.mark.parametrize("word", ["yes", "1", "ON", "if_no_key", "\x1b[31m"])
-def test_an_unknown_word_for_the_demo_is_refused(word: str) -> None:
-    """A mistyped MOUNTSEA_DEMO must not end at the real, paid Hub in silence."""
+@pytest.mark.parametrize("value", ["yes", "1", "ON", "if_no_key", "\x1b[31m"])
+def test_an_invalid_value_of_mountsea_demo_is_rejected(value: str) -> None:
+    """A typo must not silently select the real, paid Hub."""
     with pytest.raises(ConfigurationError, match="if-no-key") as caught:
-        read_settings({"MOUNTSEA_DEMO": word})
+        read_settings({"MOUNTSEA_DEMO": value})
     assert "\x1b" not in str(caught.value)
 
 
-def test_a_key_of_the_environment_that_is_none_is_refused() -> None:
-    """A broken key is told of, and not shown."""
+def test_an_invalid_key_of_the_environment_is_rejected() -> None:
+    """The error does not contain it."""
     with pytest.raises(ConfigurationError) as caught:
         read_settings({"MOUNTSEA_API_KEY": "sk-1 sk-2"})
     assert "sk-1" not in str(caught.value)
 
 
-@pytest.mark.parametrize("how", ["command", "address"])
-def test_a_placeholder_for_a_key_keeps_nobody_from_the_demo(how: str) -> None:
-    """A class has `your key here` in its environment, and needs no key for the demo Hub."""
+@pytest.mark.parametrize("how", ["command", "base URL"])
+def test_a_placeholder_instead_of_a_key_does_not_matter_for_the_demo(how: str) -> None:
+    """A class may have `your key here` in its environment, and needs no key for the demo Hub."""
     environ = {"MOUNTSEA_API_KEY": "your key here"}
-    if how == "address":
+    if how == "base URL":
         environ["MOUNTSEA_BASE_URL"] = "demo:"
     settings = read_settings(environ, demo="on" if how == "command" else None)
     assert settings.is_demo and settings.key is None
@@ -484,43 +483,43 @@ def test_a_placeholder_for_a_key_keeps_nobody_from_the_demo(how: str) -> None:
         read_settings(environ, demo="off")
 
 
-def test_a_home_of_nobody_is_refused() -> None:
-    """The variable is named; nothing is written elsewhere."""
+def test_a_home_of_an_unknown_user_is_rejected() -> None:
+    """The error names the variable."""
     with pytest.raises(ConfigurationError, match="MOUNTSEA_HOME is ~no-such-user/x"):
         read_settings({"MOUNTSEA_HOME": "~no-such-user/x"})
 
 
-def test_an_error_loses_the_key_that_it_quotes() -> None:
-    """Whatever the user typed; without a key nothing is changed."""
-    for environ, said in (({"MOUNTSEA_API_KEY": KEY}, "no [key]"), ({}, f"no {KEY}")):
+def test_the_key_is_redacted_in_an_error() -> None:
+    """The message may quote the user's input; without a key it does not change."""
+    for environ, message in (({"MOUNTSEA_API_KEY": KEY}, "no [key]"), ({}, f"no {KEY}")):
         error = InvalidRequest(f"no {KEY}", task_id="hub-1")
         read_settings(environ).redact_key_in(error)
-        assert (str(error), error.task_id) == (said, "hub-1")
+        assert (str(error), error.task_id) == (message, "hub-1")
 
 
-def test_the_demo_hub_is_never_given_a_key() -> None:
-    """Even a user who has a key sends none to the demo Hub."""
+def test_the_key_is_not_sent_to_the_demo_hub() -> None:
+    """Even if the user has a key."""
     settings = read_settings({"MOUNTSEA_BASE_URL": "demo:", "MOUNTSEA_API_KEY": KEY})
     assert settings.require_key() is None
 
 
-def test_a_missing_key_names_the_ways_to_get_by() -> None:
-    """Without a key the real Hub is not asked; login, the variable and the demo are named."""
+def test_the_error_about_a_missing_key_names_the_alternatives() -> None:
+    """It names login, the variable and the demo."""
     with pytest.raises(ConfigurationError) as caught:
         read_settings({}).require_key()
     for way in ("%mountsea login", "MOUNTSEA_API_KEY", "%mountsea demo"):
         assert way in str(caught.value)
 
 
-def test_a_key_that_is_there_is_given() -> None:
-    """The real Hub is given the key."""
+def test_the_key_is_sent_to_the_real_hub() -> None:
+    """`require_key` returns it."""
     assert read_settings({"MOUNTSEA_API_KEY": KEY}).require_key() == Secret(KEY)
 
 
-def test_the_home_is_absolute_and_holds_originals_and_journal(
+def test_the_home_is_absolute_and_contains_originals_and_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A relative or `~` folder of MOUNTSEA_HOME is fixed when it is read."""
+    """A relative MOUNTSEA_HOME, or one with `~`, is made absolute; no folder is created."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
@@ -533,15 +532,15 @@ def test_the_home_is_absolute_and_holds_originals_and_journal(
 
 
 @pytest.mark.parametrize("named", ["", "  "])
-def test_without_a_home_the_platform_names_one(named: str) -> None:
-    """An empty MOUNTSEA_HOME is none; the platform's user data folder is then meant."""
+def test_the_default_home_is_the_platforms_user_data_folder(named: str) -> None:
+    """An empty MOUNTSEA_HOME counts as not set."""
     home = read_settings({"MOUNTSEA_HOME": named}).home
     assert home.is_absolute()
     assert home.name == "mountsea-magic"
 
 
 def test_settings_are_frozen_and_hashable() -> None:
-    """Settings name a client: equal settings share one, and none changes under it."""
+    """Clients are shared between equal settings, so settings must not change."""
     first, second = (
         read_settings({"MOUNTSEA_API_KEY": KEY}),
         read_settings({"MOUNTSEA_API_KEY": KEY}),

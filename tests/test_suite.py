@@ -1,4 +1,4 @@
-"""The suite itself: how its command line is understood, with pytest-xdist and without it."""
+"""The test suite itself: its command line, with and without pytest-xdist."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ import pytest
 from checkout import ROOT
 
 
-def passed(tmp_path: Path, *options: str, preexec_fn: Callable[[], object] | None = None) -> str:
-    """Run a part of the suite in a process of its own, and return what it prints."""
-    # a folder of its own: where several runs tidy up their common one at once, pytest fails
+def run_pytest(
+    tmp_path: Path, *options: str, preexec_fn: Callable[[], object] | None = None
+) -> str:
+    """Run a part of the suite, which must pass, in a subprocess and return its output."""
+    # with its own basetemp: pytest fails if several runs clean up a shared one at once
     command = [sys.executable, "-m", "pytest", f"--basetemp={tmp_path / 'inner'}", *options]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=60, preexec_fn=preexec_fn
@@ -34,18 +36,18 @@ def passed(tmp_path: Path, *options: str, preexec_fn: Callable[[], object] | Non
     ],
     ids=["without xdist", "one process", "one worker"],
 )
-def test_the_command_line_says_how_many_processes_run(
+def test_option_n_sets_the_number_of_workers(
     options: list[str], workers: str | None, tmp_path: Path
 ) -> None:
-    """Without pytest-xdist everything runs in one process; what is asked for is what runs."""
-    printed = passed(tmp_path, *options, "tests/generation/test_notices.py")
-    created = re.search(r"(\d+) workers? ", printed)
+    """Without pytest-xdist, or with `-n 0`, everything runs in one process."""
+    output = run_pytest(tmp_path, *options, "tests/generation/test_notices.py")
+    created = re.search(r"(\d+) workers? ", output)
     assert (created and created[1]) == workers
 
 
 def test_it_can_stop_processes_where_it_was_started_in_the_background(tmp_path: Path) -> None:
     """A shell starts `pytest &` with SIGINT ignored, which every process below would inherit."""
-    test = "test_a_process_that_ends_in_mid_flight_still_learns_its_task"
+    test = "test_a_process_waits_at_exit_for_a_pending_submission"
     chosen = f"tests/generation/test_submit.py::{test}"
     ignore = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
-    passed(tmp_path, "-n", "1", chosen, preexec_fn=ignore)
+    run_pytest(tmp_path, "-n", "1", chosen, preexec_fn=ignore)

@@ -1,1 +1,1 @@
-"""Stored API keys: in the system's keyring, or in a file that only its owner can read."""
+"""Stored API keys: in the system keyring, or in a file that only its owner can read."""

@@ -1,4 +1,4 @@
-"""The key file: for machines without a keyring; only its owner can ever read it."""
+"""The key file, for machines without a keyring; only its owner can read it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ from ..runtime.file_lock import file_lock
 from ..settings.secret import Secret
 
 MAX_BYTES = 2**20
-"""A larger file is none of ours, in bytes."""
+"""The largest size of a valid key file, in bytes."""
 
 
 class KeyFile:
     """A JSON file with a key for each Hub's base URL; several processes may change it at once.
+
+    Args:
+        path: The file, which may not exist yet.
 
     Example:
         >>> KeyFile(Path("no-such-folder/keys.json")).read()
@@ -28,42 +31,37 @@ class KeyFile:
     """
 
     def __init__(self, path: Path) -> None:
-        """Look at nothing yet.
-
-        Args:
-            path: Where it is.
-        """
         self.path = path
         self._notes: dict[str, bool] = {}
 
     def read(self) -> dict[str, Secret]:
-        """Return the keys; a file that makes no sense, or can't be read, holds none.
+        """Return the keys by base URL; none if the file is damaged or can't be read.
 
         Raises:
-            ConfigurationError: If another user may have put the file there.
+            ConfigurationError: If another user may have created the file.
         """
         try:
             entries = self._entries() or {}
-            read = {url: Secret.read(key) for url, key in entries.items() if isinstance(key, str)}
-            return {url: key for url, key in read.items() if isinstance(key, Secret)}
+            keys = {url: Secret.read(key) for url, key in entries.items() if isinstance(key, str)}
+            return {url: key for url, key in keys.items() if isinstance(key, Secret)}
         except OSError as error:
-            self._note(f"The key file {self.path} can't be read: {error.strerror or error}.")
+            self._note(f"Could not read the key file {self.path}: {error.strerror or error}.")
             return {}
         except BaseException as error:
             raise without_frames(error) from None
 
     def change(self, base_url: str, key: Secret | None) -> OSError | None:
-        """Put a key in, or take it out; the other Hubs' keys stay, whoever changes them meanwhile.
+        """Set or delete a key; keys of other Hubs stay, even if other processes change them.
 
         Args:
             base_url: The Hub.
-            key: Its key, or None to forget it.
+            key: Its key, or None to delete it.
 
         Returns:
-            Why it was not done, without its frames, which hold the keys; or None.
+            None, or the error, without its traceback, whose frames contain the keys.
 
         Raises:
-            ConfigurationError: If another user may have put the file there.
+            ConfigurationError: If another user may have created the file.
         """
         try:
             if key is None and not self.path.is_file() and not self.path.is_symlink():
@@ -78,10 +76,10 @@ class KeyFile:
         return None
 
     def notes(self) -> list[str]:
-        """Return what there is to say of the file, a sentence each, each once in a process."""
-        unsaid = [note for note, said in self._notes.items() if not said]
-        self._notes |= dict.fromkeys(unsaid, True)
-        return unsaid
+        """Return notices about the file, as sentences; each is returned once."""
+        new = [note for note, is_shown in self._notes.items() if not is_shown]
+        self._notes |= dict.fromkeys(new, True)
+        return new
 
     def _change(self, base_url: str, key: Secret | None) -> None:
         entries = self._entries()
@@ -89,7 +87,7 @@ class KeyFile:
             return
         if entries is None:
             self._set_aside()
-        entries = {url: kept for url, kept in (entries or {}).items() if url != base_url}
+        entries = {url: entry for url, entry in (entries or {}).items() if url != base_url}
         if key is not None:
             entries[base_url] = key.reveal()
         if entries:
@@ -98,7 +96,7 @@ class KeyFile:
             self.path.unlink()
 
     def _entries(self) -> dict[str, Any] | None:
-        """All that is in it, also what is no key; None where that makes no sense."""
+        """All entries of the file, including invalid ones; None if it is damaged."""
         content = self._content().strip()
         if not content:
             return {}
@@ -108,55 +106,60 @@ class KeyFile:
             entries = None
         if isinstance(entries, dict):
             return entries
-        self._note(f"The key file {self.path} is damaged: its keys can't be read.")
+        self._note(f"The key file {self.path} is damaged; its keys can't be read.")
         return None
 
     def _content(self) -> bytes:
-        """Refuse what another user may have put there, and narrow what others can read."""
+        """Read the file, unless another user may have created it; restrict its mode."""
         try:
-            seen = os.lstat(self.path)
+            found = os.lstat(self.path)
         except (FileNotFoundError, NotADirectoryError):
             return b""
-        if os.name == "posix" and _may_be_foreign(self.path, seen):
-            kind = "a symbolic link" if stat.S_ISLNK(seen.st_mode) else "another user's file"
+        if os.name == "posix" and _may_be_foreign(self.path, found):
+            kind = "a symbolic link" if stat.S_ISLNK(found.st_mode) else "another user's file"
             raise ConfigurationError(
-                f"The key file {self.path} is {kind} in a folder that others can write to: it is "
-                "not used. Delete it, and save your key again: `%mountsea login --save`."
+                f"The key file {self.path} is {kind} in a folder that others can write to, so it "
+                "is not used. Delete it and save your key again: `%mountsea login --save`."
             )
         if not stat.S_ISREG(os.stat(self.path).st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file")
         with self.path.open("rb") as file:
             if os.name == "posix":
-                self._narrow(file.fileno())
+                self._restrict(file.fileno())
             return file.read(MAX_BYTES + 1)
 
-    def _narrow(self, descriptor: int) -> None:
-        """Let only the owner read it, and say so: others may have read it before."""
+    def _restrict(self, descriptor: int) -> None:
+        """Set mode 0600, and add a notice if others could read the file before."""
         mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
         if not mode & 0o077:
             return
-        with contextlib.suppress(OSError):  # another's file, or a drive without modes
+        with contextlib.suppress(OSError):  # another user's file, or a drive without modes
             os.fchmod(descriptor, 0o600)
         if os.fstat(descriptor).st_mode & 0o077:
-            cure = "and that can't be changed: move it to a drive with file modes (MOUNTSEA_HOME)."
+            advice = (
+                "its mode can't be changed. Set MOUNTSEA_HOME to a folder on a drive with file "
+                "permissions."
+            )
         else:
-            cure = "it is 0600 now. If others use this machine, get a new key."
-        self._note(f"Others could read the key file {self.path} (mode {mode:04o}); {cure}")
+            advice = "its mode is 0600 now. If others use this machine, get a new key."
+        self._note(
+            f"The key file {self.path} was readable by other users (mode {mode:04o}); {advice}"
+        )
 
     def _set_aside(self) -> None:
-        """Whoever can mend it finds its keys there."""
-        kept = self.path.with_name(f"{self.path.stem}.damaged-{secrets.token_hex(4)}.json")
-        os.replace(self.path, kept)
-        self._note(f"The damaged key file was kept as {kept}.")
+        """Rename a damaged file, so that its keys can be recovered by hand."""
+        aside = self.path.with_name(f"{self.path.stem}.damaged-{secrets.token_hex(4)}.json")
+        os.replace(self.path, aside)
+        self._note(f"The damaged key file was renamed to {aside}.")
 
     def _write(self, entries: dict[str, Any]) -> None:
-        """The mode is given as the file is made: it never has wider rights for an instant."""
+        """Write the file atomically, created with mode 0600."""
         part = self.path.with_name(f".{secrets.token_hex(8)}.part")
         try:
             descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 if os.name == "posix":
-                    os.fchmod(descriptor, 0o600)  # a umask may take the owner's own rights
+                    os.fchmod(descriptor, 0o600)  # the umask may remove the owner's permissions
                 json.dump(entries, file)
                 file.flush()
                 os.fsync(descriptor)
@@ -169,11 +172,11 @@ class KeyFile:
         self._notes.setdefault(note, False)
 
 
-def _may_be_foreign(path: Path, seen: os.stat_result) -> bool:
-    """Whether a file or link is in a folder where others could have put it, and not surely ours."""
+def _may_be_foreign(path: Path, found: os.stat_result) -> bool:
+    """Whether another user may have created a file or link, in a folder they can write to."""
     folder = os.stat(path.parent)
     trusted = {os.geteuid(), 0}
     if os.geteuid() == 0:
-        trusted.add(folder.st_uid)  # a container's root works in the folders of its user
+        trusted.add(folder.st_uid)  # root in a container uses the folders of the container's user
     shared = folder.st_mode & 0o022 or folder.st_uid not in trusted
-    return bool(shared and (stat.S_ISLNK(seen.st_mode) or seen.st_uid not in trusted))
+    return bool(shared and (stat.S_ISLNK(found.st_mode) or found.st_uid not in trusted))

@@ -1,4 +1,4 @@
-"""Stored keys: in the system's keyring, or in a file that only its owner can ever read."""
+"""Store API keys in the system keyring, or without one in a file."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from ..settings.secret import Secret
 from .key_file import KeyFile
 
 SERVICE = "mountsea-magic"
-"""What the system's keyring knows us by."""
+"""The service name in the system keyring."""
 
 T = TypeVar("T")
 
 
 class KeyStore:
-    """The keys that ``%mountsea login --save`` has kept, one for each Hub's base URL.
+    """The keys that ``%mountsea login --save`` has stored, one for each Hub's base URL.
 
-    A key goes to the Hub that it was given for, and to no other. A keyring that fails in any way is
-    done without: there is the file.
+    A key is only sent to the Hub for which it was stored. If the keyring fails in any way, the file
+    is used.
+
+    Args:
+        path: The file for machines without a keyring.
 
     Example:
         >>> KeyStore(Path("keys.json")).find("https://api.mountsea.ai")  # doctest: +SKIP
@@ -29,105 +32,101 @@ class KeyStore:
     """
 
     def __init__(self, path: Path) -> None:
-        """Look nowhere yet.
-
-        Args:
-            path: The file for machines without a keyring.
-        """
         self._path = path
         self._file = KeyFile(path)
         self._ring: dict[str, Secret | None] = {}
 
     def find(self, base_url: str) -> tuple[Secret, str] | None:
-        """Return the key for a Hub and where it is kept, or None.
+        """Return the key for a Hub and where it is stored, or None.
 
         Raises:
-            ConfigurationError: If another user may have put the key file there.
+            ConfigurationError: If another user may have created the key file.
         """
         if base_url not in self._ring:
-            self._ring[base_url] = _found(base_url)
-        kept = self._ring[base_url]
-        if kept is not None:
-            return kept, "the system keyring"
-        kept = self._file.read().get(base_url)
-        return (kept, str(self._path)) if kept is not None else None
+            self._ring[base_url] = _find_in_keyring(base_url)
+        key = self._ring[base_url]
+        if key is not None:
+            return key, "the system keyring"
+        key = self._file.read().get(base_url)
+        return (key, str(self._path)) if key is not None else None
 
     def save(self, base_url: str, key: Secret) -> str:
-        """Keep a key for a Hub.
+        """Store a key for a Hub.
 
         Returns:
-            Where, in words; and why not in the system's keyring, where there is one that fails.
+            Where it is stored, for display; also why not in the system keyring, if that failed.
 
         Raises:
-            ConfigurationError: If it could not be kept anywhere.
+            ConfigurationError: If it could not be stored.
         """
-        trouble = _kept(base_url, key)
-        if trouble is None:
+        failure = _save_in_keyring(base_url, key)
+        if failure is None:
             self._ring[base_url] = key
             return "the system keyring"
-        failure = self._file.change(base_url, key)
-        if failure is not None:
+        error = self._file.change(base_url, key)
+        if error is not None:
             raise ConfigurationError(
-                f"Could not save the API key in {self._path}: "
-                f"{sanitize(failure.strerror or failure)}. It is in this kernel's memory."
-            ) from failure
+                f"Could not save the API key in {self._path}: {sanitize(error.strerror or error)}. "
+                "It is in this kernel's memory only."
+            ) from error
         self._ring[base_url] = None
-        if trouble.reason:
-            return f"{self._path}, since the system keyring can't be used ({trouble.reason})"
+        if failure.reason:
+            return f"{self._path}, because the system keyring can't be used ({failure.reason})"
         return str(self._path)
 
-    def forget(self, base_url: str) -> str:
-        """Forget the key for a Hub, wherever it is.
+    def delete(self, base_url: str) -> str:
+        """Delete the key for a Hub from the file and the keyring.
 
         Returns:
-            A sentence about a system keyring that can't be used at all, or an empty text.
+            A notice that the system keyring can't be used; otherwise empty.
 
         Raises:
-            ConfigurationError: If the file can't be changed, or if the keyring may still have it.
+            ConfigurationError: If the file can't be changed, or the keyring may still have the key.
         """
         self._ring[base_url] = None
-        failure = self._file.change(base_url, None)
-        keyring = _loaded()
+        error = self._file.change(base_url, None)
+        keyring = _load()
         usable = keyring is not None and not isinstance(keyring, _Failure)
-        erased = _attempt(lambda: _erase(keyring, base_url)) if usable else None
-        if failure is not None:
+        deleted = _attempt(lambda: _delete(keyring, base_url)) if usable else None
+        if error is not None:
             raise ConfigurationError(
-                f"The key in {self._path} could not be removed: "
-                f"{sanitize(failure.strerror or failure)}. Delete that file yourself."
-            ) from failure
+                f"Could not remove the key from {self._path}: {sanitize(error.strerror or error)}. "
+                "Delete that file yourself."
+            ) from error
         if isinstance(keyring, _Failure):
             return (
                 f"The system keyring can't be used ({keyring.reason}); a key that was saved in it "
                 "before is still there."
             )
-        if isinstance(erased, _Failure):
+        if isinstance(deleted, _Failure):
             raise ConfigurationError(
-                f"Could not delete the key from the system keyring ({erased.reason}): unlock it, "
-                "and log out again."
+                f"Could not delete the key from the system keyring ({deleted.reason}). Unlock the "
+                "keyring and log out again."
             )
         return ""
 
     def notes(self) -> list[str]:
-        """Return what there is to say of the key file, a sentence each, each once in a process."""
+        """Return notices about the key file, as sentences; each is returned once."""
         return self._file.notes()
 
 
 class _Failure:
-    """Why a keyring was not used, in a few words; in none where there is simply no keyring."""
+    """Why a keyring was not used; the reason is empty if there is no keyring."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
 
 
 def _attempt(work: Callable[[], T], *, quote: bool = False) -> T | _Failure:
-    """Whatever a keyring raises, an ImportError or a panic of a Rust library too, is its own fault.
+    """Call a keyring; turn whatever it raises, even a panic of a Rust library, into a `_Failure`.
 
-    Its error is not kept, nor quoted once it knows the key: its text and frames may hold that.
+    The error is not chained, and quoted only if the keyring was not given the key yet: its message
+    and frames may contain that.
     """
     try:
         return work()
     except KeyboardInterrupt:
-        pass  # by the user, whom a dialog asks for a password
+        pass  # from the user, in the dialog for the keyring's password
     except BaseException as error:
         message = ""
         if quote:
@@ -137,33 +136,32 @@ def _attempt(work: Callable[[], T], *, quote: bool = False) -> T | _Failure:
     raise KeyboardInterrupt
 
 
-def _loaded() -> Any:
-    """The keyring; None where there is none, and a `_Failure` where it can't be loaded."""
+def _load() -> Any:
+    """The keyring; None if there is none, a `_Failure` if it can't be loaded."""
     return _attempt(_keyring, quote=True)
 
 
-def _found(base_url: str) -> Secret | None:
-    """The key that the keyring has."""
-    keyring = _loaded()
+def _find_in_keyring(base_url: str) -> Secret | None:
+    keyring = _load()
     if keyring is None or isinstance(keyring, _Failure):
         return None
-    found = _attempt(lambda: _ask(keyring, base_url))
+    found = _attempt(lambda: _get(keyring, base_url))
     return found if isinstance(found, Secret) else None
 
 
-def _kept(base_url: str, key: Secret) -> _Failure | None:
-    """Put a key into the keyring; None if it is there."""
-    keyring = _loaded()
+def _save_in_keyring(base_url: str, key: Secret) -> _Failure | None:
+    """Store a key in the keyring; None on success."""
+    keyring = _load()
     if keyring is None or isinstance(keyring, _Failure):
         return keyring or _Failure("")
-    kept = _attempt(lambda: _tell(keyring, base_url, key))
-    if isinstance(kept, _Failure):
-        return kept
-    return None if kept else _Failure("it did not keep the key")
+    stored = _attempt(lambda: _set(keyring, base_url, key))
+    if isinstance(stored, _Failure):
+        return stored
+    return None if stored else _Failure("it did not store the key")
 
 
 def _keyring() -> Any:
-    """The extra may be missing, and where it is not there may be no keyring behind it."""
+    """The `keyring` package; None if it is not installed or has no usable backend."""
     try:
         import keyring
     except ModuleNotFoundError as error:
@@ -175,20 +173,19 @@ def _keyring() -> Any:
     return keyring if keyring.core.recommended(keyring.get_keyring()) else None
 
 
-def _ask(keyring: Any, base_url: str) -> Secret | None:
-    """What is neither a key nor None is none."""
+def _get(keyring: Any, base_url: str) -> Secret | None:
+    """The key in the keyring; None for anything that is not a valid key."""
     found = keyring.get_password(SERVICE, base_url)
     key = Secret.read(found) if isinstance(found, str) else None
     return key if isinstance(key, Secret) else None
 
 
-def _tell(keyring: Any, base_url: str, key: Secret) -> bool:
-    """Whether the keyring has the key now: some take it and keep nothing."""
+def _set(keyring: Any, base_url: str, key: Secret) -> bool:
+    """Store the key and read it back: some backends accept it and store nothing."""
     keyring.set_password(SERVICE, base_url, key.reveal())
-    return _ask(keyring, base_url) == key
+    return _get(keyring, base_url) == key
 
 
-def _erase(keyring: Any, base_url: str) -> None:
-    """Delete the key, if there is one."""
+def _delete(keyring: Any, base_url: str) -> None:
     if keyring.get_password(SERVICE, base_url) is not None:
         keyring.delete_password(SERVICE, base_url)

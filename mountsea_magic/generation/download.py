@@ -1,4 +1,4 @@
-"""Fetching: the images of a completed task come to disk, whole and checked, or it is said why."""
+"""Downloads: save the images of a completed task to disk, complete and checked, or say why not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from ..errors import DownloadFailed, HubUnavailable, MountseaError, resume_hint, sanitize
 from ..hub.client import HubClient
 from ..hub.connector import UnusableUrl
-from ..hub.image_counts import asked_for, count_left_out
+from ..hub.image_counts import count_left_out, select_images
 from ..hub.responses import ImageSource
 from ..images.files import BadImage, GeneratedImage, TooLarge, check, part_file, publish
 from ..runtime.clock import Stopwatch
@@ -24,25 +24,28 @@ from ..runtime.key_redaction import redact_key
 from .events import Downloading, Notice
 
 PAUSES_S = (0.3, 0.9, 1.8)
-"""The pauses before a download is tried again, in seconds: a few times, within seconds."""
+"""The pauses before the retries of a download, in seconds."""
 
-LONGEST_S = 20.0
-"""After so many seconds no further try is begun: a host that stalls will stall again."""
+MAX_RETRY_S = 20.0
+"""No retry is started after this many seconds: a host that stalls will stall again."""
 
-EXPIRED = frozenset({403, 404, 410})
-"""What an image's host says once a URL is too old: the task gives a fresh one."""
+EXPIRED_STATUSES = frozenset({403, 404, 410})
+"""The HTTP statuses for an expired URL; polling the task again returns a new one."""
 
-GONE = frozenset({404, 410})
-"""What it says of a fresh URL if the image is no more; 403 may be a proxy's word."""
+GONE_STATUSES = frozenset({404, 410})
+"""The HTTP statuses for a deleted image, if the URL is new; a 403 may come from a proxy."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """Why an image is not there; returned, since raised it would drag signed URLs along."""
+    """Why a download failed; returned, since a raised error's traceback would hold signed URLs.
 
-    said: str
+    `final` failures are not retried; `permanent` ones would fail again after a resume.
+    """
+
+    message: str
     final: bool = False
-    lasting: bool = False
+    permanent: bool = False
     status: int | None = None
     cause: BaseException | None = None
 
@@ -51,15 +54,23 @@ class TaskDownloads:
     """The downloads of one task.
 
     Attributes:
-        folder: Where the originals go; a temporary one, if that can't be written to.
-        images: The originals in the Hub's order, once all are there.
-        left_out: How many images the Hub names beside those that were asked for.
+        folder: Where the originals go; a temporary folder if that one is not writable.
+        images: The originals in the Hub's order, once all are downloaded.
+        left_out: How many images the Hub returned beyond the number requested.
+
+    Args:
+        client: The Hub's client.
+        task_id: The task, which is polled again if URLs have expired.
+        sources: The URLs or inline data of its images.
+        folder: Where the originals go.
+        stem: The beginning of their file names.
+        limit: The number of images requested; no more are downloaded.
 
     Example:
-        >>> async def bring(client: HubClient, sources: tuple[ImageSource, ...]) -> None:
-        ...     fetching = TaskDownloads(client, "hub-1", sources, Path("originals"), "dog")
-        ...     async for step in fetching.all():
-        ...         print(step)
+        >>> async def fetch(client: HubClient, sources: tuple[ImageSource, ...]) -> None:
+        ...     downloads = TaskDownloads(client, "hub-1", sources, Path("originals"), "dog")
+        ...     async for event in downloads.all():
+        ...         print(event)
     """
 
     def __init__(
@@ -70,164 +81,158 @@ class TaskDownloads:
         folder: Path,
         stem: str,
         *,
-        most: int = sys.maxsize,
+        limit: int = sys.maxsize,
     ) -> None:
-        """Fetch nothing yet.
-
-        Args:
-            client: The Hub.
-            task_id: The task, which is asked again for fresh URLs.
-            sources: Where its images are.
-            folder: Where the originals go.
-            stem: What their names begin with.
-            most: How many images were asked for: no more are fetched.
-        """
         self.folder = folder
         self.images: tuple[GeneratedImage, ...] = ()
         self._client, self._task_id, self._stem = client, task_id, stem
-        self._most = most
-        self._sources = asked_for(sources, most)
-        self.left_out = count_left_out(sources, most)
-        self._age = 0
+        self._limit = limit
+        self._sources = select_images(sources, limit)
+        self.left_out = count_left_out(sources, limit)
+        self._refreshes = 0
         self._refreshing = asyncio.Lock()
         self._notice: str | None = None
-        self._lasting = False
+        self._permanent = False
 
     async def all(self) -> AsyncGenerator[Downloading | Notice, None]:
-        """Fetch all images at once.
+        """Download all images concurrently.
 
         Yields:
-            `Downloading` as they come, and a `Notice` if their folder could not take them.
+            `Downloading` after each, and a `Notice` if their folder was not writable.
 
         Raises:
-            DownloadFailed: If one of them could not be had.
+            DownloadFailed: If one of them could not be downloaded.
         """
         total = len(self._sources)
         yield Downloading(0, total)
-        downloads = [asyncio.ensure_future(self._image(number)) for number in range(total)]
+        downloads = [asyncio.ensure_future(self._download(number)) for number in range(total)]
         try:
             for done, download in enumerate(asyncio.as_completed(downloads), start=1):
                 await download
                 yield Downloading(done, total)
         except BaseException as error:
-            # what lasts fails each resume too, so that the others are kept now or never
-            failed = error if isinstance(error, DownloadFailed) and self._lasting else None
+            # after a permanent failure keep the others: every resume would fail again, too
+            failed = error if isinstance(error, DownloadFailed) and self._permanent else None
             for unfinished in downloads if failed is None else ():
                 unfinished.cancel()
-            ended = await asyncio.gather(*downloads, return_exceptions=True)
-            whole = [got.path for got in ended if isinstance(got, GeneratedImage)]
-            if failed is not None and whole:
+            results = await asyncio.gather(*downloads, return_exceptions=True)
+            saved = [image.path for image in results if isinstance(image, GeneratedImage)]
+            if failed is not None and saved:
                 raise DownloadFailed(
-                    f"{failed} {len(whole)} of its {total} images were downloaded to "
+                    f"{failed} {len(saved)} of its {total} images were downloaded to "
                     f"{self.folder}.",
                     task_id=self._task_id,
                     gone=failed.gone,
                 ) from failed.__cause__
-            for path in whole:
-                # the next try fetches all of them again, and would put copies beside these
+            for path in saved:
+                # a resume downloads all of them again and would leave duplicates
                 path.unlink(missing_ok=True)
             raise
         if self._notice is not None:
             yield Notice(self._notice)
         self.images = tuple(download.result() for download in downloads)
 
-    async def _image(self, number: int) -> GeneratedImage:
-        """Try a few times; what is over a limit is not tried again."""
-        trouble, spent_s, age, fresh = _Failure(""), 0.0, self._age, False
+    async def _download(self, number: int) -> GeneratedImage:
+        """Download one image, with retries."""
+        failure, spent_s, seen, fresh = _Failure(""), 0.0, self._refreshes, False
         for pause_s in (0.0, *PAUSES_S):
-            if spent_s > LONGEST_S:
+            if spent_s > MAX_RETRY_S:
                 break
             await asyncio.sleep(pause_s)
-            fresh = trouble.status in EXPIRED and await self._refresh(age)
-            age = self._age
+            fresh = failure.status in EXPIRED_STATUSES and await self._refresh(seen)
+            seen = self._refreshes
             async with self._client.download_slots:
                 clock = Stopwatch()
-                got = await self._try(self._sources[number], number)
+                result = await self._download_once(self._sources[number], number)
             spent_s += pause_s + clock.elapsed_s
-            if isinstance(got, GeneratedImage):
-                return got
-            trouble = got
-            if trouble.final:
+            if isinstance(result, GeneratedImage):
+                return result
+            failure = result
+            if failure.final:
                 break
-        gone = fresh and trouble.status in GONE
-        self._lasting = self._lasting or gone or trouble.lasting
-        said = "complete, but this image seems gone" if gone else "complete and kept at the Hub"
-        hint = f"The task is {said}: {resume_hint(self._task_id)}."
+        gone = fresh and failure.status in GONE_STATUSES
+        self._permanent = self._permanent or gone or failure.permanent
+        status = (
+            "The task is complete, but the Hub no longer seems to have this image; try again with"
+            if gone
+            else "The task is complete; download its images with"
+        )
+        hint = f"{status} {resume_hint(self._task_id)}."
         raise DownloadFailed(
-            f"{trouble.said} {hint}", task_id=self._task_id, gone=gone
-        ) from trouble.cause
+            f"{failure.message} {hint}", task_id=self._task_id, gone=gone
+        ) from failure.cause
 
-    async def _try(self, source: ImageSource, number: int) -> GeneratedImage | _Failure:
-        """A file gets its final name only when it is whole, checked and on disk."""
+    async def _download_once(self, source: ImageSource, number: int) -> GeneratedImage | _Failure:
+        """A file gets its final name only once it is complete, checked and on disk."""
         inline, folder = source.is_inline, self.folder
         try:
             part = part_file(folder)
             try:
                 await self._client.download(source, part)
                 url = None if inline else redact_key(source.url or "")
-                found = await _checked(part, url)
-                path = publish(part, part.parent, f"{self._stem}-{number + 1}", found.format)
+                image = await _checked(part, url)
+                path = publish(part, part.parent, f"{self._stem}-{number + 1}", image.format)
             finally:
                 part.unlink(missing_ok=True)
         except HubUnavailable as error:
-            lasting = isinstance(error, UnusableUrl)
+            permanent = isinstance(error, UnusableUrl)
             return _Failure(
-                str(error), lasting=lasting, status=error.status_code, cause=error.__cause__
+                str(error), permanent=permanent, status=error.status_code, cause=error.__cause__
             )
         except BadImage as error:
             final = inline or isinstance(error, TooLarge)
-            return _Failure(f"The image is not usable: {error}.", final=final, lasting=True)
+            return _Failure(f"The image is not usable: {error}.", final=final, permanent=True)
         except OSError as error:
             reason = sanitize(error.strerror or error)
             if error.errno in (errno.EMFILE, errno.ENFILE):
-                # no fault of the folder's, and soon over
+                # too many open files: not the folder's fault, and temporary
                 return _Failure(f"The image could not be written: {reason}.")
-            failed = folder == self.folder and (
-                self._notice is not None or not self._use_temporary(reason)
+            lost = folder == self.folder and (
+                self._notice is not None or not self._use_temporary_folder(reason)
             )
-            if failed:
+            if lost:
                 return _Failure(f"The image could not be written: {reason}.", final=True)
-            return await self._try(source, number)
-        return replace(found, path=path)
+            return await self._download_once(source, number)
+        return replace(image, path=path)
 
-    def _use_temporary(self, reason: str) -> bool:
-        """A full disk must not lose an image that is paid for; whether there is room elsewhere."""
+    def _use_temporary_folder(self, reason: str) -> bool:
+        """Switch to a temporary folder, so that no paid image is lost; False if that fails."""
         try:
-            kept = Path(tempfile.mkdtemp(prefix="mountsea-"))
-            kept.chmod(0o700)  # an umask may take the owner's rights, too
+            temporary = Path(tempfile.mkdtemp(prefix="mountsea-"))
+            temporary.chmod(0o700)  # a umask may remove even the owner's permissions
         except OSError:
             return False
         self._notice = (
-            f"the folder {self.folder} can't take the originals ({reason}); they are in {kept}, "
-            "which does not last: save them elsewhere."
+            f"could not write to {self.folder} ({reason}): the images are in the temporary folder "
+            f"{temporary}; copy them elsewhere with `.save()`"
         )
-        self.folder = kept
+        self.folder = temporary
         return True
 
-    async def _refresh(self, age: int) -> bool:
-        """Four expired URLs of one task need one look, not four; say whether there are fresh ones.
+    async def _refresh(self, seen: int) -> bool:
+        """Poll the task for new URLs, once for all of its images; return whether there are any.
 
-        What the host says of the old ones is no proof that an image is gone.
+        A 404 for an expired URL does not prove that the image is gone.
         """
         async with self._refreshing:
-            if self._age != age:
+            if self._refreshes != seen:
                 return True
             try:
-                state = await self._client.task(self._task_id)
+                status = await self._client.task(self._task_id)
             except MountseaError:
                 return False
-            fresh = asked_for(state.sources, self._most)
+            fresh = select_images(status.sources, self._limit)
             if len(fresh) != len(self._sources):
                 return False
-            self._sources, self._age = fresh, self._age + 1
+            self._sources, self._refreshes = fresh, self._refreshes + 1
             return True
 
 
 async def _checked(part: Path, url: str | None) -> GeneratedImage:
-    """Whoever is cancelled goes on at once; the decoder is left behind, or killed."""
+    """Check an image on a thread; a cancelled caller does not wait for the decoder."""
     abandoned = threading.Event()
-    examine = partial(check, part, url=url, abandoned=abandoned)
+    run_check = partial(check, part, url=url, abandoned=abandoned)
     try:
-        return await asyncio.get_running_loop().run_in_executor(DaemonThreads(), examine)
+        return await asyncio.get_running_loop().run_in_executor(DaemonThreads(), run_check)
     finally:
         abandoned.set()

@@ -1,4 +1,4 @@
-"""What a generation says of itself while it runs: the only way in which it speaks upwards."""
+"""The events of a running generation: the only way in which it reports to its caller."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from ..images.files import GeneratedImage
 
 @dataclass(frozen=True, slots=True)
 class Submitting:
-    """The order is on its way: from here on it may be taken."""
+    """The POST is being sent: from here on the Hub may have received it."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryScheduled:
-    """The order was surely not taken, and goes out again after a pause.
+    """The Hub certainly did not accept the request; it is sent again after a pause.
 
     Attributes:
-        reason: Why, in words.
+        reason: Why, as a short text for the progress line.
     """
 
     reason: str
@@ -25,7 +25,7 @@ class RetryScheduled:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The Hub has taken the order.
+    """The Hub has accepted the request.
 
     Attributes:
         task_id: The task's id.
@@ -38,10 +38,10 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The task is not ended yet.
+    """The task is still running.
 
     Attributes:
-        status: The Hub's word for it.
+        status: The status that the Hub reports.
         elapsed_s: Seconds since the task was submitted.
         expected_s: Seconds that such a task is expected to take, or None if unknown.
     """
@@ -53,11 +53,11 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Downloading:
-    """The task is complete; its images are on their way.
+    """The task is complete; its images are being downloaded.
 
     Attributes:
-        done: How many are on disk and checked.
-        total: How many there are.
+        done: How many images are on disk and checked.
+        total: How many images there are.
     """
 
     done: int
@@ -70,12 +70,12 @@ class Completed:
 
     Attributes:
         images: The originals, in the Hub's order.
-        description: What the model said beside them.
-        elapsed_s: Seconds from the submission, or by the Hub's clock for a resumed task; None if
-            the journal does not know.
+        description: The text that the model returned with them.
+        elapsed_s: Seconds from the submission, or as measured by the Hub for a resumed task; None
+            if unknown.
         task_id: The task that made them.
-        from_journal: Whether they were paid for before: nothing was ordered.
-        left_out: How many images the Hub named beside those that were asked for.
+        from_journal: Whether they come from an earlier task: nothing was submitted.
+        left_out: How many images the Hub returned beyond the number requested.
     """
 
     images: tuple[GeneratedImage, ...]
@@ -88,7 +88,7 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something that the user should know, and that stops nothing.
+    """A warning for the user; the generation continues.
 
     Attributes:
         text: One sentence.

@@ -1,4 +1,4 @@
-"""`Generation`: the live handle of one generation, from before it is ordered until it is shown."""
+"""`Generation`: the live handle of one generation, from before its submission to its images."""
 
 from __future__ import annotations
 
@@ -28,21 +28,27 @@ from .events import Completed, Downloading, Event, RetryScheduled, Submitted, Su
 
 
 class Generation:
-    """One generation: it alone changes while it runs; what it holds is frozen.
+    """A live handle of one generation; it is updated while the generation runs.
 
     Attributes:
-        request: What was ordered, or None for a task that was resumed by its id alone.
-        task_id: The task's id, or None before the Hub has taken the order.
-        status: ``new``, ``submitting``, ``postponed`` (the Hub is busy or out of reach, and the
-            order goes out again), ``submitted``, the Hub's own word, ``downloading``,
-            ``completed``; or ``failed``, ``uncertain``, ``not downloaded``, ``skipped``.
-        images: The images, in the Hub's order; none before it is completed.
-        elapsed_s: Seconds from the submission until it was ready, or None.
-        description: What the model said beside the images.
-        error: What ended it, where something did.
-        is_demo: Whether the demo Hub drew its images.
-        from_journal: Whether they were paid for before: nothing was ordered for them.
-        left_out: How many images the Hub named beside those that were asked for; not fetched.
+        request: The request, or None for a task that was resumed by its id alone.
+        task_id: The task id, or None before the Hub has accepted the request.
+        status: ``new``, ``submitting``, ``postponed`` (the Hub is busy or can't be reached, and
+            the submission is retried), ``submitted``, the status reported by the Hub,
+            ``downloading``, ``completed``; or ``failed``, ``uncertain``, ``not downloaded``,
+            ``skipped``.
+        images: The images, in the Hub's order; empty until the generation has completed.
+        elapsed_s: Seconds from the submission until the task was complete, or None.
+        description: The text that the model returned with the images.
+        error: The error that ended the generation, or None.
+        is_demo: Whether it runs at the demo Hub.
+        from_journal: Whether the images come from an earlier task: nothing was submitted.
+        left_out: How many images the Hub returned beyond the number requested; not downloaded.
+
+    Args:
+        request: The request, or None if only the task id is known.
+        task_id: The id of an existing task.
+        is_demo: Whether it runs at the demo Hub.
 
     Example:
         >>> dog = Generation(None, task_id="hub-1")
@@ -53,7 +59,6 @@ class Generation:
     def __init__(
         self, request: ImageRequest | None, *, task_id: str | None = None, is_demo: bool = False
     ) -> None:
-        """Make a handle of a generation that has not begun."""
         self.request = request
         self.task_id = task_id
         self.status = "new"
@@ -74,17 +79,17 @@ class Generation:
         return self.request.prompt if self.request is not None else ""
 
     def take(self, event: Event) -> None:
-        """Learn from an event of the generation.
+        """Update the handle from an event of its generation.
 
         Args:
-            event: The newest event.
+            event: The event.
         """
         if isinstance(event, Submitting):
             self.status = "submitting"
         elif isinstance(event, RetryScheduled):
             self.status = "postponed"
         elif isinstance(event, Submitted):
-            self.learn_task(event.task_id)
+            self.set_task_id(event.task_id)
         elif isinstance(event, Waiting):
             self.status = event.status
         elif isinstance(event, Downloading):
@@ -93,92 +98,92 @@ class Generation:
             self._complete(event)
 
     def fail(self, error: MountseaError, *, resumed: bool) -> None:
-        """Learn what ended it; without a task, or with a failed one, there is nothing to wait for.
+        """Record the error that ended the generation, and set the status accordingly.
 
         Args:
-            error: What went wrong.
-            resumed: Whether it had a task before, which the Hub may have forgotten.
+            error: The error.
+            resumed: Whether an existing task was resumed, which the Hub may have deleted.
         """
         self.error = error
-        forgotten = resumed and is_unknown_task(error)
+        deleted = resumed and is_unknown_task(error)
         if isinstance(error, SubmissionUncertain):
             self.status = "uncertain"
-        elif isinstance(error, TaskFailed) or forgotten or error.task_id is None:
+        elif isinstance(error, TaskFailed) or deleted or error.task_id is None:
             self.status = "failed"
         elif isinstance(error, DownloadFailed):
             self.status = "not downloaded"
 
-    def learn_task(self, task_id: str) -> None:
-        """Learn the task's id, be it after the wait was interrupted.
+    def set_task_id(self, task_id: str) -> None:
+        """Record the task id, which may arrive after the wait was interrupted.
 
         Args:
-            task_id: The id that the Hub gave.
+            task_id: The id that the Hub assigned.
         """
         self.task_id, self.status = task_id, "submitted"
 
     def interrupted(self) -> Interrupted:
-        """Return the error of an interrupted wait: what goes on, and how to get at it."""
+        """Return the error for an interrupted wait: what is still running, and how to fetch it."""
         if self.status == "completed":
-            where = self.images[0].path.parent
-            return Interrupted(f"Stopped. The images are in {where}.", task_id=self.task_id)
+            folder = self.images[0].path.parent
+            return Interrupted(f"Stopped. The images are in {folder}.", task_id=self.task_id)
         if self.task_id is not None:
-            said = (
-                f"Stopped waiting. Task {quoted(self.task_id)} goes on at the Hub, and is charged "
-                f"if it completes; fetch it with {resume_hint(self.task_id)}."
+            message = (
+                f"Stopped waiting. Task {quoted(self.task_id)} keeps running at the Hub and is "
+                f"charged if it completes; fetch it with {resume_hint(self.task_id)}."
             )
         elif self.status == "submitting":
-            said = (
-                "Stopped waiting. The order is on its way, and is charged if it completes; its "
-                "task will be in `%mountsea history`, fetch it with `%mountsea resume`."
+            message = (
+                "Stopped waiting. The request is already being submitted and is charged if it "
+                "completes; `%mountsea history` will list its task, `%mountsea resume` fetches it."
             )
         else:
-            said = "Stopped before anything was ordered."
-        self.error = Interrupted(said, task_id=self.task_id)
+            message = "Stopped before anything was submitted."
+        self.error = Interrupted(message, task_id=self.task_id)
         return self.error
 
     def attach(self, job: Job[Any], shown: Job[Any] | None = None) -> None:
-        """Bind the job that brings the images, so that it can be waited for and cancelled.
+        """Attach the background job, so that it can be waited for and cancelled.
 
         Args:
-            job: The job on the loop thread.
-            shown: The job that shows them, where no cell does: a wait lasts until they are shown.
+            job: The job on the loop thread that fetches the images.
+            shown: The job that shows them, if no cell does: `wait` waits for it, too.
         """
         self._job, self._show_job = job, shown
 
     def done(self) -> bool:
-        """Return whether it is over: completed, failed or cancelled."""
+        """Return whether it has ended: completed, failed or cancelled."""
         return self._job is None or self._job.ended
 
     def cancel(self) -> None:
-        """Stop waiting; the Hub documents no cancel, so its task goes on and can be resumed."""
+        """Stop waiting. The Hub documents no cancel: the task keeps running and can be resumed."""
         if self._job is not None:
             self._job.cancel()
 
     def wait(self, timeout: float | None = None) -> Generation:
-        """Wait until it is over; an interrupt stops the wait alone.
+        """Wait until it has ended; an interrupt stops only the wait.
 
         Args:
-            timeout: How long to wait, in seconds.
+            timeout: How long to wait, in seconds; forever if None.
 
         Returns:
             The handle itself, completed.
 
         Raises:
-            TimeoutError: If it is not over in time.
+            TimeoutError: If it has not ended in time.
             Interrupted: If the wait was interrupted.
-            MountseaError: What went wrong with it.
+            MountseaError: If the generation failed.
         """
         started = time.monotonic()
         while pending := [job for job in self._jobs() if not job.ended]:
             left_s = TICK_S if timeout is None else timeout - (time.monotonic() - started)
             if left_s <= 0:
-                raise TimeoutError(f"the generation is not over within {timeout:g} s")
+                raise TimeoutError(f"the generation did not end within {timeout:g} s")
             try:
                 pending[0].wait(min(left_s, TICK_S))
             except KeyboardInterrupt:
                 raise Interrupted(
-                    "Stopped waiting. The generation goes on in the background; wait again with "
-                    "`.wait()`, or end it with `.cancel()`.",
+                    "Stopped waiting. The generation continues in the background; wait again with "
+                    "`.wait()`, or stop it with `.cancel()`.",
                     task_id=self.task_id,
                 ) from None
         if self.error is not None:
@@ -189,32 +194,30 @@ class Generation:
         return self._awaited().__await__()
 
     async def _awaited(self) -> Generation:
-        """The job's own error is this handle's, so it is raised from here."""
         outcomes = [asyncio.wrap_future(job.outcome) for job in self._jobs()]
         if outcomes:
             await asyncio.wait(outcomes)
         for outcome in outcomes:
-            if not outcome.cancelled():
+            if not outcome.cancelled():  # consume the exception: `wait` raises it from the handle
                 outcome.exception()
         return self.wait()
 
     def _jobs(self) -> list[Job[Any]]:
-        """What a wait is for."""
         return [job for job in (self._job, self._show_job) if job is not None]
 
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
-        """Copy the originals into a folder, under names that sort; overwrites nothing.
+        """Copy the originals into a folder, with names that sort; overwrites nothing.
 
         Args:
-            folder: Made if it is not there; `~` and `$VAR` are expanded.
+            folder: Created if it does not exist; `~` and `$VAR` are expanded.
 
         Returns:
-            The paths of the copies, in the images' order.
+            The paths of the copies, in the order of the images.
 
         Raises:
             MountseaError: If there are no images yet.
-            InvalidRequest: If it can't be a folder, or is meant to be a file.
-            OSError: If the folder can't be written to.
+            InvalidRequest: If the path is not a folder, or looks like a file's.
+            OSError: If the folder is not writable.
         """
         if not self.images:
             raise MountseaError(
@@ -225,7 +228,6 @@ class Generation:
         return [copy_into(image, target) for image in self.images]
 
     def _complete(self, event: Completed) -> None:
-        """All at once, so that whoever sees `completed` sees the images too."""
         self.images = event.images
         self.description = event.description
         self.elapsed_s = event.elapsed_s
@@ -233,16 +235,16 @@ class Generation:
         self.left_out = event.left_out
         self.task_id = event.task_id or self.task_id
         self.error = None
-        self.status = "completed"
+        self.status = "completed"  # last: another thread that sees it finds the images, too
 
     def _ipython_display_(self) -> None:
-        """Each image is an output of its own, so that every front end can show it."""
+        """Show each image as a separate output, which every front end supports."""
         from ..notebook.outputs import show
 
         show(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        """A result can be kept; the job that brought it is of this process."""
+        """Pickle everything but the jobs, which belong to this process."""
         return vars(self) | {"_job": None, "_show_job": None}
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Notices: what went wrong beside a generation, and stopped nothing, is told once."""
+"""Notices: report problems that did not stop a generation, once."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from .events import Event, Notice
 
 
 def notify(notices: list[str], on_event: Callable[[Event], None] | None) -> None:
-    """Tell of all that was wrong in one warning, so that it is read.
+    """Report all problems as one `Notice` or one warning, or nothing if there are none.
 
     Args:
-        notices: What was wrong, a sentence each; there may be none.
-        on_event: Told of it as a `Notice`; without it, it is a `RuntimeWarning`.
+        notices: The problems, one sentence each.
+        on_event: Called with a `Notice`; without it, a `RuntimeWarning` is issued.
 
     Example:
         >>> notify(["the folder is full", "the journal is locked"], print)
         Notice(text='the folder is full; the journal is locked')
     """
-    said = printable("; ".join(notices))
+    message = printable("; ".join(notices))
     if notices and on_event is not None:
-        on_event(Notice(said))
+        on_event(Notice(message))
     elif notices:
         try:
-            warnings.warn(said, RuntimeWarning, stacklevel=2)
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
         except Exception:
-            # where warnings are errors, or are shown by code of the user's own, a notice must
-            # still not lose an image that is paid for
-            echo(said, stream=sys.stderr)
+            # warnings may be errors (`-W error`) or shown by the user's own code, which may raise:
+            # that must not lose an image that was paid for
+            echo(message, stream=sys.stderr)

@@ -1,11 +1,11 @@
-"""One generation, from a request to images on disk: submits, polls, downloads, yields events."""
+"""Polling: wait for a submitted task and download its images, yielding events."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
@@ -26,68 +26,14 @@ from ..hub.responses import UNCHARGED, TaskState
 from ..hub.retry import is_unknown_task, may_retry_poll
 from ..images.files import file_stem
 from ..journal.journal import JournaledSubmission
-from ..request.request import ImageRequest
 from ..runtime.clock import Stopwatch
 from ..runtime.rng import RNG
-from ..runtime.text import quoted, remark
+from ..runtime.text import quoted, sanitize_inline
 from ..settings import DEFAULT_TIMEOUT_S
 from .download import TaskDownloads
 from .duration import DurationEstimate
-from .events import Completed, Event, Submitted, Waiting
+from .events import Completed, Event, Waiting
 from .schedule import LearnedSchedule, Schedule
-from .submit import PendingSubmissions, submit
-
-
-async def submit_and_wait(
-    client: HubClient,
-    request: ImageRequest,
-    record: JournaledSubmission,
-    folder: Path,
-    *,
-    pending: PendingSubmissions,
-    on_task_id: Callable[[str], None],
-    timeout_s: float = DEFAULT_TIMEOUT_S,
-    expectation: DurationEstimate | None = None,
-    schedule: Schedule | None = None,
-) -> AsyncGenerator[Event, None]:
-    """Submit a request once, and follow its task to its images.
-
-    Args:
-        client: The Hub.
-        request: What is ordered.
-        record: Its entry in the journal.
-        folder: Where the originals go.
-        pending: What keeps the POST alive after an interrupt.
-        on_task_id: Called with the task's id as soon as it is known, also after an interrupt.
-        timeout_s: How long to wait for the task, in seconds.
-        expectation: When the task will probably be ready.
-        schedule: When to look; by the expectation if left out.
-
-    Yields:
-        The events of `submit`, then those of `wait_for_images`.
-
-    Raises:
-        MountseaError: See `submit` and `wait_for_images`.
-    """
-    expectation = expectation or DurationEstimate()
-    submission = submit(client, request, record, pending, on_task_id, timeout_s=timeout_s)
-    async with aclosing(submission) as steps:
-        async for step in steps:
-            if isinstance(step, Submitted):
-                step = Submitted(step.task_id, expectation.median_s)
-            yield step
-    events = wait_for_images(
-        client,
-        record,
-        folder,
-        just_submitted=True,
-        timeout_s=timeout_s,
-        expectation=expectation,
-        schedule=schedule,
-    )
-    async with aclosing(events):
-        async for event in events:
-            yield event
 
 
 async def wait_for_images(
@@ -97,79 +43,79 @@ async def wait_for_images(
     *,
     just_submitted: bool = False,
     timeout_s: float = DEFAULT_TIMEOUT_S,
-    expectation: DurationEstimate | None = None,
+    estimate: DurationEstimate | None = None,
     schedule: Schedule | None = None,
 ) -> AsyncGenerator[Event, None]:
-    """Wait for a task that was submitted, by whomever, and fetch its images.
+    """Wait for a task and download its images.
 
     Args:
-        client: The Hub.
-        record: The task's entry in the journal, which learns of all that happens.
+        client: The Hub's client.
+        record: The task's journal entry, which is kept up to date.
         folder: Where the originals go.
-        just_submitted: Whether it was submitted just now; else the first look is at once.
-        timeout_s: How long to wait for the task, in seconds; downloads come on top.
-        expectation: When the task will probably be ready.
-        schedule: When to look; by the expectation if left out.
+        just_submitted: Whether it was submitted just now; otherwise the first poll is immediate.
+        timeout_s: How long to wait for the task, in seconds, not counting the downloads.
+        estimate: The estimated duration of the task.
+        schedule: When to poll; defaults to a `LearnedSchedule` for the estimate.
 
     Yields:
         `Waiting` and `Downloading` any number of times, last `Completed`.
 
     Raises:
-        TaskFailed: If the task ended without an output.
+        TaskFailed: If the task failed; nothing was charged.
         WaitTimeout: If it did not end in time.
-        DownloadFailed: If its images could not be had.
-        MountseaError: If the Hub refused to say.
+        DownloadFailed: If its images could not be downloaded.
+        MountseaError: If the Hub refused to report its status.
     """
     task_id = record.entry.task_id
     if task_id is None:
-        raise ValueError("only a task with an id can be followed")
+        raise ValueError("only a task with an id can be polled")
     clock = Stopwatch()
     try:
         age_s = _age_s(record, just_submitted)
-        before_s = 0.0 if just_submitted else max(0.0, time.time() - record.entry.created)
-        expectation = expectation or DurationEstimate()
-        looks = _poll(
+        age_at_start_s = 0.0 if just_submitted else max(0.0, time.time() - record.entry.created)
+        estimate = estimate or DurationEstimate()
+        polls = _poll(
             client,
             task_id,
             timeout_s,
-            schedule or LearnedSchedule(expectation),
+            schedule or LearnedSchedule(estimate),
             just_submitted=just_submitted,
             age_s=age_s,
         )
-        async with aclosing(looks):
-            async for state in looks:
-                await record.note(state=state.status)
+        async with aclosing(polls):
+            async for state in polls:
+                await record.update(state=state.status)
                 if not state.ended:
-                    yield Waiting(state.status, before_s + clock.elapsed_s, expectation.median_s)
+                    yield Waiting(state.status, age_at_start_s + clock.elapsed_s, estimate.median_s)
         waited_s = clock.elapsed_s
         if not state.succeeded or not state.sources:
-            raise _without_images(task_id, state)
+            raise _no_images_error(task_id, state)
         token = hashlib.sha256(task_id.encode("utf-8", "replace")).hexdigest()[:8]
         stem = file_stem(record.entry.prompt, token, datetime.now())
-        most = max_images(record.entry.request)
-        fetching = TaskDownloads(client, task_id, state.sources, folder, stem, most=most)
-        async with aclosing(fetching.all()) as steps:
-            async for step in steps:
-                yield step
+        limit = max_images(record.entry.request)
+        downloads = TaskDownloads(client, task_id, state.sources, folder, stem, limit=limit)
+        async with aclosing(downloads.all()) as events:
+            async for event in events:
+                yield event
     except MountseaError as error:
         mistyped = is_unknown_task(error) and record.entry.state == "resumed"
         if not mistyped:
-            state_now = _state_after(error, record.entry.state, just_submitted)
-            await record.note(state=state_now, error=str(error))
+            new_state = _state_after(error, record.entry.state, just_submitted)
+            await record.update(state=new_state, error=str(error))
         raise
-    # how long a resumed task took is known to the Hub alone
-    told_s = None if state.elapsed_ms is None else state.elapsed_ms / 1000
-    elapsed_s = waited_s if just_submitted else told_s
-    await record.note(
-        files=fetching.images, elapsed_s=elapsed_s, description=state.description, error=""
+    # only the Hub knows how long a resumed task took
+    reported_s = None if state.elapsed_ms is None else state.elapsed_ms / 1000
+    elapsed_s = waited_s if just_submitted else reported_s
+    await record.update(
+        files=downloads.images, elapsed_s=elapsed_s, description=state.description, error=""
     )
     yield Completed(
-        fetching.images, state.description, elapsed_s, task_id, left_out=fetching.left_out
+        downloads.images, state.description, elapsed_s, task_id, left_out=downloads.left_out
     )
 
 
 def _age_s(record: JournaledSubmission, just_submitted: bool) -> float | None:
-    """How old a task is, where it may be too new to be known; a mistyped id gets no grace."""
+    """The age of a task that the Hub may not know yet; None for one that gets no grace period."""
     if just_submitted:
         return 0.0
     if record.entry.state != "submitted":
@@ -177,26 +123,26 @@ def _age_s(record: JournaledSubmission, just_submitted: bool) -> float | None:
     return max(0.0, time.time() - record.entry.updated)
 
 
-def _without_images(task_id: str, state: TaskState) -> MountseaError:
-    """An end without an image: free if it failed, but not if it is said to be complete."""
+def _no_images_error(task_id: str, state: TaskState) -> MountseaError:
+    """The error for a task without images: a failed one is free, a completed one may not be."""
     if not state.succeeded:
         reason = (state.error or state.explanation).rstrip(".") or "the Hub gave no reason"
         return TaskFailed(
-            f"The task ended as {state.status}: {reason}. "
+            f"The task ended with status {state.status}: {reason}. "
             f"Nothing was charged. Task {quoted(task_id)}.",
             task_id=task_id,
         )
-    message = remark(state.explanation or state.description or state.error).rstrip(".")
+    message = sanitize_inline(state.explanation or state.description or state.error).rstrip(".")
     return DownloadFailed(
-        f"The task is {state.status}, but there is no image in its response; it may have been "
-        f"charged. The Hub said: {message or 'nothing more'}. Ask again: {resume_hint(task_id)}.",
+        f"The task is {state.status}, but its response contains no image; it may have been "
+        f"charged. Message from the Hub: {message or 'none'}. Retry: {resume_hint(task_id)}.",
         task_id=task_id,
         gone=True,
     )
 
 
 def _state_after(error: MountseaError, state: str, just_submitted: bool) -> str:
-    """A failed task is closed whatever the Hub calls it, and so is one that it has forgotten."""
+    """The journal's state after an error: failed and unknown tasks are closed."""
     if isinstance(error, TaskFailed):
         return state if state in UNCHARGED else "failed"
     return "forgotten" if is_unknown_task(error) and not just_submitted else state
@@ -211,10 +157,10 @@ async def _poll(
     just_submitted: bool,
     age_s: float | None,
 ) -> AsyncGenerator[TaskState, None]:
-    """Yield every state that the Hub tells until one is final, never past the deadline."""
+    """Yield the result of each poll until the task has ended, never past the timeout."""
     clock = Stopwatch()
     pause_s = schedule.interval_s(0.0, jitter=RNG.random()) if just_submitted else 0.0
-    trouble = ""
+    last_failure = ""
     while True:
         left_s = timeout_s - clock.elapsed_s
         if pause_s >= left_s:
@@ -222,7 +168,7 @@ async def _poll(
             break
         await asyncio.sleep(pause_s)
         waited_s = clock.elapsed_s
-        asked_pause_s = 0.0
+        retry_after_s = 0.0
         try:
             async with asyncio.timeout(timeout_s - waited_s):
                 state = await client.task(task_id)
@@ -233,24 +179,24 @@ async def _poll(
                 if just_submitted or not is_unknown_task(error):
                     raise error.with_task(task_id) from None
                 raise InvalidRequest(
-                    f"The Hub knows no task {quoted(task_id)}. {error}",
+                    f"The Hub has no task {quoted(task_id)}. {error}",
                     task_id=task_id,
                     status_code=error.status_code,
                 ) from None
-            trouble = f" The last look failed: {error}"
-            asked_pause_s = getattr(error, "retry_after_s", None) or 0.0
+            last_failure = f" The last poll failed: {error}"
+            retry_after_s = getattr(error, "retry_after_s", None) or 0.0
         except MountseaError as error:
             raise error.with_task(task_id) from error.__cause__
         else:
-            trouble = ""
+            last_failure = ""
             yield state
             if state.ended:
                 return
         waited_s = clock.elapsed_s
-        since_s = (age_s or 0.0) + waited_s
-        pause_s = max(schedule.interval_s(since_s, jitter=RNG.random()), asked_pause_s)
+        total_s = (age_s or 0.0) + waited_s
+        pause_s = max(schedule.interval_s(total_s, jitter=RNG.random()), retry_after_s)
     raise WaitTimeout(
-        f"The task was not ready within {timeout_s:g} s; it goes on at the Hub and is charged if "
-        f"it completes. Fetch it later: {resume_hint(task_id)}.{trouble}",
+        f"The task was not ready within {timeout_s:g} s; it keeps running at the Hub and is "
+        f"charged if it completes. Fetch it later: {resume_hint(task_id)}.{last_failure}",
         task_id=task_id,
     )

@@ -1,4 +1,4 @@
-"""How a request is answered: from the journal, by the task it has already, or by a new order."""
+"""Running a request: from the journal, from its existing task, or by a new submission."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from ..journal.journal import Journal, JournaledSubmission
 from ..request.request import ImageRequest
 from ..settings import DEFAULT_TIMEOUT_S
 from .duration import DurationEstimate, estimate_duration
-from .events import Completed, Event
-from .poll import submit_and_wait, wait_for_images
-from .submit import PendingSubmissions
+from .events import Completed, Event, Submitted
+from .poll import wait_for_images
+from .schedule import Schedule
+from .submit import PendingSubmissions, submit
 
-REFETCH_S = 20.0
-"""How long the Hub is asked for an image that was altered here, in seconds, before a new order."""
+REFETCH_TIMEOUT_S = 20.0
+"""How long to wait, in seconds, for a task whose files were changed or deleted on this disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationContext:
-    """Where requests are brought to.
+    """What a generation needs: the Hub, the journal and the folder of the originals.
 
     Attributes:
         hub: The Hub's base URL, or ``demo:``.
-        client: Gives its client, once it has to be asked.
+        client: Returns the Hub's client; called only if a request has to be sent.
         journal: The journal.
-        pending: What keeps orders alive after an interrupt.
+        pending: Keeps submissions alive after an interrupt.
         folder: Where the originals go.
     """
 
@@ -52,15 +53,15 @@ async def run(
     fresh: bool = False,
     cache: bool = False,
 ) -> AsyncGenerator[Event, None]:
-    """Answer a request from the journal if that may be, else order it.
+    """Return the images of an identical request from the journal, or submit the request.
 
     Args:
-        context: Where it is brought to.
-        request: What is wanted; without a seed a new image is wanted each time.
-        on_task_id: Called with the task's id as soon as it is known, also after an interrupt.
+        context: The Hub, the journal and the folder of the originals.
+        request: The request; without a seed it is submitted each time.
+        on_task_id: Called with the task id as soon as it is known, also after an interrupt.
         timeout_s: How long to wait for the task, in seconds.
-        fresh: Never answer from the journal.
-        cache: Answer from it also without a seed.
+        fresh: Never use the journal.
+        cache: Use the journal also without a seed.
 
     Yields:
         The events of the generation, last `Completed`.
@@ -71,14 +72,14 @@ async def run(
     if not fresh and (cache or request.input.get("seed") is not None):
         fingerprint = request.fingerprint()
         found = await asyncio.to_thread(context.journal.find_identical, context.hub, fingerprint)
-        async with aclosing(_from_journal(context, found)) as recalled:
-            async for event in recalled:
+        async with aclosing(_from_journal(context, found)) as events:
+            async for event in events:
                 yield event
                 if isinstance(event, Completed):
                     return
     record = JournaledSubmission(context.journal, Entry.begin(context.hub, request))
-    expectation = await _estimate(context, request)
-    ordered = submit_and_wait(
+    estimate = await _estimate(context, request)
+    submitted = submit_and_wait(
         context.client(),
         request,
         record,
@@ -86,10 +87,62 @@ async def run(
         pending=context.pending,
         on_task_id=on_task_id,
         timeout_s=timeout_s,
-        expectation=expectation,
+        estimate=estimate,
     )
-    async with aclosing(ordered):
-        async for event in ordered:
+    async with aclosing(submitted) as events:
+        async for event in events:
+            yield event
+
+
+async def submit_and_wait(
+    client: HubClient,
+    request: ImageRequest,
+    record: JournaledSubmission,
+    folder: Path,
+    *,
+    pending: PendingSubmissions,
+    on_task_id: Callable[[str], None],
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    estimate: DurationEstimate | None = None,
+    schedule: Schedule | None = None,
+) -> AsyncGenerator[Event, None]:
+    """Submit a request once, wait for its task and download the images.
+
+    Args:
+        client: The Hub's client.
+        request: The request.
+        record: Its journal entry.
+        folder: Where the originals go.
+        pending: Keeps the POST alive after an interrupt.
+        on_task_id: Called with the task id as soon as it is known, also after an interrupt.
+        timeout_s: How long to wait for the task, in seconds.
+        estimate: The estimated duration of the task.
+        schedule: When to poll; defaults to a `LearnedSchedule` for the estimate.
+
+    Yields:
+        The events of `submit`, then those of `wait_for_images`.
+
+    Raises:
+        MountseaError: See `submit` and `wait_for_images`.
+    """
+    estimate = estimate or DurationEstimate()
+    submission = submit(client, request, record, pending, on_task_id, timeout_s=timeout_s)
+    async with aclosing(submission):
+        async for step in submission:
+            if isinstance(step, Submitted):
+                step = Submitted(step.task_id, estimate.median_s)
+            yield step
+    waiting = wait_for_images(
+        client,
+        record,
+        folder,
+        just_submitted=True,
+        timeout_s=timeout_s,
+        estimate=estimate,
+        schedule=schedule,
+    )
+    async with aclosing(waiting) as events:
+        async for event in events:
             yield event
 
 
@@ -100,12 +153,12 @@ async def resume(
     *,
     timeout_s: float = DEFAULT_TIMEOUT_S,
 ) -> AsyncGenerator[Event, None]:
-    """Bring the images of a task, from disk if they are there; nothing is ordered.
+    """Fetch the images of an existing task, from disk if they are there; submits nothing.
 
     Args:
-        context: Where it is brought to.
+        context: The Hub, the journal and the folder of the originals.
         task_id: The task.
-        request: What was ordered, where that is known.
+        request: The request of the task, if known.
         timeout_s: How long to wait for the task, in seconds.
 
     Yields:
@@ -121,23 +174,23 @@ async def resume(
     if found is not None:
         yield found
         return
-    followed = wait_for_images(
+    waiting = wait_for_images(
         context.client(),
         JournaledSubmission(context.journal, entry),
         context.folder,
         timeout_s=timeout_s,
-        expectation=await _estimate(context, entry.request),
+        estimate=await _estimate(context, entry.request),
     )
-    async with aclosing(followed):
-        async for event in followed:
+    async with aclosing(waiting) as events:
+        async for event in events:
             yield event
 
 
 async def completed_from_disk(entry: Entry) -> Completed | None:
-    """Return the images of an entry if all are on disk as they were received.
+    """Return the images of a journal entry if all files are on disk and unchanged.
 
     Args:
-        entry: The entry of a task.
+        entry: The journal entry of a task.
     """
     if not entry.files:
         return None
@@ -148,7 +201,7 @@ async def completed_from_disk(entry: Entry) -> Completed | None:
 
 
 async def _estimate(context: GenerationContext, request: ImageRequest | None) -> DurationEstimate:
-    """What such tasks took before, on this Hub and for all kernels that share the journal."""
+    """Estimate the duration from all tasks in the journal that are like this one."""
     if request is None:
         return DurationEstimate()
     return estimate_duration(
@@ -159,7 +212,7 @@ async def _estimate(context: GenerationContext, request: ImageRequest | None) ->
 async def _from_journal(
     context: GenerationContext, entries: list[Entry]
 ) -> AsyncGenerator[Event, None]:
-    """From disk, or by fetching once more; without `Completed` the images are gone for good."""
+    """Yield an earlier result, from disk or downloaded again; no `Completed` if all are gone."""
     for entry in entries:
         found = await completed_from_disk(entry)
         if found is not None:
@@ -167,10 +220,12 @@ async def _from_journal(
             return
     for entry in entries:
         record = JournaledSubmission(context.journal, entry)
-        followed = wait_for_images(context.client(), record, context.folder, timeout_s=REFETCH_S)
+        waiting = wait_for_images(
+            context.client(), record, context.folder, timeout_s=REFETCH_TIMEOUT_S
+        )
         try:
-            async with aclosing(followed):
-                async for event in followed:
+            async with aclosing(waiting) as events:
+                async for event in events:
                     if isinstance(event, Completed):
                         event = replace(event, from_journal=True)
                     yield event
@@ -181,7 +236,7 @@ async def _from_journal(
 
 
 def _is_gone(error: MountseaError) -> bool:
-    """Only what the Hub surely has no more is ordered, and paid for, a second time."""
+    """Whether the Hub certainly no longer has the images; only then are they paid for again."""
     if isinstance(error, DownloadFailed):
         return error.gone
     return isinstance(error, TaskFailed) or is_unknown_task(error)

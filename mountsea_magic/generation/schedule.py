@@ -1,4 +1,4 @@
-"""When to look next: the polling schedule, with no clock and no I/O of its own."""
+"""The polling schedule: when to poll next, without a clock or I/O of its own."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from .duration import DurationEstimate
 
 
 class Schedule(Protocol):
-    """Decides how long to wait until the next look at a task."""
+    """Decides how long to wait until the next poll of a task."""
 
     def interval_s(self, waited_s: float, *, jitter: float) -> float:
-        """Return the pause before the next look.
+        """Return the pause before the next poll.
 
         Args:
             waited_s: Seconds since the task was submitted.
-            jitter: A random number from 0 up to 1, for the jitter.
+            jitter: A random number from 0 up to 1.
 
         Returns:
             Seconds, more than 0.
@@ -26,18 +26,18 @@ class Schedule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LearnedSchedule:
-    """Looks seldom before a task can be ready, often when it is due, and backs off after.
+    """Polls rarely before a task can be ready, often when it is due, and backs off afterwards.
 
-    With looks at a rate r(t), the delay after ready is 1 / (2 r) on average, and each look costs
-    some patience of the Hub's. The sum is least where r is proportional to the square root of the
-    hazard: the probability that the task becomes ready just now, if it is not yet.
+    With polls at a rate r(t), the mean delay between ready and noticed is 1 / (2 r), and each poll
+    has a cost for the Hub. Their sum is least where r is proportional to the square root of the
+    hazard rate: the probability that the task ends now, given that it has not ended yet.
 
     Attributes:
-        expectation: When the task is expected.
-        price: What a look costs, as seconds of delay: a lower price buys more looks.
-        shortest_s: The shortest interval, in seconds, before jitter.
-        longest_s: The longest interval, in seconds, before jitter.
-        jitter: The part by which an interval is at most longer or shorter.
+        estimate: The estimated duration of the task.
+        poll_cost: The cost of a poll, as seconds of delay: a lower cost means more polls.
+        min_interval_s: The shortest interval, in seconds, before jitter.
+        max_interval_s: The longest interval, in seconds, before jitter.
+        jitter: The fraction by which an interval is at most shorter or longer.
 
     Example:
         >>> schedule = LearnedSchedule(DurationEstimate(12.0, 0.2))
@@ -45,19 +45,19 @@ class LearnedSchedule:
         True
     """
 
-    expectation: DurationEstimate
-    price: float = 0.05
-    shortest_s: float = 0.25
-    longest_s: float = 10.0
+    estimate: DurationEstimate
+    poll_cost: float = 0.05
+    min_interval_s: float = 0.25
+    max_interval_s: float = 10.0
     jitter: float = 0.1
 
     def interval_s(self, waited_s: float, *, jitter: float) -> float:
-        """Return the pause before the next look, in seconds."""
-        looks, pause_s, step_s = 0.0, 0.0, self.shortest_s / 5
-        while looks < 1 and pause_s < self.longest_s:
+        """Return the pause before the next poll, in seconds."""
+        polls, pause_s, step_s = 0.0, 0.0, self.min_interval_s / 5
+        while polls < 1 and pause_s < self.max_interval_s:
             step_s = max(step_s, pause_s / 20)
-            hazard = self.expectation.hazard(waited_s + pause_s + step_s / 2)
-            looks += math.sqrt(hazard / (2 * self.price)) * step_s
+            hazard = self.estimate.hazard(waited_s + pause_s + step_s / 2)
+            polls += math.sqrt(hazard / (2 * self.poll_cost)) * step_s
             pause_s += step_s
-        even_s = min(max(pause_s, self.shortest_s), self.longest_s)
-        return even_s * (1 + self.jitter * (2 * jitter - 1))
+        clamped_s = min(max(pause_s, self.min_interval_s), self.max_interval_s)
+        return clamped_s * (1 + self.jitter * (2 * jitter - 1))

@@ -1,7 +1,7 @@
-"""Placing an order: written down before it is sent, sent at most once, and seen to its answer.
+"""Submitting a request: journaled before it is sent, and accepted by the Hub at most once.
 
-Once the POST is on its way nothing stops it: an interrupt gives the cell back, while the answer is
-still awaited in the background, so that the task's id is never lost.
+A POST that has been started is never cancelled: an interrupt ends the cell, while the response is
+awaited in the background, so that the task id is never lost.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from ..runtime.rng import RNG
 from .events import RetryScheduled, Submitted, Submitting
 
 MAX_SUBMISSIONS = 24
-"""How many submissions wait for a response at once: each has a socket open, and macOS lets a
-process open 256 files."""
+"""How many submissions may wait for a response at once: each has a socket open, and macOS limits a
+process to 256 open files."""
 
 
 class PendingSubmissions:
-    """The orders that are on their way to a Hub, and the slots for them.
+    """The submissions that wait for a response, limited to `MAX_SUBMISSIONS` at once.
 
     Example:
         >>> PendingSubmissions().count
@@ -31,42 +31,41 @@ class PendingSubmissions:
     """
 
     def __init__(self) -> None:
-        """Begin with none."""
         self._tasks: set[asyncio.Task[str]] = set()
         self._slots = asyncio.Semaphore(MAX_SUBMISSIONS)
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """How many submissions wait for a response."""
         return len(self._tasks)
 
     async def acquire(self) -> None:
-        """Wait for a slot; what is cancelled by then is not sent."""
+        """Wait for a free slot, before anything is sent."""
         await self._slots.acquire()
 
     def release(self) -> None:
-        """Give a slot back that no POST has used."""
+        """Release a slot for which no POST was started."""
         self._slots.release()
 
     def start(self, post: asyncio.Task[str]) -> None:
-        """Keep an order's POST alive until it is answered, whoever stops waiting for it.
+        """Keep a POST alive until its response is there, even if its caller is cancelled.
 
         Args:
-            post: The POST; its end gives the slot back.
+            post: The running POST; it releases the slot when it ends.
         """
         self._tasks.add(post)
         post.add_done_callback(self._on_done)
 
     async def drain(self) -> None:
-        """Wait until none is on its way any more; call it on the loop that they fly on."""
+        """Wait until all submissions have their response; call it on their event loop."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
     def _on_done(self, post: asyncio.Task[str]) -> None:
-        """Its error was written down by the order itself; here it only must not be reported."""
         self._tasks.discard(post)
         self.release()
         if not post.cancelled():
+            # consume the exception, or asyncio logs "never retrieved"; `_send` has journaled it
             post.exception()
 
 
@@ -79,22 +78,22 @@ async def submit(
     *,
     timeout_s: float = SUBMIT_RETRY_BUDGET_S,
 ) -> AsyncGenerator[Submitting | RetryScheduled | Submitted, None]:
-    """Send an order, again only as `submit_retry_pause` allows.
+    """Submit a request; retry only where `submit_retry_pause` allows it.
 
     Args:
-        client: The Hub.
-        request: What is ordered.
-        record: Its entry in the journal.
-        pending: What keeps the POST alive.
-        on_task_id: Called with the task's id as soon as it is known, also after an interrupt.
+        client: The Hub's client.
+        request: The request.
+        record: Its journal entry.
+        pending: Keeps the POST alive after an interrupt.
+        on_task_id: Called with the task id as soon as it is known, also after an interrupt.
         timeout_s: How long all pauses between retries may take together, in seconds.
 
     Yields:
-        `Submitting` before each try, `RetryScheduled` before each pause, last `Submitted`.
+        `Submitting` before each attempt, `RetryScheduled` before each pause, last `Submitted`.
 
     Raises:
-        HubUnavailable: If the order never arrived.
-        SubmissionUncertain: If it may have arrived, but no answer says so.
+        HubUnavailable: If the request never reached the Hub.
+        SubmissionUncertain: If it may have reached the Hub, but no response confirms it.
         MountseaError: If the Hub refused it.
     """
     tries, paused_s = 0, 0.0
@@ -102,7 +101,7 @@ async def submit(
         tries += 1
         await pending.acquire()
         try:
-            await record.note(state="submitting", error="")
+            await record.update(state="submitting", error="")
             yield Submitting()
         except BaseException:
             pending.release()
@@ -119,7 +118,7 @@ async def submit(
         else:
             yield Submitted(task_id)
             return
-        yield RetryScheduled(f"the Hub {cause}; the order goes out again")
+        yield RetryScheduled(f"the Hub {cause}; retrying")
         await asyncio.sleep(pause_s)
         paused_s += pause_s
 
@@ -130,7 +129,7 @@ async def _send(
     record: JournaledSubmission,
     on_task_id: Callable[[str], None],
 ) -> str:
-    """The id is written down in the step in which the answer is read: no kill comes between."""
+    """Journal the task id in the loop step that reads the response: a kill may follow any step."""
     try:
         task_id = await client.submit(request)
     except MountseaError as error:
@@ -139,8 +138,8 @@ async def _send(
             state = "uncertain"
         elif isinstance(error, HubUnavailable):
             state = "unsent"
-        await record.note(state=state, error=str(error))
+        await record.update(state=state, error=str(error))
         raise
     on_task_id(task_id)
-    await record.note(task_id=task_id, state="submitted")
+    await record.update(task_id=task_id, state="submitted")
     return task_id

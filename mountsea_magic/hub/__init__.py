@@ -1,1 +1,1 @@
-"""The wire: HTTP with the Hub and with image hosts, and what their responses mean."""
+"""HTTP with the Hub and with image hosts, and the meaning of their responses."""

@@ -1,4 +1,4 @@
-"""Certificates: which ones a TLS connection trusts, as the environment or the system says."""
+"""Choose the certificates that TLS connections trust, from the environment or the system."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .proxies import Network
 
 
 def ssl_context(network: Network) -> ssl.SSLContext:
-    """Return the context for a network; the same one until its variables or their file change.
+    """Return the SSL context for a network; it is cached until the variables or their file change.
 
     Args:
-        network: What the environment says.
+        network: The network settings of the environment.
 
     Raises:
         ConfigurationError: If a variable names certificates that can't be used.
@@ -32,10 +32,10 @@ def ssl_context(network: Network) -> ssl.SSLContext:
 
 @lru_cache(maxsize=8)
 def _ssl_context(variable: str, path: str, changed_at: int, keylog_path: str) -> ssl.SSLContext:
-    """Check certificates as `ssl.create_default_context` does, but with a choice of what to trust.
+    """Make a context like `ssl.create_default_context`, with our choice of trusted certificates.
 
-    That function raises if SSLKEYLOGFILE can't be written, as some virus scanners leave it; a log
-    for debugging is no reason to stop.
+    That function raises if SSLKEYLOGFILE can't be written, and some virus scanners leave such a
+    value behind; a debugging log must not stop anything.
     """
     if variable:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -51,17 +51,17 @@ def _ssl_context(variable: str, path: str, changed_at: int, keylog_path: str) ->
 
 
 def _default_context() -> ssl.SSLContext:
-    """Trust what the system trusts, as its administrator wants, and certifi's, as httpx does.
+    """Trust the system's certificates and those of certifi.
 
-    Together, as pip does it: a container may have no certificates of its own, and an old system
-    outdated ones.
+    Both, like pip: administrators add to the system's, but a container may have none, and an old
+    system outdated ones.
     """
     if sys.platform in ("darwin", "win32"):
         import truststore
 
         context: ssl.SSLContext = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     else:
-        # truststore would do the same here, but anew for each connection: 35 ms
+        # truststore would do the same here, but again for each connection (35 ms)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.set_default_verify_paths()
     import certifi
@@ -71,20 +71,20 @@ def _default_context() -> ssl.SSLContext:
 
 
 def _trust(context: ssl.SSLContext, variable: str, path: str) -> None:
-    """Trust what a variable names and nothing else, as OpenSSL understands it."""
+    """Trust only the certificates that a variable names, with OpenSSL's rules."""
     folders = [path] if variable != "SSL_CERT_DIR" else path.split(os.pathsep)
     reason = ""
     try:
         if variable == "SSL_CERT_DIR" or (os.path.isdir(path) and variable != "SSL_CERT_FILE"):
             names = [name for folder in folders for name in _listed(folder)]
             if not any(re.fullmatch(r"[0-9a-f]{8}\.[0-9]+", name) for name in names):
-                reason = "it holds no certificates under hashed names, as `openssl rehash` makes"
+                reason = "it contains no certificates with hashed names (run `openssl rehash`)"
             for folder in folders:
                 context.load_verify_locations(capath=folder)
         else:
             context.load_verify_locations(cafile=path)
     except ssl.SSLError:
-        reason = "it holds no certificate in PEM form"
+        reason = "it contains no certificate in PEM format"
     except (OSError, ValueError) as error:
         reason = sanitize(getattr(error, "strerror", None) or error)
     if reason:
@@ -95,7 +95,7 @@ def _trust(context: ssl.SSLContext, variable: str, path: str) -> None:
 
 
 def _listed(folder: str) -> list[str]:
-    """OpenSSL skips folders that are missing."""
+    """List a folder; like OpenSSL, skip missing ones."""
     try:
         return os.listdir(folder)
     except (OSError, ValueError):

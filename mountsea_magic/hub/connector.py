@@ -1,4 +1,4 @@
-"""The connector: connects to the very IP address that was judged, not to a name once more."""
+"""Connect to the IP addresses that were checked, without resolving the name again."""
 
 from __future__ import annotations
 
@@ -8,42 +8,39 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 import httpcore
 
 from ..errors import HubUnavailable
-from .private_hosts import Address, allowed_addresses, is_near, real_address
+from .private_hosts import Address, allowed_addresses, is_private, real_address
 from .resolver import resolve
 
-NEXT_S = 0.25
-"""After so many seconds without a connection the next address is tried beside (RFC 8305)."""
+ATTEMPT_DELAY_S = 0.25
+"""The delay before the next address is tried in parallel, in seconds (RFC 8305)."""
 
-NEAR_FIRST_S = 1.0
-"""How long a Hub's private addresses go before its public ones, in seconds."""
+PRIVATE_FIRST_S = 1.0
+"""The delay before a Hub's public addresses are tried after its private ones, in seconds."""
 
-PRIVATE_HOST = (
-    "The image's address leads into a private network, which the Hub is not part of: "
-    "it is not fetched."
-)
+PRIVATE_HOST = "Refused to download from a private network address."
 
 
 class UnusableUrl(HubUnavailable):
-    """A URL is malformed or forbidden: as long as the Hub names it, its image can't be had."""
+    """A URL is malformed or forbidden: a retry with the same URL can't succeed."""
 
 
 _Connect = Callable[[str], Awaitable[httpcore.AsyncNetworkStream]]
 
 
 class Connector(httpcore.AnyIOBackend):
-    """Opens httpcore's connections; names stay in TLS and in the requests, which it does not see.
+    """A network backend for httpcore that checks IP addresses before it connects.
+
+    TLS and HTTP still use the host's name.
+
+    Args:
+        hub: The Hub's private IP addresses, to allow public addresses and those of its network
+            only, or None to connect to any address, as for the Hub itself and for proxies.
 
     Example:
         >>> pool = httpcore.AsyncConnectionPool(network_backend=Connector())
     """
 
     def __init__(self, hub: Sequence[Address] | None = None) -> None:
-        """Connect to nothing yet.
-
-        Args:
-            hub: Where the Hub is, so that images come from the internet and its network alone, or
-                None to connect to any address, as for the Hub itself and for proxies.
-        """
         self._hub = hub
 
     async def connect_tcp(
@@ -54,34 +51,34 @@ class Connector(httpcore.AnyIOBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Resolve a host once, judge its addresses, and connect to the first that can be reached.
+        """Resolve a host once, check its addresses, and connect to the first one that responds.
 
         Raises:
-            UnusableUrl: If it may not be connected to.
+            UnusableUrl: If none of its addresses is allowed.
             ConnectError: If it can't be reached.
             ConnectTimeout: If that takes too long.
         """
 
         async def connect(address: str) -> httpcore.AsyncNetworkStream:
-            # anyio resolves no IP address
+            # given an IP address, anyio resolves nothing
             return await super(Connector, self).connect_tcp(
                 address, port, None, local_address, socket_options
             )
 
         try:
             async with asyncio.timeout(timeout):
-                found = self._judged(await resolve(host, port))
+                found = self._allowed(await resolve(host, port))
                 return await _first_of(found, connect)
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(f"no connection to {host}") from error
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(str(error)) from error
 
-    def _judged(self, found: Sequence[str]) -> Sequence[str]:
-        """The addresses that may be connected to, in the order in which they are tried."""
+    def _allowed(self, found: Sequence[str]) -> Sequence[str]:
+        """Return the allowed addresses, in the order in which they are tried."""
         if self._hub is None:
-            # images may come from a Hub's private network only if the Hub is reached there
-            return sorted(_interleaved(found), key=_is_far)
+            # private first: images may come from a Hub's network only if the Hub is reached there
+            return sorted(_interleaved(found), key=_is_public)
         allowed = allowed_addresses(found, self._hub)
         if not allowed:
             raise UnusableUrl(PRIVATE_HOST)
@@ -89,29 +86,30 @@ class Connector(httpcore.AnyIOBackend):
 
 
 def _interleaved(found: Sequence[str]) -> list[str]:
-    """The first address of the other family comes second: one family may be broken as a whole."""
+    """Put the first address of the other family second: one family may be unreachable."""
     other = [one for one in found if (":" in one) != (":" in found[0])][:1]
     return [*found[:1], *other, *(one for one in found[1:] if one not in other)]
 
 
-def _is_far(address: str) -> bool:
-    return not is_near(real_address(address))
+def _is_public(address: str) -> bool:
+    return not is_private(real_address(address))
 
 
 async def _first_of(addresses: Sequence[str], connect: _Connect) -> httpcore.AsyncNetworkStream:
-    """Try one address after the other, without waiting long for any (Happy Eyeballs)."""
+    """Connect to the first address that responds (Happy Eyeballs)."""
     if len(addresses) == 1:
         return await connect(addresses[0])
-    left, errors = list(addresses), list[BaseException]()
+    remaining, errors = list(addresses), list[BaseException]()
     attempts: set[asyncio.Future[httpcore.AsyncNetworkStream]] = set()
     try:
-        while left or attempts:
+        while remaining or attempts:
             pause_s = None
-            if left:
-                address = left.pop(0)
+            if remaining:
+                address = remaining.pop(0)
                 attempts.add(asyncio.ensure_future(connect(address)))
-                to_far = left and _is_far(left[0]) and not _is_far(address)
-                pause_s = (NEAR_FIRST_S if to_far else NEXT_S) if left else None
+                to_public = remaining and _is_public(remaining[0]) and not _is_public(address)
+                delay_s = PRIVATE_FIRST_S if to_public else ATTEMPT_DELAY_S
+                pause_s = delay_s if remaining else None
             done, _ = await asyncio.wait(
                 attempts, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED
             )

@@ -1,7 +1,7 @@
-"""Content codings: a compressed body is decoded in pieces, so that few bytes never become many.
+"""Decode compressed bodies in small pieces, as a protection against decompression bombs.
 
-Requests ask for ``identity``. One coding of gzip or deflate is read all the same, since proxies
-compress unasked; codings within codings multiply what a byte can become, and are refused.
+Requests ask for ``identity``. A single gzip or deflate coding is accepted, since some proxies
+compress anyway; nested codings multiply the expansion and are rejected.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     import httpx
 
 PIECE_BYTES = 64 * 1024
-"""The most bytes that are decoded at once: less than a millisecond's work."""
+"""The most bytes that are decoded at once; this takes less than a millisecond."""
 
 MAX_MEMBERS = 1000
-"""The most gzip members in one body: an empty one costs time, and yields nothing."""
+"""The most gzip members in a body: empty ones cost time and yield nothing."""
 
 FREE_CHUNKS = 20_000
 MIN_CHUNK_BYTES = 64
-"""After `FREE_CHUNKS` chunks, the size of a chunk on average: each costs time, however small."""
+"""The minimum average size of a chunk after `FREE_CHUNKS` chunks: even a tiny one costs time."""
 
 _GZIP, _ZLIB, _RAW = 31, 15, -15
 _CODINGS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 _OTHERS = frozenset({"br", "zstd", "compress", "x-compress"})
-"""All other names say nothing of the body: S3 keeps an ``aws-chunked`` of whoever uploaded it."""
+"""Other names are ignored: S3, for example, returns the uploader's ``aws-chunked``."""
 
 
 class UndecodableBody(ValueError):
@@ -34,10 +34,17 @@ class UndecodableBody(ValueError):
 
 
 class BodyDecoder:
-    """Decodes the body of one response as it comes.
+    """Decodes the body of a response incrementally.
 
     Attributes:
-        received: Bytes so far, as they came over the wire.
+        received: The bytes received so far, before decoding.
+
+    Args:
+        codings: The ``Content-Encoding`` header, empty if there is none.
+        max_bytes: The most bytes to accept before decoding.
+
+    Raises:
+        UndecodableBody: If it has a coding other than gzip or deflate, or more than one.
 
     Example:
         >>> b"".join(BodyDecoder("identity", max_bytes=9).feed(b"a dog"))
@@ -45,20 +52,11 @@ class BodyDecoder:
     """
 
     def __init__(self, codings: str, *, max_bytes: int) -> None:
-        """Begin a body.
-
-        Args:
-            codings: The header ``Content-Encoding``, empty if there is none.
-            max_bytes: The most bytes that are taken from the wire.
-
-        Raises:
-            UndecodableBody: If it is coded otherwise than by gzip or deflate, or more than once.
-        """
         names = [name.strip().lower() for name in codings.split(",")]
         names = [name for name in names if name in _CODINGS or name in _OTHERS]
         if len(names) > 1 or not _CODINGS.keys() >= set(names):
             shown = " and ".join(names[:3])
-            raise UndecodableBody(f"it is coded as {shown}, which was not asked for")
+            raise UndecodableBody(f"it has the unsupported content coding {shown}")
         self.received = 0
         self._max_bytes = max_bytes
         self._name, self._wbits = (names[0], _CODINGS[names[0]]) if names else ("", 0)
@@ -67,21 +65,21 @@ class BodyDecoder:
         self._inflater = None if not names else zlib.decompressobj(self._wbits)
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """Decode what has come.
+        """Decode a chunk.
 
         Args:
-            chunk: Bytes from the wire.
+            chunk: The received bytes.
 
         Yields:
-            Pieces of at most `PIECE_BYTES`, none of them empty.
+            Decoded pieces of at most `PIECE_BYTES`, none of them empty.
 
         Raises:
-            UndecodableBody: If the coding is damaged, or a limit is reached.
+            UndecodableBody: If the compressed data are damaged, or a limit is exceeded.
         """
         self.received += len(chunk)
         self._chunks += 1
         if self._chunks > FREE_CHUNKS and self.received < MIN_CHUNK_BYTES * self._chunks:
-            raise UndecodableBody("it comes in too many small chunks")
+            raise UndecodableBody("it arrives in too many small chunks")
         for at in range(0, len(chunk), PIECE_BYTES):
             piece = chunk[at : at + PIECE_BYTES]
             if self._wbits:
@@ -105,7 +103,7 @@ class BodyDecoder:
         return self.received == 0 or (self._inflater is not None and self._inflater.eof)
 
     def _inflated(self, data: bytes) -> Iterator[bytes]:
-        """Members of gzip may follow one another; what follows them is nobody's."""
+        """Decompress a piece, with several gzip members; ignore trailing garbage."""
         if self._members == 0:
             data = self._start = self._start + data
             if len(data) < 2:
@@ -119,7 +117,7 @@ class BodyDecoder:
             try:
                 piece = self._inflater.decompress(data, PIECE_BYTES)
             except zlib.error as error:
-                raise UndecodableBody(f"its {self._name} coding is damaged") from error
+                raise UndecodableBody(f"its {self._name} data are damaged") from error
             if piece:
                 yield piece
             data = self._inflater.unconsumed_tail
@@ -132,7 +130,7 @@ class BodyDecoder:
                 return
 
     def _begin(self, data: bytes) -> None:
-        """Servers send raw deflate as `deflate`, and proxies plain text as gzip."""
+        """Detect the format: servers send raw deflate, and proxies label plain text as gzip."""
         self._members = 1
         is_zlib = data[0] & 15 == 8 and int.from_bytes(data[:2]) % 31 == 0
         if self._wbits == _GZIP and data[:2] != b"\x1f\x8b":
@@ -143,26 +141,26 @@ class BodyDecoder:
     def _next_member(self) -> None:
         self._members += 1
         if self._members > MAX_MEMBERS:
-            raise UndecodableBody("it is compressed in too many parts")
+            raise UndecodableBody("it has too many gzip members")
         self._inflater = zlib.decompressobj(_GZIP)
 
 
 def open_body(
     response: httpx.Response, *, max_bytes: int
 ) -> tuple[BodyDecoder, AsyncIterator[bytes]]:
-    """Begin the body of a response.
+    """Open the body of a response.
 
     Args:
-        response: The response, whose body is not read yet; whoever sent the request closes it.
-        max_bytes: The most bytes that are taken from the wire.
+        response: The response, whose body is not read yet; the caller closes it.
+        max_bytes: The most bytes to accept before decoding.
 
     Returns:
-        What decodes its chunks, and the chunks.
+        A decoder, and the chunks to feed it with.
 
     Raises:
-        UndecodableBody: If it has a coding that is not read.
+        UndecodableBody: If its content coding is not supported.
     """
-    if response.is_stream_consumed:  # of a Hub in this process: there is no wire
+    if response.is_stream_consumed:  # from a Hub in this process
         return BodyDecoder("", max_bytes=max_bytes), response.aiter_bytes()
     codings = response.headers.get("content-encoding", "")
     return BodyDecoder(codings, max_bytes=max_bytes), response.aiter_raw()

@@ -1,4 +1,4 @@
-"""Delivery: an image comes from whatever host the Hub names, within limits and without the key."""
+"""Download images from the hosts that the Hub names, within limits and without the key."""
 
 from __future__ import annotations
 
@@ -18,36 +18,44 @@ from ..runtime.redaction import guard_logs, without_queries
 from .connector import PRIVATE_HOST, UnusableUrl
 from .content_coding import UndecodableBody, open_body
 from .network_errors import describe_failure
-from .private_hosts import Address, addresses_of, allowed_addresses, is_near, places_of
+from .private_hosts import Address, addresses_of, allowed_addresses, is_private, private_networks
 from .proxies import Network
 from .resolver import resolve
 from .responses import ImageSource
 from .transport import HUB_ADDRESSES, Peers, peer_of
 
 MAX_REDIRECTS = 3
-READ_S = 15.0
-"""How long an image's host may be silent, in seconds."""
+READ_TIMEOUT_S = 15.0
+"""How long an image host may send nothing, in seconds."""
 
-HEADERS_S = 25.0
-"""How long it may take until it answers at all, in seconds, also if it trickles."""
+HEADERS_TIMEOUT_S = 25.0
+"""How long it may take until all response headers have arrived, in seconds."""
 
-DOWNLOAD_S = 900.0
-"""How long all of it may take, redirects too, in seconds: a slow line needs minutes for 4K."""
+DOWNLOAD_TIMEOUT_S = 900.0
+"""How long a download may take, with redirects, in seconds: 4K takes minutes on a slow line."""
 
-SLOWEST_BYTES_S = 4096
+MIN_BYTES_S = 4096
 GRACE_S = 10.0
-"""After so many seconds, less than `SLOWEST_BYTES_S` bytes a second counts as a stall."""
+"""After this many seconds, less than `MIN_BYTES_S` bytes per second counts as a stall."""
 
 _PORTS = {"http": 80, "https": 443}
 
 
 class ImageDownloader:
-    """Fetches images for one Hub.
+    """Downloads images for one Hub.
+
+    Args:
+        http: The HTTP client, without credentials of its own.
+        base_url: The Hub's URL, whose network may also have images, or None for a Hub in this
+            process, which has no IP addresses.
+        redact: Removes the key from what is logged, in case a host echoes it.
+        network: The proxies that ``http`` uses, if any.
+        peers: The IP addresses that have responded, the Hub's among them.
 
     Example:
-        >>> async def fetch(delivery: ImageDownloader, source: ImageSource) -> None:
+        >>> async def download(downloader: ImageDownloader, source: ImageSource) -> None:
         ...     with open("dog.png", "wb") as file:
-        ...         await delivery.fetch(source, file)
+        ...         await downloader.fetch(source, file)
     """
 
     def __init__(
@@ -55,82 +63,72 @@ class ImageDownloader:
         http: httpx.AsyncClient,
         base_url: str | None,
         *,
-        hide: Callable[[str], str] = str,
+        redact: Callable[[str], str] = str,
         network: Network | None = None,
         peers: Peers | None = None,
     ) -> None:
-        """Ask nothing yet.
-
-        Args:
-            http: What carries the requests; without any credentials of its own.
-            base_url: The Hub's address, next to which images may be too, or None for a Hub in
-                this process, whose network has no addresses.
-            hide: Takes the key out of what is logged, should a host echo it.
-            network: The proxies by which ``http`` asks, if any.
-            peers: Which IP addresses have answered, the Hub's among them.
-        """
         self._network = network
         self._http = http
         self._base_url = base_url
-        self._hide = hide
+        self._redact = redact
         self._peers = {} if peers is None else peers
         self._resolved: tuple[Address, ...] | None = None
 
     async def fetch(self, source: ImageSource, file: BinaryIO) -> None:
-        """Write an image's bytes to a file as they come; the key is never sent along.
+        """Stream an image to a file; the key is never sent.
 
         Args:
             source: Where the image is.
-            file: The file to fill.
+            file: The file to write to.
 
         Raises:
-            BadPicture: If it is larger than `MAX_BYTES`, or its inline form can't be read.
-            UnusableUrl: If its URL is malformed, or leads where no image may be fetched from.
-            HubUnavailable: If its host can't be reached, or refuses; bears the status code.
+            BadImage: If it is larger than `MAX_BYTES`, or its inline form can't be decoded.
+            UnusableUrl: If its URL is malformed or forbidden.
+            HubUnavailable: If its host can't be reached or returns an error; has the status code.
             OSError: If the file can't be written.
         """
-        guard_logs(self._hide)
+        guard_logs(self._redact)
         if source.is_inline:
             await _write_inline(source, file)
             return
         try:
-            async with asyncio.timeout(DOWNLOAD_S):
-                outcome = await self._received(source, file)
+            async with asyncio.timeout(DOWNLOAD_TIMEOUT_S):
+                outcome = await self._download(source, file)
         except TimeoutError:
-            outcome = httpx.ReadTimeout(f"it took more than {DOWNLOAD_S:g} s")
+            outcome = httpx.ReadTimeout(f"it took more than {DOWNLOAD_TIMEOUT_S:g} s")
         except BaseException as error:
-            # httpx's frames hold signed URLs, and the password of a proxy
+            # httpx's frames contain signed URLs and proxy passwords
             raise without_frames(error) from None
         if isinstance(outcome, httpx.RequestError):
-            said = f"The image's host did not deliver ({outcome})."
-            raise HubUnavailable(said) from outcome
+            message = f"The image could not be downloaded ({outcome})."
+            raise HubUnavailable(message) from outcome
         if outcome is not None:
             raise outcome
 
-    async def _received(
+    async def _download(
         self, source: ImageSource, file: BinaryIO
     ) -> httpx.RequestError | MountseaError | BadImage | None:
-        """Return a failure instead of raising it: raised here, it would drag signed URLs along."""
+        """Return errors instead of raising them: these frames contain signed URLs."""
         url = httpx.URL()
         try:
             url = _checked_url(source.url or "")
             request = self._http.build_request(
-                "GET", url, headers={"Accept-Encoding": "identity"}, timeout=READ_S
+                "GET", url, headers={"Accept-Encoding": "identity"}, timeout=READ_TIMEOUT_S
             )
             for _ in range(MAX_REDIRECTS + 1):
-                # each hop is judged, since a redirect is what an attacker would use
+                # check every redirect, since an attacker would use one
                 url = _checked_url(request.url)
                 hub = await self._hub_addresses()
                 await self._check(url, hub)
-                # and once more where it is connected to
+                # checked again when the connection is made
                 request.extensions[HUB_ADDRESSES] = hub
-                async with asyncio.timeout(HEADERS_S):
+                async with asyncio.timeout(HEADERS_TIMEOUT_S):
                     response = await self._http.send(request, stream=True, auth=None)
                 try:
-                    if self._is_elsewhere(response, hub):
+                    if self._is_forbidden_peer(response, hub):
                         return UnusableUrl(PRIVATE_HOST)
                     if response.next_request is None:
-                        return await _written(response, file)
+                        return await _write_body(response, file)
                     request = response.next_request
                 finally:
                     await response.aclose()
@@ -139,72 +137,71 @@ class ImageDownloader:
         except MountseaError as error:
             return HubUnavailable(str(error))
         except (httpx.InvalidURL, UnicodeError):
-            return UnusableUrl("The image's host redirects to what is not a valid URL.")
+            return UnusableUrl("The image host redirects to an invalid URL.")
         except OSError as error:
             if not isinstance(error, TimeoutError | ssl.SSLError):
                 raise  # the file can't be written
             return without_request(error)
         except Exception as error:
-            # httpx, httpcore and the resolver raise more kinds than httpx's own
+            # httpx, httpcore and the resolver raise more than httpx's own errors
             message = describe_failure(error, self._network, url)
             return HubUnavailable(message) if message else without_request(error)
-        return HubUnavailable(f"The image's host redirects more than {MAX_REDIRECTS} times.")
+        return HubUnavailable(f"The image host redirects more than {MAX_REDIRECTS} times.")
 
     async def _check(self, url: httpx.URL, hub: tuple[Address, ...] | None) -> None:
-        """Refuse a host that is forbidden, and one that is not found, before a connection is."""
+        """Reject forbidden and unknown hosts before connecting."""
         if hub is None:
             return
         try:
-            async with asyncio.timeout(HEADERS_S):
+            async with asyncio.timeout(HEADERS_TIMEOUT_S):
                 found = await resolve(url.raw_host.decode("ascii"), _port_of(url))
         except OSError as error:
-            # behind a proxy a name may well be unknown here: the proxy resolves it
-            if self._goes_by_proxy(url):
+            # behind a proxy a name may be unknown here: the proxy resolves it
+            if self._uses_proxy(url):
                 return
-            reason = sanitize(error.strerror or "no answer", limit=80)
-            raise HubUnavailable(f"The image's host could not be found ({reason}).") from None
+            reason = sanitize(error.strerror or "no response", limit=80)
+            raise HubUnavailable(f"The image host could not be resolved ({reason}).") from None
         if not allowed_addresses(found, hub):
             raise UnusableUrl(PRIVATE_HOST)
 
     async def _hub_addresses(self) -> tuple[Address, ...] | None:
-        """Where the Hub is, whose network has images too; None for a Hub in this process.
+        """Return the Hub's private IP addresses; None for a Hub in this process.
 
-        It is where it has answered from: what its name resolves to now may be another's.
+        The addresses that responded come first: its name may resolve to others by now.
         """
         if self._base_url is None:
             return None
         base_url = httpx.URL(self._base_url)
         peers = self._peers.get((base_url.host, base_url.port))
         if peers:
-            return places_of(peers) if all(map(is_near, peers)) else ()
+            return private_networks(peers) if all(map(is_private, peers)) else ()
         if self._resolved is None:
             try:
-                async with asyncio.timeout(HEADERS_S):
+                async with asyncio.timeout(HEADERS_TIMEOUT_S):
                     host, port = base_url.raw_host.decode("ascii"), _port_of(base_url)
                     found = await addresses_of(host, port)
             except OSError:
                 return ()
-            self._resolved = places_of(found)
+            self._resolved = private_networks(found)
         return self._resolved
 
-    def _is_elsewhere(self, response: httpx.Response, hub: tuple[Address, ...] | None) -> bool:
-        """Whether a transport that does not judge what it connects to has been led astray."""
+    def _is_forbidden_peer(self, response: httpx.Response, hub: tuple[Address, ...] | None) -> bool:
+        """DNS rebinding: check the peer that we actually connected to."""
         peer = peer_of(response)
-        if hub is None or peer is None or self._goes_by_proxy(response.url):
+        if hub is None or peer is None or self._uses_proxy(response.url):
             return False
         return not allowed_addresses([peer], hub)
 
-    def _goes_by_proxy(self, url: httpx.URL) -> bool:
-        """Whether there is a proxy for this very URL."""
+    def _uses_proxy(self, url: httpx.URL) -> bool:
         network = self._network
         return network is not None and bool(network.proxy_for(url.scheme, url.host, url.port))
 
 
-async def _written(response: httpx.Response, file: BinaryIO) -> MountseaError | BadImage | None:
-    """Count while reading: what a host declares about a size need not be true."""
+async def _write_body(response: httpx.Response, file: BinaryIO) -> MountseaError | BadImage | None:
+    """Write a body to a file; count the bytes, since the declared size may be wrong."""
     if response.status_code != 200:
         return HubUnavailable(
-            f"The image's host answered {response.status_code}.",
+            f"The image host returned HTTP {response.status_code}.",
             status_code=response.status_code,
         )
     declared = response.headers.get("content-length", "")
@@ -219,31 +216,33 @@ async def _written(response: httpx.Response, file: BinaryIO) -> MountseaError | 
                 if received > MAX_BYTES:
                     return TooLarge(f"it is larger than {MAX_BYTES} bytes")
                 file.write(piece)
-                await asyncio.sleep(0)  # little on the wire can be much work
+                await asyncio.sleep(0)  # few compressed bytes can be much work
             if is_too_slow(received, watch.elapsed_s):
-                return HubUnavailable("The image trickles in too slowly.")
+                return HubUnavailable(
+                    f"The download stalled (under {MIN_BYTES_S // 1024} kB/s for {GRACE_S:g} s)."
+                )
         decoder.finish()
     except UndecodableBody as error:
-        return HubUnavailable(f"What the image's host sent can't be read: {error}.")
+        return HubUnavailable(f"The response of the image host could not be read: {error}.")
     return None
 
 
 def is_too_slow(received: int, elapsed_s: float) -> bool:
-    """Say whether a body only trickles in, which no read time-out notices.
+    """Return whether a body arrives too slowly; a read time-out does not notice that.
 
     Args:
         received: Bytes so far.
-        elapsed_s: Seconds since the first could have come.
+        elapsed_s: Seconds since the body began.
 
     Example:
         >>> is_too_slow(100, 11.0), is_too_slow(100, 1.0)
         (True, False)
     """
-    return elapsed_s > GRACE_S and received < SLOWEST_BYTES_S * elapsed_s
+    return elapsed_s > GRACE_S and received < MIN_BYTES_S * elapsed_s
 
 
 def _checked_url(url: str | httpx.URL) -> httpx.URL:
-    """A URL that can be asked for: httpx leaves some parts to whoever reads them to find bad."""
+    """Validate a URL; httpx does not check all of its parts."""
     try:
         url = httpx.URL(url)
         if url.scheme in _PORTS and url.host and 0 < _port_of(url) < 65536:
@@ -251,7 +250,7 @@ def _checked_url(url: str | httpx.URL) -> httpx.URL:
             return url
     except (httpx.InvalidURL, ValueError):
         pass
-    raise UnusableUrl("The image's address is not a valid http or https URL.")
+    raise UnusableUrl("The image's URL is not a valid http or https URL.")
 
 
 def _port_of(url: httpx.URL) -> int:
@@ -259,19 +258,19 @@ def _port_of(url: httpx.URL) -> int:
 
 
 def without_request(error: Exception) -> httpx.RequestError:
-    """Return a cause worth keeping without its request and its frames, whose URLs may be signed.
+    """Copy an error without its request and frames, since their URLs may be signed.
 
     Args:
-        error: What httpx, or what it builds on, has raised.
+        error: An error of httpx or of a library below it.
 
     Example:
         >>> without_request(httpx.InvalidURL("no host in https://?signature=s3cret"))
         UnsupportedProtocol('no host in https://?…')
     """
     if isinstance(error, TimeoutError):
-        return httpx.ReadTimeout("no answer came")
+        return httpx.ReadTimeout("no response arrived")
     if isinstance(error, ssl.SSLError):
-        return httpx.ReadError("the encrypted connection broke")
+        return httpx.ReadError("the TLS connection failed")
     message = sanitize(without_queries(redact_key(str(error))), limit=200)
     if isinstance(error, httpx.RequestError):
         return type(error)(message or type(error).__name__)
@@ -281,7 +280,7 @@ def without_request(error: Exception) -> httpx.RequestError:
 
 
 async def _write_inline(source: ImageSource, file: BinaryIO) -> None:
-    """With `sync_mode` the image is in the response, as a data URI or bare base64."""
+    """Decode an image in the response itself (`sync_mode`): a data URI or bare base64."""
     pieces = inline_pieces(source.url or source.b64 or "", max_bytes=MAX_BYTES)
     try:
         while (piece := await asyncio.to_thread(next, pieces, None)) is not None:

@@ -1,4 +1,4 @@
-"""What a refusal of the Hub means: an HTTP answer becomes an error that names the cure."""
+"""Map HTTP error responses of the Hub to exceptions that say what to do."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ from ..errors import (
 )
 from ..runtime.key_redaction import redact_key
 from ..runtime.redaction import without_queries
-from ..runtime.text import printable, remark
+from ..runtime.text import printable, sanitize_inline
 from .bounded_json import BEGINNING_BYTES, JsonBody
 from .network_errors import describe_proxy_login
 from .proxies import Proxy
 
 ACCEPTED = range(200, 300)
-"""The statuses of an answer that is no refusal (documented: 200; neighbours: 201 and 202)."""
+"""HTTP statuses of success (documented: 200; similar APIs also send 201 and 202)."""
 
 _NOT_FROM_THE_HUB = frozenset(range(400, 500)) - {408, 413, 429}
-"""Statuses that mean nothing about key, credits or request if no JSON comes with them."""
+"""Without a JSON body these come from a proxy: they say nothing about key, credits or request."""
 
 _MONEY = re.compile(r"(credits?|balance|quotas?|payment|billing|funds?)(?![a-z])", re.IGNORECASE)
 
-MAX_WORDS = 4000
-"""How much of a text is looked at, in characters, where a line of it is shown."""
+MAX_TEXT = 4000
+"""How much of a text is sanitized for a one-line message, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubResponse:
-    """What came back over HTTP, before anything is believed of it.
+    """An HTTP response of the Hub; its content is not validated yet.
 
     Attributes:
         status: The HTTP status code.
-        headers: The headers, by lower-case names.
-        body: The decoded JSON, or None where the body is none.
-        text: The beginning of a body that is no JSON.
-        proxy: The proxy that it came by, if any.
+        headers: The headers, with lower-case names.
+        body: The decoded JSON, or None if the body is not JSON.
+        text: The beginning of a body that is not JSON.
+        proxy: The proxy that the request went through, if any.
     """
 
     status: int
@@ -59,17 +59,18 @@ class HubResponse:
 
     @property
     def is_foreign(self) -> bool:
-        """Whether it is a page of something between here and the Hub, which itself speaks JSON."""
+        """Whether something other than the Hub responded: the Hub always sends JSON."""
         return self.body is None and bool(self.text.strip())
 
     def __repr__(self) -> str:
-        return f"Answer({self.status})"  # a traceback may show it, and bodies hold signed addresses
+        # tracebacks may show it, and bodies contain signed URLs
+        return f"HubResponse({self.status})"
 
     @classmethod
     def read(
         cls, status: int, headers: Mapping[str, str], content: bytes | JsonBody
     ) -> HubResponse:
-        """Decode an answer; a body that is no JSON, or one over a limit, is a body of None."""
+        """Decode a response; a body that is not JSON or exceeds a limit becomes None."""
         lower = {name.lower(): value for name, value in headers.items()}
         if isinstance(content, bytes):
             body = JsonBody()
@@ -84,91 +85,93 @@ class HubResponse:
 
 
 def error_from_response(
-    answer: HubResponse, *, submitting: bool = False, variable: str = "MOUNTSEA_BASE_URL"
+    response: HubResponse, *, submitting: bool = False, variable: str = "MOUNTSEA_BASE_URL"
 ) -> MountseaError:
-    """Say what a refusal means, as an error that names the cure.
+    """Map an error response to an exception whose message says what to do.
 
     Args:
-        answer: An answer whose status is not `ACCEPTED`.
-        submitting: Whether it answers an order; then a 5xx leaves open if the order was taken.
-        variable: What named the URL.
+        response: A response whose status is not in `ACCEPTED`.
+        submitting: Whether this is the response to a submission. If so, a 5xx does not tell
+            whether the Hub accepted it.
+        variable: The environment variable that sets the URL.
 
     Example:
         >>> type(error_from_response(HubResponse(402, {}, {"message": "no credits"}))).__name__
         'InsufficientCredits'
     """
-    status, said = answer.status, reason(answer.body)
-    tail = f": {said.rstrip('.')}." if said else "."
-    of_credits = _speaks_of_money(answer.body)
-    if status in (407, 511) or (answer.is_foreign and status in _NOT_FROM_THE_HUB):
-        return HubUnavailable(_elsewhere(answer, submitting, variable), status_code=status)
+    status, message = response.status, reason(response.body)
+    tail = f": {message.rstrip('.')}." if message else "."
+    of_credits = _mentions_credits(response.body)
+    if status in (407, 511) or (response.is_foreign and status in _NOT_FROM_THE_HUB):
+        return HubUnavailable(_describe_foreign(response, submitting, variable), status_code=status)
     if status == 401 or (status == 403 and not of_credits):
         return AuthenticationError(
-            f"The Hub does not accept the key ({status}){tail} Give another: `%mountsea login`.",
+            f"The Hub rejected the API key (HTTP {status}){tail} Set another: `%mountsea login`.",
             status_code=status,
         )
     if status in (402, 403):
         return InsufficientCredits(
-            f"The Hub says that credits are short ({status}){tail} See `%mountsea credits`.",
+            f"Not enough credits (HTTP {status}){tail} Check your balance: `%mountsea credits`.",
             status_code=status,
         )
     if status == 429:
-        return _rate_limited(answer, tail, submitting)
+        return _rate_limited(response, tail, submitting)
     if 300 <= status < 400:
-        target = remark(without_queries(printable(answer.headers.get("location", ""))), limit=120)
-        to = f" to {target}" if target else ""
-        said = (
-            f"The Hub's address answered with a redirect ({status}{to}): check MOUNTSEA_BASE_URL."
+        target = sanitize_inline(
+            without_queries(printable(response.headers.get("location", ""))), limit=120
         )
+        to = f" to {target}" if target else ""
+        message = f"The Hub's URL redirects (HTTP {status}{to}). Check MOUNTSEA_BASE_URL."
         return ConfigurationError(
-            said.replace("MOUNTSEA_BASE_URL", variable)
-            + " A login page of this network redirects, too.",
+            message.replace("MOUNTSEA_BASE_URL", variable)
+            + " A login page of your network may redirect, too.",
             status_code=status,
         )
     if status >= 500 or status == 408:
         if submitting:
-            return uncertain(f"it answered {status}{tail}", status_code=status)
-        return HubUnavailable(f"The Hub answered {status}{tail}", status_code=status)
+            return uncertain(f"it returned HTTP {status}{tail}", status_code=status)
+        return HubUnavailable(f"The Hub returned HTTP {status}{tail}", status_code=status)
     if status == 413:
         cure = " Send smaller input images: `--shrink`."
     elif submitting and status in (404, 405):
-        cure = " Check MOUNTSEA_BASE_URL: /hub/v1/image is added to it."
+        cure = " Check MOUNTSEA_BASE_URL: /hub/v1/image is appended to it."
     else:
         cure = ""
-    return InvalidRequest(f"The Hub refused the request ({status}){tail}{cure}", status_code=status)
-
-
-def _elsewhere(answer: HubResponse, submitting: bool, variable: str) -> str:
-    """A page in place of the Hub's JSON: its title tells whose it is."""
-    if answer.status == 407 and answer.proxy is not None:
-        return describe_proxy_login(answer.proxy)
-    match = re.search(r"(?is)<title[^>]*>(.*?)</title>", answer.text)
-    title = remark(re.sub(r"[<>]", "", html.unescape(match[1])), limit=80) if match else ""
-    shown = f"{answer.status}, “{without_queries(title)}”" if title else f"{answer.status}"
-    nothing = " Nothing was submitted." if submitting else ""
-    if answer.status in (404, 405):
-        added = ": /hub/v1/… is added to it" if variable == "MOUNTSEA_BASE_URL" else ""
-        return f"What answers there is not the Hub ({shown}).{nothing} Check {variable}{added}."
-    by = f" The URL is reached by the proxy {answer.proxy}." if answer.proxy is not None else ""
-    return (
-        f"Something between here and the Hub answered in its place ({shown}): a proxy, a firewall "
-        f"or a login page.{nothing}{by} Open the Hub's URL in a browser, or ask whoever runs this "
-        "network."
+    return InvalidRequest(
+        f"The Hub rejected the request (HTTP {status}){tail}{cure}", status_code=status
     )
 
 
-def _rate_limited(answer: HubResponse, tail: str, submitting: bool) -> RateLimited:
-    """The one refusal after which an order may go out again, unless it is about money."""
-    pause_s = retry_after(answer.headers.get("retry-after"), now=datetime.now(UTC))
-    of_credits = _speaks_of_money(answer.body) or _speaks_of_money(answer.text)
+def _describe_foreign(response: HubResponse, submitting: bool, variable: str) -> str:
+    """Describe a page that came in place of the Hub's JSON, by its title."""
+    if response.status == 407 and response.proxy is not None:
+        return describe_proxy_login(response.proxy)
+    match = re.search(r"(?is)<title[^>]*>(.*?)</title>", response.text)
+    title = sanitize_inline(re.sub(r"[<>]", "", html.unescape(match[1])), limit=80) if match else ""
+    shown = f"HTTP {response.status}" + (f", “{without_queries(title)}”" if title else "")
+    nothing = " Nothing was submitted." if submitting else ""
+    if response.status in (404, 405):
+        appended = ": /hub/v1/… is appended to it" if variable == "MOUNTSEA_BASE_URL" else ""
+        return f"The response is not from the Hub ({shown}).{nothing} Check {variable}{appended}."
+    via = f" Requests go through the proxy {response.proxy}." if response.proxy is not None else ""
+    return (
+        f"A proxy, firewall or login page responded instead of the Hub ({shown}).{nothing}{via} "
+        "Open the Hub's URL in a browser, or ask your network administrator."
+    )
+
+
+def _rate_limited(response: HubResponse, tail: str, submitting: bool) -> RateLimited:
+    """The one error response after which a submission is retried, unless it is about credits."""
+    pause_s = retry_after(response.headers.get("retry-after"), now=datetime.now(UTC))
+    of_credits = _mentions_credits(response.body) or _mentions_credits(response.text)
     when = f"in {pause_s:.0f} s" if pause_s else "later"
     if of_credits:
-        cure = " See `%mountsea credits`."
+        cure = " Nothing was submitted." if submitting else ""
+        cure += " Check your balance: `%mountsea credits`."
     else:
-        cure = f" Run the cell again {when}." if submitting else ""
-    ordered = " Nothing was ordered." if submitting else ""
+        cure = f" Nothing was submitted; try again {when}." if submitting else ""
     return RateLimited(
-        f"The Hub asks for patience (429){tail}{ordered}{cure}",
+        f"Rate limited by the Hub (HTTP 429){tail}{cure}",
         retry_after_s=pause_s,
         of_credits=of_credits,
     )
@@ -178,7 +181,7 @@ def retry_after(value: str | None, *, now: datetime) -> float | None:
     """Read a ``Retry-After`` header: seconds or an HTTP date.
 
     Returns:
-        The pause in seconds, at least 0, or None if there is none that can be read.
+        The pause in seconds, at least 0, or None without a valid header.
 
     Example:
         >>> retry_after("120", now=datetime.now(UTC))
@@ -193,32 +196,37 @@ def retry_after(value: str | None, *, now: datetime) -> float | None:
         then = then if then.tzinfo else then.replace(tzinfo=UTC)
         return max(0.0, (then - now).total_seconds())
     except (ValueError, TypeError, LookupError, ArithmeticError):
-        # nonsense; the standard library's parser raises more kinds than it says
+        # the standard library's parser raises more kinds of errors than it documents
         return None
 
 
 def uncertain(why: str, *, status_code: int | None = None) -> SubmissionUncertain:
-    """Say that money may be gone without a trace, and where to look.
+    """Make the error for a submission that may have been charged; it says where to check.
+
+    Args:
+        why: What happened, as a clause.
+        status_code: The HTTP status, if a response came.
 
     Example:
         >>> "twice" in str(uncertain("the connection was cut"))
         True
     """
     return SubmissionUncertain(
-        f"The Hub may or may not have taken the order: {why.rstrip('.')}. It is not sent again by "
-        "itself, so that you never pay twice: look at your task list or `%mountsea credits` first.",
+        f"The Hub may have accepted the submission: {why.rstrip('.')}. It is not retried "
+        "automatically, so that you never pay twice. Check your task list or `%mountsea credits` "
+        "before you submit it again.",
         status_code=status_code,
     )
 
 
 def reason(body: Any) -> str:
-    """Find the Hub's reason in an answer's body, under any of the names that neighbours use.
+    """Find the Hub's error message in a body, under any of the names that similar APIs use.
 
     Args:
-        body: The decoded JSON; an image that it echoes is left out.
+        body: The decoded JSON; images that it echoes are left out.
 
     Returns:
-        One line, or an empty text.
+        One line, or an empty string.
 
     Example:
         >>> reason({"error": {"code": "E1", "message": "no dogs"}})
@@ -227,41 +235,42 @@ def reason(body: Any) -> str:
     if not isinstance(body, dict):
         return ""
     inner = body.get("error")
-    places: list[Any] = [body.get("error_message"), body.get("errorMessage")]
+    candidates: list[Any] = [body.get("error_message"), body.get("errorMessage")]
     if isinstance(inner, dict):
-        places += [inner.get("message"), inner.get("code")]
-    places += [body.get("message"), body.get("detail"), inner, body.get("error_code")]
-    for place in places:
-        said = _words(place)
-        if said:
-            return said
+        candidates += [inner.get("message"), inner.get("code")]
+    candidates += [body.get("message"), body.get("detail"), inner, body.get("error_code")]
+    for value in candidates:
+        message = _message_in(value)
+        if message:
+            return message
     return ""
 
 
-def _speaks_of_money(body: Any, depth: int = 4) -> bool:
-    """Look at every word of a refusal but the input that it echoes, and no proxy's page."""
+def _mentions_credits(body: Any, depth: int = 4) -> bool:
+    """Search all texts of an error body but the input that it echoes; skip HTML pages."""
     if isinstance(body, str):
         return "<" not in body and _MONEY.search(body) is not None
     if depth == 0:
         return False
     if isinstance(body, dict):
         body = [value for name, value in body.items() if name not in ("input", "prompt")]
-    return isinstance(body, list) and any(_speaks_of_money(item, depth - 1) for item in body)
+    return isinstance(body, list) and any(_mentions_credits(item, depth - 1) for item in body)
 
 
-def _words(place: Any, depth: int = 4) -> str:
-    """A reason may be text, a list of texts, or a list of {loc, msg} (never its `input`)."""
-    if isinstance(place, str):
-        return remark(without_queries(printable(place[:MAX_WORDS])))
-    if isinstance(place, dict):
-        where = place.get("loc")
-        message = place.get("msg") or place.get("message")
+def _message_in(value: Any, depth: int = 4) -> str:
+    """Read a text, a list of texts, or a list of {loc, msg}; never its `input`."""
+    if isinstance(value, str):
+        return sanitize_inline(without_queries(printable(value[:MAX_TEXT])))
+    if isinstance(value, dict):
+        location = value.get("loc")
+        message = value.get("msg") or value.get("message")
         if not isinstance(message, str):
             return ""
-        steps = where[:8] if isinstance(where, list) else []
-        at = ".".join(str(step) for step in steps if isinstance(step, str | int))
-        at += ": " if at else ""
-        return remark(without_queries(printable(at + message[:MAX_WORDS])))
-    if isinstance(place, list) and depth > 0:
-        return remark("; ".join(filter(None, (_words(item, depth - 1) for item in place[:5]))))
+        steps = location[:8] if isinstance(location, list) else []
+        path = ".".join(str(step) for step in steps if isinstance(step, str | int))
+        path += ": " if path else ""
+        return sanitize_inline(without_queries(printable(path + message[:MAX_TEXT])))
+    if isinstance(value, list) and depth > 0:
+        texts = (_message_in(item, depth - 1) for item in value[:5])
+        return sanitize_inline("; ".join(filter(None, texts)))
     return ""

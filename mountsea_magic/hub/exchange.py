@@ -1,4 +1,4 @@
-"""The exchange: one HTTP request to the Hub and its response; no frame with the key escapes it."""
+"""Send one HTTP request to the Hub and read its response; no frame with the key escapes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import httpx
 from .. import __version__
 from ..errors import ConfigurationError, MountseaError, without_frames
 from ..images.files import MAX_BYTES
-from ..runtime.key_redaction import LOOK
+from ..runtime.key_redaction import MAX_SEARCHED_CHARS
 from ..runtime.redaction import guard_logs
 from ..settings import Secret
 from .bounded_json import MAX_TEXT_BYTES, JsonBody
@@ -24,36 +24,36 @@ from .downloads import without_request
 from .error_mapping import ACCEPTED, HubResponse
 from .network_errors import describe_failure
 from .proxies import Network, Proxy
-from .response_body import Failure, receive, unreadable
-from .transport import Departure, EnvironmentTransport, Peers
+from .response_body import Failure, fallback_response, receive
+from .transport import EnvironmentTransport, Peers, SendTrace
 
-CONNECT_S = 10.0
-SUBMIT_READ_S = 60.0
-"""An order may take its time: giving up on its answer is what makes it uncertain."""
-READ_S = 30.0
+CONNECT_TIMEOUT_S = 10.0
+SUBMIT_READ_TIMEOUT_S = 60.0
+"""Long for a submission, in seconds: without its response it would be uncertain."""
+READ_TIMEOUT_S = 30.0
 MAX_REQUESTS = 24
-"""How many requests wait for a response at once, submissions apart: each has a socket open, and
-macOS lets a process open 256 files."""
+"""The most concurrent requests besides submissions: each has a socket open, and macOS limits a
+process to 256 open files."""
 
 MAX_IDLE = 8
-"""How many connections are kept open for the next request."""
+"""How many idle connections are kept open."""
 
-MAX_ANSWER_BYTES = 6 * MAX_BYTES
-"""The largest response about a task: four images as data URIs, in bytes."""
+MAX_TASK_BYTES = 6 * MAX_BYTES
+"""The largest response about a task, in bytes: four images as data URIs."""
 
 MAX_OTHER_BYTES = 2 * MAX_BYTES
-"""The largest of any other: it may echo the images that were sent, in bytes."""
+"""The largest other response, in bytes: it may echo the input images."""
 
 MAX_SEARCHED = 2**18
-"""How much of one JSON answer is searched for the key in every form, in characters."""
+"""How much of a JSON response is searched for encoded forms of the key, in characters."""
 
 _URL = re.compile(r"(?i)\s*(?:https?:|data:|//)")
 
 _IDS = ("task_id", "taskId", "id")
-"""What must stay as it is to be asked for again, even if it begins as the account's key does."""
+"""Ids stay usable: a partial match with the key is not redacted in them."""
 
 _HEADERS = ("retry-after", "location")
-"""What is read of a response's headers."""
+"""The response headers that are read."""
 
 _NEVER_ARRIVED = (
     httpx.ConnectError,
@@ -62,16 +62,24 @@ _NEVER_ARRIVED = (
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
 )
-"""What a Hub in this process never sees; for one on the network `Departure` tells it exactly."""
+"""Errors before a Hub in this process sees the request; on the network `SendTrace` knows."""
 
 
 class Exchange:
     """Sends requests to one Hub, with its key.
 
     Attributes:
-        http: What carries the requests, without any key of its own.
-        peers: Which IP addresses have answered.
-        hide: Returns a text without the key, should a host echo it.
+        http: The HTTP client, without credentials of its own.
+        peers: The IP addresses that have responded.
+        redact: Removes the key from a text, in case a host echoes it.
+
+    Args:
+        key: The API key.
+        transport: Used in place of the network, if given.
+        network: The proxies and certificates; None if there is a transport.
+
+    Raises:
+        ConfigurationError: If the environment names certificates that can't be used.
 
     Example:
         >>> async def status(exchange: Exchange) -> int | None:
@@ -85,29 +93,19 @@ class Exchange:
         transport: httpx.AsyncBaseTransport | None,
         network: Network | None,
     ) -> None:
-        """Connect to nothing yet.
-
-        Args:
-            key: The API key.
-            transport: What carries the requests in place of the network.
-            network: The proxies and certificates; None if there is a transport.
-
-        Raises:
-            ConfigurationError: If the environment names certificates that can't be used.
-        """
         self._key = key
-        self.hide: Callable[[str], str] = str if key is None else key.redact_in
+        self.redact: Callable[[str], str] = str if key is None else key.redact_in
         self._network = network
         self.peers: Peers = {}
-        # beside httpx's own limit, which counts the wait for a connection as a time-out
+        # in addition to httpx's own limit, which counts the wait for a connection as a time-out
         self._slots = asyncio.Semaphore(MAX_REQUESTS)
         self.http = self._make_client(
-            transport, READ_S, limits=httpx.Limits(max_keepalive_connections=MAX_IDLE)
+            transport, READ_TIMEOUT_S, limits=httpx.Limits(max_keepalive_connections=MAX_IDLE)
         )
         # No keep-alive for submissions: if the Hub closes an idle connection, we can't tell whether
         # the POST arrived.
         self._submitting = self._make_client(
-            transport, SUBMIT_READ_S, limits=httpx.Limits(max_keepalive_connections=0)
+            transport, SUBMIT_READ_TIMEOUT_S, limits=httpx.Limits(max_keepalive_connections=0)
         )
 
     async def aclose(self) -> None:
@@ -131,27 +129,28 @@ class Exchange:
             method: Such as ``GET``.
             url: The whole URL.
             json: The body.
-            submitting: Whether this may cost something: then nothing of its response is given up.
-            with_images: Whether the response may hold images, as data URIs.
-            key_header: The header that bears the key.
+            submitting: Whether this is a submission, which may be charged: its response is then
+                read to the end, however slow it is.
+            with_images: Whether the response may contain images, as data URIs.
+            key_header: The header for the key.
 
         Returns:
-            The response, or why there is none: raised here, a failure of the network would drag
-            httpx's frames along, which hold the request's headers, and so the key.
+            The response, or why there is none. Network errors are returned, not raised, since their
+            tracebacks contain httpx's frames with the request's headers, and so the key.
 
         Raises:
-            ConfigurationError: If the URL can't be asked for, or its proxy can't be used.
+            ConfigurationError: If the URL is not valid, or its proxy can't be used.
         """
-        guard_logs(self.hide)
+        guard_logs(self.redact)
         slot = nullcontext() if submitting else self._slots
         try:
             async with slot:
-                return await self._sent(method, url, json, key_header, submitting, with_images)
+                return await self._send(method, url, json, key_header, submitting, with_images)
         except BaseException as error:
-            # also a cancellation and an interrupt, which hit any line of httpx
+            # cancellations and interrupts, too: they can hit any line of httpx
             raise without_frames(error) from None
 
-    async def _sent(
+    async def _send(
         self,
         method: str,
         url: str,
@@ -160,17 +159,17 @@ class Exchange:
         submitting: bool,
         with_images: bool,
     ) -> HubResponse | Failure:
-        """Send a request once, and read its response within limits."""
-        departure = Departure()
+        """Send a request once and read its response within limits."""
+        trace = SendTrace()
         prefix = "Bearer " if key_header == "Authorization" else ""
         auth = _KeyAuth(self._key, key_header, prefix)
         try:
             client = self._submitting if submitting else self.http
-            request = client.build_request(method, url, json=json, extensions={"trace": departure})
-            patience_s = CONNECT_S + 1.1 * (client.timeout.read or 0)
-            # one deadline for all of it, whatever trickles in or is decoded to nothing
-            async with asyncio.timeout(2 * patience_s) as deadline:
-                async with asyncio.timeout(patience_s):
+            request = client.build_request(method, url, json=json, extensions={"trace": trace})
+            headers_timeout_s = CONNECT_TIMEOUT_S + 1.1 * (client.timeout.read or 0)
+            # one deadline for the whole exchange, however slowly the body arrives
+            async with asyncio.timeout(2 * headers_timeout_s) as deadline:
+                async with asyncio.timeout(headers_timeout_s):
                     response = await client.send(request, auth=auth, stream=True)
                 async with aclosing(response):
                     body = self._body_of(response, len(request.content), with_images=with_images)
@@ -178,66 +177,69 @@ class Exchange:
                         response,
                         body,
                         deadline,
-                        max_bytes=MAX_ANSWER_BYTES if with_images else MAX_OTHER_BYTES,
-                        # the task's id is in the response to a submission
-                        to_the_end=submitting,
+                        max_bytes=MAX_TASK_BYTES if with_images else MAX_OTHER_BYTES,
+                        # the response to a submission contains the task id
+                        read_to_end=submitting,
                     )
         except httpx.InvalidURL as error:
-            said = without_request(error)
+            message = without_request(error)
             raise ConfigurationError(
-                f"The Hub's address can't be asked ({said}): check MOUNTSEA_BASE_URL."
+                f"The Hub's URL is not valid ({message}). Check MOUNTSEA_BASE_URL."
             ) from None
         except MountseaError:
             raise
         except Exception as error:
-            # httpx, httpcore, the TLS library and the resolver raise more kinds than httpx's own
-            return self._failure(error, url, departure)
-        kept = {name: self.hide(response.headers.get(name, "")) for name in _HEADERS}
+            # httpx, httpcore, TLS and the resolver raise more than httpx's own errors
+            return self._failure(error, url, trace)
+        headers = {name: self.redact(response.headers.get(name, "")) for name in _HEADERS}
         status = response.status_code
-        fallback = unreadable(status, kept, body, submitting=submitting) if body.problem else None
+        fallback = (
+            fallback_response(status, headers, body, submitting=submitting)
+            if body.problem
+            else None
+        )
         if isinstance(fallback, Failure):
             return fallback
-        answer = fallback or HubResponse.read(status, kept, body)
+        result = fallback or HubResponse.read(status, headers, body)
         try:
-            value, text = self._blotted(answer.body, _Budget()), self.hide(answer.text)
+            value, text = self._redact_key(result.body, _Budget()), self.redact(result.text)
         except RecursionError:
             value, text = None, ""
-        value = body.restored(value)
-        return replace(answer, body=value, text=text, proxy=self._proxy_for(url))
+        value = body.with_images(value)
+        return replace(result, body=value, text=text, proxy=self._proxy_for(url))
 
     def _body_of(self, response: httpx.Response, sent: int, *, with_images: bool) -> JsonBody:
-        """Only a task has images of its own; any other response may echo those that were sent."""
-        own = MAX_ANSWER_BYTES if with_images and response.status_code in ACCEPTED else 0
+        """Only a task has images of its own; other responses may echo the input images."""
+        own = MAX_TASK_BYTES if with_images and response.status_code in ACCEPTED else 0
         echo = 2 * sent + MAX_TEXT_BYTES if sent else 0
         return JsonBody(max_inline_bytes=own or echo, key=self._key)
 
-    def _failure(self, error: Exception, url: str, departure: Departure) -> Failure:
-        """What happened, without the request and its frames."""
+    def _failure(self, error: Exception, url: str, trace: SendTrace) -> Failure:
+        """Describe an error without its request and frames."""
         cause = without_request(error)
         if self._network is None:
             return Failure(cause, maybe_sent=not isinstance(cause, _NEVER_ARRIVED))
-        begun = departure.begun
-        message = describe_failure(error, self._network, httpx.URL(url), maybe_sent=begun)
-        return Failure(cause, message, begun)
+        started = trace.started
+        message = describe_failure(error, self._network, httpx.URL(url), maybe_sent=started)
+        return Failure(cause, message, started)
 
     def _proxy_for(self, url: str) -> Proxy | None:
-        """The proxy that a URL is asked by."""
         parts = urlsplit(url)
         if self._network is None:
             return None
         return self._network.proxy_for(parts.scheme, parts.hostname or "", parts.port)
 
-    def _blotted(self, body: Any, budget: _Budget, *, pieces: bool = True) -> Any:
-        """A Hub that echoes the key in a message must not bring it to the screen."""
+    def _redact_key(self, body: Any, budget: _Budget, *, pieces: bool = True) -> Any:
+        """Redact the key wherever the Hub echoes it."""
         if self._key is None:
             return body
         if isinstance(body, str):
-            return budget.spent_on(body, self._key, pieces)
+            return budget.redact(body, self._key, pieces)
         if isinstance(body, list):
-            return [self._blotted(item, budget) for item in body]
+            return [self._redact_key(item, budget) for item in body]
         if isinstance(body, dict):
             return {
-                budget.spent_on(name, self._key, True): self._blotted(
+                budget.redact(name, self._key, True): self._redact_key(
                     value, budget, pieces=name not in _IDS
                 )
                 for name, value in body.items()
@@ -251,12 +253,12 @@ class Exchange:
         *,
         limits: httpx.Limits,
     ) -> httpx.AsyncClient:
-        """One that reads nothing of the environment by itself, and keeps no cookies."""
+        """Make a client that ignores the environment and stores no cookies."""
         if self._network is not None:
             transport = EnvironmentTransport(self._network, limits=limits, peers=self.peers)
         return httpx.AsyncClient(
             transport=transport,
-            timeout=httpx.Timeout(read_s, connect=CONNECT_S),
+            timeout=httpx.Timeout(read_s, connect=CONNECT_TIMEOUT_S),
             headers={
                 "User-Agent": f"mountsea-magic/{__version__}",
                 "Accept-Encoding": "identity",
@@ -267,27 +269,27 @@ class Exchange:
 
 
 class _Budget:
-    """How much of one body is searched for the key in every form; `plain` sees what is shown."""
+    """Limits the search for encoded keys in one body; `sanitize` checks shown texts again."""
 
     def __init__(self) -> None:
         self._left = MAX_SEARCHED
 
-    def spent_on(self, text: str, key: Secret, pieces: bool) -> str:
-        """A URL of an image stays what opens it, but for the key as it is."""
+    def redact(self, text: str, key: Secret, pieces: bool) -> str:
+        """Redact the key; in URLs only the exact key, so that signed URLs stay valid."""
         if _URL.match(text) or self._left <= 0:
             return key.redact_in(text, exactly=True)
-        self._left -= min(len(text), LOOK) + 64
+        self._left -= min(len(text), MAX_SEARCHED_CHARS) + 64
         return key.redact_in(text, pieces=pieces)
 
 
 class _KeyAuth(httpx.Auth):
-    """Sets the key as a request leaves, so that no frame of ours ever holds a header with it."""
+    """Adds the key when a request is sent, so that none of our frames holds it in a header."""
 
     def __init__(self, key: Secret | None, header: str, prefix: str) -> None:
         self._key, self._header, self._prefix = key, header, prefix
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Add the header, and nothing at all where there is no key."""
+        """Add the header, if there is a key."""
         if self._key is not None:
             request.headers[self._header] = self._prefix + self._key.reveal()
         yield request

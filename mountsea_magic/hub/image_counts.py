@@ -1,4 +1,4 @@
-"""How many images a task may bring: those that were asked for; what a Hub adds is left there."""
+"""Limit the images of a task to the requested number; extra ones are not downloaded."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _COUNTS = (
     *(_COUNT, "n", "count", "image_count", "num_outputs", "number_of_images", "num_samples"),
     *("batch_size", "samples"),
 )
-"""How a live model may call the number: what was asked for by any name is paid for."""
+"""Names that live models may use for the number of images; under any of them it is charged."""
 
 
 def max_images(request: ImageRequest | None) -> int:
-    """Return the most images that are fetched for a request.
+    """Return the most images that are downloaded for a request.
 
     Args:
-        request: What was asked for, or None for a task that is resumed by its id alone.
+        request: The request, or None for a task that is resumed by its id alone.
 
     Returns:
-        The number that the request names; without one the most that its model makes, since a
-        Hub may have a default of its own, and what it makes by that is paid for.
+        The requested number; without one the most that the model can make, since the Hub may
+        have another default, and all of its images are charged.
 
     Example:
         >>> max_images(ImageRequest("nano-banana", {"prompt": "a dog", "num_images": 2}))
@@ -33,59 +33,61 @@ def max_images(request: ImageRequest | None) -> int:
         (4, 4)
     """
     given = request.input if request is not None else {}
-    asked = [given[name] for name in _COUNTS if type(given.get(name)) is int and given[name] > 0]
-    if asked:
-        return int(max(asked))
+    requested = [
+        given[name] for name in _COUNTS if type(given.get(name)) is int and given[name] > 0
+    ]
+    if requested:
+        return int(max(requested))
     documented = _documented()
     model = request.model if request is not None else ""
     return documented.get(model, max(documented.values()))
 
 
-def asked_for(sources: tuple[ImageSource, ...], most: int) -> tuple[ImageSource, ...]:
-    """Choose the images that are fetched, in the Hub's order.
+def select_images(sources: tuple[ImageSource, ...], limit: int) -> tuple[ImageSource, ...]:
+    """Select the images to download, in the Hub's order.
 
     Args:
-        sources: All that the Hub names; of more than were asked for, none is taken twice.
-        most: How many were asked for.
+        sources: All images in the response; duplicates are dropped if there are too many.
+        limit: The requested number.
 
     Example:
         >>> first, second = ImageSource("https://a.example"), ImageSource("https://b.example")
-        >>> asked_for((first, first, second), 2) == (first, second)
+        >>> select_images((first, first, second), 2) == (first, second)
         True
     """
-    return sources if len(sources) <= most else tuple(dict.fromkeys(sources))[:most]
+    return sources if len(sources) <= limit else tuple(dict.fromkeys(sources))[:limit]
 
 
-def count_left_out(sources: tuple[ImageSource, ...], most: int) -> int:
-    """Count the images that `asked_for` leaves at the Hub.
+def count_left_out(sources: tuple[ImageSource, ...], limit: int) -> int:
+    """Count the images that `select_images` leaves out.
 
     Args:
-        sources: All that the Hub names.
-        most: How many were asked for.
+        sources: All images in the response.
+        limit: The requested number.
 
     Example:
         >>> count_left_out((ImageSource("https://a.example"), ImageSource(None, "iVBO")), 1)
         1
     """
-    return 0 if len(sources) <= most else max(0, len(set(sources)) - most)
+    return 0 if len(sources) <= limit else max(0, len(set(sources)) - limit)
 
 
 def describe_left_out(count: int) -> str:
-    """Say how many images were left at the Hub; nothing, if there are none.
+    """Describe how many images were not downloaded; an empty string if none.
 
     Args:
-        count: How many.
+        count: The number of images.
 
     Example:
         >>> describe_left_out(2), describe_left_out(0)
-        ('2 more at the Hub were not asked for', '')
+        ('2 extra images were not downloaded', '')
     """
-    were = "was" if count == 1 else "were"
-    return f"{count} more at the Hub {were} not asked for" if count else ""
+    what = "image was" if count == 1 else "images were"
+    return f"{count} extra {what} not downloaded" if count else ""
 
 
 @cache
 def _documented() -> dict[str, int]:
-    """The most images of one task, by model."""
+    """Return the documented maximum number of images, by model."""
     counts = {model.id: model.parameters.get(_COUNT, {}) for model in bundled_catalog()}
     return {name: int(count.get("maximum", 1)) for name, count in counts.items()}

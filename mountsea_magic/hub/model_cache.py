@@ -1,4 +1,4 @@
-"""The live catalogue on disk: what each Hub said last of its models, with the date."""
+"""Cache each Hub's live model catalogue on disk, with its date."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ..request.live_schema import UnusableSchema, rebuild_schema
 from ..request.schema import takes_prompt
 from ..request.schema_values import UnfitValue, read_schema_value
 from ..runtime.json_numbers import finite_number
-from ..runtime.private_files import check_way, private_folder, read_plain, write_private
+from ..runtime.private_files import check_path, private_folder, read_regular, write_private
 
 MAX_FILE_BYTES = 4_000_000
-"""A larger file is none of ours: some hundred models take less."""
+"""Larger files are ignored: hundreds of models take less."""
 
 MAX_MODELS = 1000
-"""How many models of one Hub are kept, the newest ones."""
+"""The most cached models per Hub; the newest ones are kept."""
 
 _MAX_TEXT = 4000
 _LAST_S = 1e11
@@ -29,13 +29,13 @@ _LAST_S = 1e11
 
 @dataclass(frozen=True, slots=True)
 class LiveModels:
-    """What a Hub said of its models.
+    """The live models of a Hub.
 
     Attributes:
         hub: The Hub's base URL.
-        date: When it said so, in seconds since 1970; 0 if never.
+        date: When they were fetched, in seconds since 1970; 0 if never.
         models: The models, by id.
-        listed: The ids that it listed, in its order.
+        listed: The ids in the Hub's list, in its order.
     """
 
     hub: str
@@ -44,49 +44,49 @@ class LiveModels:
     listed: tuple[str, ...] = ()
 
     def catalog(self) -> Catalog:
-        """Return the bundled catalogue with the live models in place of their namesakes."""
+        """Return the bundled catalogue, with live models replacing those with the same id."""
         return Catalog(dict(bundled_catalog().models) | self.models)
 
-    def learned(self, models: dict[str, Model], listed: tuple[str, ...] = ()) -> LiveModels:
-        """Return what is known after the Hub was asked once more."""
-        # those that are new go to the end, where they are kept
+    def updated(self, models: dict[str, Model], listed: tuple[str, ...] = ()) -> LiveModels:
+        """Return a copy with newly fetched models and, if given, a new list."""
+        # new ones go to the end, where they survive the limit
         known = {name: model for name, model in self.models.items() if name not in models} | models
-        kept = dict(list(known.items())[-MAX_MODELS:])
-        return LiveModels(self.hub, time.time(), kept, listed or self.listed)
+        newest = dict(list(known.items())[-MAX_MODELS:])
+        return LiveModels(self.hub, time.time(), newest, listed or self.listed)
 
 
 def load(folder: Path, hub: str) -> LiveModels:
-    """Read what a Hub said last; a file that is missing or damaged says nothing.
+    """Read a Hub's cached models; a missing or damaged file counts as empty.
 
-    What is in it is checked once more: an older version may have kept a schema that hangs a cell.
-    A file that is not as it would be written today is replaced by what is sound in it.
+    The content is validated again: an older version may have saved a schema that hangs a cell. A
+    file that this version would write differently is replaced by its valid part.
 
     Args:
-        folder: Where the catalogues are kept.
+        folder: The cache folder.
         hub: The Hub's base URL.
     """
-    path, nothing = _path(folder, hub), LiveModels(hub, 0.0, {})
+    path, empty = _path(folder, hub), LiveModels(hub, 0.0, {})
     try:
-        check_way(path)
-        content = read_plain(path, MAX_FILE_BYTES)
+        check_path(path)
+        content = read_regular(path, MAX_FILE_BYTES)
     except OSError:
-        return nothing
-    live = nothing
+        return empty
+    live = empty
     try:
-        kept = json.loads(content)
-        live = _read(kept, hub)
-        if list(live.models.values()) == [Model(**entry) for entry in kept["models"]]:
+        saved = json.loads(content)
+        live = _read(saved, hub)
+        if list(live.models.values()) == [Model(**entry) for entry in saved["models"]]:
             return live
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        live = nothing
+        live = empty
     save(folder, live)
     return live
 
 
-def _read(kept: dict[str, Any], hub: str) -> LiveModels:
-    """What is sound of a file's content; raises where it is none."""
-    read = [_read_model(entry) for entry in kept["models"][:MAX_MODELS]]
-    date, listed = finite_number(kept["date"]), kept["listed"]
+def _read(saved: dict[str, Any], hub: str) -> LiveModels:
+    """Read the valid part of a file's content; raises if there is none."""
+    read = [_read_model(entry) for entry in saved["models"][:MAX_MODELS]]
+    date, listed = finite_number(saved["date"]), saved["listed"]
     if date is None or not 0 <= date < _LAST_S:
         raise ValueError("no date")
     if not isinstance(listed, list) or not all(_is_text(name) for name in listed):
@@ -96,7 +96,7 @@ def _read(kept: dict[str, Any], hub: str) -> LiveModels:
 
 
 def _read_model(entry: dict[str, Any]) -> Model | None:
-    """Return a model whose schema is one that this version would have kept."""
+    """Read a model, or None if this version would not have saved its schema."""
     model = Model(**entry)
     texts = (model.id, model.name, model.vendor, model.mode, model.summary, model.mark)
     if not all(map(_is_text, texts)):
@@ -120,26 +120,25 @@ def _is_text(value: Any) -> bool:
 
 
 def save(folder: Path, live: LiveModels) -> None:
-    """Keep what a Hub said; a folder that can't be written to is no reason to stop.
+    """Save a Hub's models; errors are ignored, since this is only a cache.
 
     Args:
-        folder: Where the catalogues are kept.
-        live: What it said.
+        folder: The cache folder.
+        live: The models.
     """
-    kept = {
+    saved = {
         "hub": live.hub,
         "date": live.date,
         "listed": live.listed,
         "models": [asdict(model) for model in live.models.values()],
     }
-    content = json.dumps(kept).encode()
+    content = json.dumps(saved).encode()
     if len(content) > MAX_FILE_BYTES:
-        return  # it would not be read again
+        return  # `load` would ignore it
     with suppress(OSError):
         private_folder(folder, ours=True)
         write_private(_path(folder, live.hub), content)
 
 
 def _path(folder: Path, hub: str) -> Path:
-    """A Hub's address is no file name."""
     return folder / f"models-{hashlib.sha256(hub.encode()).hexdigest()[:12]}.json"

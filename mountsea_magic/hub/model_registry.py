@@ -1,4 +1,4 @@
-"""The catalogue as it is now: bundled, then what the Hub said last, asked again where it lacks."""
+"""The current model catalogue: bundled models, updated with live ones from each Hub."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from .models import MAX_LISTED
 if TYPE_CHECKING:
     from .client import HubClient
 
-QUIET_S = 8.0
-"""How long a cell waits for the catalogue at most, in seconds, before it does without."""
+FETCH_TIMEOUT_S = 8.0
+"""How long a cell waits for a model's schema, in seconds, before it continues without."""
 
 MAX_MODELS = 64
-"""How many models are asked for one by one at most."""
+"""The most models whose schemas are fetched in a refresh."""
 
-AGAIN_S = 60.0
-"""How long what the Hub did not know is not asked for again, in seconds."""
+REFETCH_INTERVAL_S = 60.0
+"""The shortest time between two automatic requests for the same model, in seconds."""
 
 
 class ModelRegistry:
-    """The catalogues of all Hubs that this process talks to.
+    """The model catalogues of all Hubs in this process.
 
     Example:
         >>> from mountsea_magic.settings import read_settings
@@ -39,77 +39,76 @@ class ModelRegistry:
     """
 
     def __init__(self) -> None:
-        """Read nothing yet."""
         self._live: dict[tuple[Path, str], LiveModels] = {}
-        self._asked: dict[tuple[str, str], float] = {}
+        self._requested_at: dict[tuple[str, str], float] = {}
         self._notices: list[str] = []
 
     def live(self, settings: Settings) -> LiveModels:
-        """Return what the settings' Hub said last of its models, in this process or before."""
-        place = (settings.home, settings.base_url)
-        if place not in self._live:
-            self._live[place] = load(settings.home / "models", settings.base_url)
-        return self._live[place]
+        """Return the live models of the settings' Hub, from this process or the cache."""
+        key = (settings.home, settings.base_url)
+        if key not in self._live:
+            self._live[key] = load(settings.home / "models", settings.base_url)
+        return self._live[key]
 
     def current(self, settings: Settings) -> Catalog:
-        """Return the models as they are known for the settings' Hub."""
+        """Return the current catalogue for the settings' Hub."""
         return self.live(settings).catalog()
 
     def lacks(self, settings: Settings, model_id: str, parameters: Iterable[str]) -> bool:
-        """Whether a model or parameter is unknown, and the Hub was not asked for it just now."""
+        """Whether a model or parameter is unknown, and the Hub was not asked for it recently."""
         model = self.current(settings).models.get(model_id)
         known = model is not None and all(model.takes(name) for name in parameters)
-        asked = self._asked.get((settings.base_url, model_id), float("-inf"))
-        can_ask = settings.is_demo or settings.key is not None
-        return not known and can_ask and time.monotonic() - asked > AGAIN_S
+        requested_at = self._requested_at.get((settings.base_url, model_id), float("-inf"))
+        can_request = settings.is_demo or settings.key is not None
+        return not known and can_request and time.monotonic() - requested_at > REFETCH_INTERVAL_S
 
     def notices(self) -> list[str]:
-        """Return what was wrong with the schemas of a Hub since the last call."""
+        """Return notices about unusable schemas since the last call."""
         notices, self._notices = self._notices, []
         return notices
 
-    async def learn(self, settings: Settings, client: HubClient, model_id: str) -> None:
-        """Ask for one model, quietly: without an answer, what is known must do.
+    async def fetch_model(self, settings: Settings, client: HubClient, model_id: str) -> None:
+        """Fetch one model; errors are ignored, since the known models are enough to go on.
 
         Args:
-            settings: Which Hub.
-            client: Its client.
+            settings: The settings, with the Hub.
+            client: The Hub's client.
             model_id: The model.
         """
-        self._asked[settings.base_url, model_id] = time.monotonic()
+        self._requested_at[settings.base_url, model_id] = time.monotonic()
         with contextlib.suppress(MountseaError, TimeoutError):
-            async with asyncio.timeout(QUIET_S):
+            async with asyncio.timeout(FETCH_TIMEOUT_S):
                 listed = self.live(settings).listed
                 if model_id not in self.current(settings).models:
                     listed = await client.model_ids()
-                    # a list that was cut short says nothing of those that it lacks
+                    # a truncated list does not prove that a model is missing
                     if model_id not in listed and 0 < len(listed) < MAX_LISTED:
-                        self._learned(settings, {}, listed)
+                        self._update(settings, {}, listed)
                         return
-                found = await self._ask(client, model_id)
+                found = await self._fetch(client, model_id)
                 is_new = model_id not in self.current(settings).models
                 if found is None and model_id in listed and is_new:
-                    found = _unruled(model_id)
-                self._learned(settings, {model_id: found} if found is not None else {}, listed)
+                    found = _without_schema(model_id)
+                self._update(settings, {model_id: found} if found is not None else {}, listed)
 
     async def refresh(self, settings: Settings, client: HubClient) -> LiveModels:
-        """Ask for all models.
+        """Fetch all models.
 
         Args:
-            settings: Which Hub.
-            client: Its client.
+            settings: The settings, with the Hub.
+            client: The Hub's client.
 
         Raises:
-            MountseaError: If the Hub could not be reached, or refused.
+            MountseaError: If the Hub could not be reached or rejected the request.
         """
         listed = await client.model_ids()
         if len(listed) == MAX_LISTED:
-            self._notices.append(f"the Hub lists {MAX_LISTED} models or more: the rest is left out")
+            self._notices.append(f"the Hub lists {MAX_LISTED} models or more; the rest is ignored")
         found = await asyncio.gather(
-            *(self._ask(client, name) for name in listed[:MAX_MODELS]), return_exceptions=True
+            *(self._fetch(client, name) for name in listed[:MAX_MODELS]), return_exceptions=True
         )
         for model in found:
-            # one model that can't be had just now must not hide the others
+            # one model that can't be fetched must not hide the others
             if isinstance(model, BaseException) and not isinstance(model, MountseaError):
                 raise model
         models = {
@@ -119,12 +118,12 @@ class ModelRegistry:
         }
         known = self.current(settings).models
         unknown = [name for name in listed if name not in models and name not in known]
-        return self._learned(
-            settings, models | {name: _unruled(name) for name in unknown}, tuple(listed)
+        return self._update(
+            settings, models | {name: _without_schema(name) for name in unknown}, tuple(listed)
         )
 
-    async def _ask(self, client: HubClient, model_id: str) -> Model | None:
-        """A schema that can't be used leaves what is known, with a word."""
+    async def _fetch(self, client: HubClient, model_id: str) -> Model | None:
+        """Fetch a model; an unusable schema leaves a notice, and the known model stays."""
 
         def note(reason: str) -> None:
             self._notices.append(
@@ -134,18 +133,18 @@ class ModelRegistry:
         bundled = bundled_catalog().models.get(model_id)
         return await client.model(model_id, bundled, on_unusable=note)
 
-    def _learned(
+    def _update(
         self, settings: Settings, models: dict[str, Model], listed: tuple[str, ...]
     ) -> LiveModels:
-        """On disk too, so that the next kernel need not ask."""
-        live = self.live(settings).learned(models, listed)
+        """Update the live models, here and in the cache for the next kernel."""
+        live = self.live(settings).updated(models, listed)
         self._live[settings.home, settings.base_url] = live
         save(settings.home / "models", live)
         return live
 
 
-def _unruled(model_id: str) -> Model:
-    """A model whose schema can't be read takes any parameter: the Hub then judges."""
+def _without_schema(model_id: str) -> Model:
+    """Make a model that takes any parameter: its schema is unknown, so the Hub validates."""
     return Model(
         id=model_id,
         name=model_id,

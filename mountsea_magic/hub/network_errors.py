@@ -1,4 +1,4 @@
-"""Failures of the network in words: a proxy or a certificate is named, with the cure."""
+"""Describe network errors: which proxy or certificate caused them, and what to do."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from ..runtime.redaction import without_queries
 from .proxies import Network, Proxy
 
 _NOT_YET_VALID, _EXPIRED, _OTHER_NAME = 9, 10, frozenset({62, 64})
-"""OpenSSL's codes for what is wrong with a certificate; all others mean that it is not trusted."""
+"""OpenSSL's verification error codes; all others mean that the certificate is not trusted."""
 
 
 def describe_failure(
     error: Exception, network: Network | None, url: httpx.URL, *, maybe_sent: bool = True
 ) -> str | None:
-    """Say in words why a host was not reached, where a proxy or TLS is the cause.
+    """Describe why a host was not reached, if a proxy or TLS is the cause.
 
     Args:
-        error: What httpx raised, with its causes.
-        network: What the environment says, or None for a Hub in this process.
-        url: What was asked for.
+        error: The error that httpx raised, with its causes.
+        network: The proxies and certificates, or None for a Hub in this process.
+        url: The requested URL.
         maybe_sent: Whether the request may have reached the host.
 
     Returns:
-        Two sentences, the cause and the cure, or None for any other cause.
+        Two sentences, the cause and what to do, or None for any other cause.
     """
     if network is None:
         return None
@@ -40,44 +40,49 @@ def describe_failure(
         if isinstance(cause, ssl.SSLCertVerificationError):
             return _describe_certificate(cause, network, host)
     if proxy is not None and isinstance(error, httpx.ProxyError):
-        return _describe_refusal(str(error), proxy, host)
-    no_tls = next((cause for cause in causes if _is_of_tls(cause)), None)
-    late = isinstance(error, httpx.ConnectTimeout)
-    if not maybe_sent and proxy is not None and proxy.scheme == "https" and (no_tls or late):
+        return _describe_proxy_error(str(error), proxy, host)
+    tls_error = next((cause for cause in causes if _is_tls_error(cause)), None)
+    timed_out = isinstance(error, httpx.ConnectTimeout)
+    if (
+        not maybe_sent
+        and proxy is not None
+        and proxy.scheme == "https"
+        and (tls_error or timed_out)
+    ):
         return (
-            f"The proxy {proxy} does not answer by TLS. Most proxies are reached by http://, also "
-            f"for https URLs: correct {proxy.variable}."
+            f"The TLS connection to the proxy {proxy} failed. Most proxies need an http:// URL, "
+            f"also for https requests: correct {proxy.variable}."
         )
-    if not maybe_sent and no_tls is not None:
+    if not maybe_sent and tls_error is not None:
         return (
-            f"{host} does not answer by TLS ({sanitize(no_tls, limit=120)}). Check whether its URL "
-            "begins with https:// or http://."
+            f"The TLS connection to {host} failed ({sanitize(tls_error, limit=120)}). Check "
+            "whether its URL should begin with http:// instead of https://."
         )
     if proxy is None:
         return None
     system = _os_error(causes)
-    if system is not None or late:
-        reason = "no response" if system is None else _in_words(system)
+    if system is not None or timed_out:
+        reason = "no response" if system is None else _os_message(system)
         return (
             f"The proxy {proxy} can't be reached ({reason}). Correct {proxy.variable}, or exempt "
             f"the host: NO_PROXY={host}."
         )
-    return None if maybe_sent else _describe_refusal(str(error), proxy, host)
+    return None if maybe_sent else _describe_proxy_error(str(error), proxy, host)
 
 
-def _describe_refusal(message: str, proxy: Proxy, host: str) -> str:
-    """What httpcore says of a CONNECT or of a SOCKS handshake that failed."""
+def _describe_proxy_error(message: str, proxy: Proxy, host: str) -> str:
+    """Describe httpcore's error for a failed CONNECT or SOCKS handshake."""
     if message.startswith("407") or "METHODS" in message or "username" in message:
         return describe_proxy_login(proxy)
-    said = sanitize(without_queries(message), limit=120).rstrip(".") or "it does not say why"
+    reason = sanitize(without_queries(message), limit=120).rstrip(".") or "no reason given"
     return (
-        f"The proxy {proxy} did not connect to {host} ({said}). Ask whoever runs it, correct "
-        f"{proxy.variable}, or exempt the host: NO_PROXY={host}."
+        f"The proxy {proxy} could not connect to {host} ({reason}). Ask its administrator, "
+        f"correct {proxy.variable}, or exempt the host: NO_PROXY={host}."
     )
 
 
 def describe_proxy_login(proxy: Proxy) -> str:
-    """Say that a proxy wants a user and a password, or others (HTTP 407).
+    """Describe a proxy's HTTP 407: it requires a user and password, or rejected the given ones.
 
     Args:
         proxy: The proxy.
@@ -87,28 +92,28 @@ def describe_proxy_login(proxy: Proxy) -> str:
         'Set ALL_PROXY to http://USER:PASSWORD@a.example:80.'
     """
     if proxy.auth is not None:
-        return f"The proxy {proxy} does not accept the user and password in {proxy.variable} (407)."
-    place = str(proxy).partition("://")[2].partition(" ")[0]
+        return f"The proxy {proxy} rejected the user and password in {proxy.variable} (HTTP 407)."
+    host = str(proxy).partition("://")[2].partition(" ")[0]
     return (
-        f"The proxy {proxy} requires a user and a password (407). Set {proxy.variable} to "
-        f"{proxy.scheme}://USER:PASSWORD@{place}."
+        f"The proxy {proxy} requires a user and password (HTTP 407). Set {proxy.variable} to "
+        f"{proxy.scheme}://USER:PASSWORD@{host}."
     )
 
 
 def _describe_certificate(error: ssl.SSLCertVerificationError, network: Network, host: str) -> str:
-    """What is wrong with a certificate, and where that is mended."""
+    """Describe what is wrong with a certificate, and how to fix it."""
     code, why = error.verify_code, sanitize(error.verify_message or error, limit=120).rstrip(".")
     if code == _EXPIRED:
         return (
-            f"The certificate of {host} has expired. If this machine's clock is right, only the "
+            f"The certificate of {host} has expired. If this machine's clock is correct, only the "
             "owner of that host can renew it."
         )
     if code == _NOT_YET_VALID:
         return f"The certificate of {host} is not valid yet. Check this machine's clock."
     if code in _OTHER_NAME:
         return (
-            f"The certificate that {host} shows is for another host ({why}). Check the URL; "
-            "a proxy or a login page may have answered in its place."
+            f"The certificate of {host} is for another host ({why}). Check the URL; a proxy or "
+            "login page may have responded instead."
         )
     problem = f"The certificate of {host} is not trusted ({why})."
     if network.certificates:
@@ -124,7 +129,7 @@ def _describe_certificate(error: ssl.SSLCertVerificationError, network: Network,
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and all that led to it, also within groups."""
+    """Yield an error and all of its causes, including those in exception groups."""
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()
     while waiting:
@@ -139,22 +144,22 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _os_error(causes: list[BaseException]) -> OSError | None:
-    """What the system said of a connection that was not made; anyio's own error has no number."""
-    broken = (None, errno.EPIPE, errno.ECONNRESET)
+    """Find the system's error for a failed connection; anyio's own error has no errno."""
+    ignored = (None, errno.EPIPE, errno.ECONNRESET)
     system = [cause for cause in causes if isinstance(cause, OSError)]
     return next(
-        (one for one in system if not isinstance(one, ssl.SSLError) and one.errno not in broken),
+        (one for one in system if not isinstance(one, ssl.SSLError) and one.errno not in ignored),
         None,
     )
 
 
-def _in_words(error: OSError) -> str:
-    """The system's words, in the place of which asyncio puts some with a tuple in them."""
+def _os_message(error: OSError) -> str:
+    """Return the system's message; asyncio replaces it by one that contains a tuple."""
     number = error.errno or 0
     known = os.strerror(number) if number > 0 and os.name == "posix" else ""
     return sanitize(known or error.strerror or error)
 
 
-def _is_of_tls(error: BaseException) -> bool:
-    """An error of the protocol, not anyio's waiting for more bytes."""
+def _is_tls_error(error: BaseException) -> bool:
+    """Whether it is a protocol error, and not anyio waiting for more bytes."""
     return isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLWantReadError)

@@ -1,7 +1,7 @@
-"""What the environment says of the network: proxies, exemptions and certificates.
+"""Read proxies, NO_PROXY and certificates from the environment.
 
-httpx reads these variables too, but raises whatever it likes for values it does not know, also for
-hosts that no proxy is for.
+httpx reads these variables too, but raises all kinds of errors for invalid values, even for hosts
+without a proxy.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..errors import ConfigurationError, sanitize
 from ..runtime.environment import variable
 
 CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-"""Where the environment names trusted certificates; the first that is set counts.
+"""The variables that name trusted certificates; the first one that is set is used.
 
 httpx ignores the last two, but companies set them for requests, pip and curl.
 """
@@ -28,8 +28,8 @@ _SCHEMES = {
     "http": "http",
     "https": "https",
     "socks5": "socks5",
-    "socks5h": "socks5",  # httpcore leaves the look-up of names to the proxy in any case
-    "socks": "socks5",  # GNOME's settings write this, without a version
+    "socks5h": "socks5",  # httpcore always lets the proxy resolve names
+    "socks": "socks5",  # from GNOME's settings
 }
 
 
@@ -43,7 +43,7 @@ class Proxy:
         host: A name or an IP address, without brackets.
         port: The port.
         auth: User and password, or None.
-        problem: Why it can't be used, or an empty text; then there is no host.
+        problem: Why it can't be used, or an empty string; with a problem there is no host.
     """
 
     variable: str
@@ -60,16 +60,16 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """How hosts are reached.
+    """The network settings of the environment.
 
     Attributes:
         proxies: The proxy for ``http``, ``https`` or ``all`` URLs.
-        no_proxy: The hosts that are reached without one.
-        certificates: The variable that names trusted certificates, or an empty text.
+        no_proxy: The entries of ``NO_PROXY``.
+        certificates: The variable that names trusted certificates, or an empty string.
         certificates_path: The file or folder that it names.
-        certificates_changed_at: When that was last changed, in nanoseconds, so that a mended one is
-            read again; 0 if there is none.
-        keylog_path: Where TLS keys are logged for debugging, or an empty text.
+        certificates_changed_at: Its modification time, in nanoseconds, so that changes are noticed;
+            0 if there is none.
+        keylog_path: The file to which TLS keys are logged for debugging, or an empty string.
 
     Example:
         >>> Network().proxy_for("https", "api.mountsea.ai", 443) is None
@@ -84,12 +84,12 @@ class Network:
     keylog_path: str = ""
 
     def proxy_for(self, scheme: str, host: str, port: int | None) -> Proxy | None:
-        """Return the proxy that a URL is reached by, or None.
+        """Return the proxy for a URL, or None.
 
         Args:
             scheme: The URL's scheme.
             host: Its host; an IPv6 address without brackets.
-            port: Its port; the scheme's own if None.
+            port: Its port; the scheme's default if None.
         """
         proxies = dict(self.proxies)
         proxy = proxies.get(scheme) or proxies.get("all")
@@ -101,15 +101,15 @@ class Network:
         return None if proxy.variable == _SYSTEM and _system_exempts(host) else proxy
 
     def require_proxy_for(self, scheme: str, host: str, port: int | None) -> Proxy | None:
-        """Return the proxy that a URL is reached by, or None.
+        """Return the proxy for a URL, or None.
 
         Args:
             scheme: The URL's scheme.
             host: Its host; an IPv6 address without brackets.
-            port: Its port; the scheme's own if None.
+            port: Its port; the scheme's default if None.
 
         Raises:
-            ConfigurationError: If it can't be used; names the variable.
+            ConfigurationError: If the proxy can't be used; it names the variable.
         """
         proxy = self.proxy_for(scheme, host, port)
         if proxy is not None and proxy.problem:
@@ -121,7 +121,7 @@ class Network:
 
 
 def read_network() -> Network:
-    """Read the variables as they are now; cheap, and never fails."""
+    """Read the variables as they are now; cheap, and never raises."""
     proxies = dict(_proxies())
     no_proxy = _variable("no_proxy")[1]
     named = [(name, (variable(name) or "").strip()) for name in CERTIFICATE_VARIABLES]
@@ -147,12 +147,12 @@ _SYSTEM = "the system's proxy settings"
 
 
 def _proxies() -> list[tuple[str, Proxy]]:
-    """Without any variable, Windows and macOS have settings of their own."""
+    """Read the proxy variables, or without any the settings of Windows and macOS."""
     found = []
     for scheme in ("http", "https", "all"):
         name, value = _variable(f"{scheme}_proxy")
         if name == "HTTP_PROXY" and variable("REQUEST_METHOD") is not None:
-            continue  # a CGI script's caller can set this one, by a header named Proxy
+            continue  # httpoxy: a CGI script's caller can set it with a Proxy header
         if value:
             found.append((scheme, read_proxy(name, value)))
     if not found and sys.platform in ("win32", "darwin"):
@@ -168,14 +168,14 @@ def _proxies() -> list[tuple[str, Proxy]]:
 
 
 def _system_exempts(host: str) -> bool:
-    """Windows and macOS keep a list of exemptions beside their proxies."""
+    """Whether Windows' or macOS' settings exempt a host from the proxy."""
     from urllib.request import proxy_bypass
 
     return bool(proxy_bypass(host))
 
 
 def _variable(name: str) -> tuple[str, str]:
-    """The name in use and its value; lower case wins, also where it is empty, as in urllib."""
+    """Return a variable's name and value; lower case wins, even if empty, as in urllib."""
     for spelling in (name, name.upper()):
         value = variable(spelling)
         if value is not None:
@@ -184,17 +184,17 @@ def _variable(name: str) -> tuple[str, str]:
 
 
 def _unquoted(value: str) -> str:
-    """Without the quotes that `%env` and env files leave."""
+    """Remove the quotes that `%env` and env files leave."""
     return value[1:-1].strip() if value[:1] in ("'", '"') and value[-1:] == value[:1] else value
 
 
 def read_proxy(variable: str, value: str) -> Proxy:
-    """Read a proxy's URL; what can't be used is told by its ``problem``.
+    """Parse a proxy's URL; an invalid one has a ``problem``.
 
-    It raises nothing, since a traceback may show variables, and the URL may hold a password.
+    It does not raise, since tracebacks may show variables, and the URL may contain a password.
 
     Args:
-        variable: The variable, for messages.
+        variable: The variable's name, for messages.
         value: Its value, such as ``http://user:p@ss#word@proxy.example:3128``.
 
     Example:
@@ -210,12 +210,12 @@ def read_proxy(variable: str, value: str) -> Proxy:
             return Proxy(variable, problem=f"it is not a URL; supported are {known}")
         return Proxy(variable, problem=f"{scheme}:// proxies are not supported, only {known}")
     scheme = _SCHEMES[scheme.lower()]
-    # passwords hold @, / and # more often than they are percent-encoded
-    userinfo, at, place = rest.rpartition("@")
-    match = re.fullmatch(r"(\[[^\]]*\]|[^:\[\]]*)(?::(.*))?", place.rstrip("/"))
+    # passwords often contain unencoded @, / and #
+    userinfo, at, authority = rest.rpartition("@")
+    match = re.fullmatch(r"(\[[^\]]*\]|[^:\[\]]*)(?::(.*))?", authority.rstrip("/"))
     host = match[1].strip("[]") if match else ""
     if match is None or not _is_host(host, bracketed=match[1].startswith("[")):
-        return Proxy(variable, problem="it names no valid host")
+        return Proxy(variable, problem="it has no valid host")
     digits = match[2] or ""
     if digits and not (re.fullmatch(r"[0-9]{1,5}", digits) and 0 < int(digits) < 65536):
         return Proxy(variable, problem="its port must be a number from 1 to 65535")
@@ -226,7 +226,7 @@ def read_proxy(variable: str, value: str) -> Proxy:
 
 
 def _is_host(host: str, *, bracketed: bool) -> bool:
-    """What a resolver can be asked for."""
+    """Whether it is a valid host name or IP address."""
     if bracketed:
         return _ip_network(host) is not None
     try:
@@ -237,27 +237,27 @@ def _is_host(host: str, *, bracketed: bool) -> bool:
 
 
 def _exempts(entry: str, scheme: str, host: str, port: int | None) -> bool:
-    """Whether an entry of NO_PROXY means a host: a name and all below it, an address, a network."""
-    only_scheme, separator, place = entry.lower().rpartition("://")
+    """Whether an entry of NO_PROXY matches: a name with its subdomains, an address, a network."""
+    only_scheme, separator, pattern = entry.lower().rpartition("://")
     if separator and only_scheme not in (scheme, "all"):
         return False
-    before, colon, digits = place.rpartition(":")
-    if colon and digits.isdecimal() and _ip_network(place) is None:
+    before, colon, digits = pattern.rpartition(":")
+    if colon and digits.isdecimal() and _ip_network(pattern) is None:
         if digits != str(port):
             return False
-        place = before
-    network = _ip_network(place)
+        pattern = before
+    network = _ip_network(pattern)
     if network is not None:
         address = _ip_network(host)
         return address is not None and address.network_address in network
-    name = place.strip(".")
+    name = pattern.strip(".")
     if "*" in name:
         return fnmatch.fnmatchcase(f".{host}", name) or fnmatch.fnmatchcase(host, name)
     return bool(name) and (host == name or host.endswith(f".{name}"))
 
 
 def _ip_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    """An IP address or a range of them, such as ``[::1]`` or ``10.0.0.0/8``; None for a name."""
+    """Parse an IP address or network, such as ``[::1]`` or ``10.0.0.0/8``; None for a name."""
     address, slash, bits = text.partition("/")
     address = address.strip("[]").partition("%")[0]
     try:

@@ -1,4 +1,4 @@
-"""The body of a response of the Hub: received, decoded and parsed within limits."""
+"""Receive, decode and parse the body of a Hub response within limits."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from .content_coding import UndecodableBody, open_body
 from .downloads import is_too_slow
 from .error_mapping import ACCEPTED, HubResponse
 
-INLINE_S = 600.0
-"""How long a response with inline images may take, in seconds: four of 4K are some 100 MB."""
+INLINE_TIMEOUT_S = 600.0
+"""How long a response with inline images may take, in seconds: four 4K images are some 100 MB."""
 
 _SMALL_BYTES = 256 * 1024
-"""What is parsed at once, since handing it to another thread would take longer."""
+"""Bodies up to this size are parsed here: a thread would take longer."""
 
 _WORK = 256 * 1024
 _CHUNK_WORK = 1024
-"""After so many decoded bytes others have their turn; a chunk costs as much time as this many.
+"""Yield to the event loop after `_WORK` decoded bytes; a chunk costs like `_CHUNK_WORK` bytes.
 
-None of it between a small response and the journal: a kill there would lose the task's id.
+A small response is read without yielding: a kill before it is journaled would lose the task id.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why no response came.
+    """Why there is no response.
 
     Attributes:
         cause: httpx's error, without its frames.
-        message: What to tell the user, or None if httpx's words must do.
+        message: The message for the user, or None to use that of httpx.
         maybe_sent: Whether the request may have reached the host.
 
     Example:
-        >>> Failure(httpx.ReadTimeout("no answer came")).maybe_sent
+        >>> Failure(httpx.ReadTimeout("no response arrived")).maybe_sent
         True
     """
 
@@ -53,20 +53,20 @@ async def receive(
     deadline: asyncio.Timeout,
     *,
     max_bytes: int,
-    to_the_end: bool = False,
+    read_to_end: bool = False,
 ) -> None:
     """Receive a body and parse it.
 
     Args:
         response: The response, which the caller closes.
-        body: What takes it; knows then what is wrong with it, if anything.
-        deadline: The exchange's; later if there are inline images.
-        max_bytes: The most bytes that are taken, on the wire and decoded.
-        to_the_end: Whether it is awaited and searched to the end, however slow or odd it is.
+        body: The parser; its ``problem`` then says what is wrong with the body, if anything.
+        deadline: The deadline of the exchange; extended if there are inline images.
+        max_bytes: The most bytes to accept, both compressed and decoded.
+        read_to_end: Whether to read to the end even if the body is slow or has a problem.
 
     Raises:
-        httpx.ReadTimeout: If it comes in too slowly.
-        Exception: Whatever httpx raises if the connection breaks.
+        httpx.ReadTimeout: If it arrives too slowly.
+        Exception: Any error of httpx, if the connection breaks.
     """
     received, work, watch, extended = 0, 0, Stopwatch(), False
     try:
@@ -75,18 +75,18 @@ async def receive(
             for piece in decoder.feed(chunk):
                 received += len(piece)
                 body.feed(piece)
-                if (body.problem and not to_the_end) or received > max_bytes:
+                if (body.problem and not read_to_end) or received > max_bytes:
                     body.give_up(body.problem or "it is too large")
                     return
                 work += len(piece)
                 if work > _WORK:
                     work = 0
                     await asyncio.sleep(0)
-            if not to_the_end and is_too_slow(received, watch.elapsed_s):
-                raise httpx.ReadTimeout("the answer trickles in too slowly")
+            if not read_to_end and is_too_slow(received, watch.elapsed_s):
+                raise httpx.ReadTimeout("the response arrives too slowly")
             if body.inline_bytes and not extended:
                 extended = True
-                deadline.reschedule(asyncio.get_running_loop().time() + INLINE_S)
+                deadline.reschedule(asyncio.get_running_loop().time() + INLINE_TIMEOUT_S)
             work += _CHUNK_WORK
             if work > _WORK:
                 work = 0
@@ -100,32 +100,34 @@ async def receive(
         body.finish()
 
 
-def unreadable(
+def fallback_response(
     status: int, headers: Mapping[str, str], body: JsonBody, *, submitting: bool
 ) -> HubResponse | Failure | None:
-    """Say what a body that is over a limit still tells.
+    """Return what can be known about a response whose body exceeds a limit.
 
     Args:
         status: The response's HTTP status.
         headers: Its headers.
         body: Its body, with a problem.
-        submitting: Whether it answers a submission: then a task's id in it counts.
+        submitting: Whether this is the response to a submission: then a task id in it is used.
 
     Returns:
-        An answer, a failure, or None where the status says enough by itself.
+        A response, a failure, or None if the status is enough by itself.
 
     Example:
         >>> body = JsonBody()
         >>> body.feed(b'{"task_id": "hub-1", "more": ' + b"[" * 500_000)
-        >>> answer = unreadable(200, {}, body, submitting=True)
-        >>> answer.body if isinstance(answer, HubResponse) else None
+        >>> response = fallback_response(200, {}, body, submitting=True)
+        >>> response.body if isinstance(response, HubResponse) else None
         {'task_id': 'hub-1'}
     """
     if status in ACCEPTED and submitting and body.task_id is not None:
         return HubResponse(status, headers, {"task_id": body.task_id})
-    # a 429 whose body can't be read must not send the POST a second time: it may be about money
+    # do not retry a POST after an unreadable 429: it may be about credits
     if status in ACCEPTED or (status == 429 and submitting):
-        said = f"The Hub's response can't be read: {body.problem}."
-        cure = "Ask whoever runs the Hub, or check MOUNTSEA_BASE_URL."
-        return Failure(httpx.DecodingError(body.problem), f"{said} {cure}")
+        message = (
+            f"The Hub's response could not be read: {body.problem}. Check MOUNTSEA_BASE_URL, or "
+            "ask the Hub's administrator."
+        )
+        return Failure(httpx.DecodingError(body.problem), message)
     return None

@@ -1,7 +1,7 @@
-"""The Hub's wire rules with no I/O: what an answer says, and whether a task is ended.
+"""Parse the Hub's responses, without I/O: task ids, statuses, image sources, credits.
 
-Raw JSON ends here. What the contract documents is built upon; what a neighbouring API does is
-tolerated: other names of a field, other words for a status, null fields, unknown fields.
+Raw JSON ends here. Beside the documented contract, variants of similar APIs are tolerated: other
+names of a field, other statuses, null fields, unknown fields.
 """
 
 from __future__ import annotations
@@ -17,43 +17,43 @@ from ..images.data_uris import clean_url, is_base64_image
 from ..runtime.json_numbers import finite_number, read_milliseconds
 from ..runtime.key_redaction import redact_key
 from ..runtime.redaction import without_queries
-from ..runtime.text import printable, remark
-from .error_mapping import ACCEPTED, MAX_WORDS, HubResponse, error_from_response, reason, uncertain
+from ..runtime.text import printable, sanitize_inline
+from .error_mapping import ACCEPTED, MAX_TEXT, HubResponse, error_from_response, reason, uncertain
 
 SUBMIT_PATH = "/hub/v1/image"
 TASK_PATH = "/hub/v1/tasks/"
 SUCCEEDED = frozenset({"completed", "succeeded"})
 UNCHARGED = frozenset({"failed", "error", "timeout", "cancelled", "canceled"})
 MAX_SOURCES = 10_000
-"""How many images of one response are counted: no Hub makes so many for one task."""
+"""The most images of one response that are counted: no Hub makes that many for a task."""
 
 MAX_TASK_ID = 8000
-"""The longest task id, in characters: no URL that holds a longer one arrives."""
+"""The longest task id, in characters: servers reject longer URLs."""
 
 _STATUSES = SUCCEEDED | UNCHARGED | {"pending", "processing", "queued"}
 _TASK_IDS = frozenset({"task_id", "taskId"})
 
-_PROSE = frozenset(
+_PLAIN_NAMES = frozenset(
     {
         *("description", "text", "message", "msg", "content", "detail", "details", "reason"),
         *("error", "error_message", "errorMessage", "data", "output", "images", "parts"),
     }
 )
-"""The names that add nothing to what stands under them."""
+"""Member names that are left out of an explanation: they add nothing to their value."""
 
-_NOT_WORDS = frozenset(
+_SKIPPED_NAMES = frozenset(
     {
         *("task_id", "taskId", "id", "request_id", "status", "ready", "model", "vendor", "mode"),
         *("capability", "input", "url", "b64", "b64_json", "content_type", "mime_type"),
         *("file_name", "created_at", "updated_at", "completed_at", "role", "type", "object"),
     }
 )
-"""The names of what explains nothing."""
+"""Member names whose values are not part of an explanation."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSource:
-    """Where one image of a completed task is: behind a URL, or in the answer itself.
+    """The source of one image of a completed task: a URL, or the image in the response itself.
 
     Attributes:
         url: An http(s) URL or a data URI, or None.
@@ -65,32 +65,32 @@ class ImageSource:
     _shown: str = field(default="inline", init=False, compare=False)
 
     def __post_init__(self) -> None:
-        """What a traceback may show is made where the key is known that the URL may hold."""
+        """Redact the URL now, while the key is known; a traceback may show it later."""
         if not self.is_inline:
             object.__setattr__(self, "_shown", without_queries(redact_key(self.url or "")))
 
     @property
     def is_inline(self) -> bool:
-        """Whether the image stands in the answer itself."""
+        """Whether the image is in the response itself."""
         return self.url is None or self.url[:5].lower() == "data:"
 
     def __repr__(self) -> str:
-        return f"PictureSource({self._shown!r})"
+        return f"ImageSource({self._shown!r})"
 
 
 @dataclass(frozen=True, slots=True)
 class TaskState:
-    """What the Hub says of a task.
+    """The state of a task, as the Hub reported it.
 
     Attributes:
-        status: The Hub's word for it, in lower case; ``unknown`` if it said none.
-        ended: Whether it will not change any more.
-        succeeded: Whether it ended with an output; only then it is charged.
-        sources: Where its images are.
-        description: What the model said beside the images.
-        elapsed_ms: How long it ran by the Hub's own clock, in milliseconds.
-        error: The Hub's reason, where it failed.
-        explanation: All that the response says in words, where it ended without images.
+        status: The Hub's status, in lower case; ``unknown`` if there was none.
+        ended: Whether the status is final.
+        succeeded: Whether it ended with an output; only then is it charged.
+        sources: The sources of its images.
+        description: The model's text beside the images.
+        elapsed_ms: How long it ran by the Hub's clock, in milliseconds.
+        error: The Hub's error message, if it failed.
+        explanation: All texts in the response, if it ended without images.
     """
 
     status: str
@@ -103,40 +103,42 @@ class TaskState:
     explanation: str = ""
 
 
-def read_submission(answer: HubResponse) -> str:
-    """Read the answer to a submission.
+def read_submission(response: HubResponse) -> str:
+    """Read the response to a submission.
 
     Returns:
-        The task's id; a prefix is not required, and the echo of the model is not checked.
+        The task id; it needs no prefix, and the echoed model is not checked.
 
     Raises:
-        SubmissionUncertain: If the Hub may have taken the order without saying under which id.
-        MountseaError: If it did not take the order.
+        SubmissionUncertain: If the Hub may have accepted the submission without returning an id.
+        MountseaError: If it rejected the submission.
 
     Example:
         >>> read_submission(HubResponse(200, {}, {"taskId": "7"}))
         '7'
     """
-    if answer.status not in ACCEPTED:
-        raise error_from_response(answer, submitting=True)
-    body = answer.body if isinstance(answer.body, dict) else {}
+    if response.status not in ACCEPTED:
+        raise error_from_response(response, submitting=True)
+    body = response.body if isinstance(response.body, dict) else {}
     inner = _enveloped(body)
-    places = [(place, name) for place in (body, inner) for name in ("task_id", "taskId")]
-    if not _is_error(body):  # an `id` beside an error may be anything's
-        places += [(place, "id") for place in (inner, body)]
-    for place, name in places:
-        task_id = place.get(name)
+    candidates = [
+        (container, name) for container in (body, inner) for name in ("task_id", "taskId")
+    ]
+    if not _is_error(body):  # an `id` beside an error need not be a task's
+        candidates += [(container, "id") for container in (inner, body)]
+    for container, name in candidates:
+        task_id = container.get(name)
         if isinstance(task_id, (str, int)) and not isinstance(task_id, bool):
             text = str(task_id)
             if text.strip() and len(text) <= MAX_TASK_ID:
                 return text
     message = reason(body) or reason(inner)
-    why = f"it answered {answer.status} without a task id{message and ': '}{message}"
-    raise uncertain(why, status_code=answer.status)
+    why = f"it returned HTTP {response.status} without a task id{message and ': '}{message}"
+    raise uncertain(why, status_code=response.status)
 
 
 def _is_error(body: dict[str, Any]) -> bool:
-    """Whether an envelope says that it holds an error; 0 and HTTP's 2xx are codes of success."""
+    """Whether an envelope reports an error; 0 and 2xx are codes of success."""
     code = body.get("code") or 0
     text = str(code).lower() if isinstance(code, str | int) else "no code"
     succeeded = re.fullmatch(r"0+|2\d\d|ok|success", text) is not None
@@ -144,7 +146,7 @@ def _is_error(body: dict[str, Any]) -> bool:
 
 
 def _enveloped(body: dict[str, Any]) -> dict[str, Any]:
-    """What may be in an envelope: an object, alone or as the only one of a list; else nothing."""
+    """Return the object in an envelope, alone or as the only item of a list; else an empty one."""
     inner = body.get("data")
     if isinstance(inner, list) and len(inner) == 1:
         inner = inner[0]
@@ -152,41 +154,43 @@ def _enveloped(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unwrapped(body: dict[str, Any]) -> dict[str, Any]:
-    """Take a task out of an envelope, `{"code": 0, "data": {…}}`; a task's own output is none."""
+    """Unwrap a task from `{"code": 0, "data": {…}}`, but do not mistake a task's output for one."""
     inner = _enveloped(body)
-    own = body.get("status")
+    status = body.get("status")
     is_task = (
         isinstance(body.get("ready"), bool)
         or bool(_TASK_IDS & body.keys())
-        or (isinstance(own, str) and own.strip().lower() in _STATUSES)
+        or (isinstance(status, str) and status.strip().lower() in _STATUSES)
     )
-    says_task = isinstance(inner.get("status"), str) or isinstance(inner.get("ready"), bool)
-    return inner if not is_task and (says_task or _TASK_IDS & inner.keys()) else body
+    has_task = isinstance(inner.get("status"), str) or isinstance(inner.get("ready"), bool)
+    return inner if not is_task and (has_task or _TASK_IDS & inner.keys()) else body
 
 
-def read_task(answer: HubResponse) -> TaskState:
-    """Read what the Hub says of a task.
+def read_task(response: HubResponse) -> TaskState:
+    """Read the state of a task.
 
-    Ended means that ``ready`` is true or that the status is a final one; any other status, known
-    or not (such as the string ``ready`` of a neighbour), means still running.
+    A task has ended if ``ready`` is true or its status is final. Any other status, known or not
+    (such as the string ``ready`` of a similar API), means that it is still running.
 
     Raises:
-        MountseaError: If the answer is a refusal, or not the Hub's.
+        MountseaError: If it is an error response, or not from the Hub.
 
     Example:
         >>> read_task(HubResponse(200, {}, {"status": "queued", "ready": False})).ended
         False
     """
-    if answer.status not in ACCEPTED:
-        raise error_from_response(answer)
-    body = answer.body
+    if response.status not in ACCEPTED:
+        raise error_from_response(response)
+    body = response.body
     if not isinstance(body, dict):
-        raise HubUnavailable("The Hub's address answered with something that is not the Hub's.")
+        raise HubUnavailable("The response is not from the Hub: it is not a JSON object.")
     envelope, body = body, _unwrapped(body)
-    word = body.get("status")
-    if not isinstance(word, str) and body.get("ready") is not True and _is_error(envelope):
-        raise HubUnavailable(f"The Hub answered with an error: {reason(envelope) or 'no reason'}.")
-    status = remark(word, limit=40).lower() if isinstance(word, str) and word else "unknown"
+    given = body.get("status")
+    if not isinstance(given, str) and body.get("ready") is not True and _is_error(envelope):
+        raise HubUnavailable(f"The Hub returned an error: {reason(envelope) or 'no reason given'}.")
+    status = (
+        sanitize_inline(given, limit=40).lower() if isinstance(given, str) and given else "unknown"
+    )
     outputs = [body.get("data"), body.get("output")]
     if body is not envelope:
         outputs.append({name: body.get(name) for name in ("images", "image")})
@@ -211,57 +215,61 @@ def read_task(answer: HubResponse) -> TaskState:
     )
 
 
-def read_credits(answer: HubResponse) -> float:
+def read_credits(response: HubResponse) -> float:
     """Read the number of credits that are left.
 
     Raises:
-        MountseaError: If the answer is a refusal, or holds no number of credits.
+        MountseaError: If it is an error response, or contains no number of credits.
 
     Example:
         >>> read_credits(HubResponse(200, {}, {"credits": 10000}))
         10000
     """
-    if answer.status not in ACCEPTED:
-        raise error_from_response(answer, variable="MOUNTSEA_CREDITS_URL")
-    body = answer.body if isinstance(answer.body, dict) else {}
+    if response.status not in ACCEPTED:
+        raise error_from_response(response, variable="MOUNTSEA_CREDITS_URL")
+    body = response.body if isinstance(response.body, dict) else {}
     inner = body.get("data")
-    for place in (body, inner if isinstance(inner, dict) else {}):
-        left = finite_number(place.get("credits"))
+    for container in (body, inner if isinstance(inner, dict) else {}):
+        left = finite_number(container.get("credits"))
         if left is not None:
             return left
     message = reason(body)
     raise HubUnavailable(
-        f"The credits endpoint answered without a number of credits{message and ': '}{message}."
+        f"The credits endpoint responded without a number of credits{message and ': '}{message}."
     )
 
 
 def _explanation(body: dict[str, Any]) -> str:
-    """What is said in place of images: by the model, a filter, or the Hub, wherever it stands."""
+    """Collect the texts that came in place of images: from the model, a filter, or the Hub."""
     rest = {name: value for name, value in body.items() if name not in ("data", "output")}
     texts = [*_texts(body.get("data")), *_texts(body.get("output")), *_texts(rest)]
-    return remark("; ".join(dict.fromkeys(texts)))
+    return sanitize_inline("; ".join(dict.fromkeys(texts)))
 
 
 def _texts(value: Any, name: str = "", depth: int = 6) -> Iterator[str]:
-    """Yield what is in words or a flag that is set; no URL, no image and no echo of the input."""
+    """Yield all texts and the names of true flags; no URLs, images or echoed input."""
     if isinstance(value, dict) and depth > 0:
         for key, item in value.items():
-            if key not in _NOT_WORDS and not key.endswith("prompt"):
+            if key not in _SKIPPED_NAMES and not key.endswith("prompt"):
                 yield from _texts(item, key, depth - 1)
     elif isinstance(value, list) and depth > 0:
         for item in value[:10]:
             yield from _texts(item, name, depth - 1)
     elif value is True:
-        yield f"{remark(name, limit=40)}: true"
+        yield f"{sanitize_inline(name, limit=40)}: true"
     elif isinstance(value, str):
-        text = remark(without_queries(printable(value[:MAX_WORDS])))  # an image is large
+        text = sanitize_inline(without_queries(printable(value[:MAX_TEXT])))  # images are large
         is_image = _source(value) is not None or (len(text) > 80 and " " not in text)
         if text and not is_image:
-            yield text if not name or name in _PROSE else f"{remark(name, limit=40)}: {text}"
+            yield (
+                text
+                if not name or name in _PLAIN_NAMES
+                else f"{sanitize_inline(name, limit=40)}: {text}"
+            )
 
 
 def _sources(data: Any, depth: int = 8) -> tuple[ImageSource, ...]:
-    """Every shape of the output that the contract page says to tolerate, and no bottomless one."""
+    """Find the images in any output shape of the contract page, down to a limited depth."""
     if depth == 0:
         return ()
     if isinstance(data, dict):
@@ -281,7 +289,7 @@ def _sources(data: Any, depth: int = 8) -> tuple[ImageSource, ...]:
 
 
 def _source(text: str) -> ImageSource | None:
-    """Tell a URL, a data URI and bare base64 by how they begin, whatever field they are in."""
+    """Detect a URL, data URI or bare base64 by its beginning, whatever its field's name."""
     if is_base64_image(text):
         return ImageSource(None, text)
     url = clean_url(text)
@@ -291,5 +299,5 @@ def _source(text: str) -> ImageSource | None:
 
 
 def _raw(name: str, text: str) -> tuple[str | None, str | None]:
-    """What can't be told is what its field says; whoever fetches it says what is wrong."""
+    """Classify other text by its field's name; the download then reports what is wrong."""
     return (clean_url(text), None) if name == "url" else (None, text)

@@ -1,4 +1,4 @@
-"""The transport: carries httpx's requests by the proxies and certificates of the environment."""
+"""An httpx transport that uses the proxies and certificates of the environment."""
 
 from __future__ import annotations
 
@@ -12,17 +12,26 @@ from .private_hosts import Address, real_address
 from .proxies import Network, Proxy
 
 HUB_ADDRESSES = "mountsea_hub_addresses"
-"""The extension of a request for an image: where the Hub is, see `Connector`."""
+"""The request extension of a download: the Hub's IP addresses, see `Connector`."""
 
 _NO_LIMITS = httpx.Limits()
 Peers = dict[tuple[str, int | None], set[Address]]
-"""The IP addresses that have answered other requests than for images, by URL's host and port."""
+"""The IP addresses that responded to requests other than downloads, by the URL's host and port."""
 
 _Route = tuple[Proxy | None, tuple[Address, ...] | None]
 
 
 class EnvironmentTransport(httpx.AsyncBaseTransport):
-    """Sends each request by the proxy that the environment names for its URL, or directly.
+    """Sends each request through the proxy that the environment names for its URL, or directly.
+
+    Args:
+        network: The proxies and certificates of the environment.
+        limits: Limits of the connection pools.
+        peers: Filled with the IP addresses that respond without a proxy, if given.
+
+    Raises:
+        ConfigurationError: If the certificates that a variable names can't be used. Checked early,
+            since images nearly always come over https, after they are paid for.
 
     Example:
         >>> from mountsea_magic.hub.proxies import read_network
@@ -36,32 +45,21 @@ class EnvironmentTransport(httpx.AsyncBaseTransport):
         limits: httpx.Limits = _NO_LIMITS,
         peers: Peers | None = None,
     ) -> None:
-        """Read the certificates; connect to nothing yet.
-
-        Args:
-            network: What the environment says.
-            limits: How many connections are kept.
-            peers: Where to note who has answered without a proxy, if others need to know.
-
-        Raises:
-            ConfigurationError: If the certificates that a variable names can't be used. Checked
-                early, since images nearly always come by https, and are paid for by then.
-        """
         self._network = network
         self._limits = limits
         self._context = ssl_context(network)
         self._peers = peers
-        # a connection is reused only by requests that might have made it
+        # a connection is only reused for requests that may connect to the same addresses
         self._routes: dict[_Route, httpx.AsyncHTTPTransport] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request.
 
         Raises:
-            ConfigurationError: If the URL's proxy can't be used; names its variable.
+            ConfigurationError: If the URL's proxy can't be used; it names the variable.
         """
         url = request.url
-        request.extensions.setdefault("trace", Departure())
+        request.extensions.setdefault("trace", SendTrace())
         proxy = self._network.require_proxy_for(url.scheme, url.host, url.port)
         hub = request.extensions.get(HUB_ADDRESSES) if proxy is None else None
         route = self._routes.get((proxy, hub))
@@ -86,9 +84,11 @@ class EnvironmentTransport(httpx.AsyncBaseTransport):
             limits=self._limits,
             proxy=self._httpx_proxy(proxy),
         )
-        # httpx has no parameter for what httpcore connects by
+        # httpx has no parameter for httpcore's network backend
         if not hasattr(route._pool, "_network_backend"):
-            raise RuntimeError("This version of httpx or httpcore can't be used: install another.")
+            raise RuntimeError(
+                "This version of httpx or httpcore is not supported: install another."
+            )
         route._pool._network_backend = connector
         return route
 
@@ -100,34 +100,33 @@ class EnvironmentTransport(httpx.AsyncBaseTransport):
         return httpx.Proxy(url, auth=proxy.auth, ssl_context=context)
 
 
-class Departure:
-    """Learns from httpcore whether a request has begun to leave; a proxy's CONNECT is not it.
+class SendTrace:
+    """Records whether httpcore started to send a request, other than a proxy's CONNECT.
 
     Attributes:
-        begun: Whether it has; only then can the host have received it.
+        started: Whether it did; only then may the host have received the request.
 
     Example:
-        >>> Departure().begun
+        >>> SendTrace().started
         False
     """
 
     def __init__(self) -> None:
-        """Begin before the request."""
-        self.begun = False
+        self.started = False
         self._stream: Any = None
 
     async def __call__(self, event: str, details: dict[str, Any]) -> None:
-        """Take one event of httpcore's ``trace`` extension."""
+        """Handle an event of httpcore's ``trace`` extension."""
         if event == "socks.connect_tcp.complete":
             self._stream = details["return_value"]
         elif event == "socks.setup_socks5_connection.failed":
             await self._stream.aclose()  # httpcore 1.0 leaves it open
         if event.endswith("send_request_headers.started"):
-            self.begun = self.begun or details["request"].method != b"CONNECT"
+            self.started = self.started or details["request"].method != b"CONNECT"
 
 
 def peer_of(response: httpx.Response) -> str | None:
-    """Return the IP address that a response has come from, or None if there was no network.
+    """Return the IP address that a response came from, or None without a network.
 
     Args:
         response: A response that is not closed yet.
@@ -139,6 +138,6 @@ def peer_of(response: httpx.Response) -> str | None:
     stream = response.extensions.get("network_stream")
     try:
         peer = stream.get_extra_info("server_addr") if stream is not None else None
-    except OSError:  # its connection is broken already, but its response counts
+    except OSError:  # the connection is already broken, but the response is complete
         return None
     return str(peer[0]) if isinstance(peer, tuple) else None

@@ -11,9 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..runtime.daemon_threads import run_apart
+from ..runtime.daemon_threads import run_in_thread
 from ..runtime.limited_process import ProcessFailed, Result
-from ..runtime.private_files import new_file, open_plain, private_folder, read_plain
+from ..runtime.private_files import new_file, open_regular, private_folder, read_regular
 from ..runtime.text import slug
 from .decoding import (
     TooManyPixels,
@@ -75,13 +75,13 @@ class GeneratedImage:
     @property
     def bytes(self) -> bytes:
         """The file, byte for byte as received."""
-        return read_plain(self.path, MAX_BYTES)
+        return read_regular(self.path, MAX_BYTES)
 
     @property
     def pil(self) -> Image:
         """The decoded Pillow image, upright, in the mode that Pillow chooses."""
         content = self.bytes
-        image = run_apart(lambda _: decode(content, max_pixels=MAX_PIXELS))
+        image = run_in_thread(lambda _: decode(content, max_pixels=MAX_PIXELS))
         image.info = read_metadata(content) | image.info
         return upright(image).copy()
 
@@ -96,7 +96,7 @@ class GeneratedImage:
         A tampered journal entry must not display some other file.
         """
         try:
-            with open_plain(self.path) as file:
+            with open_regular(self.path) as file:
                 if os.fstat(file.fileno()).st_size > MAX_BYTES:
                     return False
                 head = file.read(12)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidRequest, sanitize
-from ..runtime.daemon_threads import run_apart
-from ..settings.hub_urls import names_host
+from ..runtime.daemon_threads import run_in_thread
+from ..settings.hub_urls import has_valid_host
 from .arrays import as_image
 from .data_uris import InlineError, InlineTooLarge, clean_url, read_inline
 from .decoding import (
@@ -189,7 +189,7 @@ def _read_open(file: Any, label: str) -> bytes:
 def _checked_url(url: str, shrink: bool, label: str) -> str:
     """Check a URL's host, since the Hub fetches it; validate the image of a data URI."""
     if url[:5].lower() != "data:":
-        if not names_host(url):
+        if not has_valid_host(url):
             raise InvalidRequest(f"{label}: the URL has no valid host or port.")
         return url
     try:
@@ -238,7 +238,7 @@ def _reduced(content: bytes, image: Image, kind: str, shrink: bool, label: str) 
 def _opened(content: bytes, label: str) -> Image:
     """Decode the whole image, so that a truncated file is refused before submitting."""
     try:
-        return run_apart(lambda _: decode(content, max_pixels=MAX_PIXELS))
+        return run_in_thread(lambda _: decode(content, max_pixels=MAX_PIXELS))
     except TooManyPixels as error:
         raise InvalidRequest(f"{label}: {error}.") from error
     except Undecodable as error:

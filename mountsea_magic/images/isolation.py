@@ -6,13 +6,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from ..runtime.daemon_threads import Turns
+from ..runtime.daemon_threads import Slots
 from ..runtime.limited_process import NoProcess, Result, run_limited
 from .decoding_cost import IN_PROCESS_WORK, Work
 
-_IN_PROCESS = Turns(1)
-_PROCESSES = Turns(2)
-_HUGE = Turns(1)
+_IN_PROCESS = Slots(1)
+_PROCESSES = Slots(2)
+_HUGE = Slots(1)
 """How many images are decoded at once: 64 tasks can have 256 images, too many for memory."""
 
 
@@ -41,10 +41,10 @@ def run_bounded(
     if work.amount > IN_PROCESS_WORK:
         turns = _HUGE if work.pixels > IN_PROCESS_WORK else _PROCESSES
         module = function.__module__
-        with turns.one(abandoned):
+        with turns.acquire(abandoned):
             try:
                 return run_limited(module, function.__name__, arguments, abandoned)
             except NoProcess:
                 pass  # decode in this process: bounded too, but it can't be killed
-    with _IN_PROCESS.one(abandoned):
+    with _IN_PROCESS.acquire(abandoned):
         return function(*arguments)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import sanitize
-from ..runtime.daemon_threads import run_apart
+from ..runtime.daemon_threads import run_in_thread
 from ..runtime.limited_process import Result
 from .decoding import decode, normalized, orientation
 from .decoding_cost import IN_PROCESS_WORK, work_of
@@ -85,7 +85,7 @@ def preview(image: GeneratedImage, longest_px: int, *, png: bool = False) -> Pre
         return Preview(f"image/{kind}", original, image.width, image.height)
     arguments = (str(image.path), kind, longest_px, png, unchanged, MAX_PIXELS)
     try:
-        (mimetype, width, height), data = run_apart(
+        (mimetype, width, height), data = run_in_thread(
             lambda abandoned: run_bounded(_render, *arguments, work=work, abandoned=abandoned)
         )
     except OSError:

@@ -1,4 +1,4 @@
-"""The journal's entries: what is known of an order, and how it is written as a row."""
+"""The journal's entries: one submission or task, and its conversion to and from a row."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from ..request.request import ImageRequest
 from ..runtime.key_redaction import redact_key
 from ..runtime.redaction import without_queries
 
-FORGOTTEN_S = 160.0
-"""After so many seconds an order without an answer will not get one: no client waits so long."""
+SUBMISSION_TIMEOUT_S = 160.0
+"""A submission without a response after this many seconds is uncertain: no client waits longer."""
 
 CLOSED = (*sorted(UNCHARGED), "forgotten")
-"""The states after which a task brings no images any more."""
+"""The states in which a task will not produce images any more."""
 
-LAST_S = 1e11
-"""No time of ours lies so far ahead, in seconds since 1970."""
+MAX_TIMESTAMP_S = 1e11
+"""The latest plausible time, in seconds since 1970."""
 
 MAX_FILES = 100
-"""How many images of one task are read from a row; no model makes more than a few."""
+"""How many images of one task are read from a row; models return only a few."""
 
 MAX_SIDE_PX = 2**31 - 1
-"""The largest side of an image that a row may tell, in pixels."""
+"""The largest plausible side of an image, in pixels."""
 
 MAX_TEXT = 4000
-"""How much of a text from outside is kept, in characters."""
+"""The maximum length of a stored text from the Hub, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +41,19 @@ class Entry:
     """One row of the journal.
 
     Attributes:
-        id: Our own name of the order.
-        hub: The base URL of the Hub that has it, or ``demo:``.
-        task_id: The task, once the Hub has taken the order.
+        id: A random id of the submission, unique in the journal.
+        hub: The base URL of its Hub, or ``demo:``.
+        task_id: The task id, once the Hub has accepted the request.
         state: ``submitting``, ``uncertain``, ``refused``, ``unsent``, ``submitted``, then the
-            Hub's own word; ``forgotten`` if the Hub knows the task no more.
+            status reported by the Hub; ``forgotten`` if the Hub no longer has the task.
         model: The model's id, or an empty text for a task that was resumed by its id alone.
-        input: The input without images and signed addresses.
-        fingerprint: What it shares with equal requests.
-        created: When it was made, in seconds since 1970.
+        input: The model's input, without images and the queries of signed URLs.
+        fingerprint: The same for identical requests.
+        created: When the entry was created, in seconds since 1970.
         updated: When it last changed, in seconds since 1970.
-        elapsed_s: How long the task took, in seconds, once its images are here.
-        error: What went wrong last.
-        description: What the model said beside the images.
+        elapsed_s: How long the task took, in seconds, once its images are downloaded.
+        error: The last error message, or an empty text.
+        description: The text that the model returned with the images.
         files: The images, once all are on disk.
     """
 
@@ -75,7 +75,7 @@ class Entry:
     def begin(
         cls, hub: str, request: ImageRequest | None = None, *, task_id: str | None = None
     ) -> Entry:
-        """Make the entry of an order that is about to be sent, or of a task that someone sent."""
+        """Return the entry of a request about to be submitted, or of a task submitted elsewhere."""
         now = time.time()
         state = "submitting" if task_id is None else "resumed"
         entry = cls(uuid.uuid4().hex, hub, task_id, state, created=now, updated=now)
@@ -95,21 +95,21 @@ class Entry:
 
     @property
     def is_open(self) -> bool:
-        """Whether the Hub has a task that may still bring images."""
+        """Whether there is a task at the Hub that may still produce images."""
         return self.task_id is not None and not self.files and self.state not in CLOSED
 
     @property
     def request(self) -> ImageRequest | None:
-        """The request to show, not to send: input images are but named in it."""
+        """The request for display, not for sending: it has only digests of input images."""
         return ImageRequest(self.model, dict(self.input)) if self.model else None
 
     def state_at(self, now: float) -> str:
-        """Return the state; an order that nobody can wait for any more is uncertain."""
-        lost = self.state == "submitting" and now - self.updated > FORGOTTEN_S
+        """Return the state; a submission that nobody can wait for any more is uncertain."""
+        lost = self.state == "submitting" and now - self.updated > SUBMISSION_TIMEOUT_S
         return "uncertain" if lost else self.state
 
     def row(self) -> dict[str, Any]:
-        """Return what is written down, by column; images by path and hash, not by address."""
+        """Return the database row; images by path and hash, without their URL."""
         files = [
             {
                 "path": str(image.path),
@@ -124,23 +124,23 @@ class Entry:
         row |= {"input": json.dumps(dict(self.input)), "files": json.dumps(files)}
         for name in ("task_id", "state", "error", "description"):
             if row[name] is not None:
-                # JSON from outside may hold half a character, which no UTF-8 file can
+                # JSON from the Hub may contain a lone surrogate, which UTF-8 can't encode
                 text = row[name].encode("utf-8", "replace").decode("utf-8")
-                if name != "task_id":  # which the Hub must know again
+                if name != "task_id":  # must stay unchanged for the Hub
                     text = without_queries(redact_key(text))[:MAX_TEXT]
                 row[name] = text
         return row
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Entry | None:
-        """Read a row; one that makes no sense, since something else wrote to the file, is None."""
+        """Return the entry of a row; None for an invalid one, since other programs may write."""
         try:
             values = {name: row[name] for name in cls.__slots__}
             values["input"] = dict(json.loads(values["input"]))
             values |= {name: float(values[name]) for name in ("created", "updated")}
-            if not all(0 <= values[name] < LAST_S for name in ("created", "updated")):
+            if not all(0 <= values[name] < MAX_TIMESTAMP_S for name in ("created", "updated")):
                 return None
-            texts = [values[name] for name in _TEXTS]
+            texts = [values[name] for name in _TEXT_COLUMNS]
             if not all(isinstance(text, str) for text in (*texts, values["task_id"] or "")):
                 return None
             values["elapsed_s"] = _seconds(values["elapsed_s"])
@@ -150,26 +150,26 @@ class Entry:
         return cls(**values)
 
 
-_TEXTS = ("id", "hub", "state", "model", "fingerprint", "error", "description")
+_TEXT_COLUMNS = ("id", "hub", "state", "model", "fingerprint", "error", "description")
 
 
 def _seconds(value: Any) -> float | None:
-    """What is no time that a task can take says nothing."""
-    return float(value) if isinstance(value, int | float) and 0 <= value < LAST_S else None
+    """A duration, or None for an implausible one."""
+    return float(value) if isinstance(value, int | float) and 0 <= value < MAX_TIMESTAMP_S else None
 
 
 def _images(files: Iterable[dict[str, Any]]) -> tuple[GeneratedImage, ...]:
-    """All of a row's images; none if one of them can't be ours, for then the task is asked again.
+    """All images of a row; none if one of them is invalid, so that the task is polled again.
 
     Raises:
-        TypeError: If they are not described as we do.
+        TypeError: If a field is missing or unknown.
     """
-    images = [GeneratedImage(**kept | {"path": Path(kept["path"]), "url": None}) for kept in files]
-    return tuple(images) if all(map(_may_be_ours, images)) else ()
+    images = [GeneratedImage(**file | {"path": Path(file["path"]), "url": None}) for file in files]
+    return tuple(images) if all(map(_is_plausible, images)) else ()
 
 
-def _may_be_ours(image: GeneratedImage) -> bool:
-    """The format becomes a media type and a part of file names, the path is opened."""
+def _is_plausible(image: GeneratedImage) -> bool:
+    """Check the values that are used as a media type, in file names or as a path."""
     sides = (image.width, image.height)
     return (
         image.format in FORMATS

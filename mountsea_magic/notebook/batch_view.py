@@ -19,7 +19,7 @@ from ..errors import (
     MountseaError,
     RateLimited,
     SubmissionUncertain,
-    in_words,
+    describe_kind,
     merge_errors,
     sanitize,
 )
@@ -141,7 +141,7 @@ class Batch:
             generation.error = error
             if isinstance(error, _STOPS_SUBMISSIONS):
                 self._gate.stopped_by = self._gate.stopped_by or error
-            ending = ending_line(generation, in_words(error))
+            ending = ending_line(generation, describe_kind(error))
             message = f"{type(error).__name__}: {error}"
             if self._options.background and self._options.quiet:
                 self._notices.append(message)  # --quiet hides only success

@@ -12,7 +12,7 @@ from traitlets import Enum, Float, Integer, Unicode, observe
 from ..errors import ConfigurationError, Interrupted, MountseaError
 from ..runtime.printing import echo
 from ..settings import DEFAULT_PREVIEW_PX, DEFAULT_TIMEOUT_S, DEMO_URL
-from ..settings.home import fix_home
+from ..settings.home import make_home_absolute
 from .completer import install, remove
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def load(shell: InteractiveShell) -> None:
     Args:
         shell: The user's shell.
     """
-    fix_home()
+    make_home_absolute()
     if MountseaMagics.__name__ not in shell.magics_manager.registry:
         shell.register_magics(MountseaMagics)
         magics = shell.magics_manager.registry[MountseaMagics.__name__]

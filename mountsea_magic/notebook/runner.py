@@ -79,7 +79,7 @@ def _wait(
                 generation.attach(job, watcher)
             return None
         if options.runner == "nested" and _loop_is_running():
-            run_nested(current_session().worker.follow(jobs), tick=batch.tick)
+            run_nested(current_session().worker.join_async(jobs), tick=batch.tick)
         else:
             current_session().worker.join(jobs, tick=batch.tick)
         return batch.end()

@@ -1,1 +1,1 @@
-"""What needs to know neither images nor Hubs: threads, files, processes, text, redaction."""
+"""Threads, files, processes, text and redaction: nothing here knows about images or Hubs."""

@@ -1,7 +1,7 @@
-"""The Hub that this process has chosen, which holds for the processes that it starts, too.
+"""Share this process's choice of Hub with its child processes.
 
-A worker that a kernel starts inherits its environment, with the user's key, but not what
-`%mountsea demo` and `%config` have set in its memory: it would submit to the real Hub.
+A worker inherits the kernel's environment, and so the user's key, but not what `%mountsea demo` and
+`%config` have set in the kernel's memory: without this it would submit to the real Hub.
 """
 
 from __future__ import annotations
@@ -16,49 +16,48 @@ from pathlib import Path
 from typing import Any
 
 from .environment import set_variable, variable
-from .private_files import private_folder, read_plain, write_private
+from .private_files import private_folder, read_regular, write_private
 
 _MAX_BYTES = 1000
-"""The largest file that is read, in bytes; ours have about 50."""
+"""The largest file that is read, in bytes; a valid one has about 50."""
 
 _SAME_START_S = 2.0
-"""By how much two readings of one process's start may differ, in seconds: clocks are adjusted."""
+"""Tolerance for a process's start time, in seconds: the system clock may be adjusted."""
 
 
 class ChildProcesses:
-    """What this process has passed on to those that it starts.
+    """Publishes the choice of Hub to child processes.
 
-    Processes that are started later find it in their environment, and the workers of a pool that
-    is there already find the choice of the demo Hub in a file.
+    Processes started later read it from their environment; workers of a pool that is already
+    running read the choice of the demo Hub from a file.
 
     Example:
         >>> ChildProcesses().publish(Path("data"), demo=None, base_url=None)
     """
 
     def __init__(self) -> None:
-        """Tell nothing yet."""
         self._before: dict[str, str | None] = {}
 
     def publish(self, home: Path, *, demo: str | None, base_url: str | None) -> None:
-        """Tell what is chosen now.
+        """Publish the current choice.
 
         Args:
             home: The user's data folder.
-            demo: What MOUNTSEA_DEMO can say, or None where nothing was chosen.
-            base_url: What `%config` says of the Hub, or None.
+            demo: A value of MOUNTSEA_DEMO, or None if nothing was chosen.
+            base_url: The base URL of `%config`, or None.
         """
         self._export("MOUNTSEA_DEMO", demo)
         self._export("MOUNTSEA_BASE_URL", base_url)
         if base_url == "demo:" and demo is None:
             demo = "on"
         try:
-            # "off" is not passed on: a worker whose own environment says "on" must be believed
+            # not "off": it must not override a worker whose own environment says "on"
             _write(home, None if demo == "off" else demo)
         except OSError:
-            return  # the environment tells all but old pools, and a full disk stops no lesson
+            return  # only running pools need the file; a full disk must not stop the kernel
 
     def _export(self, name: str, value: str | None) -> None:
-        """Without a value a variable is again what it was before."""
+        """Set a variable, or with None restore its original value."""
         if value is None and name not in self._before:
             return
         before = self._before.setdefault(name, variable(name))
@@ -66,7 +65,7 @@ class ChildProcesses:
 
 
 def _write(home: Path, demo: str | None) -> None:
-    """One small file for each process that has chosen, for as long as it runs."""
+    """Write the file of this process, which is removed at its exit."""
     path = _file(home, os.getpid())
     if demo is None:
         path.unlink(missing_ok=True)
@@ -80,26 +79,26 @@ def _write(home: Path, demo: str | None) -> None:
 
 
 def inherited_demo(home: Path) -> str | None:
-    """Return what the nearest process above this one says of the demo Hub, or None.
+    """Return the demo choice of the nearest ancestor process, or None.
 
     Args:
         home: The user's data folder.
     """
-    if not os.path.isdir(_file(home, 0).parent):  # `Path.is_dir` raises where it may not look
+    if not os.path.isdir(_file(home, 0).parent):  # `Path.is_dir` may raise PermissionError
         return None
-    above = (_read(_file(home, pid), started_s) for pid, started_s in _ancestors(os.getpid()))
-    return next(filter(None, above), None)
+    choices = (_read(_file(home, pid), started_s) for pid, started_s in _ancestors(os.getpid()))
+    return next(filter(None, choices), None)
 
 
 def _file(home: Path, pid: int) -> Path:
-    """Several machines may share a home."""
+    """The host name is part of it, since several machines may share a home folder."""
     return home / "demo" / "processes" / f"{socket.gethostname()}-{pid}.json"
 
 
 def _read(path: Path, started_s: float) -> str | None:
-    """A file of an earlier process with the same id says nothing."""
+    """Return the choice, unless the file is from an earlier process with the same id."""
     try:
-        content: dict[str, Any] = json.loads(read_plain(path, _MAX_BYTES))
+        content: dict[str, Any] = json.loads(read_regular(path, _MAX_BYTES))
         choice: str = content["demo"]
         same = abs(content["started_s"] - started_s) < _SAME_START_S
     except (OSError, ValueError, TypeError, LookupError, RecursionError):
@@ -109,7 +108,7 @@ def _read(path: Path, started_s: float) -> str | None:
 
 @cache
 def _ancestors(pid: int) -> Sequence[tuple[int, float]]:
-    """Ids and start times of the processes above one; none without psutil, which ipykernel has."""
+    """Ids and start times of ancestors; none without psutil, which ipykernel depends on."""
     try:
         import psutil
     except ImportError:
@@ -121,7 +120,7 @@ def _ancestors(pid: int) -> Sequence[tuple[int, float]]:
 
 
 def _start_of(pid: int) -> float | None:
-    """When a process was started, in seconds since 1970; None if that can't be known."""
+    """A process's start time in seconds since 1970, or None if unknown."""
     try:
         import psutil
     except ImportError:
@@ -133,7 +132,7 @@ def _start_of(pid: int) -> float | None:
 
 
 def _remove_stale(home: Path) -> None:
-    """Kernels that were killed have left theirs."""
+    """Remove the files that killed kernels have left."""
     own = f"{socket.gethostname()}-"
     for path in _file(home, 0).parent.glob("*.json"):
         pid = path.stem.removeprefix(own)
@@ -144,6 +143,6 @@ def _remove_stale(home: Path) -> None:
 
 
 def _remove_own(path: Path, pid: int) -> None:
-    """A forked process has the same functions to call at its end."""
+    """A forked child inherits the exit handlers, so check the process id."""
     if os.getpid() == pid:
         path.unlink(missing_ok=True)

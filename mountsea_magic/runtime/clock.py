@@ -1,4 +1,4 @@
-"""A stopwatch on the event loop's own clock, which never jumps, and which tests can turn."""
+"""A stopwatch on the event loop's clock, which is monotonic and which tests can replace."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 
 class Stopwatch:
-    """Counts from when it is made, inside a coroutine.
+    """Counts from its creation, which must be inside a coroutine.
 
     Example:
         >>> async def work() -> bool:
@@ -16,11 +16,10 @@ class Stopwatch:
     """
 
     def __init__(self) -> None:
-        """Start at 0."""
         self._clock = asyncio.get_running_loop().time
         self._started = self._clock()
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since it was made."""
+        """Seconds since it was created."""
         return self._clock() - self._started

@@ -1,4 +1,4 @@
-"""Daemon threads: work in C that nothing can interrupt is left behind, not waited for."""
+"""Daemon threads: abandon C code that can't be interrupted instead of waiting for it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 TICK_S = 0.2
-"""How often a waiting thread comes up for air, in seconds; Windows needs it to see an interrupt."""
+"""How often a waiting thread wakes up, in seconds; Windows needs it to notice an interrupt."""
 
 
 class DaemonThreads(Executor):
-    """An executor whose threads nobody joins: neither a loop's end nor the process's waits for one.
+    """An executor with one daemon thread per call; neither loop nor process joins it at exit.
 
-    asyncio's own pool has few threads, and a process that ends joins them all.
+    asyncio's default executor has few threads, and the process joins them all at exit.
 
     Example:
         >>> DaemonThreads().submit(sum, [1, 2]).result()
@@ -27,12 +27,12 @@ class DaemonThreads(Executor):
     """
 
     def submit(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Run a function in a thread of its own.
+        """Run a function in a new thread.
 
         Args:
             work: The function.
             args: Its arguments.
-            kwargs: Its named arguments.
+            kwargs: Its keyword arguments.
         """
         future: Future[T] = Future()
 
@@ -41,7 +41,7 @@ class DaemonThreads(Executor):
                 return
             try:
                 result = work(*args, **kwargs)
-            except BaseException as error:  # whoever waits for the future gets it
+            except BaseException as error:  # re-raised by `future.result()`
                 future.set_exception(error)
             else:
                 future.set_result(result)
@@ -50,26 +50,26 @@ class DaemonThreads(Executor):
         try:
             thread.start()
         except RuntimeError:
-            run()  # from 3.12 on a process that ends starts no thread
+            run()  # since Python 3.12 no thread can start during interpreter shutdown
         return future
 
 
-def run_apart(work: Callable[[threading.Event], T]) -> T:
-    """Run a function in a thread of its own, and wait for it, interruptible at any moment.
+def run_in_thread(work: Callable[[threading.Event], T]) -> T:
+    """Run a function in a new thread and wait for it; the wait can be interrupted at any moment.
 
     Args:
-        work: The function; it is given an event that is set once nobody waits for it any more.
+        work: The function; its argument is an event that is set if the caller stops waiting.
 
     Raises:
-        KeyboardInterrupt: If this thread was interrupted.
-        Exception: What the function raises.
+        KeyboardInterrupt: If the waiting thread was interrupted.
+        Exception: Whatever the function raises.
 
     Example:
-        >>> run_apart(lambda abandoned: abandoned.is_set())
+        >>> run_in_thread(lambda abandoned: abandoned.is_set())
         False
     """
     abandoned = threading.Event()
-    # a plain lock, since an interrupt may hit a future's condition (see `worker.Job.outcome`)
+    # a lock, not `Future.result`: an interrupt can break a future's condition (see `Job.outcome`)
     running = threading.Lock()
     running.acquire()
     ended: list[Future[T]] = []
@@ -88,37 +88,35 @@ def run_apart(work: Callable[[threading.Event], T]) -> T:
     return ended[0].result()
 
 
-class Turns:
-    """Turns of which only so many are taken at once; who is abandoned stops waiting for one.
+class Slots:
+    """A semaphore whose waiters give up once they are abandoned; a forked child gets a new one.
+
+    Args:
+        count: How many holders there can be at once.
 
     Example:
-        >>> with Turns(1).one(threading.Event()):
+        >>> with Slots(1).acquire(threading.Event()):
         ...     pass
     """
 
     def __init__(self, count: int) -> None:
-        """Have so many; a forked process has all of them again.
-
-        Args:
-            count: How many are taken at once.
-        """
         self._count = count
-        self._renew()
+        self._reset()
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._renew)
+            os.register_at_fork(after_in_child=self._reset)
 
-    def _renew(self) -> None:
+    def _reset(self) -> None:
         self._free = threading.Semaphore(self._count)
 
     @contextlib.contextmanager
-    def one(self, abandoned: threading.Event) -> Iterator[None]:
-        """Take one for the length of a block.
+    def acquire(self, abandoned: threading.Event) -> Iterator[None]:
+        """Hold a slot within a block.
 
         Args:
-            abandoned: Set once nobody needs the result any more.
+            abandoned: Set when the result is no longer needed.
 
         Raises:
-            Abandoned: If it was set before there was a turn.
+            Abandoned: If it was set before a slot was free.
         """
         while not self._free.acquire(timeout=TICK_S):
             if abandoned.is_set():
@@ -130,4 +128,4 @@ class Turns:
 
 
 class Abandoned(Exception):
-    """Nobody waits for the result any more."""
+    """The caller no longer waits for the result."""

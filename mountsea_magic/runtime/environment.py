@@ -1,7 +1,7 @@
-"""The environment's variables: read and set where nothing is raised.
+"""Read and set environment variables in functions that never raise.
 
-A traceback that shows variables would show the whole environment, and so the key, of any frame
-that holds it or names it on the line that fails.
+Tracebacks that show variables would print the whole environment, and so the key, for a frame that
+has it as a local or names it on the failing line.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _NEEDED_TO_START = (
 
 
 def variable(name: str) -> str | None:
-    """Return a variable's value, or None.
+    """Return an environment variable's value, or None.
 
     Example:
         >>> variable("NO_SUCH_VARIABLE") is None
@@ -25,11 +25,11 @@ def variable(name: str) -> str | None:
 
 
 def set_variable(name: str, value: str | None) -> None:
-    """Set a variable for this process and those that it starts, or remove it.
+    """Set an environment variable for this process and its children, or remove it.
 
     Args:
         name: The variable.
-        value: Its value, or None.
+        value: Its value, or None to remove it.
 
     Example:
         >>> set_variable("NO_SUCH_VARIABLE", None)
@@ -41,7 +41,7 @@ def set_variable(name: str, value: str | None) -> None:
 
 
 def minimal_environment() -> dict[str, str]:
-    """Return what an interpreter needs to start, and none of the secrets beside it.
+    """Return the variables that a Python interpreter needs to start, without any secrets.
 
     Example:
         >>> "MOUNTSEA_API_KEY" in minimal_environment()

@@ -1,10 +1,10 @@
-"""Leaving: a process that ends waits a moment for the orders that it has begun."""
+"""At process exit, wait briefly for submissions in flight."""
 
 from __future__ import annotations
 
 import asyncio
 import atexit
-import concurrent.futures.thread  # noqa: F401  # else its pools would be closed before we are asked
+import concurrent.futures.thread  # noqa: F401  # registers its exit hook first, so that ours runs before it
 import threading
 import time
 import weakref
@@ -12,52 +12,51 @@ from collections.abc import Callable
 
 from .loop_thread import LoopThread
 
-EXIT_S = 3.0
-"""How long it waits at most, in seconds."""
+EXIT_TIMEOUT_S = 3.0
+"""The longest wait, in seconds."""
 
-ROUND_S = 0.02
-"""How long it waits before it asks again, in seconds."""
+POLL_INTERVAL_S = 0.02
+"""The pause between two checks, in seconds."""
 
-_WAITS: list[weakref.WeakMethod[Callable[[], None]]] = []
+_CALLBACKS: list[weakref.WeakMethod[Callable[[], None]]] = []
 
 
-def before_leaving(wait: Callable[[], None]) -> None:
-    """Have a method called once as the process ends, while its threads can still work.
+def call_at_exit(callback: Callable[[], None]) -> None:
+    """Call a method once at process exit, while threads still work.
 
     Args:
-        wait: A bound method; its object is not kept alive for it.
+        callback: A bound method; only a weak reference to its object is kept.
     """
-    if not _WAITS:
-        # `atexit` comes after the thread pools are closed, and orders are written down by them
-        getattr(threading, "_register_atexit", atexit.register)(_leave)
-    if not any(reference() == wait for reference in _WAITS):
-        _WAITS.append(weakref.WeakMethod(wait))
+    if not _CALLBACKS:
+        # `atexit` would be too late: it runs after the thread pools that write the journal close
+        getattr(threading, "_register_atexit", atexit.register)(_run_callbacks)
+    if not any(reference() == callback for reference in _CALLBACKS):
+        _CALLBACKS.append(weakref.WeakMethod(callback))
 
 
-def wait_for_submissions(worker: LoopThread, begun: Callable[[], bool]) -> None:
-    """Wait until the Hub has answered what was ordered.
+def wait_for_submissions(worker: LoopThread, is_submitting: Callable[[], bool]) -> None:
+    """Wait until the Hub has responded to every submission in flight.
 
-    A script that was interrupted ends at once, and the Hub's answer would find nobody. A notebook
-    that ends with a background cell ends before its order has left.
+    Otherwise an interrupted script could exit before the task id arrives, and a notebook that ends
+    with a background cell before the request is sent.
 
     Args:
-        worker: The loop thread; if it does not run, there is nothing to wait for.
-        begun: Says whether an order has begun whose answer is not there yet.
+        worker: The loop thread; if it is not running, there is nothing to wait for.
+        is_submitting: Returns whether a submission is still waiting for its response.
 
     Example:
         >>> wait_for_submissions(LoopThread(), lambda: True)
     """
     started = time.monotonic()
     while worker.is_running:
-        # one round in any case: the thread may not have come to a job that was just started
-        worker.start(asyncio.sleep(ROUND_S)).wait(EXIT_S)
-        if not begun() or time.monotonic() - started > EXIT_S:
+        # at least once: a job that was just started may not have run yet
+        worker.start(asyncio.sleep(POLL_INTERVAL_S)).wait(EXIT_TIMEOUT_S)
+        if not is_submitting() or time.monotonic() - started > EXIT_TIMEOUT_S:
             return
 
 
-def _leave() -> None:
-    """Those that are gone have nothing to wait for."""
-    for reference in _WAITS:
-        wait = reference()
-        if wait is not None:
-            wait()
+def _run_callbacks() -> None:
+    for reference in _CALLBACKS:
+        callback = reference()
+        if callback is not None:
+            callback()

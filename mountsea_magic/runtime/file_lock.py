@@ -1,4 +1,4 @@
-"""A lock between processes: of several that change one file, one after the other does."""
+"""An inter-process lock: serializes changes to one file."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ LOCK_TIMEOUT_S = 10.0
 
 
 @contextmanager
-def file_lock(path: Path, *, patience_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
-    """Keep other processes, and other threads, out for as long as the block takes.
+def file_lock(path: Path, *, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
+    """Hold an exclusive lock against other processes and threads within a block.
 
-    The system gives the lock back when a process ends, however it ends. On a file system that
-    knows no locks, as some network drives, the block runs without one.
+    The operating system releases the lock when a process dies. On a file system without locks, such
+    as some network drives, the block runs unlocked.
 
     Args:
-        path: The lock's own file, made and removed here.
-        patience_s: How long to wait, in seconds.
+        path: The lock file, which is created and removed here.
+        timeout_s: How long to wait, in seconds.
 
     Raises:
-        TimeoutError: If others have not let go of it by then.
-        OSError: If the lock's file can't be made.
+        TimeoutError: If the lock is still held after `timeout_s`.
+        OSError: If the lock file can't be created.
 
     Example:
         >>> import tempfile
@@ -42,21 +42,21 @@ def file_lock(path: Path, *, patience_s: float = LOCK_TIMEOUT_S) -> Iterator[Non
         ...         print(os.listdir(folder))
         ['keys.json.lock']
     """
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + timeout_s
     while (descriptor := _acquired(path)) is None:
         if time.monotonic() > deadline:
-            raise TimeoutError(None, f"another process has been changing it for {patience_s:g} s")
+            raise TimeoutError(None, f"still locked by another process after {timeout_s:g} s")
         time.sleep(RNG.uniform(0.002, 0.02))
     try:
         yield
     finally:
-        with suppress(OSError):  # Windows removes no file that another process has open
+        with suppress(OSError):  # Windows can't remove a file that another process has open
             path.unlink()
         os.close(descriptor)
 
 
 def _acquired(path: Path) -> int | None:
-    """The open file that holds the lock, or None while another has it."""
+    """The file descriptor that holds the lock, or None while it is held elsewhere."""
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     descriptor = os.open(path, flags, 0o600)
     try:
@@ -70,7 +70,7 @@ def _acquired(path: Path) -> int | None:
 
 
 def _locked(descriptor: int) -> bool:
-    """Whether the lock is ours now; where there are no locks, it counts as ours."""
+    """Whether the lock was acquired; True on file systems without locks."""
     try:
         if sys.platform == "win32":
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -82,7 +82,7 @@ def _locked(descriptor: int) -> bool:
 
 
 def _is_file_of(path: Path, descriptor: int) -> bool:
-    """The one before us has removed its file: a lock on that keeps out nobody who comes later."""
+    """False if the previous holder removed the file: a lock on it would exclude nobody."""
     try:
         return os.path.samestat(os.stat(path), os.fstat(descriptor))
     except OSError:

@@ -1,30 +1,30 @@
-"""Numbers from outside: what JSON can bear and no code of ours expects is no number here.
+"""Validate numbers from JSON: values that arithmetic or formatting would raise for become None.
 
-Python's ``json`` reads ``NaN``, ``Infinity`` and integers of any length, and a boolean is an
-integer to it; arithmetic, formatting and ``int()`` raise for one or the other of them.
+Python's ``json`` accepts ``NaN``, ``Infinity`` and integers of any length, and `bool` is a subclass
+of `int`; arithmetic, formatting and ``int()`` raise for some of these.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-LARGEST = 2**128
-"""No seed, limit or balance is larger; a float of this size is still exact to work with."""
+MAX_NUMBER = 2**128
+"""The largest magnitude that is accepted; seeds, limits and balances are smaller."""
 
 _MAX_DIGITS = 4000
-"""Python refuses to read an integer of more than 4300 digits, and with it the whole response."""
+"""Python raises for integers of more than 4300 digits, which would lose the whole response."""
 
 _MAX_ELAPSED_MS = 1e15
 
 
 def parse_integer(digits: str) -> int | float:
-    """Read an integer of a JSON text, also one that Python's limit on digits refuses.
+    """Parse a JSON integer, as infinity if it exceeds Python's limit on digits.
 
-    For ``json.loads(text, parse_int=parse_integer)``: an absurd number beside a task's id must
-    not hide the id.
+    Use as ``json.loads(text, parse_int=parse_integer)``, so that an absurd number next to a task id
+    does not lose the id.
 
     Args:
-        digits: The integer as it is written.
+        digits: The integer's text.
 
     Example:
         >>> parse_integer("7"), parse_integer("-" + "9" * 5000)
@@ -34,25 +34,25 @@ def parse_integer(digits: str) -> int | float:
 
 
 def finite_number(value: Any) -> int | float | None:
-    """Return a number that can be calculated with, or None for anything else.
+    """Return a finite number of reasonable size, or None for anything else.
 
     Args:
-        value: Any value of a JSON text; a boolean is no number.
+        value: Any JSON value; a boolean does not count as a number.
 
     Example:
         >>> finite_number(0.5), finite_number(True), finite_number(10**400)
         (0.5, None, None)
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return value if -LARGEST <= value <= LARGEST else None
+        return value if -MAX_NUMBER <= value <= MAX_NUMBER else None
     return None
 
 
 def read_milliseconds(value: Any) -> int | None:
-    """Return a duration in milliseconds, or None for what can't be one.
+    """Return a duration in whole milliseconds, or None if the value is not a valid one.
 
     Args:
-        value: Any value of a JSON text.
+        value: Any JSON value.
 
     Example:
         >>> read_milliseconds(1500.7), read_milliseconds(-1), read_milliseconds(float("nan"))

@@ -1,4 +1,4 @@
-"""Key forms: how a host may echo an API key, and how such an echo is found in a text."""
+"""Find an API key in a text, in every encoding in which a host may echo it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import unicodedata
 from collections.abc import Iterator
 from urllib.parse import quote
 
-from .key_redaction import LOOK, MASK, MIN_KEY
+from .key_redaction import MASK, MAX_SEARCHED_CHARS, MIN_KEY
 
 _MIN_STRONG, _MIN_STRONG_WITH_DIGITS = 16, 10
-"""With so many letters and digits no ordinary text holds a key by chance."""
+"""With this many letters and digits, a match in ordinary text is not a coincidence."""
 
 _MIN_PIECE = 10
 _BLOCK = 5
@@ -27,17 +27,21 @@ _ESCAPE = re.compile(
     r"|\x1b?\[[0-9;]{0,16}[a-z]",
     re.IGNORECASE,
 )
-"""Escapes of URLs, JSON, Python and HTML, and what shows no letter: tags and terminal colours."""
+"""Escapes of URLs, JSON, Python and HTML, and invisible text: tags and terminal colours."""
 
 _MARK = re.compile(r"[%\\&<\[]")
 
 
 class KeyForms:
-    r"""The forms in which a key may be echoed: with other characters in between, escaped, encoded.
+    r"""The forms in which a key may be echoed: mixed with other characters, escaped, encoded.
+
+    Args:
+        key: The key; one that could be an ordinary word must match letter by letter, with only
+            invisible characters in between.
 
     Example:
         >>> forms = KeyForms("sk-0123456789abcdefgh")
-        >>> forms.hide(r"bad: sk%2D01234\n56789ABCDEFGH")
+        >>> forms.redact(r"bad: sk%2D01234\n56789ABCDEFGH")
         'bad: [key]'
     """
 
@@ -47,12 +51,6 @@ class KeyForms:
     )
 
     def __init__(self, key: str) -> None:
-        """Encode the key.
-
-        Args:
-            key: The key; one that may be a word is searched for letter by letter, with nothing
-                but what no one sees in between.
-        """
         self._key = key
         self._skeleton = re.sub(r"[^0-9a-z]", "", key.lower())
         digits = sum(letter.isdigit() for letter in self._skeleton)
@@ -60,7 +58,7 @@ class KeyForms:
         enough = _MIN_STRONG_WITH_DIGITS if mixed else _MIN_STRONG
         self._strong = len(self._skeleton) >= enough
         visible = map(chr, range(0x20, 0x7F))
-        self._letters = frozenset(one for one in visible if not self._strong or one.isalnum())
+        self._letters = frozenset(char for char in visible if not self._strong or char.isalnum())
         self._dropped = bytes(code for code in range(128) if chr(code) not in self._letters)
         self._literals = tuple(dict.fromkeys((key, key.replace("\\", "\\\\").replace('"', '\\"'))))
         forms = map(self._folded, _encodings(key))
@@ -71,18 +69,18 @@ class KeyForms:
     def __repr__(self) -> str:
         return "KeyForms('…')"
 
-    def hide(self, text: str, *, pieces: bool = True) -> str:
-        """Return a text with each echo of the key blotted out.
+    def redact(self, text: str, *, pieces: bool = True) -> str:
+        """Return a text with each echo of the key replaced by `MASK`.
 
         Args:
-            text: Any text; of one over `LOOK` characters the rest is searched for the key alone.
+            text: Any text; beyond `MAX_SEARCHED_CHARS` characters only the literal key is replaced.
             pieces: Whether a long piece of the key counts as an echo, too.
         """
         if len(self._key) < MIN_KEY or len(text) < MIN_KEY:
             return text
         for literal in self._literals:
             text = text.replace(literal, MASK)
-        head = text[:LOOK]
+        head = text[:MAX_SEARCHED_CHARS]
         parts, end = [], 0
         for start, stop in sorted(self._spans(head, pieces)):
             if start >= end:
@@ -91,7 +89,7 @@ class KeyForms:
         return "".join([*parts, text[end:]]) if parts else text
 
     def _spans(self, text: str, pieces: bool) -> Iterator[tuple[int, int]]:
-        """Where the echoes are, escaped or not; places are worked out only if there is one."""
+        """Yield the span of each echo; positions are mapped back only where there is one."""
         layer, layers = text, 0
         while True:
             folded = self._folded(layer)
@@ -109,20 +107,20 @@ class KeyForms:
         return found or (pieces and any(block in folded for block in self._blocks))
 
     def _located(self, text: str, layers: int, pieces: bool) -> Iterator[tuple[int, int]]:
-        """The places of the echoes in the text itself, once it is unescaped so many times."""
+        """Map echoes, found after unescaping `layers` times, to spans of the original text."""
         starts, ends = list(range(len(text))), list(range(1, len(text) + 1))
         for _ in range(layers):
-            text, starts, ends = _unescaped_with_places(text, starts, ends)
+            text, starts, ends = _unescaped_with_positions(text, starts, ends)
         letters = self._letters
-        kept = [
-            place
-            for place, letter in enumerate(text)
-            for one in _plain_letters(letter)
-            if one in letters
+        positions = [
+            position
+            for position, character in enumerate(text)
+            for letter in _normalized(character)
+            if letter in letters
         ]
         folded = self._folded(text)
         for first, last in self._matches(folded, pieces):
-            yield starts[kept[first]], ends[kept[last - 1]]
+            yield starts[positions[first]], ends[positions[last - 1]]
 
     def _matches(self, folded: str, pieces: bool) -> Iterator[tuple[int, int]]:
         for needle in self._needles:
@@ -140,7 +138,7 @@ class KeyForms:
                 at = folded.find(block, last)
 
     def _extended(self, folded: str, at: int, within: int) -> tuple[int, int]:
-        """How far a text agrees with the key around a block of it."""
+        """Extend a matching block in both directions for as long as text and key agree."""
         key, first, last = self._skeleton, at, at + _BLOCK
         shift = within - at
         while first > 0 and first + shift > 0 and folded[first - 1] == key[first - 1 + shift]:
@@ -150,20 +148,20 @@ class KeyForms:
         return first, last
 
     def _folded(self, text: str) -> str:
-        """What is compared: a key that could be a word must be there letter by letter."""
-        letters = _plain_letters(text).encode("ascii", "ignore").translate(None, self._dropped)
+        """The form that is compared: for a strong key, its lower-case letters and digits only."""
+        letters = _normalized(text).encode("ascii", "ignore").translate(None, self._dropped)
         return (letters.lower() if self._strong else letters).decode("ascii")
 
 
-def _plain_letters(text: str) -> str:
-    """What full-width and other variants of letters stand for."""
+def _normalized(text: str) -> str:
+    """Replace full-width and other compatibility variants of letters (NFKC)."""
     if text.isascii():
         return text
     return re.sub(r"[^\x00-\x7f]", lambda found: unicodedata.normalize("NFKC", found[0]), text)
 
 
 def _encodings(key: str) -> Iterator[str]:
-    """The key, and what base64 at any alignment and hexadecimal make of it."""
+    """The key, and its hexadecimal, base32 and base64 encodings at any alignment."""
     yield key
     for text in dict.fromkeys(
         (key.encode(), quote(key, safe="").encode(), key.encode("utf-16-le"))
@@ -178,14 +176,14 @@ def _encodings(key: str) -> Iterator[str]:
 
 
 def _in_base64(text: bytes) -> Iterator[str]:
-    """What stays the same whatever stands before and behind the text."""
+    """Per alignment, the part of the base64 text that does not depend on neighbouring bytes."""
     for shift, blurred in enumerate((0, 2, 3)):
         encoded = base64.b64encode(bytes(shift) + text).decode()
         yield encoded[blurred : (shift + len(text)) * 8 // 6]
 
 
 def _in_base32(text: bytes) -> Iterator[str]:
-    """The same for base32."""
+    """As `_in_base64`."""
     for shift in range(5):
         encoded = base64.b32encode(bytes(shift) + text).decode()
         part = encoded[-(-shift * 8 // 5) : (shift + len(text)) * 8 // 5]
@@ -193,7 +191,7 @@ def _in_base32(text: bytes) -> Iterator[str]:
 
 
 def _unescaped(match: re.Match[str]) -> str:
-    """The character that an escape stands for; a tag stands for none."""
+    """The character that an escape stands for; empty for a tag."""
     kind, text = match.lastgroup, match[match.lastgroup or 0]
     if kind in ("percent", "u", "x"):
         return chr(int(text, 16))
@@ -204,10 +202,10 @@ def _unescaped(match: re.Match[str]) -> str:
     return text if kind == "self" else ""
 
 
-def _unescaped_with_places(
+def _unescaped_with_positions(
     text: str, starts: list[int], ends: list[int]
 ) -> tuple[str, list[int], list[int]]:
-    """The text, and where each of its characters began and ended in the original."""
+    """The unescaped text, and where each of its characters starts and ends in the original."""
     parts: list[str] = []
     begun: list[int] = []
     ended: list[int] = []

@@ -1,6 +1,7 @@
-"""The gate for texts that leave: where a task talks to a Hub, no error and no record has its key.
+"""Redact the API key from errors and log records of the task that talks to a Hub.
 
-The task that sends a request, and all that it starts, hide the key of that Hub in what they say.
+The redactor is a context variable: it applies to the task that sends a request, and to the tasks
+that it starts.
 """
 
 from __future__ import annotations
@@ -9,50 +10,50 @@ from collections.abc import Callable
 from contextvars import ContextVar
 
 MASK = "[key]"
-"""What stands in a text in place of the key."""
+"""Replaces the key in a text."""
 
 MIN_KEY = 8
-"""A shorter key is no real one, and common words hold it."""
+"""The shortest key that is redacted, in characters; shorter ones occur in common words."""
 
-LOOK = 32 * 1024
-"""How much of a text is searched for all forms, in characters; beyond it, for the key as it is."""
+MAX_SEARCHED_CHARS = 32 * 1024
+"""How much of a text is searched for encoded forms, in characters; the rest for the literal key."""
 
-_HIDE: ContextVar[Callable[[str], str] | None] = ContextVar("mountsea_hide", default=None)
+_REDACTOR: ContextVar[Callable[[str], str] | None] = ContextVar("mountsea_redactor", default=None)
 
 MARGIN = 4096
-"""So much of a text's end is left out where it was cut: a key may have been cut with it."""
+"""How much of a truncated text's end is dropped, in characters: it may hold a part of the key."""
 
 
-def hide_from_here(hide: Callable[[str], str]) -> None:
-    """Let this task, and those that it starts from now on, hide a key.
+def redact_from_here(redact: Callable[[str], str]) -> None:
+    """Set the redactor for this task, and for the tasks that it starts from now on.
 
     Args:
-        hide: Takes the key out of a text.
+        redact: Returns a text without the key.
     """
-    _HIDE.set(hide)
+    _REDACTOR.set(redact)
 
 
-def hider() -> Callable[[str], str] | None:
-    """Return what takes the key out of a text, or None where no key is in play."""
-    return _HIDE.get()
+def current_redactor() -> Callable[[str], str] | None:
+    """Return the redactor of this task, or None without a key."""
+    return _REDACTOR.get()
 
 
 def redact_key(text: str, *, is_cut: bool = False) -> str:
-    """Return a text that is about to leave without the key, if a host has echoed it.
+    """Return a text without the key, in case a host has echoed it.
 
-    Call it once the text is clean, and before it is shortened: half a key is not found any more.
+    Call it after sanitizing and before truncating: a part of the key would not be found.
 
     Args:
         text: The text; of a very long one only the beginning is returned.
-        is_cut: Whether it is the beginning of a longer one.
+        is_cut: Whether the text is already the beginning of a longer one.
 
     Example:
-        >>> redact_key("no key is in play here")
-        'no key is in play here'
+        >>> redact_key("without a redactor nothing changes")
+        'without a redactor nothing changes'
     """
-    hide = _HIDE.get()
-    if hide is None:
+    redact = _REDACTOR.get()
+    if redact is None:
         return text
-    if is_cut or len(text) > LOOK:
-        return hide(text[:LOOK])[:-MARGIN]
-    return hide(text)
+    if is_cut or len(text) > MAX_SEARCHED_CHARS:
+        return redact(text[:MAX_SEARCHED_CHARS])[:-MARGIN]
+    return redact(text)

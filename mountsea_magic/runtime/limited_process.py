@@ -1,13 +1,13 @@
-"""A process with limits: what a file of a stranger's costs is bounded there, and it can be killed.
+"""Run a function in a subprocess with memory and time limits, for decoding untrusted files.
 
-Python code can't interrupt a decoder that runs in C; a process it can. It is started only for what
-is large or unusual, since a start takes about 0.1 s.
+Python can't interrupt a decoder that runs in C, but it can kill a process. Starting one takes about
+0.1 s, so it is used for large or unusual files only.
 """
 
 from __future__ import annotations
 
 import atexit
-import concurrent.futures.thread  # noqa: F401  # else its threads were joined before we are asked
+import concurrent.futures.thread  # noqa: F401  # registers its exit hook first, so that ours runs before it
 import contextlib
 import importlib
 import json
@@ -23,41 +23,35 @@ from .daemon_threads import TICK_S, Abandoned
 from .environment import minimal_environment
 
 MAX_MEMORY_BYTES = 1536 * 1024 * 1024
-"""The most address space that the process gets; a WebP of 64 million pixels needs 1.3 GB."""
+"""The limit of its address space; a WebP of 64 million pixels needs 1.3 GB."""
 
 MAX_CPU_S = 60
-"""The most processor time that it gets, in seconds; the largest whole images need about 10."""
+"""The limit of its CPU time, in seconds; the largest valid images need about 10."""
 
 MAX_WALL_S = 180.0
-"""After so many seconds it is killed: for systems that limit no processor time."""
+"""When it is killed, in seconds: for systems that can't limit CPU time."""
 
 Result: TypeAlias = tuple[list[Any], bytes]
-"""What a function answers over there: values for JSON, and bytes."""
+"""What the function returns: JSON values, and bytes."""
 
 _READY = b"ready\n"
 
 _RUNNING: set[tuple[int, subprocess.Popen[bytes]]] = set()
-"""The processes that run, each with the id of the one that started it: a fork has the same set."""
+"""Running processes with the id of their parent, since a forked child inherits this set."""
 
 
 class NoProcess(Exception):
-    """There can be no such process here: the caller has to do without it."""
+    """A process can't be started here: the caller has to run the function itself."""
 
 
 class ProcessFailed(Exception):
-    """The function raised, ran into a limit, or crashed.
+    """The function raised, exceeded a limit, or crashed.
 
     Attributes:
-        kind: The exception's name; ``TimeoutError`` for a limit, nothing for a crash.
+        kind: The exception's name; ``TimeoutError`` for a limit, empty for a crash.
     """
 
     def __init__(self, message: str, kind: str = "") -> None:
-        """Say it.
-
-        Args:
-            message: What happened.
-            kind: See above.
-        """
         super().__init__(message)
         self.kind = kind
 
@@ -65,30 +59,30 @@ class ProcessFailed(Exception):
 def run_limited(
     module: str, function: str, arguments: Sequence[Any], abandoned: threading.Event
 ) -> Result:
-    """Run a function of this package in a process with limits, and wait for it.
+    """Run a function of this package in a process with limits, and wait for its result.
 
     Args:
         module: The module's full name.
-        function: A function of it that returns a `Result`.
-        arguments: What JSON can tell.
-        abandoned: Once it is set, the process is killed.
+        function: The name of a function in it that returns a `Result`.
+        arguments: Its arguments, which must be JSON values.
+        abandoned: Kills the process once it is set.
 
     Raises:
-        NoProcess: If none can be started here.
-        ProcessFailed: If the function came to no result.
+        NoProcess: If a process can't be started here.
+        ProcessFailed: If the function returned no result.
         Abandoned: If `abandoned` was set.
     """
     process = _started()
-    own = (os.getpid(), process)
-    _RUNNING.add(own)
+    entry = (os.getpid(), process)
+    _RUNNING.add(entry)
     try:
         path = [entry for entry in sys.path if entry]
         call = json.dumps([path, module, function, *arguments])
         output = _output(process, call.encode() + b"\n", abandoned)
     finally:
         process.kill()
-        process.__exit__(None, None, None)  # closes its pipes, and waits for it
-        _RUNNING.discard(own)
+        process.__exit__(None, None, None)  # closes its pipes and waits for it
+        _RUNNING.discard(entry)
     if not output.startswith(_READY):
         raise NoProcess
     head, newline, content = output[len(_READY) :].partition(b"\n")
@@ -101,7 +95,7 @@ def run_limited(
 
 
 def _started() -> subprocess.Popen[bytes]:
-    """The interpreter is this one, and finds its modules where this one does."""
+    """Start the same interpreter, with the same `sys.path`."""
     executable = sys.executable or ""
     if getattr(sys, "frozen", False) or not _is_python(executable):
         raise NoProcess
@@ -113,7 +107,7 @@ def _started() -> subprocess.Popen[bytes]:
     if sys.platform == "win32":
         options["creationflags"] = subprocess.CREATE_NO_WINDOW
     else:
-        options["start_new_session"] = True  # the terminal's Ctrl-C is for the parent
+        options["start_new_session"] = True  # Ctrl-C in the terminal must reach only the parent
     try:
         return subprocess.Popen(
             [executable, "-I", "-c", code],
@@ -128,22 +122,22 @@ def _started() -> subprocess.Popen[bytes]:
 
 
 def _is_python(executable: str) -> bool:
-    """An application that has Python within it would start once more."""
+    """False in an application with embedded Python, which would start itself again."""
     return os.path.basename(executable).lower().startswith("python")
 
 
 def _output(process: subprocess.Popen[bytes], call: bytes, abandoned: threading.Event) -> bytes:
-    """Return what the process wrote until it ended; its standard input stays open for as long."""
+    """Return the process's output; its standard input stays open until it ends."""
     pipe, process.stdin = process.stdin, None
     assert pipe is not None
     with contextlib.suppress(OSError), pipe:
         pipe.write(call)
         pipe.flush()
-        return _awaited(process, abandoned)
+        return _communicate(process, abandoned)
     raise NoProcess
 
 
-def _awaited(process: subprocess.Popen[bytes], abandoned: threading.Event) -> bytes:
+def _communicate(process: subprocess.Popen[bytes], abandoned: threading.Event) -> bytes:
     deadline = time.monotonic() + MAX_WALL_S
     while True:
         try:
@@ -156,7 +150,7 @@ def _awaited(process: subprocess.Popen[bytes], abandoned: threading.Event) -> by
 
 
 def _ended_early(code: int) -> ProcessFailed:
-    """What a process that was ended by its limits, or by a fault, has to say."""
+    """The error for an exit code without a result."""
     if sys.platform != "win32":
         import signal
 
@@ -166,12 +160,12 @@ def _ended_early(code: int) -> ProcessFailed:
 
 
 def main(module: str, function: str, *arguments: Any) -> None:
-    """Be that process: run the function within the limits, and write its result.
+    """Entry point of the subprocess: run the function within the limits and write its result.
 
     Args:
-        module: See `run_limited`.
-        function: See there.
-        arguments: See there.
+        module: As for `run_limited`.
+        function: As for `run_limited`.
+        arguments: As for `run_limited`.
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
     run = getattr(importlib.import_module(module), function)
@@ -182,7 +176,7 @@ def main(module: str, function: str, *arguments: Any) -> None:
     try:
         values, content = run(*arguments)
         head = json.dumps(["", *values])
-    except Exception as error:  # the parent gets it, and knows what it means
+    except Exception as error:  # reported to the parent, which handles it
         head, content = json.dumps([type(error).__name__, str(error)[:400]]), b""
     pipe.write(head.encode() + b"\n" + content)
     pipe.flush()
@@ -190,34 +184,34 @@ def main(module: str, function: str, *arguments: Any) -> None:
 
 
 def _end_with_parent() -> None:
-    """A kernel that is killed can't kill what it started; but its end of the pipe is closed."""
+    """Exit once the parent is gone, even if it was killed: its end of the pipe then closes."""
     sys.stdin.buffer.read()
     os._exit(1)
 
 
 def _limit() -> None:
-    """Windows has none of these; there the time is limited by the parent alone."""
+    """Set the resource limits; Windows has none, so there only the parent limits the time."""
     try:
         import resource
     except ImportError:
         return
-    for limit, most in (
+    for limit, maximum in (
         (resource.RLIMIT_AS, MAX_MEMORY_BYTES),
         (resource.RLIMIT_CPU, MAX_CPU_S),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
     ):
-        with contextlib.suppress(OSError, ValueError):  # macOS refuses some
-            resource.setrlimit(limit, (most, most))
+        with contextlib.suppress(OSError, ValueError):  # macOS does not support all of them
+            resource.setrlimit(limit, (maximum, maximum))
 
 
 def _kill_all() -> None:
-    """A process that ends waits for no decoder."""
-    for starter, process in tuple(_RUNNING):
-        if starter == os.getpid():
+    """At exit, do not wait for decoders."""
+    for parent, process in tuple(_RUNNING):
+        if parent == os.getpid():
             process.kill()
 
 
-# before the thread pools are joined, whose threads may wait for such a process
-with contextlib.suppress(RuntimeError):  # it is imported while the process ends
+# must run before the thread pools are joined: their threads may wait for such a process
+with contextlib.suppress(RuntimeError):  # raised if this is imported at interpreter shutdown
     getattr(threading, "_register_atexit", atexit.register)(_kill_all)

@@ -1,7 +1,7 @@
-"""The loop thread: runs a coroutine for blocking code, and lets go of it on an interrupt.
+"""The loop thread: runs coroutines for blocking code, and cancels them on an interrupt.
 
-One persistent daemon thread holds one event loop for the life of the process, so that connections
-are reused from cell to cell. Run on the kernel's own loop instead, a cell would have to nest loops.
+One daemon thread runs one event loop for the life of the process, so that connections are reused
+from cell to cell. On the kernel's own loop a cell would have to nest event loops.
 """
 
 from __future__ import annotations
@@ -19,25 +19,28 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 TICK_S = 0.2
-"""How often a blocked cell comes up for air, in seconds; Windows needs it to see an interrupt."""
+"""How often a blocked cell wakes up, in seconds; Windows needs it to notice an interrupt."""
 
-DRAIN_S = 2.0
-"""How long an interrupt waits for the coroutine's `finally` clauses, in seconds."""
+DRAIN_TIMEOUT_S = 2.0
+"""How long an interrupt waits for the `finally` clauses of the coroutines, in seconds."""
 
 
 class Job(Generic[T]):
-    """A coroutine at work on the loop thread.
+    """A coroutine on the loop thread; it can be cancelled before, while and after it starts.
+
+    Args:
+        loop: The loop thread's event loop.
+        work: The coroutine, which `launch` starts.
 
     Attributes:
-        outcome: Its result or its exception, once all its `finally` clauses have run. A thread that
-            can be interrupted waits by `wait`, not by this: an interrupt may hit a future's
-            condition between its `acquire` and the block that would release it
-            (python/cpython#74174), and then the loop thread would stand still for ever.
+        outcome: Its result or exception, set after all its `finally` clauses have run. In a thread
+            that can be interrupted use `wait`, not this: an interrupt may hit the future's
+            condition between `acquire` and the block that releases it (python/cpython#74174), and
+            the loop thread would then hang forever.
         ended: Whether there is an outcome.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> None:
-        """Start nothing yet: whoever holds the job can cancel it before and while it starts."""
         self.outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
         self.ended = False
         self._running = threading.Lock()
@@ -48,37 +51,37 @@ class Job(Generic[T]):
         self._cancelled = False
 
     def launch(self) -> None:
-        """Start the coroutine in a copy of the caller's context, so that output finds its cell."""
+        """Start the coroutine in a copy of the caller's context: output goes to the right cell."""
         self._loop.call_soon_threadsafe(self._start, context=contextvars.copy_context())
 
     def cancel(self) -> None:
-        """Ask the coroutine to stop; `outcome` says when it has. A second time changes nothing."""
+        """Cancel the coroutine; `outcome` is set once it has ended. A second call does nothing."""
         self._loop.call_soon_threadsafe(self._cancel)
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait for the outcome, interruptible at any moment.
+        """Wait for the outcome; the wait can be interrupted at any moment.
 
         Args:
-            timeout_s: How long at most, in seconds.
+            timeout_s: The longest wait, in seconds.
 
         Returns:
-            Whether it is there.
+            Whether there is an outcome.
         """
-        # should an interrupt leave the lock acquired, the flag tells all the same
+        # the flag is right even if an interrupt leaves the lock acquired
         if not self.ended and self._running.acquire(timeout=max(0.0, timeout_s)):
             self._running.release()
         return self.ended
 
     def _start(self) -> None:
-        """Runs on the loop thread, where alone a task can be made."""
+        """Create the task; runs on the loop thread."""
         if not self._cancelled:
             self._task = self._loop.create_task(self._contained())
             self._task.add_done_callback(self._finish)
 
     def _cancel(self) -> None:
-        """Runs on the loop thread; a job that has not started by then never will.
+        """Cancel the task, or keep it from starting; runs on the loop thread.
 
-        Asked again, it would disturb what its `finally` clauses await.
+        Only once: a second cancel would interrupt the `finally` clauses.
         """
         if self._cancelled:
             return
@@ -92,16 +95,16 @@ class Job(Generic[T]):
             self._end()
 
     async def _contained(self) -> T:
-        """An exit would end the loop thread, and with it every later cell."""
+        """Convert SystemExit and KeyboardInterrupt, which would end the loop thread."""
         try:
             return await self._work
         except (SystemExit, KeyboardInterrupt) as error:
-            raise RuntimeError("a coroutine on the loop thread tried to end it") from error
+            raise RuntimeError(f"a coroutine raised {type(error).__name__}") from error
 
     def _finish(self, task: asyncio.Task[T]) -> None:
-        """Hand the outcome over; a cancelled task has none but its cancellation."""
+        """Copy the task's result, exception or cancellation to `outcome`."""
         if task.cancelled():
-            self._work.close()  # it may have been cancelled before its first step
+            self._work.close()  # in case it was cancelled before its first step
             self.outcome.cancel()
             self.outcome.set_running_or_notify_cancel()
         elif (error := task.exception()) is not None:
@@ -111,70 +114,69 @@ class Job(Generic[T]):
         self._end()
 
     def _end(self) -> None:
-        """Only now: whoever was told of the end asks for the outcome."""
+        """Wake up waiters; must come after `outcome` is set."""
         self.ended = True
         self._running.release()
 
 
 class LoopThread:
-    """The loop thread, started when it is first needed, and anew in a forked process.
+    """The loop thread, started on first use, and again in a forked child.
 
     Example:
-        >>> async def answer() -> int:
+        >>> async def work() -> int:
         ...     return 42
-        >>> LoopThread().run(answer())
+        >>> LoopThread().run(work())
         42
     """
 
     def __init__(self) -> None:
-        """Start nothing yet."""
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
 
     @property
     def is_running(self) -> bool:
-        """Whether the thread is there, in this very process."""
+        """Whether the thread runs in this process; after a fork it does not."""
         return self._loop is not None and self._pid == os.getpid()
 
     def start(self, work: Coroutine[Any, Any, T]) -> Job[T]:
-        """Start a coroutine on the loop thread and return at once."""
+        """Start a coroutine on the loop thread and return immediately."""
         job = Job(self._running_loop(), work)
         job.launch()
         return job
 
     def run(self, work: Coroutine[Any, Any, T], *, tick: Callable[[], None] | None = None) -> T:
-        """Run a coroutine to its end while this thread waits.
+        """Run a coroutine on the loop thread, and block until it has ended.
 
         Args:
             work: The coroutine.
-            tick: Called on this thread about every `TICK_S` seconds while it runs.
+            tick: Called on the calling thread about every `TICK_S` seconds while it runs.
 
         Returns:
-            What the coroutine returns.
+            The coroutine's result.
 
         Raises:
-            KeyboardInterrupt: If this thread was interrupted; see `join`.
-            Exception: What the coroutine raises.
+            KeyboardInterrupt: If the calling thread was interrupted; see `join`.
+            Exception: Whatever the coroutine raises.
         """
         job = self.prepare(work)
         self.join([job], tick=tick)
         return job.outcome.result()
 
     def prepare(self, work: Coroutine[Any, Any, T]) -> Job[T]:
-        """Make a job of a coroutine, to be launched by `join`, by `follow` or by itself."""
+        """Create a job that is started by `join`, `join_async` or `Job.launch`."""
         return Job(self._running_loop(), work)
 
     def join(self, jobs: Sequence[Job[Any]], *, tick: Callable[[], None] | None = None) -> None:
-        """Launch jobs, and wait on this thread until all have ended, in whatever way.
+        """Launch jobs, and block until all have ended, successfully or not.
 
         Args:
-            jobs: From `prepare`.
-            tick: Called on this thread about every `TICK_S` seconds while they run.
+            jobs: Jobs from `prepare`.
+            tick: Called on the calling thread about every `TICK_S` seconds while they run.
 
         Raises:
-            KeyboardInterrupt: If this thread was interrupted; the jobs are then cancelled, and
-                their `finally` clauses have run.
+            KeyboardInterrupt: If the calling thread was interrupted; the jobs are then cancelled,
+                and have up to `DRAIN_TIMEOUT_S` seconds to run their `finally` clauses.
         """
         try:
             for job in jobs:
@@ -187,22 +189,22 @@ class LoopThread:
             for job in jobs:
                 if not job.ended:
                     job.cancel()
-            deadline = time.monotonic() + DRAIN_S
+            deadline = time.monotonic() + DRAIN_TIMEOUT_S
             for job in jobs:
                 job.wait(deadline - time.monotonic())
             raise
 
     async def wait(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the loop thread, awaited from any other event loop."""
+        """Run a coroutine on the loop thread, and await its result from another event loop."""
         job = self.prepare(work)
-        await self.follow([job])
+        await self.join_async([job])
         return job.outcome.result()
 
-    async def follow(self, jobs: Sequence[Job[Any]]) -> None:
-        """Launch jobs, and await from any other event loop that all have ended.
+    async def join_async(self, jobs: Sequence[Job[Any]]) -> None:
+        """Launch jobs, and await from another event loop until all have ended.
 
         Args:
-            jobs: From `prepare`; whoever cancels this cancels them.
+            jobs: Jobs from `prepare`; cancelling this coroutine cancels them.
         """
         for job in jobs:
             job.launch()
@@ -212,33 +214,33 @@ class LoopThread:
         except asyncio.CancelledError:
             for job in jobs:
                 job.cancel()
-            await asyncio.wait(outcomes, timeout=DRAIN_S)
+            await asyncio.wait(outcomes, timeout=DRAIN_TIMEOUT_S)
             raise
         finally:
             for outcome in outcomes:
                 if outcome.done() and not outcome.cancelled():
-                    outcome.exception()  # whoever made the job asks for it there
+                    outcome.exception()  # consume it, or asyncio logs "never retrieved"
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
-        """Threads do not survive a fork, so the process's id is part of the question."""
+        """The event loop, whose thread is started if it does not run in this process yet."""
         if self._loop is not None and self.is_running:
-            return self._loop  # without the lock, which an interrupt may leave taken
+            return self._loop  # without the lock, which an interrupt may leave acquired
         with self._lock:
             if self._loop is None or not self.is_running:
                 loop = asyncio.new_event_loop()
                 if (3, 12) <= sys.version_info < (3, 12, 2):
-                    # they start no thread once the process ends (python/cpython#113964), and a
-                    # background cell's request may still have to be journaled and sent by then
+                    # these can't start threads during shutdown (python/cpython#113964), when a
+                    # background cell's request may still have to be journaled and sent
                     loop.set_default_executor(_started_threads())
                 threading.Thread(target=loop.run_forever, name="mountsea-loop", daemon=True).start()
-                # an interrupt before this line leaves an idle loop, not one that nobody runs
+                # only now: an interrupt before this line must not leave a loop without its thread
                 self._loop, self._pid = loop, os.getpid()
             return self._loop
 
 
 def _started_threads(count: int = 8) -> concurrent.futures.ThreadPoolExecutor:
-    """Return a pool that need not start a thread any more."""
-    # in time, since an interrupt may keep the last of them from coming
+    """Return a pool whose threads have all been started."""
+    # with a timeout, since an interrupt may keep the last thread from starting
     all_started = threading.Barrier(count, timeout=1.0)
     threads = concurrent.futures.ThreadPoolExecutor(count)
     try:
@@ -251,17 +253,18 @@ def _started_threads(count: int = 8) -> concurrent.futures.ThreadPoolExecutor:
 
 
 def run_nested(work: Coroutine[Any, Any, T], *, tick: Callable[[], None] | None = None) -> T:
-    """Run a coroutine on the loop that already runs in this thread, by nesting it.
+    """Run a coroutine on the event loop that already runs in this thread, by nesting it.
 
-    The user's own asyncio tasks go on meanwhile. `nest-asyncio2` patches the loop for good.
+    Meanwhile the user's own asyncio tasks go on. `nest-asyncio2` patches the loop permanently.
 
     Args:
         work: The coroutine.
         tick: Called about every `TICK_S` seconds while it runs.
 
     Raises:
-        KeyboardInterrupt: If interrupted; the coroutine is then cancelled and drained.
-        RuntimeError: If no loop runs in this thread.
+        KeyboardInterrupt: If interrupted; the coroutine is cancelled, and has up to
+            `DRAIN_TIMEOUT_S` seconds to run its `finally` clauses.
+        RuntimeError: If no event loop runs in this thread.
     """
     import nest_asyncio2
 
@@ -274,7 +277,7 @@ def run_nested(work: Coroutine[Any, Any, T], *, tick: Callable[[], None] | None 
     except BaseException:
         if not task.done():
             task.cancel()
-            loop.run_until_complete(asyncio.wait([task], timeout=DRAIN_S))
+            loop.run_until_complete(asyncio.wait([task], timeout=DRAIN_TIMEOUT_S))
         raise
     finally:
         if ticker is not None:
@@ -282,7 +285,7 @@ def run_nested(work: Coroutine[Any, Any, T], *, tick: Callable[[], None] | None 
 
 
 async def _tick_on(tick: Callable[[], None]) -> None:
-    """There is no thread left to tick on: the loop itself must."""
+    """Call `tick` from the loop, since its thread is the only one."""
     while True:
         await asyncio.sleep(TICK_S)
         tick()

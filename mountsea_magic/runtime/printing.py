@@ -1,4 +1,4 @@
-"""Printing: text reaches a stream as far as the stream can take it, and stops nothing."""
+"""Print to any stream without ever raising, whatever its encoding and state."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import TextIO
 from .text import printable
 
 MAX_PRINTED = 4_000_000
-"""The longest text that is printed at once, in characters: a long list of a long journal."""
+"""The longest text that is printed at once, in characters: a listing of a large journal."""
 
 
 _IN_ASCII = str.maketrans({"·": "-", "…": "...", "×": "x", "“": '"', "”": '"', "’": "'", "–": "-"})
-"""What our own messages hold beside ASCII, for streams that can't take it."""
+"""ASCII replacements for the other characters in our messages."""
 
 
 def encodable(text: str, encoding: str) -> str:
-    r"""Return text as an encoding can take it; what it lacks is spelled in ASCII.
+    r"""Return text that an encoding can represent; other characters are escaped in ASCII.
 
     Args:
         text: The text.
-        encoding: Such as ``cp932``; one that Python does not know counts as ASCII.
+        encoding: Such as ``cp932``; an unknown one counts as ASCII.
 
     Example:
         >>> print(encodable("3 × “dog 犬”", "latin-1"))
@@ -38,20 +38,20 @@ def encodable(text: str, encoding: str) -> str:
 
 
 def stdout_encoding() -> str:
-    """Return what standard output can take, for what IPython prints of ours."""
+    """Return the encoding of standard output, for text of ours that IPython prints."""
     return getattr(sys.stdout, "encoding", None) or "utf-8"
 
 
 def echo(text: str, *, stream: TextIO | None = None, end: str = "\n", control: str = "") -> None:
-    """Print text at once, whatever the stream's encoding; a stream that is gone takes nothing.
+    """Print text and flush, whatever the stream's encoding; errors of the stream are ignored.
 
-    What is printed was paid for: a terminal that knows no “ is no reason to lose it.
+    The output is about paid images: a terminal that can't encode “ must not lose it.
 
     Args:
         text: The text.
-        stream: Standard output if left out.
-        end: What follows the text.
-        control: What moves the cursor of a terminal before the text, which itself can't.
+        stream: The stream; standard output if left out.
+        end: Printed after the text.
+        control: Terminal control characters to print before the text, which itself may have none.
 
     Example:
         >>> echo("a dog")
@@ -59,25 +59,25 @@ def echo(text: str, *, stream: TextIO | None = None, end: str = "\n", control: s
     """
     target = sys.stdout if stream is None else stream
     text = control + printable(text, limit=MAX_PRINTED) + end
-    if target is None:  # `pythonw`, or a daemon that has closed its streams
+    if target is None:  # `pythonw`, or a daemon with closed streams
         return
     try:
         try:
             target.write(encodable(text, getattr(target, "encoding", None) or "utf-8"))
         except UnicodeError:
-            # a stream that passes on what it is given may not know what comes behind it
+            # a stream that forwards to another one may not have the right `encoding`
             target.write(encodable(text, "ascii"))
         target.flush()
     except Exception:
-        # a closed pipe, a full disk, or whatever a stream of the user's own making raises
+        # a closed pipe, a full disk, or whatever a user-defined stream raises
         return
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Return whether a line on a stream can be rewritten in place.
+    """Return whether a stream is a terminal, so that lines can be rewritten in place.
 
     Args:
-        stream: Any object that stands in for a stream.
+        stream: The stream, or any object used as one.
 
     Example:
         >>> is_terminal(None)
@@ -86,4 +86,4 @@ def is_terminal(stream: TextIO | None) -> bool:
     try:
         return bool(stream is not None and stream.isatty())
     except Exception:
-        return False  # closed, or of the user's own making
+        return False  # closed, or user-defined

@@ -1,8 +1,8 @@
-"""Private files: what is kept is made for its owner alone, and read only where it is a plain file.
+"""Private files: created with access for their owner only, and read only if they are regular files.
 
-Prompts and faces are private whatever the umask says, so files and folders are made with modes
-0600 and 0700, not changed to them afterwards. Where a file system has no modes, as on Windows,
-nothing is refused for them.
+Prompts and photos are private whatever the umask, so files and folders are created with modes 0600
+and 0700, not changed to them afterwards. On file systems without modes, as on Windows, modes are
+not checked.
 """
 
 from __future__ import annotations
@@ -21,39 +21,39 @@ if TYPE_CHECKING:
     from io import BufferedReader, BufferedWriter
 
 _OTHERS = 0o077
-"""The rights of the group and of all others."""
+"""The permissions of group and others."""
 
 _MAX_LINKS = 40
-"""How many symbolic links Linux follows on the way to one file."""
+"""The most symbolic links that Linux follows while it resolves a path."""
 
 _OUR_NAMES = re.compile(
     r"journal\..+|keys\..+|originals|models|demo|processes|hub-.+|\..+\.part|\.nfs.+|\.DS_Store"
 )
-"""What stands in a data folder. One with other things in it is the user's, and keeps its mode."""
+"""Names of files in a data folder. A folder with other files keeps the mode the user gave it."""
 
 
-class NotOurs(PermissionError):
-    """Someone else has put something in the way, where all can write."""
+class UntrustedPathError(PermissionError):
+    """Another user may control a part of the path."""
 
 
-def check_way(path: Path) -> None:
-    """Refuse a path that another user may have laid, as is possible below ``/tmp``.
+def check_path(path: Path) -> None:
+    """Raise if another user may control a part of a path, as is possible below ``/tmp``.
 
-    In a folder that all can write, what is ours is what we or root have made, and no link. A link
-    in a folder that a group can write must be ours, root's, or that of the folder's owner.
+    In a world-writable folder an entry must belong to this user, root or the folder's owner, and a
+    link to root. In a group-writable folder a link must belong to this user, root or the owner.
 
     Args:
         path: Where a file or folder of ours is, or will be.
 
     Raises:
-        NotOurs: If it leads through something that another user may have put there.
+        UntrustedPathError: If an entry on the path, or on a link's target, is not trusted.
 
     Example:
-        >>> check_way(Path("/"))
+        >>> check_path(Path("/"))
     """
     if not hasattr(os, "geteuid"):  # Windows
         return
-    # as text: pathlib takes five times as long, and this is asked at each step
+    # strings, since pathlib takes five times as long and this runs often
     here, links = os.sep, 0
     names = str(path.absolute()).split(os.sep)[::-1]
     while names:
@@ -65,11 +65,11 @@ def check_way(path: Path) -> None:
             above, found = os.stat(here), os.lstat(entry)
             target = os.readlink(entry) if stat.S_ISLNK(found.st_mode) else None
         except (OSError, ValueError):
-            return  # not there, or not to be seen: using it fails
+            return  # missing or not accessible: using it will fail
         if name != ".." and _is_foreign(here, above, found):
-            what = "a link" if target is not None else f"made by another user ({found.st_uid})"
-            problem = f"{entry} is {what} in a folder that others can write"
-            raise NotOurs(errno.EPERM, problem, entry)
+            kind = "a link" if target is not None else f"owned by another user ({found.st_uid})"
+            problem = f"{entry} is {kind} in a folder that others can write to"
+            raise UntrustedPathError(errno.EPERM, problem, entry)
         if target is None:
             here = entry
         elif (links := links + 1) > _MAX_LINKS:
@@ -80,24 +80,24 @@ def check_way(path: Path) -> None:
 
 
 def private_folder(folder: Path, *, ours: bool = False) -> None:
-    """Make a folder for its owner alone, and those above it that are missing.
+    """Create a folder with mode 0700, and its missing parents.
 
-    One of our own that others can enter is narrowed.
+    If it exists, belongs to this user and is accessible to others, its mode is restricted.
 
     Args:
         folder: The folder.
-        ours: Whether it is ours whatever is in it; else it must hold nothing but our files to be
-            narrowed, since a user may name a folder with other things in it, or ``/tmp``.
+        ours: Whether it is ours whatever it contains. If not, its mode is only restricted if it has
+            no files but ours, since the user may have named a shared folder, or ``/tmp``.
 
     Raises:
-        NotOurs: If another user may have put something in its way.
-        OSError: If it can't be made.
+        UntrustedPathError: If another user may control a part of the path.
+        OSError: If the folder can't be created.
     """
-    check_way(folder)
-    _make(folder)
+    check_path(folder)
+    _create(folder)
     if not hasattr(os, "geteuid") or not folder.stat().st_mode & _OTHERS:
         return
-    with suppress(OSError):  # no modes there
+    with suppress(OSError):  # a file system without modes
         opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             found = os.fstat(opened)
@@ -109,7 +109,7 @@ def private_folder(folder: Path, *, ours: bool = False) -> None:
 
 
 def _holds_only_ours(opened: int, folder: os.stat_result, *, any_name: bool) -> bool:
-    """What others have put there is known as theirs for as long as the folder is not narrowed."""
+    """False if there are other files, or entries of other users in a folder open to them."""
     names = os.listdir(opened)
     if not any_name and not all(map(_OUR_NAMES.fullmatch, names)):
         return False
@@ -121,103 +121,103 @@ def _holds_only_ours(opened: int, folder: os.stat_result, *, any_name: bool) -> 
     )
 
 
-def _make(folder: Path, *, above: bool = True) -> None:
-    """As `Path.mkdir` with parents, but that these are private too."""
+def _create(folder: Path, *, parents: bool = True) -> None:
+    """As `Path.mkdir` with `parents`, but with mode 0700 for the parents too."""
     try:
         os.mkdir(folder, 0o700)
     except FileNotFoundError:
-        if not above or folder.parent == folder:
+        if not parents or folder.parent == folder:
             raise
-        _make(folder.parent)
-        _make(folder, above=False)
+        _create(folder.parent)
+        _create(folder, parents=False)
     except OSError:
         if not folder.is_dir():
             raise
     else:
-        if folder.stat().st_mode & 0o700 != 0o700:  # an umask that takes the owner's rights, too
+        if folder.stat().st_mode & 0o700 != 0o700:  # the umask removed the owner's permissions
             with suppress(OSError):
                 folder.chmod(0o700)
 
 
 def private_file(path: Path) -> None:
-    """Make an empty file for its owner alone if there is none; narrow one of ours.
+    """Create an empty file with mode 0600, or restrict the mode of an existing one.
 
-    A file that is there is not opened: that would take SQLite's locks away.
+    An existing file is not opened: closing it would release SQLite's locks.
 
     Args:
-        path: The file, in a folder that is there.
+        path: The file, in an existing folder.
 
     Raises:
-        NotOurs: If another user may have put something in its way.
-        OSError: If it can't be made, or is no plain file.
+        UntrustedPathError: If another user may control a part of the path.
+        OSError: If it can't be created, or is not a regular file.
     """
-    check_way(path)
-    if narrow(path):
+    check_path(path)
+    if restrict_to_owner(path):
         if not os.access(path, os.R_OK):
             owner = path.stat().st_uid
-            raise PermissionError(errno.EACCES, f"it is another user's ({owner})", str(path))
+            raise PermissionError(errno.EACCES, f"it belongs to another user ({owner})", str(path))
         return
     real = Path(os.path.realpath(path))
     part = real.with_name(f".{secrets.token_hex(8)}.part")
     new_file(part).close()
     try:
-        # not made in its place, since to close it there would take SQLite's locks away, too
+        # a hard link, since closing a file created in place could release SQLite's locks too
         os.link(part, real)
     except FileExistsError:
-        pass  # another kernel was quicker
+        pass  # another kernel was faster
     except OSError:
-        with suppress(FileExistsError):  # no hard links there
+        with suppress(FileExistsError):  # a file system without hard links
             new_file(real).close()
     finally:
         part.unlink()
 
 
-def narrow(path: Path) -> bool:
-    """Take the rights of others from a file of ours.
+def restrict_to_owner(path: Path) -> bool:
+    """Remove the permissions of group and others from a file that belongs to this user.
 
     Args:
         path: The file.
 
     Returns:
-        Whether there is one.
+        Whether the file exists.
 
     Raises:
-        OSError: If it is no plain file.
+        OSError: If it is not a regular file.
     """
     try:
         found = path.stat()
     except FileNotFoundError:
         return False
-    _refuse_special(found)
+    _require_regular(found)
     if hasattr(os, "geteuid") and found.st_mode & _OTHERS and found.st_uid == os.geteuid():
-        with suppress(OSError):  # no modes there
+        with suppress(OSError):  # a file system without modes
             path.chmod(stat.S_IMODE(found.st_mode) & ~_OTHERS)
     return True
 
 
 def new_file(path: Path) -> BufferedWriter:
-    """Make a file for its owner alone, and open it for writing; a link is not followed.
+    """Create a file with mode 0600 and open it for writing; a link is not followed.
 
     Raises:
-        OSError: If it can't be made; `FileExistsError` if there is one.
+        OSError: If it can't be created; `FileExistsError` if it exists.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     opened = os.open(path, flags, 0o600)
-    if os.fstat(opened).st_mode & 0o600 != 0o600:  # an umask that takes the owner's rights, too
+    if os.fstat(opened).st_mode & 0o600 != 0o600:  # the umask removed the owner's permissions
         with suppress(OSError):
             os.fchmod(opened, 0o600)
     return os.fdopen(opened, "wb")
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a whole file for its owner alone, in the place of one that may be there.
+    """Write a file with mode 0600 atomically, replacing an existing one.
 
     Args:
-        path: The file, in a folder that is there.
-        content: What it shall hold.
+        path: The file, in an existing folder.
+        content: Its whole content.
 
     Raises:
-        OSError: If that fails; what was there stays.
+        OSError: If that fails; an existing file is then unchanged.
     """
     part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
@@ -232,34 +232,34 @@ def write_private(path: Path, content: bytes) -> None:
         raise
 
 
-def open_plain(path: Path) -> BufferedReader:
-    """Open a file for reading if it is a plain one: a pipe would hang, a device never end.
+def open_regular(path: Path) -> BufferedReader:
+    """Open a regular file for reading: opening a pipe would hang, and a device may never end.
 
     Raises:
-        OSError: If it is none, or can't be read.
+        OSError: If it is not a regular file, or can't be read.
     """
-    _refuse_special(path.stat())  # some devices do something when they are opened
+    _require_regular(path.stat())  # before opening, which has side effects on some devices
     opened = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
-        _refuse_special(os.fstat(opened))
+        _require_regular(os.fstat(opened))
     except BaseException:
         os.close(opened)
         raise
     return os.fdopen(opened, "rb")
 
 
-def read_plain(path: Path, max_bytes: int) -> bytes:
-    """Read a plain file that is not too large.
+def read_regular(path: Path, max_bytes: int) -> bytes:
+    """Read a regular file of limited size.
 
     Args:
         path: The file.
-        max_bytes: How large it may be.
+        max_bytes: The largest size, in bytes.
 
     Raises:
-        OSError: If it is larger, no plain file, or can't be read.
+        OSError: If it is larger, is not a regular file, or can't be read.
     """
-    with open_plain(path) as file:
-        # what it says of its size may be wrong, as in /proc
+    with open_regular(path) as file:
+        # its reported size may be wrong, as in /proc
         large = os.fstat(file.fileno()).st_size > max_bytes
         content = b"" if large else file.read(max_bytes + 1)
     if large or len(content) > max_bytes:
@@ -267,33 +267,34 @@ def read_plain(path: Path, max_bytes: int) -> bytes:
     return content
 
 
-def _refuse_special(found: os.stat_result) -> None:
+def _require_regular(found: os.stat_result) -> None:
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EINVAL, "it is not a plain file")
+        raise OSError(errno.EINVAL, "it is not a regular file")
 
 
 def _is_foreign(folder: str, above: os.stat_result, found: os.stat_result) -> bool:
-    """Whether someone else may have put an entry into a folder."""
+    """Whether another user may have put an entry into a folder."""
     trusted: tuple[int, ...] = (os.geteuid(), 0, above.st_uid)
     is_link = stat.S_ISLNK(found.st_mode)
     if above.st_mode & stat.S_IWOTH:
-        if is_link:  # one of ours may have been moved there; root's is the administrator's
+        if is_link:  # another user may have moved one of ours there; root's links are trusted
             trusted = (0,) if os.geteuid() else ()
         return found.st_uid not in trusted and _tells_users_apart(folder, found.st_uid)
-    # folders are not judged here: those of containers belong to the group of many users
+    # only links: containers have group-writable folders that belong to a group of many users
     return bool(above.st_mode & stat.S_IWGRP) and is_link and found.st_uid not in trusted
 
 
 @cache
 def _tells_users_apart(folder: str, other: int) -> bool:
-    """Whether modes and owners mean something on a file system: a new file shows it."""
+    """Whether the file system supports modes and owners, which a new file shows."""
     probe = Path(folder, f".{secrets.token_hex(8)}.part")
     try:
         with new_file(probe) as file:
-            made = os.fstat(file.fileno())
+            created = os.fstat(file.fileno())
         probe.unlink()
     except OSError:
         return True
-    return not made.st_mode & _OTHERS and (made.st_uid == os.geteuid() or made.st_uid != other)
+    has_modes = not created.st_mode & _OTHERS
+    return has_modes and (created.st_uid == os.geteuid() or created.st_uid != other)

@@ -1,4 +1,4 @@
-"""Redaction: no log, message or repr has the key, or an address's query, which may be signed."""
+"""Redact the API key and URL queries, which may be signed, from logs, messages and reprs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections import deque
 from collections.abc import Callable
 
-from .key_redaction import LOOK, hide_from_here, hider, redact_key
+from .key_redaction import MAX_SEARCHED_CHARS, current_redactor, redact_from_here, redact_key
 from .text import sanitize
 
 _LOGGERS = (
@@ -20,68 +20,69 @@ _LOGGERS = (
     "httpcore.proxy",
     "httpcore.socks",
 )
-"""Every logger that a request passes: a filter does not act on the loggers below its own."""
+"""Every logger that a request uses: filters do not apply to child loggers."""
 
 MAX_LOGGED = 8000
-"""The longest line of a log, in characters: httpcore logs all headers in one."""
+"""The longest log message, in characters: httpcore logs all headers in one."""
 
 _RECENT: deque[Callable[[str], str]] = deque(maxlen=8)
-"""For asyncio, which logs what has failed in whatever task runs by then."""
+"""Recent redactors, for the asyncio logger: it logs a failed task outside the task's context."""
 
 
 def without_queries(text: str) -> str:
-    """Return a text with the query and the user of every address in it left out.
+    """Return a text in which every URL has lost its query, user and password.
 
-    Of a very long text only the beginning is returned: nothing of ours shows more.
+    Of a very long text only the beginning is returned.
 
     Example:
         >>> without_queries("GET https://cdn.example/a.png?signature=s3cret failed")
         'GET https://cdn.example/a.png?… failed'
     """
-    if len(text) <= LOOK or "data:" in text:
+    if len(text) <= MAX_SEARCHED_CHARS or "data:" in text:
         text = re.sub(r"(?i)\b(data:[^,\s]{0,80}),\S{40,}", r"\1,…", text)
-    text = redact_key(text)[:LOOK] if len(text) > LOOK else text
+    text = redact_key(text)[:MAX_SEARCHED_CHARS] if len(text) > MAX_SEARCHED_CHARS else text
     text = re.sub(r"(?i)(https?://)[^/\s@]*@", r"\1…@", text)
     return re.sub(r"(/[^\s?/]*)\?[^\s\"<>]+", r"\1?…", text)
 
 
-def guard_logs(hide: Callable[[str], str]) -> None:
-    """Redact what httpx and httpcore log of the requests that this task, and its children, make.
+def guard_logs(redact: Callable[[str], str]) -> None:
+    """Redact what httpx and httpcore log about the requests of this task and its children.
 
-    The user's own requests are logged as ever. The key is hidden in the task's errors, too.
+    Log records of the user's own requests do not change. Error messages of the task are redacted
+    too.
 
     Args:
-        hide: Takes the key out of a text, which a Hub may echo in a header.
+        redact: Returns a text without the key, which a Hub may echo in a header.
     """
-    hide_from_here(hide)
-    if hide not in _RECENT:
-        _RECENT.append(hide)
+    redact_from_here(redact)
+    if redact not in _RECENT:
+        _RECENT.append(redact)
     for name in _LOGGERS:
         logger = logging.getLogger(name)
-        if _redact not in logger.filters:
-            logger.addFilter(_redact)
+        if _filter not in logger.filters:
+            logger.addFilter(_filter)
 
 
-def _redact(record: logging.LogRecord) -> bool:
-    """A filter may change what it lets through."""
+def _filter(record: logging.LogRecord) -> bool:
+    """Redact a record in place, which logging filters are allowed to do."""
     if record.name == "asyncio":
-        for hide in tuple(_RECENT):
-            _hide_in_record(record, hide)
+        for redact in tuple(_RECENT):
+            _redact_record(record, redact)
         return True
-    hide_here = hider()
-    if hide_here is not None:
-        _hide_in_record(record, hide_here)
+    redact_here = current_redactor()
+    if redact_here is not None:
+        _redact_record(record, redact_here)
         text = without_queries(sanitize(record.msg, limit=MAX_LOGGED))
-        # httpcore logs the user and the password of a SOCKS proxy, as the last of its details
+        # httpcore logs the user and password of a SOCKS proxy, as the last detail
         record.msg = re.sub(r"(\bauth=)\(b['\"].*", r"\1…", text)
     return True
 
 
-def _hide_in_record(record: logging.LogRecord, hide: Callable[[str], str]) -> None:
-    """A traceback with the key is written out here: a handler would write the error's own text."""
-    record.msg, record.args = hide(record.getMessage()), ()
+def _redact_record(record: logging.LogRecord, redact: Callable[[str], str]) -> None:
+    """Format a traceback that contains the key here: a handler would format it unredacted."""
+    record.msg, record.args = redact(record.getMessage()), ()
     text = record.exc_text or ""
     if record.exc_info and not text:
         text = logging.Formatter().formatException(record.exc_info)
-    if hide(text) != text:
-        record.exc_info, record.exc_text = None, hide(text)
+    if redact(text) != text:
+        record.exc_info, record.exc_text = None, redact(text)

@@ -1,8 +1,8 @@
-"""Chance: a source of our own, so that a notebook which seeds `random` keeps its numbers."""
+"""A separate random number generator: notebooks that seed `random` get unchanged numbers."""
 
 from __future__ import annotations
 
 import random
 
 RNG = random.Random()
-"""For the jitter of pauses, and for what is drawn by lot; nothing secret comes from it."""
+"""For the jitter of pauses and for random choices; not for secrets."""

@@ -1,4 +1,4 @@
-"""Settings: which Hub, whose key, which folder; from arguments, login and the environment."""
+"""Settings: Hub, API key and data folder, from arguments, login and the environment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ConfigurationError, InvalidRequest, MountseaError, sanitize, without_frames
-from .home import data_folder, fix_home
+from .home import data_folder, make_home_absolute
 from .hub_urls import DEFAULT_BASE_URL as DEFAULT_BASE_URL
 from .hub_urls import DEFAULT_CREDITS_URL as DEFAULT_CREDITS_URL
 from .hub_urls import DEMO_URL as DEMO_URL
@@ -17,7 +17,7 @@ from .secret import NO_KEY as NO_KEY
 from .secret import Secret as Secret
 
 DEFAULT_TIMEOUT_S = 600.0
-"""How long a task is waited for, in seconds."""
+"""How long to wait for a task, in seconds."""
 
 DEFAULT_PREVIEW_PX = 768
 """The longest side of a preview, in pixels."""
@@ -25,13 +25,13 @@ DEFAULT_PREVIEW_PX = 768
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where requests go, on whose account, and where files are kept.
+    """The Hub, the API key and the data folder.
 
     Attributes:
-        base_url: The Hub, without a trailing slash, or ``demo:``.
-        key: The API key, or None; the demo Hub is never given one.
-        key_source: Where the key comes from, in words.
-        credits_url: The whole address of the credits endpoint, or None if none is known.
+        base_url: The Hub's base URL, without a trailing slash, or ``demo:``.
+        key: The API key, or None; it is never sent to the demo Hub.
+        key_source: Where the key comes from, for display.
+        credits_url: The full URL of the credits endpoint, or None if unknown.
         home: The folder of originals, journal, stored keys, models and the demo Hub's tasks.
     """
 
@@ -43,52 +43,52 @@ class Settings:
 
     @property
     def is_demo(self) -> bool:
-        """Whether the embedded demo Hub is meant."""
+        """Whether this is the embedded demo Hub."""
         return self.base_url == DEMO_URL
 
     @property
     def originals(self) -> Path:
-        """The folder that keeps the images as they were received."""
+        """The folder of the images as they were received."""
         return self.home / "originals"
 
     @property
     def journal(self) -> Path:
-        """The file that keeps every order."""
+        """The file of the journal."""
         return self.home / "journal.sqlite"
 
     def refuse_key_in(self, text: str) -> None:
-        """Refuse a request that holds the key: it would be sent, written down and shown.
+        """Reject a request that contains the key: it would be sent, journaled and shown.
 
         Raises:
-            InvalidRequest: If it does.
+            InvalidRequest: If the text contains the key.
         """
         if self.key is not None and self.key.redact_in(text, pieces=False) != text:
             del text
             raise InvalidRequest(
-                "The request holds your API key: take it out of the cell. Nothing was sent."
+                "The request contains your API key: remove it from the cell. Nothing was sent."
             )
 
     def redact_key_in(self, error: MountseaError) -> None:
-        """Blot the key out of an error's message, which may quote what the user typed.
+        """Redact the key in an error's message, which may quote the user's input.
 
         Args:
             error: The error, changed in place.
         """
         if self.key is not None:
-            error.args = tuple(self.key.redact_in(str(said)) for said in error.args)
+            error.args = tuple(self.key.redact_in(str(message)) for message in error.args)
 
     def require_key(self) -> Secret | None:
-        """Return the key to send, None for the demo Hub.
+        """Return the key to send, or None for the demo Hub.
 
         Raises:
-            ConfigurationError: If the Hub needs a key and there is none; says how to get by.
+            ConfigurationError: If the Hub needs a key and there is none.
         """
         if self.is_demo:
             return None
         if self.key is None:
             raise ConfigurationError(
-                "There is no Mountsea key. Give one with `%mountsea login` or MOUNTSEA_API_KEY, "
-                "or try the demo Hub without one: `%mountsea demo`."
+                "No API key found. Set one with `%mountsea login` or MOUNTSEA_API_KEY, or try the "
+                "demo Hub without one: `%mountsea demo`."
             )
         return self.key
 
@@ -102,30 +102,30 @@ def read_settings(
     inherited: Callable[[Path], str | None] | None = None,
     stored: Callable[[Path, str], tuple[Secret, str] | None] | None = None,
 ) -> Settings:
-    """Put the settings together; the earlier of argument, login, environment and store wins.
+    """Read the settings, in this order: argument, login, environment, stored key.
 
     Args:
-        environ: Where the MOUNTSEA_* names are looked up; the process's environment if left out.
-        base_url: The Hub's address, before the environment's.
-        login: The key of ``%mountsea login``, before the environment's.
-        demo: What ``%mountsea demo`` said: ``on``, ``off``, ``if-no-key`` or None (nothing).
-        inherited: Finds what the process that started this one has said so, for a home.
-        stored: Finds the key that is kept for a home and a Hub's address, and says where.
+        environ: The MOUNTSEA_* variables; the process's environment if left out.
+        base_url: The Hub's base URL, which overrides the environment's.
+        login: The key of ``%mountsea login``, which overrides the environment's.
+        demo: The choice of ``%mountsea demo``: ``on``, ``off``, ``if-no-key``, or None without one.
+        inherited: Returns the choice of the parent process, for a data folder.
+        stored: Returns the stored key for a data folder and a base URL, and where it is stored.
 
     Raises:
-        ConfigurationError: If an address or the key makes no sense.
+        ConfigurationError: If a URL or the key is invalid.
 
     Example:
         >>> read_settings({"MOUNTSEA_BASE_URL": "demo:"}).is_demo
         True
     """
     if environ is None:
-        fix_home()
+        make_home_absolute()
     try:
         given = _Environment.read(environ)
         del environ
     except BaseException as error:
-        # an interrupt hits any line, and the frames below hold the environment
+        # for example an interrupt; the frames of `read` may have values of the environment
         raise without_frames(error) from None
     home = data_folder(given.home)
     chosen = demo or given.demo or None
@@ -133,36 +133,36 @@ def read_settings(
         chosen = inherited(home) or chosen
     if chosen not in (None, "on", "off", "if-no-key"):
         raise ConfigurationError(
-            f"MOUNTSEA_DEMO is {sanitize(chosen)!r}: it can be `if-no-key`, `on` or `off`."
+            f"MOUNTSEA_DEMO is {sanitize(chosen)!r}; it must be `if-no-key`, `on` or `off`."
         )
-    # what is wrong with other Hubs' URLs keeps nobody from the demo
+    # with the demo Hub the URLs are not read, so that an invalid one does not matter
     try:
-        named = DEMO_URL if chosen == "on" else read_base_url(base_url or given.base_url)
-        if demo == "off" and named == DEMO_URL:
-            named = DEFAULT_BASE_URL
-        credits_url = DEFAULT_CREDITS_URL if named == DEFAULT_BASE_URL else None
-        if given.credits_url and named != DEMO_URL:
+        hub = DEMO_URL if chosen == "on" else read_base_url(base_url or given.base_url)
+        if demo == "off" and hub == DEMO_URL:
+            hub = DEFAULT_BASE_URL
+        credits_url = DEFAULT_CREDITS_URL if hub == DEFAULT_BASE_URL else None
+        if given.credits_url and hub != DEMO_URL:
             credits_url = read_credits_url(given.credits_url)
     except ConfigurationError as error:
-        # who mixes the variables up, or follows the vendor's `?key=`, has the key in a URL
+        # the frames have the URL, which may contain the key: mixed-up variables, or `?key=`
         raise without_frames(error) from None
     key, source = login, "login (this kernel only)"
     if key is None and isinstance(given.key, Secret):
         key, source = given.key, "MOUNTSEA_API_KEY"
-    if key is None and given.key is not None and named != DEMO_URL:
+    if key is None and given.key is not None and hub != DEMO_URL:
         raise ConfigurationError(f"MOUNTSEA_API_KEY: {given.key}")
     if key is None:
-        # the demo Hub needs no key, so that no keyring is asked, which may want a password
-        kept = stored(home, named) if stored is not None and named != DEMO_URL else None
-        key, source = kept or (None, "none")
+        # not for the demo Hub: it needs no key, and the keyring may ask for a password
+        found = stored(home, hub) if stored is not None and hub != DEMO_URL else None
+        key, source = found or (None, "none")
     if chosen == "if-no-key" and key is None:
-        named = DEMO_URL
-    return Settings(named, key, source, credits_url, home)
+        hub = DEMO_URL
+    return Settings(hub, key, source, credits_url, home)
 
 
 @dataclass(frozen=True, slots=True)
 class _Environment:
-    """The variables that concern us, and nothing else: frames that raise may hold this."""
+    """Our environment variables only: a frame with this as a local may raise."""
 
     base_url: str = field(repr=False)
     credits_url: str = field(repr=False)
@@ -172,7 +172,7 @@ class _Environment:
 
     @classmethod
     def read(cls, environ: Mapping[str, str] | None) -> _Environment:
-        """No local here but the given mapping may hold a value of the environment."""
+        """Read the variables, with no locals that have their values: tracebacks print locals."""
         return cls(
             _variable(environ, "MOUNTSEA_BASE_URL") or DEFAULT_BASE_URL,
             _variable(environ, "MOUNTSEA_CREDITS_URL"),
@@ -185,5 +185,5 @@ class _Environment:
 
 
 def _variable(environ: Mapping[str, str] | None, name: str) -> str:
-    """One variable's value, without white space around it."""
+    """A variable's value, stripped; empty if it is not set."""
     return (os.environ if environ is None else environ).get(name, "").strip()

@@ -1,4 +1,4 @@
-"""The data folder: one for a process and those that it starts, wherever they go."""
+"""The data folder: the same for a process and its children, whatever their working directories."""
 
 from __future__ import annotations
 
@@ -8,30 +8,29 @@ from pathlib import Path
 
 from ..errors import ConfigurationError, sanitize
 from ..runtime.environment import set_variable, variable
-from ..runtime.private_files import NotOurs, check_way
+from ..runtime.private_files import UntrustedPathError, check_path
 
 
-def fix_home() -> None:
-    """Make a relative MOUNTSEA_HOME absolute, once, for this process and those that it starts.
+def make_home_absolute() -> None:
+    """Make a relative MOUNTSEA_HOME absolute, for this process and its children.
 
-    Else the journal would be another one after a change of the working folder, and what was
-    paid for would be paid for again.
+    Otherwise a change of the working directory would change the journal, and completed requests
+    would be submitted and charged again.
     """
     named = _expanded(variable("MOUNTSEA_HOME") or "")
     if named and not named.startswith("~") and not os.path.isabs(named):
-        with suppress(OSError):  # the working folder may be gone
+        with suppress(OSError):  # the working directory may have been deleted
             set_variable("MOUNTSEA_HOME", os.path.abspath(named))
 
 
 def data_folder(named: str) -> Path:
-    """Return the folder for all that is kept: journal, originals, keys and demo tasks.
+    """Return the folder of journal, originals, stored keys and demo tasks.
 
     Args:
-        named: What MOUNTSEA_HOME says; platformdirs knows what each platform wants without it.
+        named: The value of MOUNTSEA_HOME; if empty, the platform's user data folder is used.
 
     Raises:
-        ConfigurationError: If there is no such folder, or if another user may have put it there;
-            names MOUNTSEA_HOME.
+        ConfigurationError: If it can't be determined, or another user may control its path.
     """
     if _expanded(named):
         try:
@@ -46,20 +45,20 @@ def data_folder(named: str) -> Path:
         folder = platformdirs.user_data_path("mountsea-magic", appauthor=False)
     except RuntimeError as error:
         cause = error
-    # an older platformdirs answers with a folder that is named "~"
+    # older versions of platformdirs return a relative folder "~"
     if cause is not None or not folder.is_absolute():
         raise ConfigurationError(
-            "No data folder is known, since this user has no home folder (is HOME set?): set "
+            "There is no data folder, because this user has no home directory (is HOME set?). Set "
             "MOUNTSEA_HOME to a folder for the journal and the images."
         ) from cause
     return _trusted(folder, "The data folder")
 
 
 def _trusted(folder: Path, label: str) -> Path:
-    """What is kept there would be another user's to read or to change."""
+    """Reject a folder whose path another user may control: they could read or change the files."""
     try:
-        check_way(folder)
-    except NotOurs as error:
+        check_path(folder)
+    except UntrustedPathError as error:
         raise ConfigurationError(
             f"{label} is {sanitize(folder)}: {sanitize(error.strerror)}. "
             "Set MOUNTSEA_HOME to a folder of your own."
@@ -68,7 +67,7 @@ def _trusted(folder: Path, label: str) -> Path:
 
 
 def _expanded(named: str) -> str:
-    """Without the quotes that `%env` and env files leave, and with what no shell has filled in."""
+    """Remove quotes and expand variables, which `%env` and env files leave in the value."""
     named = named.strip()
     if named[:1] in ("'", '"') and named[-1:] == named[:1]:
         named = named[1:-1].strip()

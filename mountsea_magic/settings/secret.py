@@ -1,4 +1,4 @@
-"""The secret: an API key that nothing shows, and what a text must be to be one."""
+"""An API key that is never shown, and the validation of keys."""
 
 from __future__ import annotations
 
@@ -11,27 +11,34 @@ from ..runtime.key_redaction import MASK, MIN_KEY
 if TYPE_CHECKING:
     from ..runtime.key_patterns import KeyForms
 
-NO_KEY = "That is not a Mountsea key: a key is one word of printable ASCII characters."
+NO_KEY = "Not a valid API key: a key is one word of printable ASCII characters."
 
-_NO_KEYS = (
-    (r"[\"'`´“”„‟‘’‚‛«»‹›]|.*[\"'`´“”„‟‘’‚‛«»‹›]$", "it is in quotes. Leave them out."),
-    (r"(authorization\s*:\s*)?bearer(\s|:|$)", "it begins with “Bearer”. Give the key alone."),
+_INVALID_KEYS = (
+    (r"[\"'`´“”„‟‘’‚‛«»‹›]|.*[\"'`´“”„‟‘’‚‛«»‹›]$", "it is in quotes; remove them."),
+    (r"(authorization\s*:\s*)?bearer(\s|:|$)", "it starts with “Bearer”; enter the key alone."),
     (
         r"(export\s+|set\s+|\$env:)?(\w*_?key\s*=|[\w-]*api[-_ ]?key\s*[=:])",
-        "it holds the name of a variable or a header. Give only what follows it.",
+        "it contains the name of a variable or header; enter only the value after it.",
     ),
-    (r"\$\w+$|\$?\{.*\}$|%\w+%$", "it is the name of a variable, whose value was not put in."),
-    (r"[<\[(].*[>\])]$", "it is in brackets. Leave them out."),
+    (r"\$\w+$|\$?\{.*\}$|%\w+%$", "it is a variable that was not replaced by its value."),
+    (r"[<\[(].*[>\])]$", "it is in brackets; remove them."),
     (
         r"[^\s]*[^\x21-\x7e\s]\S*$",
-        "it has a character that no key has, perhaps an invisible one. Copy it anew.",
+        "it contains an invalid character, perhaps an invisible one; copy the key again.",
     ),
 )
-"""What a paste brings along: how it looks, and what to do."""
+"""Common mistakes of copy and paste: their pattern, and what to do."""
 
 
 class Secret:
-    """An API key that no repr, ``vars()``, pickle or format shows.
+    """An API key that ``repr``, ``format``, ``vars`` and ``pickle`` do not expose.
+
+    Args:
+        text: The key; white space around it is removed.
+
+    Raises:
+        ConfigurationError: If it is not a valid key. Tracebacks that show variables then print the
+            caller's text; use `read` for text of a user.
 
     Example:
         >>> Secret("sk-123")
@@ -43,12 +50,6 @@ class Secret:
     __slots__ = ("__forms", "__text")
 
     def __init__(self, text: str) -> None:
-        """Keep the key, without the white space that a paste brings.
-
-        Raises:
-            ConfigurationError: If it is no key. A traceback with variables shows the text that the
-                caller has; to read what a user gave, use `read`.
-        """
         problem = Secret.problem(text)
         self.__text = "" if problem else text.strip()
         self.__forms: KeyForms | None = None
@@ -58,40 +59,39 @@ class Secret:
 
     @staticmethod
     def read(text: str) -> Secret | str:
-        """Return the key that a text is, or what is wrong with it; never raises.
+        """Return the key, or the message about an invalid one; never raises.
 
-        A frame that raises would show the text, which may be a key but for a quote.
+        A traceback that shows variables would print the text, which may be a key in quotes.
 
         Example:
             >>> Secret.read("sk-123"), Secret.read("")
-            (Secret('…'), 'That is not a Mountsea key: a key is one word of printable ASCII \
-characters.')
+            (Secret('…'), 'Not a valid API key: a key is one word of printable ASCII characters.')
         """
         return Secret.problem(text) or Secret(text)
 
     @staticmethod
     def problem(text: str) -> str:
-        """Say what keeps a text from being a key, or nothing; the text is not repeated."""
+        """Return why a text is not a valid key, without quoting it; empty for a valid one."""
         text = text.strip()
-        for pattern, what in _NO_KEYS:
+        for pattern, problem in _INVALID_KEYS:
             if re.match(pattern, text, re.IGNORECASE):
-                return f"That is not a Mountsea key: {what}"
+                return f"Not a valid API key: {problem}"
         fits = text and text.isascii() and text.isprintable() and " " not in text
         return "" if fits else NO_KEY
 
     def reveal(self) -> str:
-        """Return the key itself: for the header of a request, and for nothing else."""
+        """Return the key itself, for request headers and for storing it only."""
         return self.__text
 
     def redact_in(self, text: str, *, pieces: bool = True, exactly: bool = False) -> str:
-        """Return the text with the key blotted out, should a host echo it in whatever form.
+        """Return the text with the key redacted, in whatever form a host has echoed it.
 
-        Keys under 8 characters are left alone: they are no real keys, and common words hold them.
+        Keys under 8 characters are not redacted: they occur in common words.
 
         Args:
             text: The text.
-            pieces: Whether a long piece of the key is blotted out, too.
-            exactly: Whether only the key as it is counts, in no other form.
+            pieces: Whether to redact long pieces of the key, too.
+            exactly: Whether to redact the literal key only, and no other form.
 
         Example:
             >>> Secret("sk-12345678").redact_in("bad key sk-12345678")
@@ -106,9 +106,9 @@ characters.')
 
             self.__forms = KeyForms(self.__text)
         try:
-            return self.__forms.hide(text, pieces=pieces)
+            return self.__forms.redact(text, pieces=pieces)
         except BaseException as error:
-            # an interrupt hits any line, and the frames below hold the key
+            # for example an interrupt; the frames below have the key in their variables
             del text
             raise without_frames(error) from None
 
@@ -122,4 +122,4 @@ characters.')
         return "Secret('…')"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a key is neither pickled nor copied to disk")
+        raise TypeError("an API key can't be pickled or copied")

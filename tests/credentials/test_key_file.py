@@ -1,4 +1,4 @@
-"""The key file: several processes, other users, and what is damaged lose and leak no key."""
+"""The key file: no key is lost or exposed by concurrent processes, other users or damage."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ posix = pytest.mark.skipif(os.name != "posix", reason="Windows has no file modes
 
 @pytest.fixture
 def path(home: Path) -> Path:
-    """Where the file is, in a folder of its own."""
+    """The key file's path, in a new folder."""
     home.mkdir(mode=0o700)
     return home / "keys.json"
 
 
 @pytest.fixture(autouse=True)
 def no_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine without the extra, whatever is installed here."""
+    """Make `import keyring` fail, even if it is installed."""
     monkeypatch.setitem(sys.modules, "keyring", None)
 
 
 def mode_of(path: Path) -> int:
-    """Return what the owner, the group and others may do."""
+    """Return the permissions of a file."""
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_processes_that_log_in_at_once_lose_no_key(path: Path) -> None:
-    """Each changes the file several times, and each key of each is there."""
+def test_processes_that_save_keys_at_once_lose_none(path: Path) -> None:
+    """Each process saves several keys, and all of them are in the file."""
     quick = f"import sys; sys.path[:0] = {sys.path!r}\n{SAVE}"
     writers = [
         subprocess.Popen(
@@ -72,20 +72,20 @@ def test_processes_that_log_in_at_once_lose_no_key(path: Path) -> None:
     assert os.listdir(path.parent) == ["keys.json"]
 
 
-def test_what_another_process_saves_meanwhile_stays(path: Path) -> None:
-    """A store that has read the file long ago writes none of what it has read."""
+def test_keys_that_another_process_has_saved_stay(path: Path) -> None:
+    """A store reads the file again before it writes."""
     store = KeyStore(path)
     assert store.find(HUB) is None
     KeyStore(path).save(OTHER, Secret(OTHER_KEY))
     store.save(HUB, Secret(KEY))
-    KeyStore(path).forget(HUB)
+    KeyStore(path).delete(HUB)
     assert {url: key.reveal() for url, key in KeyFile(path).read().items()} == {OTHER: OTHER_KEY}
 
 
 @posix
 @pytest.mark.parametrize("mode", [0o644, 0o660, 0o604, 0o777])
-def test_a_file_that_others_can_read_is_narrowed_with_a_word(path: Path, mode: int) -> None:
-    """The key is found all the same, and it is said once that others may have read it."""
+def test_a_file_that_others_can_read_is_restricted_with_a_notice(path: Path, mode: int) -> None:
+    """The key is used; the notice that others may have read it is shown once."""
     path.write_text(json.dumps({HUB: KEY}))
     path.chmod(mode)
     store = KeyStore(path)
@@ -97,8 +97,10 @@ def test_a_file_that_others_can_read_is_narrowed_with_a_word(path: Path, mode: i
 
 
 @posix
-def test_a_drive_without_modes_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The key is still found; that others can read it is said."""
+def test_on_a_drive_without_modes_there_is_a_notice(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key is used; the notice says that others can read it."""
 
     def refuse(*_: object) -> None:
         raise PermissionError
@@ -113,8 +115,8 @@ def test_a_drive_without_modes_is_named(path: Path, monkeypatch: pytest.MonkeyPa
 
 @posix
 @pytest.mark.parametrize("mode", [0o600, 0o400])
-def test_a_narrow_file_is_left_as_it_is(path: Path, mode: int) -> None:
-    """Nothing is said of it."""
+def test_a_private_file_is_not_changed(path: Path, mode: int) -> None:
+    """There is no notice."""
     path.write_text(json.dumps({HUB: KEY}))
     path.chmod(mode)
     store = KeyStore(path)
@@ -124,10 +126,10 @@ def test_a_narrow_file_is_left_as_it_is(path: Path, mode: int) -> None:
 
 @posix
 @pytest.mark.parametrize("folder_mode", [0o777, 0o1777, 0o770, 0o772])
-def test_a_link_in_a_folder_of_others_is_not_followed(
+def test_a_link_in_a_folder_that_others_can_write_to_is_not_followed(
     path: Path, tmp_path: Path, folder_mode: int
 ) -> None:
-    """Neither read nor written through: someone else's key would pay, or a file be lost."""
+    """Its target is neither read nor written."""
     target = tmp_path / "target"
     target.write_text(json.dumps({HUB: KEY}))
     target.chmod(0o644)
@@ -137,7 +139,7 @@ def test_a_link_in_a_folder_of_others_is_not_followed(
     for work in (
         lambda: store.find(HUB),
         lambda: store.save(HUB, Secret(OTHER_KEY)),
-        lambda: store.forget(HUB),
+        lambda: store.delete(HUB),
     ):
         with pytest.raises(ConfigurationError, match="symbolic link in a folder that") as caught:
             work()
@@ -147,8 +149,8 @@ def test_a_link_in_a_folder_of_others_is_not_followed(
 
 
 @posix
-def test_ones_own_link_in_ones_own_folder_is_followed(path: Path, tmp_path: Path) -> None:
-    """As who keeps such files under version control has it."""
+def test_the_users_link_in_a_private_folder_is_followed(path: Path, tmp_path: Path) -> None:
+    """Users who manage their dotfiles by links have one."""
     target = tmp_path / "target"
     target.write_text(json.dumps({HUB: KEY}))
     path.symlink_to(target)
@@ -157,8 +159,8 @@ def test_ones_own_link_in_ones_own_folder_is_followed(path: Path, tmp_path: Path
 
 
 @posix
-def test_what_is_no_file_is_not_waited_for(path: Path) -> None:
-    """A pipe would be read for ever."""
+def test_a_pipe_in_place_of_the_file_does_not_block(path: Path) -> None:
+    """There is a notice, and saving a key fails."""
     os.mkfifo(path)
     store = KeyStore(path)
     assert store.find(HUB) is None
@@ -168,8 +170,8 @@ def test_what_is_no_file_is_not_waited_for(path: Path) -> None:
 
 
 @posix
-def test_no_umask_widens_or_narrows_the_file(path: Path) -> None:
-    """Nor does one that takes the owner's own rights."""
+def test_the_umask_does_not_change_the_files_mode(path: Path) -> None:
+    """Not even one that removes the owner's permissions."""
     old = os.umask(0o277)
     try:
         KeyStore(path).save(HUB, Secret(KEY))
@@ -182,36 +184,36 @@ def test_no_umask_widens_or_narrows_the_file(path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"{", b"[]", b"\xff\xfe\x00", b"[" * 50_000, b'{"a": "' + b"x" * MAX_BYTES + b'"}']
 )
-def test_a_damaged_file_is_kept_beside_the_new_one(path: Path, content: bytes) -> None:
-    """Saving a key goes on, loses nothing, and says where the old file is."""
+def test_a_damaged_file_is_renamed_when_a_key_is_saved(path: Path, content: bytes) -> None:
+    """Its content is unchanged, and a notice says where it is."""
     path.write_bytes(content)
     path.chmod(0o600)
     store = KeyStore(path)
     assert store.find(HUB) is None
     assert "damaged" in store.notes()[0]
-    store.forget(HUB)
+    store.delete(HUB)
     assert path.read_bytes() == content
     store.save(HUB, Secret(KEY))
-    (kept,) = path.parent.glob("keys.damaged-*.json")
-    assert str(kept) in store.notes()[0]
-    assert (kept.read_bytes(), mode_of(kept)) == (content, 0o600)
+    (aside,) = path.parent.glob("keys.damaged-*.json")
+    assert str(aside) in store.notes()[0]
+    assert (aside.read_bytes(), mode_of(aside)) == (content, 0o600)
     assert KeyStore(path).find(HUB) is not None
 
 
-def test_an_entry_that_is_no_key_of_ours_stays(path: Path) -> None:
+def test_an_unknown_entry_stays(path: Path) -> None:
     """A newer version may have written it."""
     path.write_text(json.dumps({OTHER: {"key": OTHER_KEY, "since": 1}}))
     path.chmod(0o600)
     KeyStore(path).save(HUB, Secret(KEY))
-    KeyStore(path).forget(HUB)
+    KeyStore(path).delete(HUB)
     assert json.loads(path.read_text()) == {OTHER: {"key": OTHER_KEY, "since": 1}}
 
 
 @pytest.mark.parametrize("name", ["json.loads", "json.dump", "os.replace", "os.fsync"])
-def test_an_interrupt_shows_no_key_and_loses_none(
+def test_an_interrupt_exposes_and_loses_no_key(
     path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """In whatever step: the frames that hold the keys are taken from the error."""
+    """In any step: the frames with the keys are dropped from the traceback."""
     KeyStore(path).save(OTHER, Secret(OTHER_KEY))
 
     def interrupt(*_: object, **__: object) -> None:
@@ -228,8 +230,10 @@ def test_an_interrupt_shows_no_key_and_loses_none(
 
 
 @posix
-def test_a_session_tells_of_a_wide_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a cell or a status line shows comes from the store of its folder."""
+def test_a_session_has_the_notices_of_its_key_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cells and the status line show them."""
     path.write_text(json.dumps({HUB: KEY}))
     path.chmod(0o644)
     monkeypatch.setenv("MOUNTSEA_BASE_URL", HUB)

@@ -1,4 +1,4 @@
-"""Stored keys: one for each Hub, in the system's keyring or in a file for its owner's eyes only."""
+"""Stored keys: one for each Hub, in the system keyring or in a private file."""
 
 from __future__ import annotations
 
@@ -22,26 +22,25 @@ HUB, OTHER = "https://hub.example", "https://other.example"
 
 
 class KeyringError(Exception):
-    """As the real package's error, from which all of its others are derived."""
+    """As in the real package, where it is the base class of all errors."""
 
 
 class FakeKeyring(ModuleType):
-    """What this package uses of `keyring`, with a switch for each way in which it fails.
+    """A stand-in for `keyring`, with configurable failures.
 
     Attributes:
-        kept: What is in it, by service and name.
-        good: Whether there is a real backend.
-        broken: The calls that fail, by name.
+        stored: The passwords, by service and name.
+        is_recommended: Whether there is a usable backend.
+        broken: The errors that functions raise, by name.
     """
 
     def __init__(self) -> None:
-        """Begin with nothing in it."""
         super().__init__("keyring")
         self.__spec__ = ModuleSpec("keyring", None)
-        self.kept: dict[tuple[str, str], str] = {}
-        self.good = True
+        self.stored: dict[tuple[str, str], str] = {}
+        self.is_recommended = True
         self.broken: dict[str, Exception] = {}
-        self.core = SimpleNamespace(recommended=lambda backend: self.good)
+        self.core = SimpleNamespace(recommended=lambda backend: self.is_recommended)
         self.errors = SimpleNamespace(KeyringError=KeyringError)
 
     def _fail(self, call: str) -> None:
@@ -54,37 +53,37 @@ class FakeKeyring(ModuleType):
         return self
 
     def get_password(self, service: str, name: str) -> str | None:
-        """Look a key up."""
+        """Return a password."""
         self._fail("get_password")
-        return self.kept.get((service, name))
+        return self.stored.get((service, name))
 
     def set_password(self, service: str, name: str, password: str) -> None:
-        """Keep a key."""
+        """Store a password."""
         self._fail("set_password")
-        self.kept[service, name] = password
+        self.stored[service, name] = password
 
     def delete_password(self, service: str, name: str) -> None:
-        """Forget a key; as the real one, it minds if there is none."""
+        """Delete a password; as the real package, raise if there is none."""
         self._fail("delete_password")
-        if self.kept.pop((service, name), None) is None:
+        if self.stored.pop((service, name), None) is None:
             raise KeyringError("no such password")
 
 
 @pytest.fixture
 def path(home: Path) -> Path:
-    """Where the file is."""
+    """The key file's path."""
     return home / "keys.json"
 
 
 @pytest.fixture
 def no_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine without the extra, whatever is installed here."""
+    """Make `import keyring` fail, even if it is installed."""
     monkeypatch.setitem(sys.modules, "keyring", None)
 
 
 @pytest.fixture
 def keyring(monkeypatch: pytest.MonkeyPatch) -> FakeKeyring:
-    """A machine with a keyring."""
+    """Install a fake keyring."""
     fake = FakeKeyring()
     for name, module in {
         "keyring": fake,
@@ -96,14 +95,14 @@ def keyring(monkeypatch: pytest.MonkeyPatch) -> FakeKeyring:
 
 
 def found(path: Path, hub: str = HUB) -> tuple[str, str] | None:
-    """Look a key up as another process would."""
-    kept = KeyStore(path).find(hub)
-    return (kept[0].reveal(), kept[1]) if kept is not None else None
+    """Return the key that another process finds, and where it is stored."""
+    entry = KeyStore(path).find(hub)
+    return (entry[0].reveal(), entry[1]) if entry is not None else None
 
 
 @pytest.mark.usefixtures("no_keyring")
-def test_without_a_keyring_a_key_is_kept_in_a_file(path: Path) -> None:
-    """Its folder is made; the next process finds the key, and where it is."""
+def test_without_a_keyring_a_key_is_stored_in_a_file(path: Path) -> None:
+    """Its folder is created; another process finds the key there."""
     assert found(path) is None
     assert not path.parent.exists()
     assert KeyStore(path).save(HUB, Secret(KEY)) == str(path)
@@ -112,32 +111,32 @@ def test_without_a_keyring_a_key_is_kept_in_a_file(path: Path) -> None:
 
 @pytest.mark.usefixtures("no_keyring")
 def test_each_hub_has_its_own_key(path: Path) -> None:
-    """One Hub's key is never found for another, and forgetting one spares the other."""
+    """A key is never found for another Hub, and deleting one does not affect the others."""
     store = KeyStore(path)
     store.save(HUB, Secret(KEY))
     assert found(path, OTHER) is None
     store.save(OTHER, Secret(OTHER_KEY))
     assert (found(path), found(path, OTHER)) == ((KEY, str(path)), (OTHER_KEY, str(path)))
-    store.forget(HUB)
+    store.delete(HUB)
     assert (found(path), found(path, OTHER)) == (None, (OTHER_KEY, str(path)))
     assert KEY not in path.read_text()
 
 
 @pytest.mark.usefixtures("no_keyring")
-def test_the_last_key_takes_the_file_with_it(path: Path) -> None:
-    """Nothing is left behind, and forgetting what is not there is no error."""
+def test_deleting_the_last_key_deletes_the_file(path: Path) -> None:
+    """Deleting a key that does not exist is not an error."""
     store = KeyStore(path)
     store.save(HUB, Secret(KEY))
-    store.forget(HUB)
-    store.forget(HUB)
-    store.forget(OTHER)
+    store.delete(HUB)
+    store.delete(HUB)
+    store.delete(OTHER)
     assert store.find(HUB) is None
     assert list(path.parent.iterdir()) == []
 
 
 @pytest.mark.usefixtures("no_keyring")
-def test_a_second_key_takes_the_place_of_the_first(path: Path) -> None:
-    """Of the first nothing stays in the folder."""
+def test_saving_replaces_the_key(path: Path) -> None:
+    """No file in the folder contains the first key."""
     store = KeyStore(path)
     store.save(HUB, Secret(KEY))
     store.save(HUB, Secret(OTHER_KEY))
@@ -151,7 +150,7 @@ def test_a_second_key_takes_the_place_of_the_first(path: Path) -> None:
 def test_the_file_never_has_wider_rights(
     path: Path, monkeypatch: pytest.MonkeyPatch, before: int | None
 ) -> None:
-    """Mode 0600 from the first instant on, whatever the umask and the file's past."""
+    """It is created with mode 0600, whatever the umask and the mode of an older file."""
     store = KeyStore(path)
     if before is not None:
         path.parent.mkdir(parents=True)
@@ -160,16 +159,16 @@ def test_the_file_never_has_wider_rights(
     modes: list[int] = []
     real_open = os.open
 
-    def watched(name: Path, flags: int, mode: int = 0o777) -> int:
+    def recording_open(name: Path, flags: int, mode: int = 0o777) -> int:
         descriptor = real_open(name, flags, mode)
         modes.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
         return descriptor
 
     old = os.umask(0)
     try:
-        monkeypatch.setattr(os, "open", watched)
+        monkeypatch.setattr(os, "open", recording_open)
         store.save(HUB, Secret(KEY))
-        store.forget(OTHER)
+        store.delete(OTHER)
     finally:
         monkeypatch.undo()
         os.umask(old)
@@ -195,23 +194,23 @@ def test_the_file_never_has_wider_rights(
         json.dumps({HUB + "/": KEY}).encode(),
     ],
 )
-def test_a_file_that_makes_no_sense_holds_no_key(path: Path, content: bytes) -> None:
-    """It stops nothing, and the next key that is saved mends it."""
+def test_a_file_with_invalid_content_has_no_key(path: Path, content: bytes) -> None:
+    """It raises nothing, and saving a key works."""
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
     store = KeyStore(path)
     assert store.find(HUB) is None
-    store.forget(HUB)
+    store.delete(HUB)
     store.save(HUB, Secret(KEY))
     assert found(path) == (KEY, str(path))
 
 
 @pytest.mark.usefixtures("no_keyring")
 @pytest.mark.parametrize("obstacle", ["file for folder", "folder for file"])
-def test_a_key_that_cant_be_kept_is_told_and_leaves_nothing(
+def test_a_failure_to_save_is_an_error_and_leaves_no_files(
     home: Path, path: Path, obstacle: str
 ) -> None:
-    """The error says where, why, and that this kernel has the key; it never says the key."""
+    """The error says where and why, and does not contain the key."""
     if obstacle == "file for folder":
         home.write_text("mine")
     else:
@@ -224,37 +223,39 @@ def test_a_key_that_cant_be_kept_is_told_and_leaves_nothing(
     assert KeyStore(path).find(HUB) is None
 
 
-def test_a_keyring_goes_before_the_file(keyring: FakeKeyring, path: Path) -> None:
-    """A key is stored there and nowhere else, under our name and the Hub's."""
+def test_a_keyring_is_preferred_to_the_file(keyring: FakeKeyring, path: Path) -> None:
+    """The key is stored there only, under our service name and the Hub's URL."""
     assert KeyStore(path).save(HUB, Secret(KEY)) == "the system keyring"
-    assert keyring.kept == {(SERVICE, HUB): KEY}
+    assert keyring.stored == {(SERVICE, HUB): KEY}
     assert found(path) == (KEY, "the system keyring")
     assert found(path, OTHER) is None
     assert not path.exists()
 
 
-def test_a_key_in_the_file_is_found_where_the_keyring_has_none(
+def test_a_key_in_the_file_is_found_if_the_keyring_has_none(
     keyring: FakeKeyring, path: Path
 ) -> None:
-    """Who installs a keyring later need not log in again; `forget` then looks in both places."""
-    keyring.good = False
+    """After installing a keyring no new login is needed; `delete` deletes from both."""
+    keyring.is_recommended = False
     KeyStore(path).save(HUB, Secret(KEY))
-    keyring.good = True
+    keyring.is_recommended = True
     assert found(path) == (KEY, str(path))
-    keyring.kept[SERVICE, HUB] = OTHER_KEY
+    keyring.stored[SERVICE, HUB] = OTHER_KEY
     assert found(path) == (OTHER_KEY, "the system keyring")
     store = KeyStore(path)
     assert store.find(HUB) is not None
-    store.forget(HUB)
+    store.delete(HUB)
     assert store.find(HUB) is None
     assert found(path) is None
-    assert (keyring.kept, path.exists()) == ({}, False)
+    assert (keyring.stored, path.exists()) == ({}, False)
 
 
 @pytest.mark.parametrize("stored", ["", "two words", "ключ"])
-def test_nonsense_in_a_keyring_is_no_key(keyring: FakeKeyring, path: Path, stored: str) -> None:
-    """What can't stand in a header is not tried."""
-    keyring.kept[SERVICE, HUB] = stored
+def test_an_invalid_key_in_a_keyring_is_ignored(
+    keyring: FakeKeyring, path: Path, stored: str
+) -> None:
+    """It could not be sent in a header."""
+    keyring.stored[SERVICE, HUB] = stored
     assert found(path) is None
 
 
@@ -266,19 +267,19 @@ def test_nonsense_in_a_keyring_is_no_key(keyring: FakeKeyring, path: Path, store
     ],
     ids=["no backend", "none recommended"],
 )
-def test_a_keyring_that_is_none_gives_way_to_the_file(
+def test_without_a_keyring_backend_the_file_is_used(
     keyring: FakeKeyring, path: Path, failure: dict[str, Exception]
 ) -> None:
-    """The file takes over: saved, found and forgotten."""
+    """To save, find and delete the key."""
     keyring.broken = failure
     store = KeyStore(path)
     assert store.find(HUB) is None
     reason = f"{type(failure['get_keyring']).__name__}: {failure['get_keyring']}"
-    where = f"{path}, since the system keyring can't be used ({reason})"
+    where = f"{path}, because the system keyring can't be used ({reason})"
     assert store.save(HUB, Secret(KEY)) == where
     assert store.find(HUB) is not None
     assert found(path) == (KEY, str(path))
-    assert f"The system keyring can't be used ({reason})" in store.forget(HUB)
+    assert f"The system keyring can't be used ({reason})" in store.delete(HUB)
     assert found(path) is None
 
 
@@ -287,54 +288,54 @@ def test_a_keyring_that_is_none_gives_way_to_the_file(
     [KeyringError(f"locked {KEY}"), OSError("dbus is gone"), RuntimeError("no loop")],
     ids=lambda error: type(error).__name__,
 )
-def test_a_keyring_that_is_locked_gives_way_until_logout(
+def test_with_a_locked_keyring_the_file_is_used_and_logout_fails(
     keyring: FakeKeyring, path: Path, error: Exception
 ) -> None:
-    """A key is kept in the file; whether one is behind the lock no logout can say, so it fails."""
+    """The keyring may have a key that can't be deleted."""
     keyring.broken = dict.fromkeys(("get_password", "set_password", "delete_password"), error)
     store = KeyStore(path)
     assert store.find(HUB) is None
-    where = f"{path}, since the system keyring can't be used ({type(error).__name__})"
+    where = f"{path}, because the system keyring can't be used ({type(error).__name__})"
     assert store.save(HUB, Secret(KEY)) == where
     assert found(path) == (KEY, str(path))
-    with pytest.raises(ConfigurationError, match="unlock it") as caught:
-        store.forget(HUB)
+    with pytest.raises(ConfigurationError, match="Unlock the keyring") as caught:
+        store.delete(HUB)
     assert KEY not in all_text_of(caught.value)
     keyring.broken = {}
-    store.forget(HUB)
+    store.delete(HUB)
     assert found(path) is None
 
 
-def test_a_key_that_a_keyring_does_not_let_go_of_is_not_said_to_be_forgotten(
+def test_logout_fails_if_the_keyring_does_not_delete_the_key(
     keyring: FakeKeyring, path: Path
 ) -> None:
-    """It would be found again by the next kernel."""
+    """The next kernel would find it again."""
     store = KeyStore(path)
     store.save(HUB, Secret(KEY))
     keyring.broken = {"delete_password": KeyringError("locked")}
-    with pytest.raises(ConfigurationError, match="unlock it"):
-        store.forget(HUB)
+    with pytest.raises(ConfigurationError, match="Unlock the keyring"):
+        store.delete(HUB)
     assert found(path) == (KEY, "the system keyring")
     keyring.broken = {}
-    store.forget(HUB)
-    assert (found(path), store.find(HUB), keyring.kept) == (None, None, {})
+    store.delete(HUB)
+    assert (found(path), store.find(HUB), keyring.stored) == (None, None, {})
 
 
 def test_a_keyring_is_asked_once_in_a_process(keyring: FakeKeyring, path: Path) -> None:
-    """It may ask its owner for a password each time; the file may change between two cells."""
-    keyring.kept[SERVICE, HUB] = KEY
+    """It may ask the user for a password each time."""
+    keyring.stored[SERVICE, HUB] = KEY
     store = KeyStore(path)
     assert store.find(HUB) is not None
     keyring.broken = {"get_password": AssertionError("asked again")}
-    kept = store.find(HUB)
-    assert kept is not None and kept[0].reveal() == KEY
+    entry = store.find(HUB)
+    assert entry is not None and entry[0].reveal() == KEY
 
 
 @pytest.mark.usefixtures("no_keyring")
-def test_a_session_uses_the_key_of_its_hub_last(
+def test_a_session_uses_login_then_environment_then_the_stored_key(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Login, then environment, then what is stored for this Hub; the source is named."""
+    """The settings say where the key comes from."""
     monkeypatch.setenv("MOUNTSEA_BASE_URL", HUB)
     session = Session()
     session.keys().save(HUB, Secret(KEY))
@@ -357,10 +358,10 @@ def test_a_session_uses_the_key_of_its_hub_last(
 
 
 @pytest.mark.usefixtures("no_keyring")
-def test_nothing_that_shows_a_session_shows_a_stored_key(
+def test_repr_and_vars_of_a_session_do_not_show_a_stored_key(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither `repr` nor `vars` of what has read the key."""
+    """Nor those of its settings and its key store."""
     monkeypatch.setenv("MOUNTSEA_BASE_URL", HUB)
     session = Session()
     session.keys().save(HUB, Secret(KEY))
@@ -370,12 +371,12 @@ def test_nothing_that_shows_a_session_shows_a_stored_key(
     assert KEY not in "\n".join(shown)
 
 
-def test_nothing_that_shows_a_store_shows_a_key_of_the_keyring(
+def test_repr_and_vars_of_a_store_do_not_show_a_key_of_the_keyring(
     keyring: FakeKeyring, path: Path
 ) -> None:
-    """What it remembers of the keyring is as hidden as the rest."""
-    keyring.kept[SERVICE, HUB] = KEY
+    """The cached key is a `Secret`."""
+    keyring.stored[SERVICE, HUB] = KEY
     store = KeyStore(path)
-    kept = store.find(HUB)
-    assert kept is not None and kept[0].reveal() == KEY
-    assert KEY not in repr(store) + repr(vars(store)) + repr(kept)
+    entry = store.find(HUB)
+    assert entry is not None and entry[0].reveal() == KEY
+    assert KEY not in repr(store) + repr(vars(store)) + repr(entry)

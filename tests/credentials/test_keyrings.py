@@ -1,4 +1,4 @@
-"""The real `keyring` package with backends that are broken: all goes on without them."""
+"""The real `keyring` package with failing backends: the key file is used instead."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Panic(BaseException):
 
 class Keyring(KeyringBackend):
     priority = 9
-    kept = {{}}
+    stored = {{}}
 
     def get_password(self, service, name):
         {get}
@@ -43,9 +43,9 @@ class Keyring(KeyringBackend):
 """
 GOOD = {
     "at_import": "",
-    "get": "return self.kept.get(name)",
-    "set": "self.kept[name] = password",
-    "delete": "del self.kept[name]",
+    "get": "return self.stored.get(name)",
+    "set": "self.stored[name] = password",
+    "delete": "del self.stored[name]",
 }
 AT_IMPORT = {
     "raises an ImportError": "import nonsense_that_is_not_there",
@@ -53,12 +53,12 @@ AT_IMPORT = {
     "raises a RuntimeError": "raise RuntimeError('no D-Bus')",
     "ends the process": "raise SystemExit(3)",
     "panics": "raise BaseException('a Rust library panics')",
-    "is no Python": "this is no Python",
+    "is not valid Python": "this is no Python",
     "has no backend": "KeyringBackend = object",
 }
 IN_USE = {
     "fails": "raise OSError('no session bus')",
-    "fails with what it was given": "raise ValueError(list(locals().values()))",
+    "fails with its arguments": "raise ValueError(list(locals().values()))",
     "panics": "raise Panic('a Rust library panics')",
     "ends the process": "raise SystemExit(3)",
 }
@@ -66,7 +66,7 @@ IN_USE = {
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Configure a backend as its user does, by the variable of `keyring`."""
+    """Configure a backend as a user does, by the variable of `keyring`."""
 
     def write(**parts: str) -> None:
         (tmp_path / "odd_backend.py").write_text(BACKEND.format(**GOOD | parts))
@@ -83,7 +83,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
 def run(
     shell: InteractiveShell, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Run]:
-    """Run a `%mountsea` line where `keyring` is installed, and type the key where it is asked."""
+    """Run `%mountsea` lines with `keyring` installed; the prompt of login gets the key."""
     monkeypatch.setitem(sys.modules, "keyring", keyring)
     monkeypatch.setattr(getpass, "getpass", lambda _: KEY)
 
@@ -97,13 +97,15 @@ def run(
 
 
 def found() -> tuple[str | None, str]:
-    """Look for the key as the next kernel does."""
+    """Return the key that a new kernel finds, and where it comes from."""
     settings = Session().settings()
     return settings.key.reveal() if settings.key else None, settings.key_source
 
 
-def test_a_good_keyring_keeps_the_key(install: Callable[..., None], run: Run, home: Path) -> None:
-    """The control: no file is made, and the logout empties it."""
+def test_a_working_keyring_stores_the_key(
+    install: Callable[..., None], run: Run, home: Path
+) -> None:
+    """No key file is created, and logout deletes the key."""
     install()
     assert f"API key stored in the system keyring, for {HUB}." in run("login --save")
     assert found() == (KEY, "the system keyring")
@@ -113,37 +115,36 @@ def test_a_good_keyring_keeps_the_key(install: Callable[..., None], run: Run, ho
 
 
 @pytest.mark.parametrize("how", [*AT_IMPORT, "is not installed"])
-def test_a_keyring_that_cant_be_loaded_is_done_without(
+def test_without_a_loadable_keyring_the_file_is_used(
     install: Callable[..., None], run: Run, home: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    """Status, login and logout work; where the key is, and why, is said."""
+    """Status, login and logout work; login reports where the key is and why."""
     if how in AT_IMPORT:
         install(at_import=AT_IMPORT[how])
     else:
         monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "nonsense_that_is_not_there.Keyring")
     assert "key: none" in run("")
-    said = run("login --save")
+    output = run("login --save")
     path = home / "keys.json"
-    assert f"API key stored in {path}, since the system keyring can't be used (" in said
+    assert f"API key stored in {path}, because the system keyring can't be used (" in output
     assert found() == (KEY, str(path))
-    said = run("logout")
-    assert "API key removed. The system keyring can't be used (" in said and "key: none" in said
+    output = run("logout")
+    assert "API key removed. The system keyring can't be used (" in output
+    assert "key: none" in output
     assert found() == (None, "none") and not path.exists()
 
 
 @pytest.mark.parametrize("how", IN_USE)
-def test_a_keyring_that_fails_in_use_is_done_without(
+def test_if_a_keyring_fails_in_use_the_file_is_used(
     install: Callable[..., None], run: Run, home: Path, how: str
 ) -> None:
-    """The key goes to the file; a logout clears that, and says that the keyring may have one."""
+    """Logout deletes the key from the file, and fails since the keyring may have it."""
     install(get=IN_USE[how], set=IN_USE[how], delete=IN_USE[how])
     assert "key: none" in run("")
-    said = run("login --save")
+    output = run("login --save")
     path = home / "keys.json"
-    assert (
-        f"API key stored in {path}, since the system keyring can't be used (" in said
-        and KEY not in said
-    )
+    assert f"API key stored in {path}, because the system keyring can't be used (" in output
+    assert KEY not in output
     assert found() == (KEY, str(path))
     with pytest.raises(ConfigurationError, match="Could not delete the key from the system") as no:
         run("logout")
@@ -152,36 +153,36 @@ def test_a_keyring_that_fails_in_use_is_done_without(
 
 
 @pytest.mark.parametrize(
-    "answer", ["7", "b'sk-bytes-0123456789'", "['sk']", "object()", "None", "''"]
+    "value", ["7", "b'sk-bytes-0123456789'", "['sk']", "object()", "None", "''"]
 )
-def test_a_keyring_that_returns_nonsense_has_kept_nothing(
-    install: Callable[..., None], run: Run, home: Path, answer: str
+def test_if_a_keyring_does_not_return_the_key_the_file_is_used(
+    install: Callable[..., None], run: Run, home: Path, value: str
 ) -> None:
-    """What does not give the key back can't be relied on."""
-    install(get=f"return {answer}")
+    """A saved key is read back to verify it."""
+    install(get=f"return {value}")
     assert "key: none" in run("")
-    assert "it did not keep the key" in run("login --save")
+    assert "it did not store the key" in run("login --save")
     assert found() == (KEY, str(home / "keys.json"))
 
 
-def test_the_demo_hub_asks_no_keyring(
+def test_the_demo_hub_does_not_use_the_keyring(
     run: Run, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither its commands nor its cells even import one."""
+    """Neither its commands nor its cells import it."""
 
     class Trap(ModuleType):
         def __getattr__(self, name: str) -> object:
-            raise AssertionError(f"keyring.{name} was asked for")
+            raise AssertionError(f"keyring.{name} was used")
 
     run("demo")
     monkeypatch.setitem(sys.modules, "keyring", Trap("keyring"))
     monkeypatch.setitem(sys.modules, "keyring.core", Trap("keyring.core"))
-    asked: list[str] = []
+    calls: list[str] = []
     monkeypatch.setattr(
-        "mountsea_magic.credentials.key_store._keyring", lambda: asked.append("keyring")
+        "mountsea_magic.credentials.key_store._keyring", lambda: calls.append("keyring")
     )
     for line in ("", "demo", "models", "models --refresh", "credits", "history", "resume", "login"):
         run(line)
     shell.run_cell_magic("mountsea", "--seed 7 -q", "a dog")  # type: ignore[no-untyped-call]  # IPython's is so
     run("history")
-    assert asked == []
+    assert calls == []

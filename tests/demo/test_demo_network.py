@@ -153,7 +153,7 @@ def test_lost_response_is_an_uncertain_submission(lesson: Lesson) -> None:
 def test_busy_hub_creates_no_task(lesson: Lesson) -> None:
     """429 with Retry-After: 2; after the last retry that error is raised."""
     lesson.fault = "busy"
-    with pytest.raises(RateLimited, match="Nothing was ordered") as caught:
+    with pytest.raises(RateLimited, match="Nothing was submitted") as caught:
         lesson.submit()
     assert caught.value.retry_after_s == 2.0
     assert (lesson.task_count, newest(lesson.images).state) == (0, "refused")

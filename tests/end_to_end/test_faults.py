@@ -139,8 +139,8 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(submit, "submit_retry_pause", retry)
     monkeypatch.setattr(download, "PAUSES_S", (0.0,) * len(download.PAUSES_S))
-    fast_schedule = partial(LearnedSchedule, shortest_s=0.02, longest_s=0.05)
-    monkeypatch.setattr(poll, "LearnedSchedule", fast_schedule)
+    often = partial(LearnedSchedule, min_interval_s=0.02, max_interval_s=0.05)
+    monkeypatch.setattr(poll, "LearnedSchedule", often)
 
 
 @pytest.mark.usefixtures("no_pauses")

@@ -258,7 +258,10 @@ def test_interrupt_with_the_post_in_flight(hub: StandInHub, kernel: Kernel, runn
     hub.wait_until(lambda: len(hub.posts) == 1)
     run = _interrupt(kernel, message_id)
     assert run.error == "Interrupted" and len(run.traceback) == 1 and not run.widgets()
-    assert "on its way" in run.error_message and "charged if it completes" in run.error_message
+    assert (
+        "already being submitted" in run.error_message
+        and "charged if it completes" in run.error_message
+    )
     assert "submitting" in kernel.run("%mountsea history").text
     respond.set()
     resumed = kernel.run("%mountsea resume")

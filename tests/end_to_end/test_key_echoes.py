@@ -1,4 +1,4 @@
-"""The key echoed: a host that knows it, and repeats it anywhere, brings it to no text of ours."""
+"""Echoed keys: wherever a host repeats the key, none of our texts shows it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ON_ONE_LINE = {
 
 @pytest.fixture
 def logs(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """Listen to all that is logged, as a debugging session does."""
+    """Capture all logs, as in a debugging session."""
     for name in ("httpx", "httpcore", "asyncio"):
         caplog.set_level(logging.DEBUG, logger=name)
     yield caplog
@@ -35,12 +35,12 @@ def logs(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A download that fails is not tried again."""
+    """Do not retry failed downloads."""
     monkeypatch.setattr(download, "PAUSES_S", ())
 
 
 def failed(hub: EchoHub, folder: Path) -> MountseaError:
-    """Order at a Hub that echoes; return how it fails."""
+    """Submit to a Hub that echoes; return the error."""
 
     async def run() -> None:
         client = HubClient(hub.url, Secret(KEY), credits_url=f"{hub.url}/credits")
@@ -55,31 +55,31 @@ def failed(hub: EchoHub, folder: Path) -> MountseaError:
 
 
 def assert_no_leak(error: MountseaError, folder: Path, logs: pytest.LogCaptureFixture) -> None:
-    """Look wherever the key could have come to."""
-    kept = b"".join(path.read_bytes() for path in folder.parent.glob("journal*"))
+    """Search for the key in the error, the journal and the logs."""
+    journal = b"".join(path.read_bytes() for path in folder.parent.glob("journal*"))
     places = {
         "error": all_text_of(error),
-        "journal": kept.decode("utf-8", "replace"),
+        "journal": journal.decode("utf-8", "replace"),
         "logs": logs.text,
     }
     places["records"] = "\n".join(
         f"{record.getMessage()} {record.args} {record.exc_info}" for record in logs.records
     )
     assert {place: leaks(text) for place, text in places.items() if leaks(text)} == {}
-    assert kept
+    assert journal
 
 
 @pytest.mark.parametrize("name", FORMS)
 def test_the_detector_finds_each_form(name: str) -> None:
-    """Its silence means something."""
+    """Otherwise the other tests would prove nothing."""
     assert leaks(f"before {FORMS[name]} behind") and not leaks("nothing of it")
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_an_echo_in_a_json_body_goes(
+def test_an_echo_in_a_json_body_is_redacted(
     name: str, tmp_path: Path, logs: pytest.LogCaptureFixture
 ) -> None:
-    """In the Hub's reason, by whatever name, beside a good word that stays."""
+    """In an error message or a member name; the text beside it stays."""
     submit = in_json(**{"message": f"no credits for {FORMS[name]}", KEY: KEY}).replace(
         b"200 OK", b"402 No"
     )
@@ -91,12 +91,12 @@ def test_an_echo_in_a_json_body_goes(
 
 @pytest.mark.parametrize("name", ["as it is", "percent-encoded", "between spaces", "in base64"])
 @pytest.mark.parametrize("first", ["{}", "HTTP/1.1 {}", "HTTP/1.1 200 {}", "HTTP/9 {} no"])
-def test_an_echo_in_a_status_line_goes(
+def test_an_echo_in_a_status_line_is_redacted(
     name: str, first: str, tmp_path: Path, logs: pytest.LogCaptureFixture
 ) -> None:
-    """A malformed one is quoted by h11's error; the reason phrase is in httpx's log."""
-    said = response(b"", first.format(ON_ONE_LINE[name]))
-    with EchoHub(submit=said) as hub:
+    """h11's error quotes a malformed one, and httpx logs the reason phrase."""
+    reply = response(b"", first.format(ON_ONE_LINE[name]))
+    with EchoHub(submit=reply) as hub:
         error = failed(hub, tmp_path / "originals")
         assert [line.partition(" ")[0] for line in hub.lines] == ["POST"]
     assert_no_leak(error, tmp_path / "originals", logs)
@@ -104,18 +104,18 @@ def test_an_echo_in_a_status_line_goes(
 
 @pytest.mark.parametrize("header", ["{}: 1", "X-Echo: {}", "Location: /{}", "bad {}", "X: \x01{}"])
 @pytest.mark.parametrize("part", ["submit", "poll", "image"])
-def test_an_echo_in_a_header_goes(
+def test_an_echo_in_a_header_is_redacted(
     part: str, header: str, tmp_path: Path, logs: pytest.LogCaptureFixture
 ) -> None:
-    """In a name, a value, a redirect's target, and in a line that is no header, by any host."""
-    said = response(b"", "HTTP/1.1 302 Found", header.format(KEY))
-    with EchoHub(**{part: said}) as hub:
+    """In a name, a value, a redirect's target or an invalid line, from any host."""
+    reply = response(b"", "HTTP/1.1 302 Found", header.format(KEY))
+    with EchoHub(**{part: reply}) as hub:
         error = failed(hub, tmp_path / "originals")
     assert_no_leak(error, tmp_path / "originals", logs)
 
 
 @pytest.mark.parametrize(
-    "said",
+    "reply",
     [
         response(f"<title>{'x' * 70} {KEY}</title>".encode(), "HTTP/1.1 403 No"),
         response("<title>{}</title>".format("\u200b".join(KEY)).encode(), "HTTP/1.1 403 No"),
@@ -127,20 +127,20 @@ def test_an_echo_in_a_header_goes(
     ],
     ids=["title", "in pieces", "cut page", "cut", "two pieces", "utf-16", "encodings"],
 )
-def test_an_echo_at_a_limit_goes(
-    said: bytes, tmp_path: Path, logs: pytest.LogCaptureFixture
+def test_an_echo_at_a_limit_is_redacted(
+    reply: bytes, tmp_path: Path, logs: pytest.LogCaptureFixture
 ) -> None:
-    """What is shortened is searched before."""
-    with EchoHub(submit=said) as hub:
+    """Texts are searched before they are truncated."""
+    with EchoHub(submit=reply) as hub:
         error = failed(hub, tmp_path / "originals")
     assert_no_leak(error, tmp_path / "originals", logs)
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_an_echo_in_a_tasks_response_goes(
+def test_an_echo_in_a_task_is_redacted(
     name: str, tmp_path: Path, logs: pytest.LogCaptureFixture
 ) -> None:
-    """What the model says, what failed, and a status are as safe as a refusal."""
+    """In the model's text, the error and the status."""
     body = {FORMS[name]: True, "description": f"a dog {FORMS[name]}", "images": []}
     poll = in_json(status="completed", ready=True, data=body, error_message=FORMS[name])
     with EchoHub(poll=poll) as hub:
@@ -152,10 +152,10 @@ def test_an_echo_in_a_tasks_response_goes(
 
 @pytest.mark.parametrize("name", ["as it is", "percent-encoded", "in base64", "in hexadecimal"])
 @pytest.mark.parametrize("place", ["{hub}/{form}.png", "http://{form}.invalid/", "http://[{form}/"])
-def test_an_echo_in_an_images_url_goes(
+def test_an_echo_in_an_image_url_is_redacted(
     name: str, place: str, tmp_path: Path, logs: pytest.LogCaptureFixture
 ) -> None:
-    """Neither the error that it can't be had nor a log shows it."""
+    """In the error of the download and in the logs."""
     with EchoHub() as hub:
         url = place.format(hub=hub.url, form=FORMS[name])
         hub._poll = in_json(status="completed", ready=True, data={"images": [{"url": url}]})
@@ -163,8 +163,10 @@ def test_an_echo_in_an_images_url_goes(
     assert_no_leak(error, tmp_path / "originals", logs)
 
 
-def test_what_asyncio_logs_of_a_failure_has_no_key(logs: pytest.LogCaptureFixture) -> None:
-    """It logs what nobody awaited when it comes to it, in whatever task runs then."""
+def test_asyncios_logs_of_exceptions_do_not_contain_the_key(
+    logs: pytest.LogCaptureFixture,
+) -> None:
+    """It logs exceptions that were never retrieved, in whatever task runs then."""
 
     async def run() -> None:
         async def ours() -> None:
@@ -180,22 +182,22 @@ def test_what_asyncio_logs_of_a_failure_has_no_key(logs: pytest.LogCaptureFixtur
     assert leaks(logs.text) == []
 
 
-def test_a_long_echo_is_cut_before_it_is_searched() -> None:
-    """Of megabytes that repeat the key, in pieces, a line stays; its end holds no half key."""
+def test_a_long_echo_is_truncated_before_it_is_searched() -> None:
+    """One line of megabytes that repeat the key remains; it does not end with half a key."""
     seen: list[int] = []
 
     async def run() -> list[str]:
         secret = Secret(KEY)
 
-        def hide(text: str) -> str:
+        def redact(text: str) -> str:
             seen.append(len(text))
             return secret.redact_in(text)
 
-        guard_logs(hide)
+        guard_logs(redact)
         texts = ["\x00".join(KEY) * 40_000, f"{KEY[:20]}\x00" * 100_000, f"{KEY} " * 40_000]
         return [sanitize(text, limit=4000) for text in texts]
 
-    said = asyncio.run(run())
-    assert [leaks(text) for text in said] == [[], [], []]
-    assert said[2].startswith("[key] [key] [key]")
+    lines = asyncio.run(run())
+    assert [leaks(text) for text in lines] == [[], [], []]
+    assert lines[2].startswith("[key] [key] [key]")
     assert max(seen) <= 40_000 and len(seen) <= 6

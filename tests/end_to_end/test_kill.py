@@ -15,7 +15,7 @@ import pytest
 from hub_server import SILENT, Reply, StandInHub, image, json_reply
 from kernel_driver import Kernel, started_kernel
 
-from mountsea_magic.journal.entry import FORGOTTEN_S, Entry
+from mountsea_magic.journal.entry import SUBMISSION_TIMEOUT_S, Entry
 from mountsea_magic.journal.journal import Journal
 from mountsea_magic.request.request import build_request
 
@@ -103,7 +103,7 @@ def test_unanswered_submission_is_reported_and_not_retried(hub: StandInHub, home
         assert "got no response" not in second.run("%mountsea").text
         assert "submitting" in second.run("%mountsea history").text
         (entry,) = journal.unanswered()
-        long_ago = time.time() - FORGOTTEN_S - 1
+        long_ago = time.time() - SUBMISSION_TIMEOUT_S - 1
         journal.write(replace(entry, created=long_ago, updated=long_ago))
         assert "1 submission got no response" in second.run("%mountsea").text
         assert "uncertain" in second.run("%mountsea history").text

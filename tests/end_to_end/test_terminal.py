@@ -104,7 +104,7 @@ def test_interrupt_in_a_terminal(terminal: pexpect.spawn, hub: StandInHub) -> No
     terminal.sendline(_cell("-o dog", "a dog"))
     terminal.expect("processing")
     terminal.sendintr()
-    terminal.expect(r"Interrupted: Stopped waiting\. Task (hub-\S+) goes on")
+    terminal.expect(r"Interrupted: Stopped waiting\. Task (hub-\S+) keeps running")
     terminal.expect(r"In \[3\]: ")
     assert terminal.match is not None and "Traceback" not in (terminal.before or "")
     terminal.sendline("1 + 1")

@@ -1,4 +1,4 @@
-"""Fetching against real HTTP servers: a completed task's images come whole, or it is said why."""
+"""Downloads from real HTTP servers: images arrive complete, or the error says why not."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from runs import (
 )
 
 from mountsea_magic.errors import DownloadFailed
-from mountsea_magic.generation import download as fetching
+from mountsea_magic.generation import download as download_module
 from mountsea_magic.generation.download import PAUSES_S
 from mountsea_magic.generation.events import Notice
 from mountsea_magic.hub import downloads
@@ -34,20 +34,20 @@ from mountsea_magic.hub.client import HubClient
 from mountsea_magic.hub.responses import ImageSource
 from mountsea_magic.request.request import build_request
 
-AT_ONCE = (0.0, 0.0, 0.0)
-"""The pauses of these tests; as many as there are."""
+NO_PAUSES = (0.0, 0.0, 0.0)
+"""As many pauses as in `PAUSES_S`, but without waiting."""
 
 
 @pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Try again as often as ever, but at once."""
-    assert len(AT_ONCE) == len(PAUSES_S)
-    monkeypatch.setattr(fetching, "PAUSES_S", AT_ONCE)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry as often as in production, but at once."""
+    assert len(NO_PAUSES) == len(PAUSES_S)
+    monkeypatch.setattr(download_module, "PAUSES_S", NO_PAUSES)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Name a folder for the originals, which is not there yet; the journal is beside it."""
+    """Return a folder for the originals, which does not exist yet; the journal is beside it."""
     return tmp_path / "originals"
 
 
@@ -67,13 +67,13 @@ def folder(tmp_path: Path) -> Path:
         lambda hub, url: hub.done({"b64_json": data_uri(image()).partition(",")[2]}),
         lambda hub, url: hub.done({"image": {"b64": data_uri(image()).partition(",")[2]}}),
         lambda hub, url: {"status": "succeeded", "output": {"image": url}},
-        lambda hub, url: {"status": "a-new-word", "ready": True, "data": {"images": [url]}},
+        lambda hub, url: {"status": "a-new-status", "ready": True, "data": {"images": [url]}},
     ],
 )
-def test_images_are_found_in_every_shape(
+def test_images_are_found_in_every_response_shape(
     shape: Callable[[StandInHub, str], dict[str, Any]], folder: Path
 ) -> None:
-    """Whatever the output looks like within the contract's tolerance, its image is kept."""
+    """Every form of output that the contract tolerates leads to a saved image."""
     with StandInHub(downloads=[Reply(200, image())]) as hub:
         hub.polls.append(shape(hub, hub.image_url("a")))
         (got,) = completed(resumed(hub, folder)).images
@@ -83,28 +83,28 @@ def test_images_are_found_in_every_shape(
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
-        (None, "nothing more"),
-        ({}, "nothing more"),
-        ({"images": []}, "nothing more"),
+        (None, "Message from the Hub: none"),
+        ({}, "Message from the Hub: none"),
+        ({"images": []}, "Message from the Hub: none"),
         ({"images": [], "description": "I would\x1b[31m rather\nnot."}, "I would[31m rather not."),
-        ({"images": [{"url": None}], "description": None}, "nothing more"),
-        ("no address", "no address"),
+        ({"images": [{"url": None}], "description": None}, "Message from the Hub: none"),
+        ("no URL", "no URL"),
         ({"text": "Blocked: see https://hub.example/a?key=s3cret."}, "Blocked: see"),
     ],
 )
-def test_a_completed_task_without_an_image_says_what_the_hub_said(
-    data: Any, said: str, folder: Path
+def test_a_completed_task_without_images_shows_the_hubs_message(
+    data: Any, message: str, folder: Path
 ) -> None:
-    """It may have been charged, so the error shows all there is and how to ask again."""
+    """It may have been charged, so the error has the Hub's message and the command to retry."""
     with StandInHub() as hub:
         hub.polls.append(hub.done(data))
         with pytest.raises(DownloadFailed, match=r"may have been\s+charged") as caught:
             ordered(hub, folder)
         assert len(hub.posts) == 1
     assert_helpful(caught.value)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert names(folder) == []
 
 
@@ -128,13 +128,13 @@ def test_a_completed_task_without_an_image_says_what_the_hub_said(
     ],
     ids=[
         *("half a jpeg", "half a png", "half a webp", "cut", "endless", "html", "empty"),
-        *("403", "404", "410", "500", "reset", "circle", "nowhere"),
+        *("403", "404", "410", "500", "reset", "redirect loop", "invalid redirect"),
     ],
 )
-def test_an_image_that_cannot_be_had_leaves_no_file(
+def test_a_failed_download_leaves_no_file(
     reply: Reply, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What did not arrive whole is not kept, not paid again, and can be asked for later."""
+    """An incomplete file is deleted; nothing is submitted again, and the task can be resumed."""
     monkeypatch.setattr(downloads, "MAX_BYTES", 100_000)
     with StandInHub(downloads=[reply] * 20, images=[image("jpeg")]) as hub:
         with pytest.raises(DownloadFailed) as caught:
@@ -144,8 +144,8 @@ def test_an_image_that_cannot_be_had_leaves_no_file(
     assert names(folder) == []
 
 
-def test_what_could_not_be_had_is_had_by_resuming(folder: Path) -> None:
-    """After a broken download the same task gives the same image, with no second order."""
+def test_a_resume_repeats_a_failed_download(folder: Path) -> None:
+    """It downloads the image of the same task, without a second submission."""
     with StandInHub(downloads=[RESET] * 4, images=[image("jpeg")]) as hub:
         with pytest.raises(DownloadFailed) as caught:
             ordered(hub, folder)
@@ -158,8 +158,8 @@ def test_what_could_not_be_had_is_had_by_resuming(folder: Path) -> None:
     assert names(folder) == [got.path.name]
 
 
-def test_one_bad_image_of_several_leaves_no_part(folder: Path) -> None:
-    """The others are let go of cleanly: what is in the folder is whole."""
+def test_one_bad_image_of_several_leaves_no_partial_file(folder: Path) -> None:
+    """The other downloads are cancelled cleanly: every file in the folder is complete."""
     images = [image("png", number) for number in range(3)] + [b"no image"]
     with StandInHub(images=images) as hub:
         with pytest.raises(DownloadFailed) as caught:
@@ -175,12 +175,12 @@ def test_one_bad_image_of_several_leaves_no_part(folder: Path) -> None:
     "url", ["http://xn--/a", "https://h.example:65536/", "http://169.254.169.254/", "ftp://h/a"]
 )
 def test_one_unusable_url_of_four_loses_none_of_the_others(url: str, folder: Path) -> None:
-    """They are on disk, the error says where, and a resume has all once the Hub mends the URL."""
+    """They are on disk, the error says where, and a resume gets all once the URL is fixed."""
     images = [image("png", number) for number in range(4)]
     with StandInHub(images=images) as hub:
-        mended = [hub.image_url(f"hub-0001/{number}") for number in range(4)]
-        broken = [mended[0], url, *mended[2:]]
-        hub.polls += [hub.done(hub.data(broken)), hub.done(hub.data(mended))]
+        fixed = [hub.image_url(f"hub-0001/{number}") for number in range(4)]
+        broken = [fixed[0], url, *fixed[2:]]
+        hub.polls += [hub.done(hub.data(broken)), hub.done(hub.data(fixed))]
         with pytest.raises(DownloadFailed, match=r"3 of its 4 images") as caught:
             ordered(hub, folder)
         assert_helpful(caught.value)
@@ -192,10 +192,10 @@ def test_one_unusable_url_of_four_loses_none_of_the_others(url: str, folder: Pat
         assert [one.bytes for one in got] == images
 
 
-def test_a_folder_that_cannot_be_written_loses_nothing(
+def test_an_unwritable_folder_is_replaced_by_a_temporary_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The image is kept in a temporary folder, and the notice names both folders."""
+    """The image is saved there, and the notice names both folders."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     blocked = tmp_path / "a file"
     blocked.write_text("mine")
@@ -203,18 +203,18 @@ def test_a_folder_that_cannot_be_written_loses_nothing(
         events = ordered(hub, blocked)
         assert (len(hub.posts), len(hub.downloads_seen)) == (1, 1)
     (notice,) = (event.text for event in events if isinstance(event, Notice))
-    (kept,) = completed(events).images
-    assert kept.bytes == image()
-    assert kept.path.is_relative_to(tmp_path)
-    assert str(blocked) in notice and str(kept.path.parent) in notice
-    assert [got.path for got in newest(blocked).files] == [kept.path]
+    (saved,) = completed(events).images
+    assert saved.bytes == image()
+    assert saved.path.is_relative_to(tmp_path)
+    assert str(blocked) in notice and str(saved.path.parent) in notice
+    assert [got.path for got in newest(blocked).files] == [saved.path]
     assert blocked.read_text() == "mine"
 
 
 def test_a_disk_that_fills_up_moves_all_images_once(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Images that find it full at the same moment go to one temporary folder, told of once."""
+    """Concurrent downloads go to one temporary folder, with one notice."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     download, met = HubClient.download, threading.Barrier(3, timeout=20)
 
@@ -237,10 +237,10 @@ def test_a_disk_that_fills_up_moves_all_images_once(
     assert names(folder) == []
 
 
-def test_a_machine_without_any_room_fails_the_download_and_keeps_the_task(
+def test_without_any_writable_folder_the_task_can_still_be_resumed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither the folder nor a temporary one: the error has the task, and a resume brings it."""
+    """Neither the folder nor a temporary one: the error has the task id, and a resume works."""
     folder.write_text("mine")
 
     def full(*given: Any, **more: Any) -> str:
@@ -259,15 +259,15 @@ def test_a_machine_without_any_room_fails_the_download_and_keeps_the_task(
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
-def test_expired_addresses_are_asked_for_anew(folder: Path, status: int) -> None:
-    """A URL that is too old leads to one more look at the task, and to the image."""
+def test_expired_urls_are_refreshed(folder: Path, status: int) -> None:
+    """An expired URL leads to one more poll of the task, and to the image."""
     with StandInHub(downloads=[Reply(status, b"expired")]) as hub:
         assert completed(ordered(hub, folder)).images[0].bytes == image()
         assert (len(hub.posts), len(hub.polls_seen), len(hub.downloads_seen)) == (1, 2, 2)
 
 
-def test_fresh_addresses_take_the_place_of_expired_ones(folder: Path) -> None:
-    """What the task tells the second time is what is fetched, and kept as the image's origin."""
+def test_new_urls_replace_expired_ones(folder: Path) -> None:
+    """The URL of the second poll is downloaded, and becomes the image's `url`."""
     with StandInHub(downloads=[Reply(410), Reply(200, image())]) as hub:
         old, new = hub.image_url("old"), hub.image_url("new")
         hub.polls += [hub.done(hub.data([old])), hub.done(hub.data([new]))]
@@ -277,8 +277,8 @@ def test_fresh_addresses_take_the_place_of_expired_ones(folder: Path) -> None:
     assert (got.bytes, got.url) == (image(), new)
 
 
-def test_all_expired_addresses_of_a_task_need_one_look(folder: Path) -> None:
-    """Four images that expired together are asked for anew together."""
+def test_expired_urls_of_one_task_need_one_poll(folder: Path) -> None:
+    """Four URLs that have expired are refreshed together."""
     request = build_request("a dog", parameters={"num_images": 4})
     with StandInHub() as hub:
         hub.polls.append(hub.done(hub.data([hub.image_url(f"old/{n}") for n in range(4)])))
@@ -288,40 +288,40 @@ def test_all_expired_addresses_of_a_task_need_one_look(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("reply", [RESET, Reply(500), Reply(200, b"<html>"), Reply(404)])
-def test_a_download_is_given_up_after_a_few_tries(reply: Reply, folder: Path) -> None:
-    """An image that never comes is `DownloadFailed` after four tries, not a wait."""
+def test_a_download_fails_after_four_attempts(reply: Reply, folder: Path) -> None:
+    """An image that never arrives is `DownloadFailed` after three retries."""
     with StandInHub(downloads=[reply] * 9) as hub:
         with pytest.raises(DownloadFailed):
             ordered(hub, folder)
-        assert (len(hub.posts), len(hub.downloads_seen)) == (1, 1 + len(AT_ONCE))
+        assert (len(hub.posts), len(hub.downloads_seen)) == (1, 1 + len(NO_PAUSES))
 
 
-def test_the_pauses_between_the_tries_are_seconds() -> None:
-    """A few tries within seconds, as real pauses are."""
+def test_the_pauses_between_retries_are_a_few_seconds() -> None:
+    """There are two to five of them, less than 10 s in total."""
     assert 2 <= len(PAUSES_S) <= 5
     assert 0 < sum(PAUSES_S) < 10
 
 
-def test_a_download_that_breaks_is_tried_again(folder: Path) -> None:
-    """A reset and a cut body cost a second, not the image."""
+def test_a_broken_download_is_retried(folder: Path) -> None:
+    """A connection reset and a truncated body are retried."""
     cut = Reply(200, image()[:100], {"Content-Type": "image/png"})
     with StandInHub(downloads=[RESET, cut]) as hub:
         assert completed(ordered(hub, folder)).images[0].bytes == image()
         assert (len(hub.posts), len(hub.downloads_seen)) == (1, 3)
 
 
-def test_a_download_declared_over_the_cap_is_not_tried_again(
+def test_a_download_over_the_size_limit_is_not_retried(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is too large stays too large."""
+    """Its `Content-Length` is too large, and will be again."""
     monkeypatch.setattr(downloads, "MAX_BYTES", 10)
     with StandInHub() as hub, pytest.raises(DownloadFailed, match="more than 10"):
         ordered(hub, folder)
     assert len(hub.downloads_seen) == 1
 
 
-def test_the_same_task_twice_overwrites_nothing(folder: Path) -> None:
-    """Even within one second, each fetch gets files of its own."""
+def test_downloading_a_task_twice_overwrites_nothing(folder: Path) -> None:
+    """Even within one second each download gets its own files."""
     with StandInHub() as hub:
         ordered(hub, folder)
         for _ in range(3):
@@ -331,8 +331,8 @@ def test_the_same_task_twice_overwrites_nothing(folder: Path) -> None:
     assert {path.read_bytes() for path in folder.iterdir()} == {image()}
 
 
-def test_a_cancel_during_the_downloads_leaves_no_part(folder: Path) -> None:
-    """Half-received files go, and no download goes on unseen."""
+def test_cancelling_downloads_leaves_no_partial_file(folder: Path) -> None:
+    """Partial files are deleted, and no download continues in the background."""
     never = Reply(hold=threading.Event())
     request = build_request("a dog", parameters={"num_images": 3})
     with StandInHub(downloads=[never] * 3) as hub:

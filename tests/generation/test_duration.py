@@ -1,4 +1,4 @@
-"""The expectation: guessed at first, bent by the first tasks, and then learned from them alone."""
+"""The duration estimate: the prior at first, then more and more the observed durations."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ import pytest
 
 from mountsea_magic.generation.duration import (
     MIN_OUTLIER_WEIGHT,
-    NARROWEST,
+    MIN_SPREAD,
     PRIOR_S,
     DurationEstimate,
     estimate_duration,
 )
 
 
-def _drawn(median_s: float, spread: float, count: int) -> list[float]:
-    """Draw how long tasks of a kind take."""
+def _random_durations(median_s: float, spread: float, count: int) -> list[float]:
+    """Draw random durations."""
     rng = random.Random(7)
     return [median_s * math.exp(rng.gauss(0, spread)) for _ in range(count)]
 
 
 @pytest.mark.parametrize(("median_s", "spread"), [(3.0, 0.2), (25.0, 0.3), (200.0, 0.5)])
 def test_median_and_spread_are_learned(median_s: float, spread: float) -> None:
-    """Fifty tasks tell both, however far they are from the guess."""
-    learned = estimate_duration(_drawn(median_s, spread, 50))
+    """Fifty tasks determine both, however far they are from the prior."""
+    learned = estimate_duration(_random_durations(median_s, spread, 50))
     assert learned.median_s == pytest.approx(median_s, rel=0.25)
     assert learned.spread == pytest.approx(spread, abs=0.15)
     assert MIN_OUTLIER_WEIGHT < learned.outlier_weight < 0.05
 
 
 @pytest.mark.parametrize("seconds", [2.0, 90.0])
-def test_each_task_bends_the_guess_further(seconds: float) -> None:
-    """The first moves it a little, more move it on, and it never runs past what was seen."""
+def test_each_task_moves_the_estimate_further(seconds: float) -> None:
+    """The first moves it a little, more move it further, never past the observed value."""
     medians = [estimate_duration([seconds] * count).median_s for count in (0, 1, 3, 10, 50)]
     distances = [abs(math.log(median_s / seconds)) for median_s in medians]
     assert medians[0] == PRIOR_S
@@ -42,52 +42,52 @@ def test_each_task_bends_the_guess_further(seconds: float) -> None:
     assert distances[1] > 0.5 * distances[0] > distances[3] > 0
 
 
-def test_the_doubt_shrinks_with_every_task() -> None:
-    """What was seen often is believed, but never for sure."""
-    doubts = [estimate_duration([8.0] * count).outlier_weight for count in (0, 1, 2, 10, 50)]
-    assert all(first > second for first, second in pairwise(doubts))
-    assert doubts[-1] > MIN_OUTLIER_WEIGHT
+def test_the_outlier_weight_shrinks_with_every_task() -> None:
+    """But never below its minimum."""
+    weights = [estimate_duration([8.0] * count).outlier_weight for count in (0, 1, 2, 10, 50)]
+    assert all(first > second for first, second in pairwise(weights))
+    assert weights[-1] > MIN_OUTLIER_WEIGHT
 
 
-def test_equal_tasks_do_not_promise_an_equal_one() -> None:
-    """However alike past tasks were, the next may differ a little."""
-    assert estimate_duration([8.0] * 10_000).spread == pytest.approx(NARROWEST, abs=0.01)
+def test_the_spread_has_a_minimum() -> None:
+    """Even if all past tasks took equally long, the next may differ a little."""
+    assert estimate_duration([8.0] * 10_000).spread == pytest.approx(MIN_SPREAD, abs=0.01)
 
 
-def test_one_task_that_hung_changes_little() -> None:
-    """An hour among fifteen usual tasks moves neither the median nor the spread by much."""
-    usual = _drawn(9.0, 0.2, 15)
-    calm, shaken = estimate_duration(usual), estimate_duration([3600.0, *usual])
-    assert shaken.median_s == pytest.approx(calm.median_s, rel=0.1)
-    assert shaken.spread == pytest.approx(calm.spread, abs=0.1)
+def test_one_outlier_changes_little() -> None:
+    """One hour among fifteen typical tasks changes neither the median nor the spread by much."""
+    typical = _random_durations(9.0, 0.2, 15)
+    before, after = estimate_duration(typical), estimate_duration([3600.0, *typical])
+    assert after.median_s == pytest.approx(before.median_s, rel=0.1)
+    assert after.spread == pytest.approx(before.spread, abs=0.1)
 
 
 @pytest.mark.parametrize(
-    "senseless", [0.0, -5.0, 0.01, 86_400.0, math.inf, math.nan, 1e300], ids=str
+    "implausible", [0.0, -5.0, 0.01, 86_400.0, math.inf, math.nan, 1e300], ids=str
 )
-def test_what_makes_no_sense_is_passed_over(senseless: float) -> None:
-    """A clock that jumped, or a damaged row, must not spoil the expectation."""
-    assert estimate_duration([senseless]) == DurationEstimate()
-    assert estimate_duration([senseless, 8.0, 9.0]) == estimate_duration([8.0, 9.0])
+def test_implausible_durations_are_ignored(implausible: float) -> None:
+    """A clock that jumped, or a damaged row, does not change the estimate."""
+    assert estimate_duration([implausible]) == DurationEstimate()
+    assert estimate_duration([implausible, 8.0, 9.0]) == estimate_duration([8.0, 9.0])
 
 
 def test_the_order_of_the_tasks_does_not_matter() -> None:
-    """The newest fifty are asked for; among them none counts for more."""
-    durations = _drawn(9.0, 0.4, 12)
+    """All durations have the same weight."""
+    durations = _random_durations(9.0, 0.4, 12)
     assert estimate_duration(durations) == estimate_duration(durations[::-1])
 
 
-def test_a_better_guess_is_taken() -> None:
-    """Where a model's usual time is known, it stands in for the first tasks."""
+def test_a_prior_can_be_given() -> None:
+    """A known typical duration of a model replaces the default prior."""
     slow = DurationEstimate(60.0, 0.4, 0.1)
-    assert estimate_duration([], guess=slow) == slow
-    assert 40 < estimate_duration([50.0], guess=slow).median_s < 60
+    assert estimate_duration([], prior=slow) == slow
+    assert 40 < estimate_duration([50.0], prior=slow).median_s < 60
 
 
 @pytest.mark.parametrize("median_s", [1.0, 12.0, 300.0])
-@pytest.mark.parametrize("spread", [NARROWEST, 0.6, 1.5])
-def test_the_hazard_is_a_probability_by_time(median_s: float, spread: float) -> None:
-    """It is finite and above 0 at any time, and adds up to an end that comes."""
+@pytest.mark.parametrize("spread", [MIN_SPREAD, 0.6, 1.5])
+def test_the_hazard_integrates_to_the_median(median_s: float, spread: float) -> None:
+    """It is finite and positive at any time, and half of the tasks end before the median."""
     expected = DurationEstimate(median_s, spread, 0.02)
     for seconds in (0.0, 1e-6, median_s / 100, median_s, 100 * median_s, 1e6):
         assert 0 < expected.hazard(seconds) < math.inf
@@ -97,7 +97,7 @@ def test_the_hazard_is_a_probability_by_time(median_s: float, spread: float) -> 
 
 
 def test_the_hazard_falls_once_a_task_is_overdue() -> None:
-    """A task that is not ready long after all others were is of another kind, and may take long."""
+    """A task that is long overdue is an outlier, and may take much longer."""
     expected = DurationEstimate(10.0, 0.2, 0.02)
     assert expected.hazard(2) < expected.hazard(6) < expected.hazard(10)
     assert expected.hazard(14) > expected.hazard(40) > expected.hazard(400)

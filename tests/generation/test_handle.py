@@ -1,4 +1,4 @@
-"""The handle of a generation in the background: asked, waited for, awaited, cancelled, kept."""
+"""The handle of a background generation: done, wait, await, cancel, pickle."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Start = Callable[..., Generation]
 
 @pytest.fixture
 def start(hub: StandInHub, shell: InteractiveShell) -> Iterator[Start]:
-    """Start a cell in the background, and hand its handle over; none outlives the test."""
+    """Start a cell in the background and return its handle; cancelled after the test."""
     started: list[Generation] = []
 
     def begin(line: str = "", prompt: str = "a dog") -> Generation:
@@ -40,14 +40,14 @@ def start(hub: StandInHub, shell: InteractiveShell) -> Iterator[Start]:
             handle.wait(10)
 
 
-def test_a_cell_in_the_background_returns_at_once(hub: StandInHub, start: Start) -> None:
-    """Its handle is there while the order is still on its way, and learns of it all."""
+def test_background_cell_returns_at_once(hub: StandInHub, start: Start) -> None:
+    """The handle exists while the POST is pending, and is updated afterwards."""
     answered = threading.Event()
     hub.submits.append(json_reply({"task_id": "hub-slow"}, hold=answered))
     hub.polls.append(hub.done({"url": hub.image_url("hub-slow")}))
     dog = start()
     assert not dog.done() and dog.task_id is None
-    with pytest.raises(TimeoutError, match="not over within 0 s"):
+    with pytest.raises(TimeoutError, match="did not end within 0 s"):
         dog.wait(0)
     answered.set()
     hub.wait_until(lambda: len(hub.polls_seen) == 1)
@@ -55,8 +55,8 @@ def test_a_cell_in_the_background_returns_at_once(hub: StandInHub, start: Start)
     assert len(hub.posts) == 1
 
 
-def test_waiting_brings_the_handle_itself(hub: StandInHub, start: Start) -> None:
-    """Once it is over there is nothing to wait for, however often one asks."""
+def test_wait_returns_the_handle(hub: StandInHub, start: Start) -> None:
+    """After the end further waits return at once."""
     dog = start("-n 2")
     assert dog.wait(20) is dog is dog.wait() is dog.wait(0)
     assert dog.done() and dog.status == "completed"
@@ -64,8 +64,8 @@ def test_waiting_brings_the_handle_itself(hub: StandInHub, start: Start) -> None
     assert len(hub.posts) == 1
 
 
-def test_waiting_raises_what_went_wrong(hub: StandInHub, start: Start) -> None:
-    """With its type and its task, as a cell that blocks would."""
+def test_wait_raises_the_error(hub: StandInHub, start: Start) -> None:
+    """With its type and task id, each time, as a blocking cell would."""
     hub.polls.append(FAILED)
     dog = start()
     for _ in range(2):
@@ -75,8 +75,8 @@ def test_waiting_raises_what_went_wrong(hub: StandInHub, start: Start) -> None:
     assert dog.done() and dog.status == "failed"
 
 
-def test_a_wait_that_gives_up_stops_nothing(hub: StandInHub, start: Start) -> None:
-    """The time-out is the wait's alone: the generation goes on to its images."""
+def test_wait_timeout_does_not_stop_the_generation(hub: StandInHub, start: Start) -> None:
+    """Only the wait ends; the generation continues to its images."""
     hub.ready_after_polls = 10**6
     dog = start()
     with pytest.raises(TimeoutError, match=r"0\.05 s"):
@@ -85,8 +85,8 @@ def test_a_wait_that_gives_up_stops_nothing(hub: StandInHub, start: Start) -> No
     assert len(dog.wait(20)) == 1
 
 
-def test_awaiting_leaves_the_loop_free(hub: StandInHub, start: Start) -> None:
-    """Other tasks of the same loop run meanwhile; two may await the same handle."""
+def test_await_does_not_block_the_loop(hub: StandInHub, start: Start) -> None:
+    """Other tasks of the loop run meanwhile; two tasks can await the same handle."""
     hub.ready_after_polls = 10**6
     dog = start()
 
@@ -111,8 +111,8 @@ def test_awaiting_leaves_the_loop_free(hub: StandInHub, start: Start) -> None:
     assert handles == [dog, dog] and len(dog) == 1 and beats > 3
 
 
-def test_cancelling_whoever_awaits_stops_nothing(hub: StandInHub, start: Start) -> None:
-    """A time-out around an await is the await's alone."""
+def test_cancelling_an_await_does_not_stop_the_generation(hub: StandInHub, start: Start) -> None:
+    """A timeout around an await ends only the await."""
     hub.ready_after_polls = 10**6
     dog = start()
 
@@ -126,8 +126,8 @@ def test_cancelling_whoever_awaits_stops_nothing(hub: StandInHub, start: Start) 
     assert len(dog.wait(20)) == 1
 
 
-def test_awaiting_raises_what_went_wrong(hub: StandInHub, start: Start) -> None:
-    """As a wait does."""
+def test_await_raises_the_error(hub: StandInHub, start: Start) -> None:
+    """As `wait` does."""
     hub.polls.append(FAILED)
     dog = start()
 
@@ -141,8 +141,8 @@ def test_awaiting_raises_what_went_wrong(hub: StandInHub, start: Start) -> None:
 def test_cancel_stops_the_wait_and_keeps_the_task(
     hub: StandInHub, here: Session, start: Start
 ) -> None:
-    """No look follows, the error says how to get at the task, and a resume brings its images."""
-    hub.polls.append(SILENT)  # no other poll is on its way when the wait ends
+    """No poll follows, the error names the command, and a resume fetches the images."""
+    hub.polls.append(SILENT)  # no other poll is pending when the wait ends
     dog = start()
     hub.wait_until(lambda: len(hub.polls_seen) == 1)
     dog.cancel()
@@ -150,29 +150,29 @@ def test_cancel_stops_the_wait_and_keeps_the_task(
         dog.wait(20)
     assert dog.done() and isinstance(dog.error, KeyboardInterrupt)
     dog.cancel()
-    again = here.worker.run(here.generate(*here.recall("hub-0001")))
-    assert again is dog and dog.error is None and dog[0].bytes == image()
+    resumed = here.worker.run(here.generate(*here.recall("hub-0001")))
+    assert resumed is dog and dog.error is None and dog[0].bytes == image()
     assert (len(hub.polls_seen), len(hub.posts)) == (2, 1)
 
 
 def test_cancel_after_the_end_changes_nothing(hub: StandInHub, start: Start) -> None:
-    """The images stay, and no error comes up."""
+    """The images stay, and no error is raised."""
     dog = start()
     dog.wait(20)
     dog.cancel()
     assert len(dog.wait(20)) == 1 and dog.status == "completed"
 
 
-def test_cancel_while_the_order_is_on_its_way_loses_no_task(
+def test_cancel_during_a_submission_loses_no_task(
     hub: StandInHub, here: Session, start: Start
 ) -> None:
-    """The POST is seen to its answer, and the handle learns its task."""
+    """The response is awaited in the background, and the handle gets its task id."""
     answered = threading.Event()
     hub.submits.append(json_reply({"task_id": "hub-late"}, hold=answered))
     dog = start()
     hub.wait_until(lambda: len(hub.posts) == 1)
     dog.cancel()
-    with pytest.raises(Interrupted, match="on its way"):
+    with pytest.raises(Interrupted, match="already being submitted"):
         dog.wait(20)
     answered.set()
     here.worker.run(here.drain())
@@ -181,19 +181,19 @@ def test_cancel_while_the_order_is_on_its_way_loses_no_task(
 
 
 def test_a_result_can_be_pickled(hub: StandInHub, start: Start) -> None:
-    """It is kept with its request and images, and is over where it comes to light again."""
+    """The copy has the request and the images, and is done."""
     dog = start("-n 2 -s 7")
     dog.wait(20)
-    again = pickle.loads(pickle.dumps(dog))
-    assert isinstance(again, Generation) and again.done() and again.wait() is again
-    assert (again.request, again.task_id, again.images) == (dog.request, dog.task_id, dog.images)
-    assert [made.bytes for made in again] == [made.bytes for made in dog]
-    again.cancel()
+    copy = pickle.loads(pickle.dumps(dog))
+    assert isinstance(copy, Generation) and copy.done() and copy.wait() is copy
+    assert (copy.request, copy.task_id, copy.images) == (dog.request, dog.task_id, dog.images)
+    assert [made.bytes for made in copy] == [made.bytes for made in dog]
+    copy.cancel()
 
 
 @pytest.mark.parametrize("how", ["failed", "interrupted", "running"])
 def test_an_unfinished_handle_can_be_pickled(hub: StandInHub, start: Start, how: str) -> None:
-    """Its task and its error are kept, so that it can be resumed elsewhere."""
+    """The copy has the task id and the error, so that it can be resumed elsewhere."""
     hub.ready_after_polls = 10**6
     if how == "failed":
         hub.polls.append(FAILED)
@@ -204,17 +204,17 @@ def test_an_unfinished_handle_can_be_pickled(hub: StandInHub, start: Start, how:
     if how != "running":
         with suppress(TaskFailed, Interrupted):
             dog.wait(20)
-    again = pickle.loads(pickle.dumps(dog))
-    assert (again.task_id, again.request, str(again.error)) == (
+    copy = pickle.loads(pickle.dumps(dog))
+    assert (copy.task_id, copy.request, str(copy.error)) == (
         dog.task_id,
         dog.request,
         str(dog.error),
     )
-    assert type(again.error) is type(dog.error)
+    assert type(copy.error) is type(dog.error)
 
 
-def test_a_handle_of_nothing_has_nothing_to_wait_for() -> None:
-    """One that was never started is not waited for, and a cancel does not hurt it."""
+def test_a_handle_that_was_never_started_is_done() -> None:
+    """It has nothing to wait for, and `cancel` does nothing."""
     new = Generation(build_request("a dog"))
     new.cancel()
     assert new.done() and new.status == "new" and len(new) == 0

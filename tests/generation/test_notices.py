@@ -1,4 +1,4 @@
-"""What went wrong beside a generation is told once, and stops nothing."""
+"""Notices are reported once and never stop a generation."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from mountsea_magic.generation.events import Event, Notice
 from mountsea_magic.generation.notices import notify
 
 
-def test_whoever_watches_is_told_all_at_once() -> None:
-    """As an event, and no warning is given beside it."""
-    told: list[Event] = []
+def test_notices_become_one_event() -> None:
+    """With a callback there is no warning; without notices there is no event."""
+    events: list[Event] = []
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        notify(["one", "two"], told.append)
-        notify([], told.append)
-    assert told == [Notice("one; two")]
+        notify(["one", "two"], events.append)
+        notify([], events.append)
+    assert events == [Notice("one; two")]
 
 
-def test_where_nobody_watches_it_is_a_warning() -> None:
-    """One for all of it."""
+def test_without_a_callback_notices_become_one_warning() -> None:
+    """All notices are joined in one `RuntimeWarning`."""
     with pytest.warns(RuntimeWarning, match=r"^one; two$") as caught:
         notify(["one", "two"], None)
     assert len(caught) == 1
 
 
-def test_a_warning_that_is_an_error_is_but_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    """An image that is paid for is not lost to it."""
+def test_if_warnings_are_errors_notices_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """An exception here would lose an image that was paid for."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         notify(["one"], None)

@@ -1,4 +1,4 @@
-"""A generation from order to files against real HTTP servers: what is asked, kept, and said."""
+"""Generations from submission to files, against real HTTP servers: polls, journal, errors."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ from mountsea_magic.request.request import build_request
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Name a folder for the originals, which is not there yet; the journal is beside it."""
+    """Return a folder for the originals, which does not exist yet; the journal is beside it."""
     return tmp_path / "originals"
 
 
-def test_an_order_becomes_files(folder: Path) -> None:
-    """One POST, the events in their order, and originals that are byte for byte the host's."""
+def test_a_submission_leads_to_files(folder: Path) -> None:
+    """One POST, the events in order, and originals that equal the downloads byte for byte."""
     images = [image("png"), image("jpeg"), image("webp")]
     with StandInHub(images=images, ready_after_polls=2, key=KEY) as hub:
         events = ordered(hub, folder / "new" / "folder")
@@ -113,21 +113,21 @@ def test_an_order_becomes_files(folder: Path) -> None:
         )
 
 
-def test_the_journal_knows_a_completed_order(folder: Path) -> None:
-    """Task, state, time, words and files are written down; addresses of images are not."""
+def test_a_completed_task_is_journaled(folder: Path) -> None:
+    """With task id, state, time, description and files, but without image URLs."""
     with StandInHub() as hub:
         done = completed(ordered(hub, folder))
     entry = newest(folder)
     assert (entry.hub, entry.task_id, entry.state) == (HUB, "hub-0001", "completed")
     assert (entry.prompt, entry.model) == ("A dog!", "nano-banana")
     assert (entry.elapsed_s, entry.description) == (done.elapsed_s, done.description)
-    assert [kept.path for kept in entry.files] == [got.path for got in done.images]
-    assert all(kept.is_intact() and kept.url is None for kept in entry.files)
+    assert [file.path for file in entry.files] == [got.path for got in done.images]
+    assert all(file.is_intact() and file.url is None for file in entry.files)
     assert b"s3cret-query" not in (folder.parent / "journal.sqlite").read_bytes()
 
 
-def test_half_a_character_in_a_task_id_loses_no_image(folder: Path) -> None:
-    """JSON may hold what no address and no file can: it is replaced there, and the task goes on."""
+def test_a_lone_surrogate_in_a_task_id_loses_no_image(folder: Path) -> None:
+    """JSON may contain one; it is replaced in URLs and in the journal."""
     with StandInHub(submits=[json_reply({"task_id": "hub-\ud800"})]) as hub:
         hub.polls.append(hub.done({"url": data_uri(image())}))
         done = completed(ordered(hub, folder))
@@ -136,19 +136,27 @@ def test_half_a_character_in_a_task_id_loses_no_image(folder: Path) -> None:
     assert (newest(folder).task_id, newest(folder).state) == ("hub-?", "completed")
 
 
-def test_the_hubs_words_for_a_running_task_are_passed_on(folder: Path) -> None:
-    """Known words, a neighbour's words, new words and no word at all: the task still runs."""
-    looks: list[Script] = ["pending", "queued", "PROCESSING", "ready", "dreaming", {}]
-    looks += [{"status": None, "ready": None, "data": None, "elapsed_ms": None, "news": [1]}]
-    with StandInHub(polls=looks) as hub:
+def test_every_status_of_a_running_task_is_passed_on(folder: Path) -> None:
+    """Known, unknown and missing statuses all mean that the task is still running."""
+    polls: list[Script] = ["pending", "queued", "PROCESSING", "ready", "dreaming", {}]
+    polls += [{"status": None, "ready": None, "data": None, "elapsed_ms": None, "news": [1]}]
+    with StandInHub(polls=polls) as hub:
         events = ordered(hub, folder)
-    said = [event.status for event in events if isinstance(event, Waiting)]
-    assert said == ["pending", "queued", "processing", "ready", "dreaming", "unknown", "unknown"]
+    statuses = [event.status for event in events if isinstance(event, Waiting)]
+    assert statuses == [
+        "pending",
+        "queued",
+        "processing",
+        "ready",
+        "dreaming",
+        "unknown",
+        "unknown",
+    ]
     assert isinstance(events[-1], Completed)
 
 
-def test_looks_follow_the_schedule(folder: Path) -> None:
-    """Before each look the schedule is asked once, with the time waited, from 0 upwards."""
+def test_polls_follow_the_schedule(folder: Path) -> None:
+    """The schedule is called once before each poll, with the time waited so far."""
     often = Often()
     with StandInHub(ready_after_polls=9) as hub:
         events = ordered(hub, folder, schedule=often)
@@ -159,15 +167,15 @@ def test_looks_follow_the_schedule(folder: Path) -> None:
     assert waited == sorted(waited)
 
 
-def test_the_built_in_schedule_looks_seldom(folder: Path) -> None:
-    """A task that is ready at once costs one look, without a schedule of our own."""
+def test_the_default_schedule_polls_rarely(folder: Path) -> None:
+    """A task that is ready at once needs one poll."""
     with StandInHub() as hub:
         with_client(hub, lambda client: collect(begun(client, DOG, folder)))
         assert len(hub.polls_seen) == 1
 
 
-def test_a_resumed_task_is_looked_at_at_once(folder: Path) -> None:
-    """There is no pause before the first look, no POST, and the time is told by the Hub's clock."""
+def test_a_resumed_task_is_polled_at_once(folder: Path) -> None:
+    """No pause before the first poll, no POST, and the duration is the Hub's."""
     often = Often()
     with StandInHub() as hub:
         hub.polls.append(hub.done({"url": data_uri(image())}))
@@ -179,8 +187,8 @@ def test_a_resumed_task_is_looked_at_at_once(folder: Path) -> None:
     assert completed(events).elapsed_s == 1.5
 
 
-def test_how_long_a_resumed_task_took_is_not_guessed(folder: Path) -> None:
-    """Where the Hub does not say, the length of the resume is no lesson for the next bar."""
+def test_the_duration_of_a_resumed_task_may_be_unknown(folder: Path) -> None:
+    """Unless the Hub reports it, there is none, and later estimates ignore the task."""
     with StandInHub() as hub:
         hub.polls.append(hub.done({"url": data_uri(image())}, elapsed_ms=None))
         assert completed(resumed(hub, folder)).elapsed_s is None
@@ -189,7 +197,7 @@ def test_how_long_a_resumed_task_took_is_not_guessed(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "status",
     [
         {"status": "failed", "ready": True, "error_code": "E1", "error_message": "no dogs"},
         {"status": "error", "errorMessage": "no dogs"},
@@ -201,9 +209,9 @@ def test_how_long_a_resumed_task_took_is_not_guessed(folder: Path) -> None:
         {"status": "failed", "error_message": "\x1b[2Jno dogs\u202e"},
     ],
 )
-def test_a_failed_task_says_why_and_that_it_is_free(answer: dict[str, Any], folder: Path) -> None:
-    """All bad endings end the wait at once, with the Hub's reason made plain."""
-    with StandInHub(polls=["processing", answer]) as hub:
+def test_the_error_of_a_failed_task_has_the_reason(status: dict[str, Any], folder: Path) -> None:
+    """The wait ends at once; the Hub's reason is sanitized, and nothing was charged."""
+    with StandInHub(polls=["processing", status]) as hub:
         with pytest.raises(TaskFailed, match="Nothing was charged") as caught:
             ordered(hub, folder)
         assert (len(hub.posts), len(hub.polls_seen), len(hub.downloads_seen)) == (1, 2, 0)
@@ -213,9 +221,9 @@ def test_a_failed_task_says_why_and_that_it_is_free(answer: dict[str, Any], fold
     assert (newest(folder).is_open, newest(folder).error) == (False, str(caught.value))
 
 
-def test_trouble_while_waiting_is_waited_out(folder: Path) -> None:
-    """A proxy's page, resets, 5xx, 408, 429 and rubbish between looks end nothing."""
-    looks: list[Script] = [
+def test_failed_polls_are_retried(folder: Path) -> None:
+    """A proxy's page, resets, 5xx, 408, 429 and invalid JSON do not end the wait."""
+    polls: list[Script] = [
         BAD_GATEWAY,
         "processing",
         RESET,
@@ -228,18 +236,18 @@ def test_trouble_while_waiting_is_waited_out(folder: Path) -> None:
         json_reply([]),
     ]
     often = Often()
-    with StandInHub(polls=looks, key=KEY) as hub:
+    with StandInHub(polls=polls, key=KEY) as hub:
         events = ordered(hub, folder, schedule=often)
-        assert (len(hub.posts), len(hub.polls_seen)) == (1, len(looks) + 1)
-    assert len(often.asked) == len(looks) + 1
+        assert (len(hub.posts), len(hub.polls_seen)) == (1, len(polls) + 1)
+    assert len(often.asked) == len(polls) + 1
     assert [event.status for event in events if isinstance(event, Waiting)] == ["processing"]
     assert isinstance(events[-1], Completed)
 
 
-def test_a_newborn_task_may_be_unknown_at_first(
+def test_a_404_is_retried_just_after_the_submission(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Just after the order a 404 means that not all of the Hub knows the task yet."""
+    """Not all servers of the Hub may know the task yet."""
     monkeypatch.setattr(retry, "NEW_TASK_GRACE_S", 60.0)
     unknown = json_reply({"message": "no such task"}, 404)
     with StandInHub(polls=[unknown, unknown]) as hub:
@@ -247,10 +255,10 @@ def test_a_newborn_task_may_be_unknown_at_first(
         assert (len(hub.posts), len(hub.polls_seen)) == (1, 3)
 
 
-def test_a_task_that_stays_unknown_is_refused(
+def test_a_404_after_the_grace_period_is_an_error(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When it is no newborn any more, a 404 is the Hub's last word."""
+    """It is not retried any more."""
     monkeypatch.setattr(retry, "NEW_TASK_GRACE_S", 0.0)
     with StandInHub(polls=[json_reply({}, 404)]) as hub:
         with pytest.raises(InvalidRequest, match="404") as caught:
@@ -270,10 +278,10 @@ def test_a_task_that_stays_unknown_is_refused(
         (302, ConfigurationError),
     ],
 )
-def test_a_refusal_in_mid_wait_ends_it_and_keeps_the_task(
+def test_a_refused_poll_ends_the_wait_and_keeps_the_task_open(
     status: int, kind: type[MountseaError], folder: Path
 ) -> None:
-    """What another look cannot mend is said at once, and the error names the task."""
+    """What a retry can't fix is raised at once, and the error names the task."""
     refusal = json_reply({"message": f"not with {KEY}"}, status)
     with StandInHub(polls=["processing", refusal]) as hub:
         with pytest.raises(kind) as caught:
@@ -288,8 +296,8 @@ def test_a_refusal_in_mid_wait_ends_it_and_keeps_the_task(
     assert (entry.state, entry.is_open, entry.error) == ("processing", True, str(caught.value))
 
 
-def test_an_unknown_task_is_refused_at_once_when_resumed(folder: Path) -> None:
-    """A mistyped id gets no grace."""
+def test_resuming_an_unknown_task_fails_at_once(folder: Path) -> None:
+    """A mistyped id gets no grace period, and no journal entry."""
     with StandInHub() as hub:
         with pytest.raises(InvalidRequest, match="404") as caught:
             resumed(hub, folder, "hub-typo")
@@ -298,10 +306,10 @@ def test_an_unknown_task_is_refused_at_once_when_resumed(folder: Path) -> None:
     assert journal_of(folder).search() == []
 
 
-def test_a_task_that_was_ordered_just_now_may_be_unknown_to_a_resume_too(
+def test_a_resume_just_after_the_submission_retries_a_404(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Run right after an interrupt, a resume waits until all of the Hub knows the task."""
+    """Right after an interrupt, not all servers of the Hub may know the task yet."""
     monkeypatch.setattr(retry, "NEW_TASK_GRACE_S", 60.0)
     unknown = json_reply({"message": "no such task"}, 404)
     with StandInHub(polls=[unknown, unknown]) as hub:
@@ -312,26 +320,24 @@ def test_a_task_that_was_ordered_just_now_may_be_unknown_to_a_resume_too(
     assert (newest(folder).state, newest(folder).is_open) == ("completed", False)
 
 
-def test_a_task_that_was_ordered_long_ago_is_forgotten_at_once(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """When it is no newborn any more, a 404 closes it, and no later resume asks for it again."""
+def test_a_404_for_an_old_task_closes_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the grace period a 404 is final: later resumes skip the task."""
     monkeypatch.setattr(retry, "NEW_TASK_GRACE_S", 0.0)
     with StandInHub(polls=[json_reply({"message": "no such task"}, 404)]) as hub:
         with pytest.raises(WaitTimeout):
             ordered(hub, folder, timeout_s=0.0)
-        with pytest.raises(InvalidRequest, match="knows no task hub-0001") as caught:
+        with pytest.raises(InvalidRequest, match="has no task hub-0001") as caught:
             resumed(hub, folder, "hub-0001")
         assert (len(hub.posts), len(hub.polls_seen)) == (1, 1)
     assert_named(caught.value)
     assert (newest(folder).state, newest(folder).is_open) == ("forgotten", False)
 
 
-def test_a_refused_order_is_never_followed(folder: Path) -> None:
-    """Neither a refusal nor an uncertain order leads to a look or a second POST."""
-    broke = json_reply({"message": "your quota is used up"}, 429, headers={"Retry-After": "0"})
+def test_a_refused_submission_is_not_polled(folder: Path) -> None:
+    """Neither a refusal nor an uncertain submission leads to a poll or a second POST."""
+    no_quota = json_reply({"message": "your quota is used up"}, 429, headers={"Retry-After": "0"})
     kinds = (InvalidRequest, RateLimited, SubmissionUncertain, SubmissionUncertain)
-    refusals = [json_reply({"message": "no"}, 422), broke, RESET, BAD_GATEWAY]
+    refusals = [json_reply({"message": "no"}, 422), no_quota, RESET, BAD_GATEWAY]
     with StandInHub(submits=refusals) as hub:
         for kind in kinds:
             with pytest.raises(kind) as caught:
@@ -344,8 +350,8 @@ def test_a_refused_order_is_never_followed(folder: Path) -> None:
     assert names(folder) == []
 
 
-def test_the_wait_has_an_end(folder: Path) -> None:
-    """After the deadline nothing is asked any more, and the error tells how to fetch it later."""
+def test_the_wait_ends_at_the_timeout(folder: Path) -> None:
+    """Nothing is polled afterwards, and the error has the command to fetch the task later."""
 
     async def work(client: HubClient) -> None:
         with pytest.raises(WaitTimeout, match=r"60 s") as caught:
@@ -358,8 +364,8 @@ def test_the_wait_has_an_end(folder: Path) -> None:
     assert in_virtual_time(work, processing) == ["POST"] + ["GET"] * 8
 
 
-def test_the_pause_that_the_hub_asks_for_is_kept(folder: Path) -> None:
-    """A `Retry-After` that reaches past the deadline leaves no second look."""
+def test_retry_after_is_respected(folder: Path) -> None:
+    """There is no second poll if `Retry-After` is longer than the timeout."""
 
     async def slow_down(_: httpx.Request) -> httpx.Response:
         return httpx.Response(429, json={"message": "slow down"}, headers={"Retry-After": "60"})
@@ -372,8 +378,8 @@ def test_the_pause_that_the_hub_asks_for_is_kept(folder: Path) -> None:
     assert in_virtual_time(work, slow_down) == ["POST", "GET"]
 
 
-def test_a_look_without_an_answer_ends_with_the_wait(folder: Path) -> None:
-    """A Hub that hangs does not hold the cell longer than the timeout."""
+def test_a_poll_without_a_response_ends_at_the_timeout(folder: Path) -> None:
+    """A Hub that hangs does not block the cell longer than the timeout."""
 
     async def hang(_: httpx.Request) -> httpx.Response:
         await asyncio.Event().wait()
@@ -388,8 +394,8 @@ def test_a_look_without_an_answer_ends_with_the_wait(folder: Path) -> None:
     assert in_virtual_time(work, hang) == ["POST", "GET"]
 
 
-def test_no_time_at_all_still_keeps_the_task(folder: Path) -> None:
-    """With a timeout of 0 the order stands, unasked for."""
+def test_a_timeout_of_0_still_submits(folder: Path) -> None:
+    """The task is not polled, and stays open."""
     with StandInHub() as hub:
         with pytest.raises(WaitTimeout) as caught:
             ordered(hub, folder, timeout_s=0.0)
@@ -397,8 +403,8 @@ def test_no_time_at_all_still_keeps_the_task(folder: Path) -> None:
     assert_helpful(caught.value)
 
 
-def test_several_at_once_do_not_mix(folder: Path) -> None:
-    """Orders that share a client get each its own task and its own images, one POST each."""
+def test_concurrent_generations_are_independent(folder: Path) -> None:
+    """With a shared client, each gets its own task and images, with one POST each."""
     formats = ("png", "jpeg", "webp", "png", "jpeg", "webp")
     with StandInHub(ready_after_polls=1) as hub:
 
@@ -432,8 +438,8 @@ def test_several_at_once_do_not_mix(folder: Path) -> None:
     )
 
 
-def test_nothing_is_asked_after_a_cancel(folder: Path) -> None:
-    """A cancelled wait leaves no task behind that goes on looking."""
+def test_a_cancelled_wait_stops_polling(folder: Path) -> None:
+    """No asyncio task continues to poll in the background."""
 
     async def work(client: HubClient) -> None:
         running = asyncio.ensure_future(collect(begun(client, DOG, folder, schedule=Often(5.0))))
@@ -447,8 +453,8 @@ def test_nothing_is_asked_after_a_cancel(folder: Path) -> None:
     assert in_virtual_time(work, processing) == ["POST"] + ["GET"] * 3
 
 
-def test_a_cancel_of_the_order_itself_leaves_the_post_alone(folder: Path) -> None:
-    """Cancelled while the answer is awaited: one POST, whose answer is still heard."""
+def test_a_cancelled_submission_still_awaits_its_response(folder: Path) -> None:
+    """One POST, whose task id is still passed on and journaled."""
     answered, ids, pending = threading.Event(), list[str](), PendingSubmissions()
     with StandInHub(submits=[json_reply({"task_id": "hub-late"}, hold=answered)]) as hub:
 
@@ -470,8 +476,8 @@ def test_a_cancel_of_the_order_itself_leaves_the_post_alone(folder: Path) -> Non
     assert (newest(folder).task_id, newest(folder).is_open) == ("hub-late", True)
 
 
-def test_closing_the_events_stops_the_looks(folder: Path) -> None:
-    """Whoever stops listening after the order gets no looks in the background."""
+def test_closing_the_events_stops_polling(folder: Path) -> None:
+    """A consumer that stops after the submission leaves no poll in the background."""
     with StandInHub() as hub:
 
         async def work(client: HubClient) -> None:

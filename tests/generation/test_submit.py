@@ -1,4 +1,4 @@
-"""Placing an order over real sockets: how often it is sent, and what the journal then says."""
+"""Submissions over real sockets: how often the POST is sent, and what is journaled."""
 
 from __future__ import annotations
 
@@ -60,28 +60,28 @@ DOG = build_request("a dog")
 
 
 @dataclass
-class Order:
-    """One order on its way through `submit`.
+class Submission:
+    """One call of `submit` and its outcome.
 
     Attributes:
-        record: Its entry.
-        pending: What keeps it alive.
-        told: The task ids it told.
-        events: What it yielded.
-        error: What it raised.
+        record: The journal entry.
+        pending: Keeps the POST alive.
+        task_ids: The arguments of `on_task_id`.
+        events: The events.
+        error: The error, or None.
     """
 
     record: JournaledSubmission
     pending: PendingSubmissions
-    told: list[str] = field(default_factory=list)
+    task_ids: list[str] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     error: MountseaError | None = None
 
     async def submit(self, hub: HubClient, *, timeout_s: float = 600.0) -> None:
-        """Place it, and keep what comes of it."""
+        """Submit the request, and record the outcome."""
         try:
             steps = submit(
-                hub, DOG, self.record, self.pending, self.told.append, timeout_s=timeout_s
+                hub, DOG, self.record, self.pending, self.task_ids.append, timeout_s=timeout_s
             )
             async for event in steps:
                 self.events.append(event)
@@ -91,73 +91,75 @@ class Order:
 
 @pytest.fixture
 def path(home: Path) -> Path:
-    """Where the journal is."""
+    """The path of the journal."""
     return home / "journal.sqlite"
 
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Make the pauses between the tries short, and list how long they would have been."""
-    found: list[float] = []
+    """Skip the pauses between retries, and record their lengths."""
+    recorded: list[float] = []
     sleep = asyncio.sleep
 
-    async def brief(delay_s: float) -> None:
-        found.append(delay_s)
+    async def no_sleep(delay_s: float) -> None:
+        recorded.append(delay_s)
         await sleep(0)
 
-    monkeypatch.setattr(asyncio, "sleep", brief)
-    return found
+    monkeypatch.setattr(asyncio, "sleep", no_sleep)
+    return recorded
 
 
 @asynccontextmanager
-async def desk(url: str, path: Path) -> AsyncIterator[tuple[Order, HubClient]]:
-    """Give an order that is about to be placed at a Hub, and that Hub's client."""
-    made = HubClient(url, Secret(KEY))
+async def prepared(url: str, path: Path) -> AsyncIterator[tuple[Submission, HubClient]]:
+    """Return a submission that has not started yet, and the Hub's client."""
+    client = HubClient(url, Secret(KEY))
     try:
         yield (
-            Order(JournaledSubmission(Journal(path), Entry.begin(url, DOG)), PendingSubmissions()),
-            made,
+            Submission(
+                JournaledSubmission(Journal(path), Entry.begin(url, DOG)), PendingSubmissions()
+            ),
+            client,
         )
     finally:
-        await made.aclose()
+        await client.aclose()
 
 
-def placed(url: str, path: Path, *, timeout_s: float = 600.0) -> Order:
-    """Place one order and return what came of it."""
+def submit_once(url: str, path: Path, *, timeout_s: float = 600.0) -> Submission:
+    """Submit one request and return the outcome."""
 
-    async def work() -> Order:
-        async with desk(url, path) as (order, hub):
-            await order.submit(hub, timeout_s=timeout_s)
-            await order.pending.drain()
-            return order
+    async def work() -> Submission:
+        async with prepared(url, path) as (submission, hub):
+            await submission.submit(hub, timeout_s=timeout_s)
+            await submission.pending.drain()
+            return submission
 
     return asyncio.run(work())
 
 
 def state(path: Path) -> tuple[str, str | None]:
-    """Return state and task of the only entry in the journal."""
+    """Return the state and the task id of the only entry in the journal."""
     (entry,) = Journal(path).search()
     return entry.state, entry.task_id
 
 
-def busy(after: str | None = None, body: object = None) -> Reply:
-    """A 429, with or without a wish for a pause."""
-    headers = {} if after is None else {"Retry-After": after}
+def busy(retry_after: str | None = None, body: object = None) -> Reply:
+    """A 429, with or without `Retry-After`."""
+    headers = {} if retry_after is None else {"Retry-After": retry_after}
     return json_reply(body or {"message": "Slow down."}, 429, headers=headers)
 
 
-def test_an_order_that_is_taken_is_sent_once(path: Path) -> None:
-    """Its task is told, written down and yielded."""
+def test_an_accepted_request_is_sent_once(path: Path) -> None:
+    """Its task id is passed on, journaled and yielded."""
     with StandInHub() as hub:
-        order = placed(hub.url, path)
+        submission = submit_once(hub.url, path)
         assert len(hub.posts) == 1
-    assert order.events == [Submitting(), Submitted("hub-0001")]
-    assert (order.told, order.error) == (["hub-0001"], None)
+    assert submission.events == [Submitting(), Submitted("hub-0001")]
+    assert (submission.task_ids, submission.error) == (["hub-0001"], None)
     assert state(path) == ("submitted", "hub-0001")
 
 
 @pytest.mark.parametrize(
-    ("script", "kind", "said"),
+    ("script", "kind", "journaled"),
     [
         ([RESET], SubmissionUncertain, "uncertain"),
         ([json_reply({"message": "oops"}, 500)], SubmissionUncertain, "uncertain"),
@@ -188,67 +190,67 @@ def test_an_order_that_is_taken_is_sent_once(path: Path) -> None:
     ],
     ids=repr,
 )
-def test_an_order_is_sent_once_whatever_the_answer(
-    path: Path, script: Sequence[Script], kind: type[MountseaError], said: str
+def test_other_responses_are_not_retried(
+    path: Path, script: Sequence[Script], kind: type[MountseaError], journaled: str
 ) -> None:
-    """One POST, one short error, its reason in the journal; no task is told."""
+    """One POST, one journaled error; the same for a 429 about credits or with a long pause."""
     with StandInHub(submits=script) as hub:
-        order = placed(hub.url, path)
+        submission = submit_once(hub.url, path)
         assert len(hub.requests) == len(hub.posts) == 1
-    assert type(order.error) is kind
-    assert (order.told, order.events) == ([], [Submitting()])
-    assert state(path) == (said, None)
+    assert type(submission.error) is kind
+    assert (submission.task_ids, submission.events) == ([], [Submitting()])
+    assert state(path) == (journaled, None)
     (entry,) = Journal(path).search()
-    assert entry.error == str(order.error)
+    assert entry.error == str(submission.error)
 
 
 NOW = datetime(2026, 5, 18, 9, tzinfo=UTC)
 
 
 class StoppedClock(datetime):
-    """A clock that does not go on between the Hub's date and when it is read."""
+    """A clock that is stopped, so that HTTP dates lead to exact pauses."""
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> Self:
-        """Return the one moment."""
+        """Return the fixed time."""
         return cls.fromtimestamp(NOW.timestamp(), tz)
 
 
-def in_seconds(seconds: float) -> str:
-    """Write a moment as an HTTP date."""
+def http_date(seconds: float) -> str:
+    """Return an HTTP date this many seconds from now."""
     return email.utils.format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
 
 
 @pytest.mark.parametrize(
-    ("answers", "expected"),
+    ("responses", "expected"),
     [
         (lambda: [busy("2")], [2.0]),
         (lambda: [busy("0")], [1.0]),
         (lambda: [busy()], [1.0]),
         (lambda: [busy("soon")], [1.0]),
         (lambda: [busy("-5")], [1.0]),
-        (lambda: [busy(in_seconds(10))], [10.0]),
-        (lambda: [busy(in_seconds(-3600))], [1.0]),
+        (lambda: [busy(http_date(10))], [10.0]),
+        (lambda: [busy(http_date(-3600))], [1.0]),
         (lambda: [Reply(429, b"<html>quota page of a proxy</html>")], [1.0]),
         (lambda: [busy("5"), busy(), busy("1")], [5.0, 2.0, 4.0]),
     ],
     ids=["2 s", "0 s", "none", "word", "negative", "date", "past date", "HTML", "several"],
 )
-def test_a_busy_hub_is_asked_again_after_the_pause_it_wants(
+def test_a_429_is_retried_after_the_requested_pause(
     path: Path,
     pauses: list[float],
-    answers: Callable[[], list[Script]],
+    responses: Callable[[], list[Script]],
     expected: list[float],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One POST more than there were refusals, and the task of the last."""
+    """One POST for each 429 and a last one, whose task id is returned."""
     monkeypatch.setattr(error_mapping, "datetime", StoppedClock)
-    with StandInHub(submits=answers()) as hub:
-        order = placed(hub.url, path)
+    with StandInHub(submits=responses()) as hub:
+        submission = submit_once(hub.url, path)
         assert len(hub.posts) == len(expected) + 1
         assert len({seen.body for seen in hub.posts}) == 1
-    assert order.told == ["hub-0001"]
-    assert [type(event) for event in order.events] == [
+    assert submission.task_ids == ["hub-0001"]
+    assert [type(event) for event in submission.events] == [
         *[Submitting, RetryScheduled] * len(expected),
         *[Submitting, Submitted],
     ]
@@ -257,60 +259,61 @@ def test_a_busy_hub_is_asked_again_after_the_pause_it_wants(
         assert least_s <= pause_s <= least_s * 1.25
 
 
-def test_no_retry_is_begun_past_the_timeout(path: Path, pauses: list[float]) -> None:
-    """With a timeout of 4 s a busy Hub is asked again after 1 and 2 s, and not after 4 s more."""
+def test_no_retry_is_started_past_the_timeout(path: Path, pauses: list[float]) -> None:
+    """With a timeout of 4 s a 429 is retried after 1 and 2 s, and not after 4 s more."""
     with StandInHub(submits=[busy()] * 9) as hub:
-        order = placed(hub.url, path, timeout_s=4.0)
+        submission = submit_once(hub.url, path, timeout_s=4.0)
         assert len(hub.posts) == 3
-    assert isinstance(order.error, RateLimited)
+    assert isinstance(submission.error, RateLimited)
     assert len(pauses) == 2
     assert state(path) == ("refused", None)
 
 
-def test_a_hub_that_stays_busy_is_given_up(path: Path, pauses: list[float]) -> None:
-    """Five tries within the budget; the last refusal is told, and nothing was ordered."""
+def test_a_429_is_retried_four_times(path: Path, pauses: list[float]) -> None:
+    """Five POSTs within the retry budget; then the error says that nothing was submitted."""
     with StandInHub(submits=[busy()] * 9) as hub:
-        order = placed(hub.url, path)
+        submission = submit_once(hub.url, path)
         assert len(hub.posts) == 5
-    assert isinstance(order.error, RateLimited)
-    assert "Nothing was ordered" in str(order.error)
+    assert isinstance(submission.error, RateLimited)
+    assert "Nothing was submitted" in str(submission.error)
     assert len(pauses) == 4 and sum(pauses) <= 30
     assert state(path) == ("refused", None)
 
 
 @pytest.mark.parametrize(
-    ("last", "said"), [(RESET, "uncertain"), (busy(None, {"message": "no credits"}), "refused")]
+    ("last", "journaled"),
+    [(RESET, "uncertain"), (busy(None, {"message": "no credits"}), "refused")],
 )
-def test_a_refusal_gives_no_licence_for_what_comes_after(
-    path: Path, pauses: list[float], last: Reply, said: str
+def test_after_a_429_the_retry_is_judged_like_the_first_attempt(
+    path: Path, pauses: list[float], last: Reply, journaled: str
 ) -> None:
-    """After a 429 the second POST is as precious as the first."""
+    """A second POST whose outcome is uncertain, or that is refused, is not retried."""
     with StandInHub(submits=[busy(), last]) as hub:
-        order = placed(hub.url, path)
+        submission = submit_once(hub.url, path)
         assert len(hub.posts) == 2
-    assert order.error is not None
-    assert (order.told, state(path)) == ([], (said, None))
+    assert submission.error is not None
+    assert (submission.task_ids, state(path)) == ([], (journaled, None))
 
 
-def test_an_order_that_never_arrived_is_tried_a_few_times(path: Path, pauses: list[float]) -> None:
-    """A closed port: three tries, then the journal says that it was not sent."""
+def test_a_refused_connection_is_retried_twice(path: Path, pauses: list[float]) -> None:
+    """A closed port: three attempts, then it is journaled as not sent."""
     with nobody() as url:
-        order = placed(url, path)
-    assert isinstance(order.error, HubUnavailable)
-    assert order.events.count(Submitting()) == 3
+        submission = submit_once(url, path)
+    assert isinstance(submission.error, HubUnavailable)
+    assert submission.events.count(Submitting()) == 3
     assert len(pauses) == 2
     assert state(path) == ("unsent", None)
 
 
-def test_a_hub_that_comes_back_gets_the_order_once(path: Path) -> None:
-    """Refused connections cost nothing; the first that stands carries the only POST."""
+def test_a_hub_that_comes_back_receives_one_post(path: Path) -> None:
+    """After refused connections, the first that succeeds carries the only POST."""
     with socket.socket() as reserved:
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         reserved.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{reserved.getsockname()[1]}"
         seen = bytearray()
 
-        def answer_one() -> None:
+        def respond_once() -> None:
             reserved.listen()
             connection, _ = reserved.accept()
             with connection:
@@ -320,35 +323,35 @@ def test_a_hub_that_comes_back_gets_the_order_once(path: Path) -> None:
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
                 connection.sendall(body)
 
-        async def work() -> Order:
-            async with desk(url, path) as (order, hub):
-                async for event in submit(hub, DOG, order.record, order.pending, order.told.append):
+        async def work() -> Submission:
+            async with prepared(url, path) as (submission, hub):
+                async for event in submit(
+                    hub, DOG, submission.record, submission.pending, submission.task_ids.append
+                ):
                     if isinstance(event, RetryScheduled) and not serving.is_alive():
                         serving.start()
-                return order
+                return submission
 
-        serving = threading.Thread(target=answer_one)
-        order = asyncio.run(work())
+        serving = threading.Thread(target=respond_once)
+        submission = asyncio.run(work())
         serving.join()
-    assert (order.told, seen.count(b"POST /hub/v1/image")) == (["hub-1"], 1)
+    assert (submission.task_ids, seen.count(b"POST /hub/v1/image")) == (["hub-1"], 1)
     assert state(path) == ("submitted", "hub-1")
 
 
-def test_a_hub_that_says_nothing_is_not_asked_twice(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """When the read time-out has passed the order may have been taken all the same."""
-    monkeypatch.setattr(exchange, "SUBMIT_READ_S", 0.2)
+def test_a_read_timeout_is_not_retried(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Hub may have accepted the request, so the submission is uncertain."""
+    monkeypatch.setattr(exchange, "SUBMIT_READ_TIMEOUT_S", 0.2)
     with StandInHub(submits=[SILENT]) as hub:
-        order = placed(hub.url, path)
+        submission = submit_once(hub.url, path)
         hub.wait_until(lambda: len(hub.posts) == 1)
-    assert isinstance(order.error, SubmissionUncertain)
-    assert "ReadTimeout" in str(order.error)
+    assert isinstance(submission.error, SubmissionUncertain)
+    assert "ReadTimeout" in str(submission.error)
     assert state(path) == ("uncertain", None)
 
 
 @pytest.mark.parametrize(
-    ("answer", "said", "told"),
+    ("response", "journaled", "task_ids"),
     [
         (lambda hold: json_reply({"task_id": "hub-7"}, hold=hold), "submitted", ["hub-7"]),
         (lambda hold: json_reply({"message": "busy"}, 429, hold=hold), "refused", []),
@@ -356,50 +359,50 @@ def test_a_hub_that_says_nothing_is_not_asked_twice(
         (lambda hold: json_reply({"message": "oops"}, 500, hold=hold), "uncertain", []),
         (lambda hold: Reply(reset=True, hold=hold), "uncertain", []),
     ],
-    ids=["taken", "429", "422", "500", "reset"],
+    ids=["accepted", "429", "422", "500", "reset"],
 )
-def test_a_cancel_gives_back_at_once_and_the_order_flies_on(
-    path: Path, answer: Callable[[threading.Event], Reply], said: str, told: list[str]
+def test_a_cancelled_submission_is_completed_in_the_background(
+    path: Path, response: Callable[[threading.Event], Reply], journaled: str, task_ids: list[str]
 ) -> None:
-    """Its row is there before it arrives; its answer is written down; it is never sent again."""
+    """The entry exists before the POST arrives; its response is journaled; nothing is resent."""
     hold = threading.Event()
 
     async def work(hub: StandInHub) -> None:
-        async with desk(hub.url, path) as (order, hub_client):
-            placing = asyncio.ensure_future(order.submit(hub_client))
+        async with prepared(hub.url, path) as (submission, hub_client):
+            submitting = asyncio.ensure_future(submission.submit(hub_client))
             await asyncio.to_thread(hub.wait_until, lambda: len(hub.posts) == 1)
             assert state(path) == ("submitting", None)
-            placing.cancel()
+            submitting.cancel()
             with pytest.raises(asyncio.CancelledError):
-                await placing
-            assert (order.pending.count, hold.is_set(), order.told) == (1, False, [])
+                await submitting
+            assert (submission.pending.count, hold.is_set(), submission.task_ids) == (1, False, [])
             hold.set()
-            await order.pending.drain()
-            assert (order.pending.count, order.told) == (0, told)
+            await submission.pending.drain()
+            assert (submission.pending.count, submission.task_ids) == (0, task_ids)
 
-    with StandInHub(submits=[answer(hold)]) as hub:
+    with StandInHub(submits=[response(hold)]) as hub:
         asyncio.run(work(hub))
         assert len(hub.requests) == 1
-    assert state(path) == (said, told[0] if told else None)
+    assert state(path) == (journaled, task_ids[0] if task_ids else None)
 
 
-def test_an_id_that_comes_while_the_journal_is_locked_is_written_later(path: Path) -> None:
-    """Even if the cell is long gone by then."""
+def test_a_task_id_is_journaled_once_the_lock_is_released(path: Path) -> None:
+    """Even if the cell has ended by then."""
     hold = threading.Event()
 
     async def work(hub: StandInHub) -> None:
-        async with desk(hub.url, path) as (order, hub_client):
-            placing = asyncio.ensure_future(order.submit(hub_client))
+        async with prepared(hub.url, path) as (submission, hub_client):
+            submitting = asyncio.ensure_future(submission.submit(hub_client))
             await asyncio.to_thread(hub.wait_until, lambda: len(hub.posts) == 1)
-            placing.cancel()
-            await asyncio.wait([placing])
+            submitting.cancel()
+            await asyncio.wait([submitting])
             with closing(sqlite3.connect(path, isolation_level=None)) as other:
                 other.execute("BEGIN IMMEDIATE")
                 hold.set()
-                while not order.told:
+                while not submission.task_ids:
                     await asyncio.sleep(0.01)
                 other.execute("ROLLBACK")
-            await order.pending.drain()
+            await submission.pending.drain()
 
     with StandInHub(submits=[json_reply({"task_id": "hub-7"}, hold=hold)]) as hub:
         asyncio.run(work(hub))
@@ -408,7 +411,7 @@ def test_an_id_that_comes_while_the_journal_is_locked_is_written_later(path: Pat
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
-    """A fresh session on the process's loop thread, and a SIGINT that interrupts as in a kernel."""
+    """A new session, and a SIGINT that raises KeyboardInterrupt as in a kernel."""
     fresh = begin_session(monkeypatch)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield fresh
@@ -416,15 +419,15 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     fresh.worker.run(fresh.clients.aclose())
 
 
-def test_an_interrupt_in_mid_flight_loses_no_task(
+def test_an_interrupt_during_a_submission_loses_no_task(
     path: Path, here: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The cell is back before the answer is; later the images come without a second POST."""
+    """The cell ends before the response arrives; a resume needs no second POST."""
     hold = threading.Event()
     monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)
     with StandInHub() as hub:
-        taken = {"task_id": "hub-0001"}
-        hub.submits.append(json_reply(taken, hold=hold))
+        accepted = {"task_id": "hub-0001"}
+        hub.submits.append(json_reply(accepted, hold=hold))
         hub.polls.append(hub.done(hub.data([image()])))
         monkeypatch.setenv("MOUNTSEA_BASE_URL", hub.url)
 
@@ -434,7 +437,9 @@ def test_an_interrupt_in_mid_flight_loses_no_task(
 
         stopping = threading.Thread(target=press_stop)
         stopping.start()
-        with pytest.raises(Interrupted, match=r"on its way.*charged if it completes.*resume"):
+        with pytest.raises(
+            Interrupted, match=r"already being submitted.*charged if it\s+completes.*resume"
+        ):
             generate("a dog")
         stopping.join()
         assert (here.pending_submissions, hold.is_set()) == (1, False)
@@ -443,17 +448,17 @@ def test_an_interrupt_in_mid_flight_loses_no_task(
         assert state(path) == ("submitted", "hub-0001")
         (dog,) = here.open
         assert (dog.task_id, dog.status) == ("hub-0001", "submitted")
-        again = Generation(None, task_id="hub-0001")
-        here.worker.run(here.generate(again, here.settings()))
+        resumed = Generation(None, task_id="hub-0001")
+        here.worker.run(here.generate(resumed, here.settings()))
         assert len(hub.posts) == 1
-    assert again[0].bytes == image()
+    assert resumed[0].bytes == image()
     assert state(path) == ("completed", "hub-0001")
 
 
-def test_a_process_that_ends_in_mid_flight_still_learns_its_task(
+def test_a_process_waits_at_exit_for_a_pending_submission(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A script that is stopped waits a moment for the answer, and leaves the id behind."""
+    """An interrupted script waits a moment for the response, and journals the task id."""
     hold = threading.Event()
     monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)
     with StandInHub(submits=[json_reply({"task_id": "hub-7"}, hold=hold)]) as hub:

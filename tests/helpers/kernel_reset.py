@@ -48,7 +48,7 @@ def _poll_often() -> None:
     from mountsea_magic.generation import poll
     from mountsea_magic.generation.schedule import LearnedSchedule
 
-    often = partial(LearnedSchedule, shortest_s=0.02, longest_s=0.05)
+    often = partial(LearnedSchedule, min_interval_s=0.02, max_interval_s=0.05)
     vars(poll)["LearnedSchedule"] = often
 
 

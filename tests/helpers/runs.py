@@ -14,7 +14,8 @@ from quick_loop import QuickLoop
 
 from mountsea_magic.errors import MountseaError
 from mountsea_magic.generation.events import Completed, Event
-from mountsea_magic.generation.poll import submit_and_wait, wait_for_images
+from mountsea_magic.generation.poll import wait_for_images
+from mountsea_magic.generation.run import submit_and_wait
 from mountsea_magic.generation.schedule import Schedule
 from mountsea_magic.generation.submit import PendingSubmissions
 from mountsea_magic.hub.client import HubClient

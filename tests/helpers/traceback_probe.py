@@ -208,7 +208,7 @@ def control() -> NoReturn:
 
 def timed_out() -> None:
     """Time out while waiting for a response."""
-    with mock.patch.object(exchange, "SUBMIT_READ_S", 0.05):
+    with mock.patch.object(exchange, "SUBMIT_READ_TIMEOUT_S", 0.05):
         at_hub(Reply(hold=threading.Event()))()
 
 

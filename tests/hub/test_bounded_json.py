@@ -1,4 +1,4 @@
-"""Bounded JSON: the same values as `json.loads`, unless they would cost too much."""
+"""Bounded JSON: the same values as `json.loads`, unless they need too much memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IMAGE = "data:image/png;base64," + base64.b64encode(bytes(range(256)) * 30).deco
 
 
 def read(content: bytes, step: int = 1 << 16, *, max_inline_bytes: int = 1 << 20) -> JsonBody:
-    """Read a body that comes in pieces of so many bytes."""
+    """Parse a body in pieces of ``step`` bytes."""
     body = JsonBody(max_inline_bytes=max_inline_bytes, key=KEY)
     for at in range(0, len(content), step):
         body.feed(content[at : at + step])
@@ -28,16 +28,16 @@ def read(content: bytes, step: int = 1 << 16, *, max_inline_bytes: int = 1 << 20
 
 
 def value_of(content: bytes, step: int = 1 << 16) -> Any:
-    """Read a body, and put its images back."""
+    """Parse a body and put its images back."""
     body = read(content, step)
     assert body.is_json
-    return body.restored(body.value)
+    return body.with_images(body.value)
 
 
 @pytest.mark.parametrize("step", [1, 3, 1 << 16])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
-def test_ordinary_json_is_read_as_json_loads_does(encoding: str, step: int) -> None:
-    """Whatever is escaped, nested or cut in two."""
+def test_ordinary_json_is_parsed_like_json_loads(encoding: str, step: int) -> None:
+    """With escapes, nesting and pieces of any size."""
     value = {
         'a"\\': ["\\", '"', '\\\\"', "é🐶\n", "", {"": [[], {}, None, True, 1.5, -3, 10**30]}],
         "data:": "data:image/png;base64,AAAA",
@@ -60,11 +60,11 @@ def test_ordinary_json_is_read_as_json_loads_does(encoding: str, step: int) -> N
     ids=["url", "list", "b64_json", "b64", "output", "bare"],
 )
 @pytest.mark.parametrize("step", [997, 1 << 16])
-def test_inline_images_come_back_in_every_shape(data: Any, step: int) -> None:
-    """As they are, and as PHP and .NET escape them."""
+def test_inline_images_are_put_back_in_every_shape(data: Any, step: int) -> None:
+    """Also with the escapes of PHP and .NET."""
     text = json.dumps({"status": "completed", "data": data})
-    for written in (text, text.replace("/", "\\/"), text.replace("+", "\\u002B")):
-        assert value_of(written.encode(), step) == {"status": "completed", "data": data}
+    for escaped in (text, text.replace("/", "\\/"), text.replace("+", "\\u002B")):
+        assert value_of(escaped.encode(), step) == {"status": "completed", "data": data}
 
 
 @pytest.mark.parametrize(
@@ -75,23 +75,23 @@ def test_inline_images_come_back_in_every_shape(data: Any, step: int) -> None:
         {"url": IMAGE, "input": {"prompt": [IMAGE[:99]]}, "images": [[IMAGE]]},
     ],
 )
-def test_an_image_stands_under_the_name_of_its_list(data: Any) -> None:
-    """However much stands between the name and the image."""
+def test_images_in_a_list_have_the_name_of_the_list(data: Any) -> None:
+    """Whatever is between the name and the image."""
     body = read(json.dumps({"data": data}).encode())
-    assert body.restored(body.value) == {"data": data}
+    assert body.with_images(body.value) == {"data": data}
 
 
 @pytest.mark.parametrize(
     ("text", "begins"), [("A" * 5000, "AAAA"), ("data: none " * 999, "data: ")]
 )
-def test_words_that_look_like_an_image_are_shown_as_they_begin(text: str, begins: str) -> None:
-    """A reason may be anything."""
+def test_the_beginning_of_a_text_that_looks_like_an_image_is_kept(text: str, begins: str) -> None:
+    """An error message may be anything."""
     body = read(json.dumps({"error_message": text}).encode())
-    assert body.restored(body.value)["error_message"].startswith(begins)
+    assert body.with_images(body.value)["error_message"].startswith(begins)
 
 
-def test_images_are_in_memory_once_and_an_emoji_makes_them_no_wider() -> None:
-    """Text with one emoji is four bytes a letter, as long as it is one text."""
+def test_images_are_in_memory_once_even_beside_an_emoji() -> None:
+    """In one string with an emoji, each character would take four bytes."""
     image = "data:image/png;base64," + "A" * (1 << 20)
     body = JsonBody(max_inline_bytes=64 << 20)
     content = json.dumps({"data": {"images": [image] * 4, "a": "🐶"}}, ensure_ascii=False).encode()
@@ -104,20 +104,20 @@ def test_images_are_in_memory_once_and_an_emoji_makes_them_no_wider() -> None:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert body.restored(body.value)["data"]["images"] == [image] * 4
+    assert body.with_images(body.value)["data"]["images"] == [image] * 4
     assert peak < 1.6 * len(content)
 
 
-def test_the_echo_of_an_input_is_read_past() -> None:
-    """Where a task has no images of its own, they cost no memory; the rest is read."""
+def test_images_of_an_echoed_input_are_dropped() -> None:
+    """They take no memory; the rest is parsed."""
     echo = {"input": {"image_urls": [IMAGE * 9], "mask": IMAGE}, "status": "pending"}
     body = read(json.dumps(echo).encode())
     assert body.value["status"] == "pending"
-    assert len(json.dumps(body.restored(body.value))) < 400
+    assert len(json.dumps(body.with_images(body.value))) < 400
 
 
-def test_a_text_that_holds_the_key_is_no_image() -> None:
-    """It goes where all text goes: through the redaction."""
+def test_a_string_with_the_key_is_not_an_image() -> None:
+    """It stays in the text, which is redacted later."""
     text = f"{IMAGE}{KEY.reveal()}"
     body = read(json.dumps({"data": text}).encode())
     assert body.value == {"data": text}
@@ -127,11 +127,11 @@ def test_a_text_that_holds_the_key_is_no_image() -> None:
     "unit",
     [b"[],", b"1234567,", b'{"a":1},', b'"abc",', b'"', b"1", b" ", b'" ', b"[", b'{"a":', b'"a"'],
 )
-def test_much_of_anything_is_refused_before_it_is_parsed(
+def test_too_many_values_are_rejected_before_parsing(
     unit: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Small as text, large as objects: neither memory nor time is spent on it."""
-    monkeypatch.setattr(bounded_json, "MAX_SIGNS", 10_000)
+    """Small as text, large as objects: they take neither memory nor time."""
+    monkeypatch.setattr(bounded_json, "MAX_TOKENS", 10_000)
     monkeypatch.setattr(bounded_json, "MAX_TEXT_BYTES", 100_000)
     body, fed = JsonBody(max_inline_bytes=384 << 20), 0
     body.feed(b'{"status": "pending", "a": [')
@@ -146,14 +146,14 @@ def test_much_of_anything_is_refused_before_it_is_parsed(
 
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
-def test_deep_nesting_is_refused(opening: bytes) -> None:
-    """Whatever walks through a value later on is spared that depth."""
+def test_deep_nesting_is_rejected(opening: bytes) -> None:
+    """So that later code can walk values recursively."""
     assert "nested" in read(opening * 300).problem
     assert value_of(b"[" * 190 + b"]" * 190)
 
 
-def test_a_string_that_is_no_image_is_not_kept() -> None:
-    """Beside images a response holds a few megabytes at most."""
+def test_a_long_string_that_is_not_an_image_is_rejected() -> None:
+    """Besides images a response has a few megabytes of text at most."""
     body = JsonBody(max_inline_bytes=384 << 20)
     body.feed(b'{"data": "not an image: ')
     for _ in range(100):
@@ -161,8 +161,8 @@ def test_a_string_that_is_no_image_is_not_kept() -> None:
     assert "too large" in body.problem
 
 
-def test_an_image_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One, or all of them together."""
+def test_images_over_the_limits_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limits for one image, and for all of them."""
     content = json.dumps({"data": [IMAGE] * 4}).encode()
     assert "too large" in read(content, max_inline_bytes=3 * len(IMAGE)).problem
     assert not read(content, max_inline_bytes=5 * len(IMAGE)).problem
@@ -182,8 +182,10 @@ def test_an_image_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     ],
     ids=["before", "after", "number", "deep", "two", "quoted"],
 )
-def test_the_task_id_is_found_in_what_is_too_large(content: bytes, task_id: str | None) -> None:
-    """A task may be paid for, whatever else is said of it; of two ids none is taken."""
+def test_the_task_id_is_found_in_a_body_that_is_too_large(
+    content: bytes, task_id: str | None
+) -> None:
+    """The task may be charged; two different ids are ambiguous, so neither is used."""
     body = read(content, step=60_000 + random.Random(7).randrange(99))
     assert body.problem
     assert body.task_id == task_id

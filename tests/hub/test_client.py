@@ -1,4 +1,4 @@
-"""The client against real HTTP servers: what leaves, whither, and what is made of the answers."""
+"""The client against real HTTP servers: its requests, and how it reads the responses."""
 
 from __future__ import annotations
 
@@ -65,17 +65,17 @@ def with_client(
 
 
 def submitted(hub: StandInHub) -> str:
-    """Order a dog."""
+    """Submit a request."""
     return with_client(hub.url, lambda client: client.submit(DOG))
 
 
-def looked(hub: StandInHub, task_id: str = "hub-x") -> TaskState:
-    """Ask for a task once."""
+def polled(hub: StandInHub, task_id: str = "hub-x") -> TaskState:
+    """Poll a task once."""
     return with_client(hub.url, lambda client: client.task(task_id))
 
 
-def dribbled(head: bytes, rest: bytes, work: Callable[[HubClient], Awaitable[None]]) -> int:
-    """Run a coroutine with a Hub whose answers come byte by byte; return how many it gave."""
+def serve_slowly(head: bytes, rest: bytes, work: Callable[[HubClient], Awaitable[None]]) -> int:
+    """Run a coroutine with a Hub that responds byte by byte; return the number of requests."""
 
     async def run() -> int:
         ended = list[asyncio.Event]()
@@ -84,7 +84,7 @@ def dribbled(head: bytes, rest: bytes, work: Callable[[HubClient], Awaitable[Non
             end = asyncio.Event()
             ended.append(end)
             await reader.readuntil(b"\r\n\r\n")
-            with suppress(ConnectionError):  # the client may have had enough
+            with suppress(ConnectionError):  # the client may hang up
                 writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + head)
                 for byte in rest:
                     writer.write(bytes([byte]))
@@ -109,14 +109,14 @@ def dribbled(head: bytes, rest: bytes, work: Callable[[HubClient], Awaitable[Non
 
 
 @pytest.fixture
-def gone() -> Iterator[str]:
-    """Return a URL at which nobody listens."""
+def unreachable() -> Iterator[str]:
+    """Return a URL at which no server listens."""
     with nobody() as url:
         yield url
 
 
-def test_an_order_is_exactly_model_and_input_with_json_types() -> None:
-    """The body holds the two documented members, each value of the schema's type, nothing else."""
+def test_a_submission_has_exactly_model_and_input_with_json_types() -> None:
+    """The two documented members, with values of the schema's types."""
     request = build_request(
         "a dög, {braces} “and quotes”",
         parameters={
@@ -146,8 +146,8 @@ def test_an_order_is_exactly_model_and_input_with_json_types() -> None:
     assert seen.json["input"]["sync_mode"] is True
 
 
-def test_only_what_was_set_is_sent() -> None:
-    """Defaults of the model are the Hub's to know: a bare prompt sends nothing but the prompt."""
+def test_only_given_parameters_are_sent() -> None:
+    """The model's defaults are left to the Hub."""
     with StandInHub() as hub:
         submitted(hub)
         assert hub.posts[0].json == {"model": "nano-banana", "input": {"prompt": "a dog"}}
@@ -155,7 +155,7 @@ def test_only_what_was_set_is_sent() -> None:
 
 @pytest.mark.parametrize("status", [200, 201, 202])
 def test_every_shape_of_the_task_id_is_read(status: int) -> None:
-    """Names and statuses of both versions of the vendor's page are accepted."""
+    """Names and statuses of both versions of the vendor's documentation."""
     shapes: list[tuple[dict[str, Any], str]] = [
         ({"task_id": "hub-1", "status": "pending"}, "hub-1"),
         (
@@ -165,7 +165,7 @@ def test_every_shape_of_the_task_id_is_read(status: int) -> None:
         ({"id": "seven", "task_id": None}, "seven"),
         ({"id": 7}, "7"),
     ]
-    with StandInHub(submits=[json_reply(answer, status) for answer, _ in shapes]) as hub:
+    with StandInHub(submits=[json_reply(body, status) for body, _ in shapes]) as hub:
 
         async def work(client: HubClient) -> list[str]:
             return [await client.submit(DOG) for _ in shapes]
@@ -174,7 +174,7 @@ def test_every_shape_of_the_task_id_is_read(status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "kind", "said"),
+    ("status", "body", "kind", "text"),
     [
         (400, {"statusCode": 400, "message": ["seed must be a number"]}, InvalidRequest, "seed"),
         (
@@ -189,29 +189,29 @@ def test_every_shape_of_the_task_id_is_read(status: int) -> None:
         (402, {"error": {"code": "x", "message": "pay"}}, InsufficientCredits, "pay"),
         (404, {"message": "no route"}, InvalidRequest, "404"),
         (409, {"message": "twice"}, InvalidRequest, "twice"),
-        (429, {"message": "slow down"}, RateLimited, "Nothing was ordered"),
+        (429, {"message": "slow down"}, RateLimited, "Nothing was submitted"),
         (429, {"message": "no credits"}, RateLimited, "%mountsea credits"),
     ],
 )
-def test_a_refused_order_says_why_and_is_not_sent_again(
-    status: int, body: Any, kind: type[MountseaError], said: str
+def test_a_rejected_submission_says_why_and_is_sent_once(
+    status: int, body: Any, kind: type[MountseaError], text: str
 ) -> None:
-    """Each refusal has its type, its status and the Hub's reason; the client itself sends once."""
+    """The error has a type, the status and the Hub's message; the client itself does not retry."""
     with StandInHub(submits=[json_reply(body, status)]) as hub:
         with pytest.raises(MountseaError) as caught:
             submitted(hub)
         assert len(hub.requests) == 1
     assert type(caught.value) is kind
     assert caught.value.status_code == status
-    assert said in str(caught.value)
+    assert text in str(caught.value)
     assert "iVBOR" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("header", "pause_s"), [("17", 17.0), ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0), ("soon", None)]
 )
-def test_the_pause_that_the_hub_asks_for_is_kept(header: str, pause_s: float | None) -> None:
-    """`Retry-After` is read as seconds or as a date; what is neither is no pause."""
+def test_retry_after_is_in_the_error(header: str, pause_s: float | None) -> None:
+    """As seconds or as a date; anything else is ignored."""
     reply = json_reply({}, 429, headers={"Retry-After": header})
     with StandInHub(submits=[reply]) as hub, pytest.raises(RateLimited) as caught:
         submitted(hub)
@@ -234,49 +234,49 @@ def test_the_pause_that_the_hub_asks_for_is_kept(header: str, pause_s: float | N
     ],
     ids=["500", "502", "408", "no id", "list", "empty id", "error code", "html", "reset", "cut"],
 )
-def test_an_order_without_a_clear_answer_is_uncertain_and_sent_once(reply: Reply) -> None:
-    """Where the Hub may have taken the order, the error says so, and no second POST is sent."""
+def test_a_submission_without_a_valid_response_is_uncertain_and_sent_once(reply: Reply) -> None:
+    """The Hub may have accepted it, so there is no second POST."""
     with StandInHub(submits=[reply]) as hub:
         with pytest.raises(SubmissionUncertain, match="credits"):
             submitted(hub)
         assert len(hub.requests) == 1
 
 
-def test_a_submission_in_an_envelope_is_sent_once_and_its_task_is_followed() -> None:
+def test_a_submission_in_an_envelope_is_sent_once_and_its_task_is_polled() -> None:
     """Some gateways wrap every response."""
     done = {"task_id": "hub-7", "status": "completed", "data": {"url": "https://a.example/b"}}
     wrapped = {"code": 0, "message": "success", "data": {"task_id": "hub-7", "status": "pending"}}
     with StandInHub(submits=[wrapped], polls=[{"code": 0, "data": done}]) as hub:
         assert submitted(hub) == "hub-7"
-        assert looked(hub).succeeded
+        assert polled(hub).succeeded
         assert len(hub.posts) == 1
 
 
-def test_an_order_whose_answer_does_not_come_is_uncertain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Giving up on the answer is no proof that the order was not taken."""
-    monkeypatch.setattr(mountsea_magic.hub.exchange, "SUBMIT_READ_S", 0.2)
+def test_a_submission_that_times_out_is_uncertain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A time-out does not prove that the Hub did not accept it."""
+    monkeypatch.setattr(mountsea_magic.hub.exchange, "SUBMIT_READ_TIMEOUT_S", 0.2)
     with StandInHub(submits=[SILENT]) as hub:
         with pytest.raises(SubmissionUncertain, match="ReadTimeout"):
             submitted(hub)
         hub.wait_until(lambda: len(hub.requests) == 1)
 
 
-def test_an_order_that_never_left_is_no_uncertain_one(gone: str) -> None:
-    """Where nobody listens nothing was ordered: that is the network's trouble only."""
+def test_a_submission_that_was_never_sent_is_not_uncertain(unreachable: str) -> None:
+    """Without a connection nothing was submitted."""
     with pytest.raises(HubUnavailable, match="MOUNTSEA_BASE_URL") as caught:
-        with_client(gone, lambda client: client.submit(DOG))
+        with_client(unreachable, lambda client: client.submit(DOG))
     assert isinstance(caught.value.__cause__, httpx.ConnectError)
 
 
-def test_no_cookie_is_kept(tmp_path: Path) -> None:
-    """Neither the Hub nor an image's host knows a client again by what it was given before."""
+def test_no_cookies_are_stored(tmp_path: Path) -> None:
+    """Neither of the Hub nor of an image host."""
     given = {"Set-Cookie": "session=abc; Path=/"}
-    drawn = Reply(200, image(), given)
+    found = Reply(200, image(), given)
     hop = Reply(302, headers={"Location": "/b", **given})
     with StandInHub(
         submits=[json_reply({"task_id": "hub-1"}, headers=given)] * 2,
         polls=[json_reply({"status": "processing"}, headers=given)] * 2,
-        downloads=[hop, drawn, hop, drawn],
+        downloads=[hop, found, hop, found],
     ) as hub:
 
         async def work(client: HubClient) -> None:
@@ -290,8 +290,8 @@ def test_no_cookie_is_kept(tmp_path: Path) -> None:
     assert [one.path for one in seen if "cookie" in one.headers] == []
 
 
-def test_the_key_goes_to_the_api_as_a_bearer(tmp_path: Path) -> None:
-    """Orders and looks bear the key in one header, and in nothing else."""
+def test_the_key_is_sent_to_the_api_as_a_bearer_token(tmp_path: Path) -> None:
+    """Submissions and polls have it in one header, and nowhere else."""
     with StandInHub(key=KEY) as hub:
 
         async def work(client: HubClient) -> None:
@@ -309,14 +309,14 @@ def test_the_key_goes_to_the_api_as_a_bearer(tmp_path: Path) -> None:
 
 
 def test_without_a_key_no_header_is_sent() -> None:
-    """A Hub that needs no key is given none, not an empty one."""
+    """Not even an empty one."""
     with StandInHub() as hub:
         with_client(hub.url, lambda client: client.submit(DOG), key=None)
         assert "authorization" not in hub.requests[0].headers
 
 
-def test_credits_are_asked_with_the_other_header_and_no_query() -> None:
-    """The credits endpoint wants `X-API-Key`; the vendor's `?key=` would leak into logs."""
+def test_credits_are_requested_with_x_api_key_and_no_query() -> None:
+    """The vendor's alternative `?key=` would leak into logs."""
     with StandInHub(key=KEY, credits=10000) as hub:
         left = with_client(hub.url, lambda client: client.credits(), credits_url=hub.credits_url)
         (seen,) = hub.requests
@@ -326,15 +326,15 @@ def test_credits_are_asked_with_the_other_header_and_no_query() -> None:
     assert "authorization" not in seen.headers
 
 
-def test_credits_may_be_another_origin_than_the_api() -> None:
-    """The whole address counts: the API's own origin is not asked."""
-    with StandInHub() as hub, StandInHub(credits=5) as bank:
-        assert with_client(hub.url, lambda c: c.credits(), credits_url=bank.credits_url) == 5
-        assert (len(hub.requests), len(bank.requests)) == (0, 1)
+def test_the_credits_url_may_have_another_origin_than_the_api() -> None:
+    """The API itself then gets no request."""
+    with StandInHub() as hub, StandInHub(credits=5) as other:
+        assert with_client(hub.url, lambda c: c.credits(), credits_url=other.credits_url) == 5
+        assert (len(hub.requests), len(other.requests)) == (0, 1)
 
 
-def test_credits_without_an_address_are_not_guessed() -> None:
-    """A key is not sent to an endpoint that nobody named."""
+def test_without_a_credits_url_nothing_is_requested() -> None:
+    """The key is not sent to a guessed endpoint."""
     with StandInHub() as hub:
         with pytest.raises(ConfigurationError, match="MOUNTSEA_CREDITS_URL"):
             with_client(hub.url, lambda client: client.credits())
@@ -342,8 +342,8 @@ def test_credits_without_an_address_are_not_guessed() -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_the_api_is_not_followed_elsewhere(status: int) -> None:
-    """A redirect takes neither key nor order to another place, and says what to check."""
+def test_redirects_of_the_api_are_not_followed(status: int) -> None:
+    """Neither the key nor a submission reaches another host; the error says what to check."""
     with StandInHub() as hub, StandInHub() as thief:
         away = Reply(status, headers={"Location": f"{thief.url}/hub/v1/image"})
         hub.submits.append(away)
@@ -351,41 +351,41 @@ def test_the_api_is_not_followed_elsewhere(status: int) -> None:
         with pytest.raises(ConfigurationError, match="MOUNTSEA_BASE_URL"):
             submitted(hub)
         with pytest.raises(ConfigurationError, match="MOUNTSEA_BASE_URL"):
-            looked(hub)
+            polled(hub)
         assert len(hub.requests) == 2
         assert thief.requests == []
 
 
-def test_a_task_id_stays_one_part_of_the_path() -> None:
-    """An id with slashes, queries and fragments asks for that id and nothing else."""
+def test_a_task_id_stays_one_path_segment() -> None:
+    """Slashes, queries and fragments are quoted."""
     with StandInHub(polls=["pending"]) as hub:
-        looked(hub, "a/b?c#d e")
+        polled(hub, "a/b?c#d e")
         assert hub.requests[0].path == "/hub/v1/tasks/a%2Fb%3Fc%23d%20e"
 
 
 @pytest.mark.parametrize(
-    ("answer", "ended", "succeeded"),
+    ("body", "ended", "succeeded"),
     [
         ({"status": "queued"}, False, False),
         ({"status": "ready", "ready": False}, False, False),
         ({"status": "ready", "ready": None}, False, False),
         ({"status": None, "data": None}, False, False),
-        ({"status": "a-new-word", "elapsed_ms": None}, False, False),
+        ({"status": "a-new-status", "elapsed_ms": None}, False, False),
         ({"status": "succeeded"}, True, True),
         ({"status": "completed", "ready": False}, True, True),
         ({"status": "COMPLETED"}, True, True),
         ({"status": "canceled"}, True, False),
         ({"status": "error", "error": {"code": "E", "message": "no"}}, True, False),
-        ({"status": "a-new-word", "ready": True, "output": {"url": "https://x/y"}}, True, True),
+        ({"status": "a-new-status", "ready": True, "output": {"url": "https://x/y"}}, True, True),
         ({"ready": True, "errorMessage": "no"}, True, False),
     ],
 )
-def test_ended_and_succeeded_are_read_from_any_dialect(
-    answer: dict[str, Any], ended: bool, succeeded: bool
+def test_ended_and_succeeded_are_read_from_any_variant(
+    body: dict[str, Any], ended: bool, succeeded: bool
 ) -> None:
-    """Only a final status or a true `ready` ends a task; all other words mean still running."""
-    with StandInHub(polls=[answer]) as hub:
-        state = looked(hub)
+    """Only a final status or a true `ready` ends a task; any other status means still running."""
+    with StandInHub(polls=[body]) as hub:
+        state = polled(hub)
     assert (state.ended, state.succeeded) == (ended, succeeded)
 
 
@@ -401,61 +401,65 @@ def test_ended_and_succeeded_are_read_from_any_dialect(
     ],
     ids=["502", "reset", "html", "list", "null", "408"],
 )
-def test_a_look_that_fails_is_no_refusal(reply: Reply) -> None:
-    """What is not the Hub's answer is the network's trouble: asking again is free."""
+def test_a_poll_without_a_valid_response_is_hub_unavailable(reply: Reply) -> None:
+    """It may be retried, since polling is free."""
     with StandInHub(polls=[reply]) as hub, pytest.raises(HubUnavailable):
-        looked(hub)
+        polled(hub)
 
 
-def test_an_answer_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Hub that never stops talking fills no memory."""
-    monkeypatch.setattr(mountsea_magic.hub.exchange, "MAX_ANSWER_BYTES", 100_000)
+def test_an_endless_response_is_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not fill the memory."""
+    monkeypatch.setattr(mountsea_magic.hub.exchange, "MAX_TASK_BYTES", 100_000)
     endless = Reply(200, b'{"a": "' + b"x" * 10_000, endless=True)
     with StandInHub(submits=[endless], polls=[endless]) as hub:
         with pytest.raises(HubUnavailable, match="too large"):
-            looked(hub)
+            polled(hub)
         with pytest.raises(SubmissionUncertain):
             submitted(hub)
 
 
-@pytest.mark.parametrize(("order", "kind"), [(False, HubUnavailable), (True, SubmissionUncertain)])
+@pytest.mark.parametrize(
+    ("submitting", "kind"), [(False, HubUnavailable), (True, SubmissionUncertain)]
+)
 @pytest.mark.parametrize(
     "head", [b"X-Slow: ", b"Content-Length: 9999\r\n\r\n"], ids=["head", "body"]
 )
-def test_an_answer_that_trickles_in_is_given_up(
-    monkeypatch: pytest.MonkeyPatch, head: bytes, order: bool, kind: type[MountseaError]
+def test_a_response_that_is_too_slow_is_aborted(
+    monkeypatch: pytest.MonkeyPatch, head: bytes, submitting: bool, kind: type[MountseaError]
 ) -> None:
-    """Byte by byte no read ever times out: an answer as a whole has its time, an order's too."""
-    for name in ("READ_S", "SUBMIT_READ_S"):
+    """Byte by byte no read times out, so there is a deadline for the whole response."""
+    for name in ("READ_TIMEOUT_S", "SUBMIT_READ_TIMEOUT_S"):
         monkeypatch.setattr(mountsea_magic.hub.exchange, name, 0.4)
     monkeypatch.setattr(downloads, "GRACE_S", 0.1)
 
     async def work(client: HubClient) -> None:
-        # now that the client has its own time to connect in, which no busy machine may exceed
-        monkeypatch.setattr(mountsea_magic.hub.exchange, "CONNECT_S", 0.5)
+        # only after the client has read it, so that a busy machine has time to connect
+        monkeypatch.setattr(mountsea_magic.hub.exchange, "CONNECT_TIMEOUT_S", 0.5)
         with pytest.raises(kind, match="ReadTimeout"):
-            await (client.submit(DOG) if order else client.task("hub-1"))
+            await (client.submit(DOG) if submitting else client.task("hub-1"))
 
-    assert dribbled(head, b"x" * 9999, work) == 1
+    assert serve_slowly(head, b"x" * 9999, work) == 1
 
 
-def test_a_slow_answer_to_an_order_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The task's id is in it: a pace at which a look is given up is good enough for that."""
+def test_a_slow_response_to_a_submission_is_read_to_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It contains the task id; a poll at the same speed is aborted."""
     monkeypatch.setattr(downloads, "GRACE_S", 0.0)
-    monkeypatch.setattr(downloads, "SLOWEST_BYTES_S", 10**12)
+    monkeypatch.setattr(downloads, "MIN_BYTES_S", 10**12)
     body = b'{"task_id": "hub-slow"}'
 
     async def work(client: HubClient) -> None:
         assert await client.submit(DOG) == "hub-slow"
-        with pytest.raises(HubUnavailable, match="trickles"):
+        with pytest.raises(HubUnavailable, match="too slowly"):
             await client.task("hub-slow")
 
-    assert dribbled(b"Content-Length: %d\r\n\r\n" % len(body), body, work) == 2
+    assert serve_slowly(b"Content-Length: %d\r\n\r\n" % len(body), body, work) == 2
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 422, 429, 500])
-def test_a_key_that_the_hub_echoes_is_blotted(status: int) -> None:
-    """A key in the Hub's own message reaches neither the screen nor any cause of the error."""
+def test_a_key_that_the_hub_echoes_is_redacted(status: int) -> None:
+    """In the error and in all of its causes."""
     bodies: list[Any] = [
         {"message": f"bad key {KEY}"},
         {"message": [f"bad key {KEY}"]},
@@ -474,10 +478,10 @@ def test_a_key_that_the_hub_echoes_is_blotted(status: int) -> None:
 
 
 @pytest.mark.parametrize("script", [RESET, BAD_GATEWAY, json_reply({}, 401)])
-def test_no_error_bears_the_key_or_a_request(script: Script) -> None:
-    """Neither errors, nor their causes, nor the frames of either hold the key; causes no frames."""
+def test_no_error_contains_the_key_or_a_request(script: Script) -> None:
+    """The key is in no error, cause or frame; causes have no frames."""
     with StandInHub(submits=[script], polls=[script]) as hub:
-        for work in (submitted, looked):
+        for work in (submitted, polled):
             with pytest.raises(MountseaError) as caught:
                 work(hub)
             assert KEY not in all_text_of(caught.value)

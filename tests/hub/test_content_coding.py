@@ -1,4 +1,4 @@
-"""Content codings: what is decoded, in which pieces, and what is refused."""
+"""Content codings: which ones are decoded, in which pieces, and which ones are rejected."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RAW_DEFLATE = zlib.compress(TEXT)[2:-4]
 
 
 def decoded(codings: str, content: bytes, step: int = 1 << 20) -> bytes:
-    """Decode a body that comes in chunks of so many bytes."""
+    """Decode a body in chunks of ``step`` bytes."""
     decoder = BodyDecoder(codings, max_bytes=1 << 20)
     chunks = [content[at : at + step] for at in range(0, len(content), step)]
     whole = b"".join(piece for chunk in chunks for piece in decoder.feed(chunk))
@@ -41,30 +41,32 @@ def decoded(codings: str, content: bytes, step: int = 1 << 20) -> bytes:
     ],
     ids=["none", "identity", "gzip", "x-gzip", "members", "garbage", "misnamed", "zlib", "raw"],
 )
-def test_one_coding_is_decoded_however_it_is_cut(codings: str, content: bytes, step: int) -> None:
-    """Proxies compress unasked, and say so when they do not."""
+def test_one_coding_is_decoded_in_chunks_of_any_size(
+    codings: str, content: bytes, step: int
+) -> None:
+    """Some proxies compress anyway, or label plain text as compressed."""
     assert decoded(codings, content, step) == TEXT
 
 
-def test_an_empty_body_is_whole_whatever_its_headers_say() -> None:
-    """A 204 may bear any header."""
+def test_an_empty_body_is_complete_whatever_its_headers() -> None:
+    """A 204 may have any header."""
     assert decoded("gzip", b"") == b""
 
 
 @pytest.mark.parametrize(
     "codings", ["aws-chunked", "none", "utf-8", "sk-secret", "aws-chunked, gzip"]
 )
-def test_a_name_that_is_no_coding_says_nothing(codings: str) -> None:
-    """S3 keeps names of its own in the header; the body is what it is without them."""
+def test_names_that_are_not_codings_are_ignored(codings: str) -> None:
+    """S3 stores other names in the header."""
     body = GZIP if "gzip" in codings else TEXT
     decoder = BodyDecoder(codings, max_bytes=10**6)
     assert b"".join(decoder.feed(body)) == TEXT
 
 
 @pytest.mark.parametrize("codings", ["gzip, gzip", "gzip, deflate", "br", "zstd", "gzip, br"])
-def test_other_codings_are_refused_unread(codings: str) -> None:
-    """Codings within codings multiply; and a header that may hold anything is not repeated."""
-    with pytest.raises(UndecodableBody, match="not asked for") as caught:
+def test_other_codings_are_rejected(codings: str) -> None:
+    """Nested ones too, since their expansion multiplies; the header itself is not quoted."""
+    with pytest.raises(UndecodableBody, match="unsupported content coding") as caught:
         BodyDecoder(codings, max_bytes=1)
     assert "secret" not in str(caught.value)
 
@@ -76,18 +78,22 @@ def test_other_codings_are_refused_unread(codings: str) -> None:
         ("gzip", GZIP[:1], "ends too early"),
         ("deflate", zlib.compress(TEXT)[:-5], "ends too early"),
         ("gzip", GZIP[:10] + b"\xff" * 40, "damaged"),
-        ("gzip", gzip.compress(b"", mtime=0) * (content_coding.MAX_MEMBERS + 1), "too many parts"),
+        (
+            "gzip",
+            gzip.compress(b"", mtime=0) * (content_coding.MAX_MEMBERS + 1),
+            "too many gzip members",
+        ),
         ("", b"x" * (1 << 21), "too large"),
     ],
 )
-def test_what_cant_be_decoded_says_why(codings: str, content: bytes, message: str) -> None:
-    """Damaged, cut, or made to cost more than it yields."""
+def test_an_undecodable_body_says_why(codings: str, content: bytes, message: str) -> None:
+    """Damaged, truncated, or more expensive than its result."""
     with pytest.raises(UndecodableBody, match=message):
         decoded(codings, content)
 
 
-def test_a_body_in_tiny_chunks_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each chunk costs time, however small it is; a few small ones are nothing."""
+def test_a_body_of_many_tiny_chunks_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each chunk costs time; a few small ones are fine."""
     monkeypatch.setattr(content_coding, "FREE_CHUNKS", 100)
     assert decoded("", b"x" * 100, step=1)
     with pytest.raises(UndecodableBody, match="small chunks"):
@@ -95,7 +101,7 @@ def test_a_body_in_tiny_chunks_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_bomb_is_decoded_in_small_pieces() -> None:
-    """Whoever reads them stops when it has enough, and memory stays small meanwhile."""
+    """The reader can stop early, and memory stays small."""
     bomb = gzip.compress(bytes(32 << 20))
     tracemalloc.start()
     try:

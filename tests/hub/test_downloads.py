@@ -1,4 +1,4 @@
-"""Delivery against real hosts: which ones are asked, how far, and what is taken from them."""
+"""Downloads from real hosts: which hosts are allowed, redirects, limits and errors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from mountsea_magic.settings import Secret
 BASE64 = base64.b64encode(image("webp")).decode()
 
 PUBLIC = "https://8.8.8.8"
-"""A Hub of the internet, so that nothing near it is a place for images; it is never asked."""
+"""A public Hub, so that private addresses are forbidden; it gets no requests."""
 
 LINK_LOCAL = [
     "http://169.254.169.254/latest/meta-data/?s3cret-query",
@@ -44,30 +44,29 @@ LINK_LOCAL = [
     "http://[2002:a9fe:a9fe::]/?s3cret-query",
     "https://[fe80::1]/?s3cret-query",
 ]
-NEAR = ["127.0.0.1", "127.1", "0.0.0.0", "[::1]", "[::ffff:127.0.0.1]", "10.0.0.1", "[fd00::1]"]
-NO_WEB = ["ftp://127.0.0.1/a?s3cret-query", "file:///etc/passwd", "gopher://127.0.0.1/a"]
+PRIVATE = ["127.0.0.1", "127.1", "0.0.0.0", "[::1]", "[::ffff:127.0.0.1]", "10.0.0.1", "[fd00::1]"]
+NOT_HTTP = ["ftp://127.0.0.1/a?s3cret-query", "file:///etc/passwd", "gopher://127.0.0.1/a"]
 
 
-class Rerouted(httpx.AsyncHTTPTransport):
-    """An internet in which a stand-in's image host answers for every host."""
+class RedirectedTransport(httpx.AsyncHTTPTransport):
+    """Sends the requests for every host to a stand-in's image host."""
 
     def __init__(self, hub: StandInHub) -> None:
-        """Lead to that stand-in."""
         super().__init__()
         self._host = httpx.URL(hub.image_origin)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Carry a request there, whatever host it names."""
+        """Send a request there, whatever its host."""
         request.url = request.url.copy_with(
             scheme=self._host.scheme, host=self._host.host, port=self._host.port
         )
         response = await super().handle_async_request(request)
-        del response.extensions["network_stream"]  # it would tell where the stand-in really is
+        del response.extensions["network_stream"]  # it has the stand-in's real address
         return response
 
 
 def downloaded(hub: StandInHub, source: ImageSource, folder: Path) -> bytes:
-    """Download one image with a client of that Hub, which has a key."""
+    """Download an image with a client of that Hub, which has a key."""
 
     async def work() -> None:
         client = HubClient(hub.url, Secret(KEY))
@@ -80,37 +79,37 @@ def downloaded(hub: StandInHub, source: ImageSource, folder: Path) -> bytes:
     return (folder / "part").read_bytes()
 
 
-def delivered(
+def downloaded_for(
     url: str,
     folder: Path,
     *,
     base_url: str | None = PUBLIC,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> bytes:
-    """Download one image for a Hub at another address."""
+    """Download an image for a Hub at another URL."""
 
     async def work() -> None:
         network = read_network()
         carrier = transport or EnvironmentTransport(network)
         async with httpx.AsyncClient(transport=carrier) as http:
             with (folder / "part").open("wb") as file:
-                downloads = ImageDownloader(http, base_url, network=network)
-                await downloads.fetch(ImageSource(url), file)
+                downloader = ImageDownloader(http, base_url, network=network)
+                await downloader.fetch(ImageSource(url), file)
 
     asyncio.run(work())
     return (folder / "part").read_bytes()
 
 
-async def served(
-    answer: Callable[[asyncio.StreamWriter], Awaitable[None]], folder: Path
+async def failure_of(
+    respond: Callable[[asyncio.StreamWriter], Awaitable[None]], folder: Path
 ) -> HubUnavailable:
-    """Download from a host that answers at a pace of its own; return how that failed."""
+    """Download from a host with a custom response; return the error."""
     ended = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):  # the client may have had enough
+        with suppress(ConnectionError):  # the client may hang up
             await reader.readuntil(b"\r\n\r\n")
-            await answer(writer)
+            await respond(writer)
             await reader.read()
         writer.transport.abort()
         ended.set()
@@ -130,7 +129,7 @@ async def served(
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
 def test_a_download_is_byte_for_byte(kind: str, tmp_path: Path) -> None:
-    """What is written is what the host has sent; it is asked not to compress it."""
+    """The file has exactly what the host sent; the request accepts no compression."""
     content = image(kind)
     with StandInHub(downloads=[Reply(200, content, {"Content-Type": "text/html"})]) as hub:
         source = ImageSource(hub.image_url("a.png"))
@@ -140,8 +139,8 @@ def test_a_download_is_byte_for_byte(kind: str, tmp_path: Path) -> None:
     assert seen.headers["accept-encoding"] == "identity"
 
 
-def test_an_image_is_followed_through_redirects_without_the_key(tmp_path: Path) -> None:
-    """Image hosts may redirect, even back to the API's origin: the key is not sent along."""
+def test_redirects_are_followed_without_the_key(tmp_path: Path) -> None:
+    """Even if an image host redirects to the API's origin."""
     with StandInHub(polls=[Reply(200, image())]) as hub:
         hub.downloads += [
             Reply(302, headers={"Location": "/b.png?signature=other"}),
@@ -154,8 +153,8 @@ def test_an_image_is_followed_through_redirects_without_the_key(tmp_path: Path) 
         assert (len(hub.downloads_seen), len(hub.requests)) == (2, 1)
 
 
-def test_redirects_without_end_are_given_up(tmp_path: Path) -> None:
-    """An image that is always elsewhere is not there."""
+def test_endless_redirects_are_an_error(tmp_path: Path) -> None:
+    """After a limited number of requests."""
     with StandInHub(downloads=[Reply(302, headers={"Location": "/b"})] * 9) as hub:
         with pytest.raises(HubUnavailable):
             downloaded(hub, ImageSource(hub.image_url("a.png")), tmp_path)
@@ -163,8 +162,8 @@ def test_redirects_without_end_are_given_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("status", [204, 304, 400, 403, 404, 410, 500, 503])
-def test_a_refused_download_bears_its_status(status: int, tmp_path: Path) -> None:
-    """Whoever asks again for fresh addresses needs to know what the host has said."""
+def test_an_error_response_to_a_download_has_its_status(status: int, tmp_path: Path) -> None:
+    """The status decides whether fresh URLs are requested."""
     with StandInHub(downloads=[Reply(status)]) as hub, pytest.raises(HubUnavailable) as caught:
         downloaded(hub, ImageSource(hub.image_url("a.png")), tmp_path)
     assert caught.value.status_code == status
@@ -174,8 +173,8 @@ def test_a_refused_download_bears_its_status(status: int, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "reply", [RESET, Reply(200, image()[:40], length=4000)], ids=["reset", "cut"]
 )
-def test_a_broken_download_tells_no_signed_address(reply: Reply, tmp_path: Path) -> None:
-    """The query of a signed address is a secret too: it is in no error and in no cause."""
+def test_a_broken_download_does_not_show_the_signed_url(reply: Reply, tmp_path: Path) -> None:
+    """Its query is a secret, and is in no error and no cause."""
     with StandInHub(downloads=[reply]) as hub, pytest.raises(HubUnavailable) as caught:
         downloaded(hub, ImageSource(hub.image_url("a.png")), tmp_path)
     cause = caught.value.__cause__
@@ -188,7 +187,7 @@ def test_a_broken_download_tells_no_signed_address(reply: Reply, tmp_path: Path)
 @pytest.mark.parametrize(
     "url",
     [
-        *NO_WEB,
+        *NOT_HTTP,
         "http://0251.0376.0251.0376/?s3cret-query",
         "http://",
         "http://[::1/a?s3cret-query",
@@ -196,8 +195,8 @@ def test_a_broken_download_tells_no_signed_address(reply: Reply, tmp_path: Path)
         "http://a\x00b/a?s3cret-query",
     ],
 )
-def test_an_address_that_is_none_is_the_hosts_fault(url: str, tmp_path: Path) -> None:
-    """Whatever the Hub calls an address: no file is read, and the error is one of ours."""
+def test_an_invalid_url_is_hub_unavailable(url: str, tmp_path: Path) -> None:
+    """No local file is read for it."""
     with StandInHub() as hub, pytest.raises(HubUnavailable) as caught:
         downloaded(hub, ImageSource(url), tmp_path)
     assert "s3cret-query" not in f"{caught.value} {caught.value.__cause__}"
@@ -212,27 +211,27 @@ def test_an_address_that_is_none_is_the_hosts_fault(url: str, tmp_path: Path) ->
     ],
     ids=["endless", "one too many", "cut and too large"],
 )
-def test_an_image_that_is_too_large_is_given_up(
+def test_an_image_that_is_too_large_is_aborted(
     reply: Reply, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bytes are counted as they come, whatever was declared; not one more is written."""
+    """Received bytes are counted, whatever was declared; no byte more is written."""
     monkeypatch.setattr(downloads, "MAX_BYTES", 100_000)
     with StandInHub(downloads=[reply]) as hub, pytest.raises(BadImage, match=r"larger|more than"):
         downloaded(hub, ImageSource(hub.image_url("a.png")), tmp_path)
     assert (tmp_path / "part").stat().st_size <= 100_000
 
 
-def test_an_image_of_exactly_the_limit_is_taken(
+def test_an_image_of_exactly_the_limit_is_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The limit itself is allowed."""
+    """The limit is inclusive."""
     monkeypatch.setattr(downloads, "MAX_BYTES", 100_000)
     with StandInHub(downloads=[Reply(200, b"x" * 100_000)]) as hub:
         assert len(downloaded(hub, ImageSource(hub.image_url("a.png")), tmp_path)) == 100_000
 
 
-def test_more_than_was_declared_is_not_taken(tmp_path: Path) -> None:
-    """A body that goes on after its declared length is cut there, as HTTP says."""
+def test_bytes_after_the_declared_length_are_ignored(tmp_path: Path) -> None:
+    """As HTTP requires."""
     with StandInHub(downloads=[Reply(200, image() * 50, length=len(image()))]) as hub:
         assert downloaded(hub, ImageSource(hub.image_url("a.png")), tmp_path) == image()
 
@@ -246,8 +245,8 @@ def test_more_than_was_declared_is_not_taken(tmp_path: Path) -> None:
         ImageSource(None, data_uri(image("webp")).partition(",")[2]),
         ImageSource(None, "\n ".join(data_uri(image("webp")).partition(",")[2])),
         *(
-            ImageSource(None, written)
-            for written in (
+            ImageSource(None, text)
+            for text in (
                 BASE64.replace("+", "-").replace("/", "_"),
                 BASE64.rstrip("="),
                 BASE64.replace("+", "%2B").replace("/", "%2f").replace("=", "%3D"),
@@ -257,8 +256,8 @@ def test_more_than_was_declared_is_not_taken(tmp_path: Path) -> None:
             )
         ),
         *(
-            ImageSource(written)
-            for written in (
+            ImageSource(text)
+            for text in (
                 f"DATA:IMAGE/WEBP;BASE64,{BASE64}\n",
                 f"data:;base64,{BASE64}",
                 f"data:image/webp;charset=utf-8;base64,{BASE64.rstrip('=')}",
@@ -271,8 +270,8 @@ def test_more_than_was_declared_is_not_taken(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_an_image_within_the_answer_needs_no_request(source: ImageSource, tmp_path: Path) -> None:
-    """Data URIs and base64 are decoded here, byte for byte."""
+def test_an_inline_image_needs_no_request(source: ImageSource, tmp_path: Path) -> None:
+    """Data URIs and base64 are decoded byte for byte."""
     with StandInHub() as hub:
         assert downloaded(hub, source, tmp_path) == image("webp")
         assert hub.downloads_seen == hub.requests == []
@@ -280,32 +279,32 @@ def test_an_image_within_the_answer_needs_no_request(source: ImageSource, tmp_pa
 
 @pytest.mark.parametrize("text", ["data:image/png;base64,a*b", "data:image/png;base64,abcde"])
 def test_damaged_base64_is_a_bad_image(text: str, tmp_path: Path) -> None:
-    """Letters that are no base64 are not skipped silently."""
+    """Invalid characters are not skipped silently."""
     with StandInHub() as hub, pytest.raises(BadImage, match="base64"):
         downloaded(hub, ImageSource(text), tmp_path)
 
 
-def test_a_data_uri_that_is_too_large_is_refused(
+def test_a_data_uri_that_is_too_large_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The limit holds for images within the answer too, before they are decoded."""
+    """The limit also applies to inline images, before they are decoded."""
     monkeypatch.setattr(downloads, "MAX_BYTES", 1000)
     with StandInHub() as hub, pytest.raises(BadImage, match=r"larger|more than"):
         downloaded(hub, ImageSource(data_uri(b"x" * 2000)), tmp_path)
 
 
 @pytest.mark.parametrize("url", LINK_LOCAL)
-def test_a_link_local_address_is_never_asked(url: str, tmp_path: Path) -> None:
-    """However it is spelled, and even for a Hub on this machine: metadata is no image."""
+def test_link_local_addresses_are_always_forbidden(url: str, tmp_path: Path) -> None:
+    """In any spelling, and even for a Hub on this machine: metadata services are there."""
     with StandInHub() as hub, pytest.raises(HubUnavailable, match="private network") as caught:
         downloaded(hub, ImageSource(url), tmp_path)
     assert "s3cret-query" not in all_text_of(caught.value)
     assert (tmp_path / "part").read_bytes() == b""
 
 
-@pytest.mark.parametrize("url", [*LINK_LOCAL, *NO_WEB, "http://[::1/a?s3cret-query"])
-def test_no_redirect_leads_astray(url: str, tmp_path: Path) -> None:
-    """Each hop is judged as the first: one request, and none after the redirect."""
+@pytest.mark.parametrize("url", [*LINK_LOCAL, *NOT_HTTP, "http://[::1/a?s3cret-query"])
+def test_redirects_to_forbidden_urls_are_not_followed(url: str, tmp_path: Path) -> None:
+    """There is one request, and none after the redirect."""
     with StandInHub(downloads=[Reply(302, headers={"Location": url})]) as hub:
         with pytest.raises(HubUnavailable) as caught:
             downloaded(hub, ImageSource(hub.image_url("a.png")), tmp_path)
@@ -313,67 +312,70 @@ def test_no_redirect_leads_astray(url: str, tmp_path: Path) -> None:
     assert "s3cret-query" not in f"{caught.value} {caught.value.__cause__}"
 
 
-@pytest.mark.parametrize("host", NEAR)
-def test_a_hub_of_the_internet_leads_to_nothing_near(host: str, tmp_path: Path) -> None:
-    """Neither this machine nor its network is asked, though an image is waiting there."""
+@pytest.mark.parametrize("host", PRIVATE)
+def test_private_addresses_are_forbidden_for_a_public_hub(host: str, tmp_path: Path) -> None:
+    """Neither this machine nor its network gets a request."""
     with StandInHub(downloads=[Reply(200, image())]) as hub:
         port = hub.image_origin.rpartition(":")[2]
         with pytest.raises(HubUnavailable, match="private network"):
-            delivered(f"http://{host}:{port}/a.png", tmp_path)
+            downloaded_for(f"http://{host}:{port}/a.png", tmp_path)
         assert hub.downloads_seen == []
 
 
-@pytest.mark.parametrize("host", NEAR)
-def test_a_redirect_of_the_internet_leads_to_nothing_near(host: str, tmp_path: Path) -> None:
-    """The first hop is public and is asked, the second is not."""
+@pytest.mark.parametrize("host", PRIVATE)
+def test_redirects_to_private_addresses_are_not_followed(host: str, tmp_path: Path) -> None:
+    """Only the first, public host gets a request."""
     with StandInHub(downloads=[Reply(307, headers={"Location": f"http://{host}/b"})]) as hub:
         with pytest.raises(HubUnavailable, match="private network"):
-            delivered("https://9.9.9.9/a", tmp_path, transport=Rerouted(hub))
+            downloaded_for("https://9.9.9.9/a", tmp_path, transport=RedirectedTransport(hub))
         assert [seen.path for seen in hub.downloads_seen] == ["/a"]
 
 
-def test_a_public_image_of_a_public_hub_is_fetched(tmp_path: Path) -> None:
-    """From public host to public host, through as many redirects as are allowed."""
+def test_a_public_image_of_a_public_hub_is_downloaded(tmp_path: Path) -> None:
+    """Through as many redirects as are allowed."""
     hops = [Reply(302, headers={"Location": f"http://1.1.1.{n}/"}) for n in range(MAX_REDIRECTS)]
     with StandInHub(downloads=[*hops, Reply(200, image())]) as hub:
-        assert delivered("https://9.9.9.9/a", tmp_path, transport=Rerouted(hub)) == image()
+        assert (
+            downloaded_for("https://9.9.9.9/a", tmp_path, transport=RedirectedTransport(hub))
+            == image()
+        )
         assert len(hub.downloads_seen) == MAX_REDIRECTS + 1
 
 
-def test_a_hub_in_this_process_has_no_addresses(tmp_path: Path) -> None:
-    """The demo's network carries any host's name; what is no web address is still refused."""
+def test_a_hub_in_this_process_has_no_ip_addresses(tmp_path: Path) -> None:
+    """The demo's transport accepts any host name; URLs other than http are still rejected."""
     with StandInHub(downloads=[Reply(200, image())]) as hub:
-        network = Rerouted(hub)
+        network = RedirectedTransport(hub)
         url = "http://demo-hub.invalid/pictures/1"
-        assert delivered(url, tmp_path, base_url=None, transport=network) == image()
+        assert downloaded_for(url, tmp_path, base_url=None, transport=network) == image()
         with pytest.raises(HubUnavailable, match="http or https"):
-            delivered("ftp://demo-hub.invalid/1", tmp_path, base_url=None, transport=network)
+            downloaded_for("ftp://demo-hub.invalid/1", tmp_path, base_url=None, transport=network)
         assert len(hub.downloads_seen) == 1
 
 
 def no_such_name(*given: Any, **more: Any) -> Any:
-    """Resolve nothing, as a network behind a proxy does."""
+    """Resolve nothing, as in a network behind a proxy."""
     raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
 
-def test_a_name_that_is_unknown_is_told_without_its_address(
+def test_the_error_for_an_unknown_host_does_not_show_the_url(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A host that can't be found is the image host's trouble."""
+    """Its query may be a signature."""
     monkeypatch.setattr(socket, "getaddrinfo", no_such_name)
-    with pytest.raises(HubUnavailable, match="could not be found") as caught:
-        delivered("http://images.example/a?s3cret-query", tmp_path)
+    with pytest.raises(HubUnavailable, match="could not be resolved") as caught:
+        downloaded_for("http://images.example/a?s3cret-query", tmp_path)
     assert "s3cret-query" not in all_text_of(caught.value)
 
 
-def test_a_proxy_resolves_what_is_unknown_here(
+def test_a_proxy_resolves_names_that_are_unknown_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Behind a proxy that knows the name the image is had, but a link-local one never."""
+    """The image is downloaded through it, but never from a link-local address."""
     with StandInHub(downloads=[Reply(200, image())]) as hub:
         monkeypatch.setenv("HTTP_PROXY", hub.image_origin)
         with pytest.raises(HubUnavailable, match="private network"):
-            delivered("http://169.254.169.254/a", tmp_path)
+            downloaded_for("http://169.254.169.254/a", tmp_path)
         with monkeypatch.context() as patch:
             port = int(hub.image_origin.rpartition(":")[2])
             here = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
@@ -382,77 +384,77 @@ def test_a_proxy_resolves_what_is_unknown_here(
                 return [here] if host in ("127.0.0.1", b"127.0.0.1") else no_such_name()
 
             patch.setattr(socket, "getaddrinfo", known_to_the_proxy)
-            assert delivered("http://images.example/a.png", tmp_path) == image()
+            assert downloaded_for("http://images.example/a.png", tmp_path) == image()
         assert [seen.path for seen in hub.downloads_seen] == ["http://images.example/a.png"]
 
 
 @pytest.mark.parametrize(
     "reply", [Reply(200, image()), Reply(302, headers={"Location": "/b"})], ids=["200", "302"]
 )
-def test_a_name_that_changes_its_mind_leads_to_nothing_near(
+def test_dns_rebinding_does_not_reach_private_addresses(
     reply: Reply, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """First it is a public host, then this machine: not even a connection is made to it."""
-    resolve, asked = socket.getaddrinfo, list[str]()
+    """The name resolves to a public host, then to this machine; no connection is made."""
+    resolve, lookups = socket.getaddrinfo, list[str]()
 
-    def fickle(host: Any, *given: Any, **more: Any) -> Any:
+    def rebinding(host: Any, *given: Any, **more: Any) -> Any:
         if host in ("images.example", b"images.example"):
-            asked.append("images.example")
-            host = "9.9.9.9" if len(asked) % 2 else "127.0.0.1"
+            lookups.append("images.example")
+            host = "9.9.9.9" if len(lookups) % 2 else "127.0.0.1"
         return resolve(host, *given, **more)
 
-    monkeypatch.setattr(socket, "getaddrinfo", fickle)
+    monkeypatch.setattr(socket, "getaddrinfo", rebinding)
     with StandInHub(downloads=[reply, Reply(200, image())]) as hub:
         url = f"http://images.example:{hub.image_origin.rpartition(':')[2]}/a.png?s3cret-query"
         with pytest.raises(HubUnavailable, match="private network") as caught:
-            delivered(url, tmp_path)
-        assert (len(asked), hub.most_open, hub.downloads_seen) == (2, (0, 0), [])
+            downloaded_for(url, tmp_path)
+        assert (len(lookups), hub.most_open, hub.downloads_seen) == (2, (0, 0), [])
         assert (tmp_path / "part").read_bytes() == b""
         assert "s3cret-query" not in all_text_of(caught.value)
-        assert delivered(url, tmp_path, base_url=hub.url) == image()
+        assert downloaded_for(url, tmp_path, base_url=hub.url) == image()
 
 
 @pytest.mark.parametrize(
     ("variable", "value"),
     [("NO_PROXY", "localhost"), ("HTTPS_PROXY", "http://127.0.0.1:9"), ("both", "*")],
 )
-def test_a_proxy_for_other_addresses_opens_none(
+def test_a_proxy_for_other_urls_does_not_disable_the_check(
     variable: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where this address is asked without a proxy, it is judged by whom it leads to."""
+    """A URL without a proxy is checked by the IP address that it resolves to."""
     if variable == "both":
         monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY" if variable == "both" else variable, value)
-    resolve, asked = socket.getaddrinfo, list[str]()
+    resolve, lookups = socket.getaddrinfo, list[str]()
 
-    def fickle(host: Any, *given: Any, **more: Any) -> Any:
+    def rebinding(host: Any, *given: Any, **more: Any) -> Any:
         if host in ("images.example", b"images.example"):
-            asked.append("images.example")
-            host = "9.9.9.9" if len(asked) == 1 else "127.0.0.1"
+            lookups.append("images.example")
+            host = "9.9.9.9" if len(lookups) == 1 else "127.0.0.1"
         return resolve(host, *given, **more)
 
-    monkeypatch.setattr(socket, "getaddrinfo", fickle)
+    monkeypatch.setattr(socket, "getaddrinfo", rebinding)
     with StandInHub(downloads=[Reply(200, image())]) as hub:
         url = f"http://images.example:{hub.image_origin.rpartition(':')[2]}/a.png"
         with pytest.raises(HubUnavailable, match="private network"):
-            delivered(url, tmp_path)
+            downloaded_for(url, tmp_path)
         assert hub.most_open == (0, 0)
     assert (tmp_path / "part").read_bytes() == b""
 
 
-def test_a_hub_is_where_it_has_answered_from(
+def test_the_hubs_network_is_that_of_the_addresses_that_responded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That its name leads to this machine later opens nothing of it; a near one stays near."""
+    """If its name resolves to this machine later, this machine stays forbidden."""
 
     async def fetch(hub: StandInHub, peer: str) -> bytes:
         peers: Peers = {("hub.example", None): {ip_address(peer)}}
         async with httpx.AsyncClient(transport=EnvironmentTransport(read_network())) as http:
             with (tmp_path / "part").open("wb") as file:
-                fetcher = ImageDownloader(
+                downloader = ImageDownloader(
                     http, "https://hub.example", network=read_network(), peers=peers
                 )
-                await fetcher.fetch(ImageSource(hub.image_url("a.png")), file)
+                await downloader.fetch(ImageSource(hub.image_url("a.png")), file)
         return (tmp_path / "part").read_bytes()
 
     resolved = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 443))]
@@ -465,11 +467,11 @@ def test_a_hub_is_where_it_has_answered_from(
         assert asyncio.run(fetch(hub, "127.0.0.1")) == image()
 
 
-def test_a_client_knows_from_where_its_hub_has_answered(tmp_path: Path) -> None:
-    """So that its images are fetched, or not, by that and no second look at its name."""
+def test_a_client_records_the_address_of_its_hub(tmp_path: Path) -> None:
+    """Downloads then need no second DNS lookup of the Hub."""
 
-    async def work(hub: StandInHub, named: str) -> None:
-        client = HubClient(named, Secret(KEY))
+    async def work(hub: StandInHub, url: str) -> None:
+        client = HubClient(url, Secret(KEY))
         task = await client.task(await client.submit(build_request("a dog")))
         await client.download(task.sources[0], tmp_path / "part")
         assert list(client._exchange.peers.values()) == [{ip_address("127.0.0.1")}]
@@ -497,22 +499,22 @@ MALFORMED = [
 ]
 
 
-def test_every_malformed_url_is_a_short_error_of_ours(tmp_path: Path) -> None:
-    """No kind of httpx's, of idna's or of Python's comes through, and nothing is asked."""
+def test_every_malformed_url_raises_a_short_unusable_url(tmp_path: Path) -> None:
+    """No error of httpx, idna or Python escapes, and nothing is requested."""
 
     async def work() -> None:
         async with httpx.AsyncClient(transport=EnvironmentTransport(read_network())) as http:
-            fetcher = ImageDownloader(http, "http://127.0.0.1:9", network=read_network())
+            downloader = ImageDownloader(http, "http://127.0.0.1:9", network=read_network())
             for url in MALFORMED:
                 with (tmp_path / "part").open("wb") as file, pytest.raises(UnusableUrl) as caught:
-                    await fetcher.fetch(ImageSource(url), file)
+                    await downloader.fetch(ImageSource(url), file)
                 assert len(str(caught.value)) < 80
 
     asyncio.run(work())
 
 
 @pytest.mark.parametrize(
-    ("location", "asked"),
+    ("location", "requests"),
     [
         *((url, 1) for url in ("http://xn--/", "http://[::1", "http://h:65536/", "http://h:abc/")),
         *((url, 1) for url in ("ftp://h/", "data:image/png;base64,AA", "file:///etc/passwd")),
@@ -523,21 +525,21 @@ def test_every_malformed_url_is_a_short_error_of_ours(tmp_path: Path) -> None:
         *((url, MAX_REDIRECTS + 1) for url in ("", "?", "#", "a.png", "\\\\evil\\a", "%zz")),
     ],
 )
-def test_every_malformed_redirect_is_a_short_error_of_ours(
-    location: str, asked: int, tmp_path: Path
+def test_every_malformed_redirect_raises_a_short_error(
+    location: str, requests: int, tmp_path: Path
 ) -> None:
-    """What leads nowhere is refused, and what leads around in circles is given up."""
-    circle = Reply(302, headers={"Location": location.encode().decode("latin-1")}, lasting=True)
-    with StandInHub(downloads=[circle]) as hub, pytest.raises(HubUnavailable) as caught:
+    """Invalid targets are rejected, and redirect loops end."""
+    redirect = Reply(302, headers={"Location": location.encode().decode("latin-1")}, lasting=True)
+    with StandInHub(downloads=[redirect]) as hub, pytest.raises(HubUnavailable) as caught:
         downloaded(hub, ImageSource(hub.image_url("a.png")), tmp_path)
-    assert len(hub.downloads_seen) == asked
+    assert len(hub.downloads_seen) == requests
     assert len(str(caught.value)) < 300 and "s3cret-query" not in str(caught.value)
 
 
-def test_a_declared_size_over_the_cap_is_not_even_begun(
+def test_a_declared_size_over_the_limit_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What says of itself that it is too large is not read, and is known to stay so."""
+    """It raises `TooLarge`, which is not retried."""
     monkeypatch.setattr(downloads, "MAX_BYTES", 1000)
     huge = Reply(200, b"x" * 1001)
     with StandInHub(downloads=[huge]) as hub, pytest.raises(TooLarge, match="declares 1001"):
@@ -545,59 +547,59 @@ def test_a_declared_size_over_the_cap_is_not_even_begun(
     assert (tmp_path / "part").read_bytes() == b""
 
 
-def test_a_silent_host_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever takes a request and says nothing does not hold the cell."""
-    monkeypatch.setattr(downloads, "READ_S", httpx.Timeout(None, read=0.05))
+def test_a_silent_host_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that never responds does not block the cell."""
+    monkeypatch.setattr(downloads, "READ_TIMEOUT_S", httpx.Timeout(None, read=0.05))
     with StandInHub(downloads=[Reply(hold=threading.Event())]) as hub:
-        with pytest.raises(HubUnavailable, match="did not deliver"):
+        with pytest.raises(HubUnavailable, match="could not be downloaded"):
             downloaded(hub, ImageSource(hub.image_url("a.png")), tmp_path)
         hub.wait_until(lambda: len(hub.downloads_seen) == 1)
 
 
-def test_a_host_that_falls_silent_is_given_up(
+def test_a_host_that_stops_sending_times_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half an image and then nothing is no image."""
-    monkeypatch.setattr(downloads, "READ_S", httpx.Timeout(None, read=0.05))
+    """In the middle of an image."""
+    monkeypatch.setattr(downloads, "READ_TIMEOUT_S", httpx.Timeout(None, read=0.05))
 
-    async def answer(writer: asyncio.StreamWriter) -> None:
+    async def respond(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n" + image()[:40])
         await writer.drain()
 
-    error = asyncio.run(served(answer, tmp_path))
-    assert "did not deliver" in str(error)
+    error = asyncio.run(failure_of(respond, tmp_path))
+    assert "could not be downloaded" in str(error)
     assert "s3cret-query" not in all_text_of(error)
 
 
-def test_headers_that_trickle_in_are_given_up(
+def test_headers_that_are_too_slow_time_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A host that never gets to the image is not waited for, however busy it seems."""
-    monkeypatch.setattr(downloads, "HEADERS_S", 0.5)
+    """Even if the host keeps sending bytes."""
+    monkeypatch.setattr(downloads, "HEADERS_TIMEOUT_S", 0.5)
 
-    async def answer(writer: asyncio.StreamWriter) -> None:
+    async def respond(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
         while True:
             writer.write(b"x")
             await writer.drain()
             await asyncio.sleep(0.005)
 
-    error = asyncio.run(asyncio.wait_for(served(answer, tmp_path), 30))
-    assert "no answer came" in str(error)
+    error = asyncio.run(asyncio.wait_for(failure_of(respond, tmp_path), 30))
+    assert "no response arrived" in str(error)
     assert "s3cret-query" not in all_text_of(error)
 
 
-def test_a_trickling_host_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Byte by byte no read ever times out: the pace itself is looked at."""
+def test_a_stalled_download_is_aborted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Byte by byte no read times out, so the speed is checked."""
     monkeypatch.setattr(downloads, "GRACE_S", 0.05)
 
-    async def answer(writer: asyncio.StreamWriter) -> None:
+    async def respond(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n")
         for _ in range(4000):
             writer.write(b"x")
             await writer.drain()
             await asyncio.sleep(0.005)
 
-    error = asyncio.run(served(answer, tmp_path))
-    assert "trickles" in str(error)
+    error = asyncio.run(failure_of(respond, tmp_path))
+    assert "stalled (under 4 kB/s" in str(error)
     assert (tmp_path / "part").stat().st_size < 4000

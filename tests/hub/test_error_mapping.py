@@ -1,4 +1,4 @@
-"""Refusals: what each answer of the Hub means, whether it is about money, and how to go on."""
+"""Error responses: their exception types, whether they are about credits, and their messages."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NOW = datetime(2026, 5, 18, 9, 0, 0, tzinfo=UTC)
 
 
 def busy(content: bytes, *, submitting: bool = True) -> RateLimited:
-    """Read a 429 with that body."""
+    """Map a 429 with that body."""
     error = error_from_response(
         HubResponse.read(429, {"Retry-After": "2"}, content), submitting=submitting
     )
@@ -65,19 +65,19 @@ def busy(content: bytes, *, submitting: bool = True) -> RateLimited:
     ],
 )
 @pytest.mark.parametrize("submitting", [False, True])
-def test_money_is_found_in_any_field(body: Any, submitting: bool) -> None:
-    """No pause brings credits back: the error knows it, and says where to look."""
+def test_429_about_credits_is_detected_in_any_field(body: Any, submitting: bool) -> None:
+    """It must not be retried, and its message says to check the balance."""
     error = busy(json.dumps(body).encode(), submitting=submitting)
     assert error.of_credits
     assert "`%mountsea credits`" in str(error)
-    assert "Run the cell again" not in str(error)
+    assert "try again" not in str(error)
 
 
 @pytest.mark.parametrize(
     "content", [b"Quota exceeded for today", b"{'message': 'no credits left'}"]
 )
-def test_money_is_found_in_a_body_that_is_no_json(content: bytes) -> None:
-    """Plain text speaks too."""
+def test_429_about_credits_is_detected_in_plain_text(content: bytes) -> None:
+    """The body need not be JSON."""
     assert busy(content).of_credits
 
 
@@ -98,16 +98,16 @@ def test_money_is_found_in_a_body_that_is_no_json(content: bytes) -> None:
         b"[" * 100_000,
     ],
 )
-def test_a_busy_hub_is_no_empty_purse(content: bytes) -> None:
-    """Neither an echo of what was ordered nor a proxy's page is about money."""
+def test_429_of_a_busy_hub_is_not_about_credits(content: bytes) -> None:
+    """Neither an echoed prompt nor a proxy's page counts."""
     error = busy(content)
     assert not error.of_credits
-    assert "Run the cell again in 2 s" in str(error)
+    assert "Nothing was submitted; try again in 2 s." in str(error)
     assert "%mountsea credits" not in str(error)
 
 
-def test_bottomless_bodies_do_no_harm() -> None:
-    """A body that is nested to attack is looked into only so far."""
+def test_deeply_nested_bodies_are_searched_to_a_limited_depth() -> None:
+    """A malicious body causes no recursion error."""
     for depth in (10, 300, 100_000):
         content = b'{"error": [' * depth + b'"quota"' + b"]}" * depth
         assert not busy(content).of_credits
@@ -146,8 +146,10 @@ def test_bottomless_bodies_do_no_harm() -> None:
         (520, {}, HubUnavailable),
     ],
 )
-def test_what_a_refusal_means(status: int, body: dict[str, Any], kind: type[MountseaError]) -> None:
-    """Each status has its error, which knows the status; reading any answer raises it."""
+def test_each_status_maps_to_its_error(
+    status: int, body: dict[str, Any], kind: type[MountseaError]
+) -> None:
+    """The error has the status code; every reader raises it."""
     error = error_from_response(answer(body, status))
     assert type(error) is kind
     assert error.status_code == status
@@ -158,16 +160,16 @@ def test_what_a_refusal_means(status: int, body: dict[str, Any], kind: type[Moun
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 422, 429, 500, 503])
 @pytest.mark.parametrize("content", NOT_JSON, ids=range(len(NOT_JSON)))
-def test_a_refusal_without_json_is_told_without_its_page(status: int, content: bytes) -> None:
-    """A proxy's HTML is not shown, and the status alone decides."""
+def test_an_error_response_without_json_does_not_show_its_page(status: int, content: bytes) -> None:
+    """The message has the status, but no HTML."""
     error = error_from_response(HubResponse.read(status, {}, content))
     assert str(status) in str(error)
     assert "<" not in str(error)
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 422, 429, 301])
-def test_a_clear_refusal_of_an_order_is_not_uncertain(status: int) -> None:
-    """A 3xx or 4xx says that nothing was ordered."""
+def test_a_rejected_submission_is_not_uncertain(status: int) -> None:
+    """A 3xx or 4xx means that nothing was submitted."""
     assert not isinstance(
         error_from_response(answer({}, status), submitting=True), SubmissionUncertain
     )
@@ -183,53 +185,53 @@ def test_a_clear_refusal_of_an_order_is_not_uncertain(status: int) -> None:
         b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>",
     ],
 )
-def test_a_page_in_place_of_the_hubs_json_says_nothing_of_key_credits_or_request(
+def test_a_proxy_page_is_not_an_error_about_key_credits_or_request(
     status: int, page: bytes, submitting: bool
 ) -> None:
-    """It is named as what it is, by its title; nothing was submitted, and it is not retried."""
+    """The message has the page's title; nothing was submitted, and there is no retry."""
     error = error_from_response(HubResponse.read(status, {}, page), submitting=submitting)
     assert type(error) is HubUnavailable and error.status_code == status
-    said = str(error)
-    assert ("Nothing was submitted." in said) is submitting
-    assert not re.search("the key|login`|credits", said)
-    assert ("MOUNTSEA_BASE_URL" in said) is (status in (404, 405))
-    assert ("“Access denied b”" in said) is (b"title" in page)
+    message = str(error)
+    assert ("Nothing was submitted." in message) is submitting
+    assert not re.search("the key|login`|credits", message)
+    assert ("MOUNTSEA_BASE_URL" in message) is (status in (404, 405))
+    assert ("“Access denied b”" in message) is (b"title" in page)
     assert submit_retry_pause(error, tries=1, paused_s=0.0, jitter=0.0) is None
 
 
 def test_the_proxy_of_a_page_is_named() -> None:
-    """Only it knows more."""
+    """Without its password."""
     proxy = read_proxy("https_proxy", "http://ann:s3cret@proxy.example:3128")
     for status in (403, 407):
-        said = str(error_from_response(HubResponse(status, {}, None, "<html>", proxy)))
-        assert "http://proxy.example:3128 (https_proxy)" in said and "s3cret" not in said
+        message = str(error_from_response(HubResponse(status, {}, None, "<html>", proxy)))
+        assert "http://proxy.example:3128 (https_proxy)" in message and "s3cret" not in message
 
 
-def test_a_gateways_page_is_no_forgotten_task() -> None:
-    """Only the Hub itself can say that it does not know a task: else it would be paid for again."""
+def test_404_of_a_gateway_does_not_mean_an_unknown_task() -> None:
+    """Only the Hub itself knows its tasks; otherwise an image would be paid for twice."""
     page = error_from_response(HubResponse.read(404, {}, b"default backend - 404"))
     assert not is_unknown_task(page) and may_retry_poll(page, age_s=None)
     assert is_unknown_task(error_from_response(answer({"message": "no such task"}, 404)))
 
 
-def test_a_redirect_says_where_to_and_what_that_may_be() -> None:
-    """A login page of a hotel's network redirects; what is signed in its URL is cut."""
-    said = str(
+def test_a_redirect_names_its_target_without_the_query() -> None:
+    """The target may be a hotel's login page, and its URL may contain a token."""
+    message = str(
         error_from_response(answer({}, 302, location="https://login.example/start?token=s3cret"))
     )
-    assert "a redirect (302 to https://login.example/start?…)" in said
-    assert "MOUNTSEA_BASE_URL" in said and "s3cret" not in said
+    assert "redirects (HTTP 302 to https://login.example/start?…)" in message
+    assert "MOUNTSEA_BASE_URL" in message and "s3cret" not in message
 
 
-def test_what_is_wrong_with_the_credits_url_names_its_variable() -> None:
-    """It is another host than the Hub's."""
+def test_errors_of_the_credits_endpoint_name_its_variable() -> None:
+    """Its URL is set separately."""
     for status in (302, 404):
         with pytest.raises(MountseaError, match="MOUNTSEA_CREDITS_URL"):
             read_credits(HubResponse.read(status, {}, b"<html>"))
 
 
-def test_too_large_names_what_makes_it_smaller() -> None:
-    """Whoever says so: the limit of a gateway is as real as the Hub's."""
+def test_413_suggests_shrink() -> None:
+    """For the limit of a gateway as well as for the Hub's."""
     for content in (b'{"message": "Payload Too Large"}', b"<html><title>413</title></html>", b""):
         error = error_from_response(HubResponse.read(413, {}, content), submitting=True)
         assert type(error) is InvalidRequest and "`--shrink`" in str(error)
@@ -237,20 +239,20 @@ def test_too_large_names_what_makes_it_smaller() -> None:
 
 @pytest.mark.parametrize("status", [404, 405])
 def test_an_unknown_path_points_to_the_base_url(status: int) -> None:
-    """The Hub's own words too, where the base URL has a part too many."""
+    """Also with the Hub's own message, if the base URL has an extra path segment."""
     error = error_from_response(
         answer({"message": "Cannot POST /hub/hub/v1/image"}, status), submitting=True
     )
     assert "MOUNTSEA_BASE_URL" in str(error)
 
 
-def test_errors_name_the_cure() -> None:
-    """A refusal tells the command that helps."""
+def test_error_messages_say_what_to_do() -> None:
+    """They name the command or variable."""
     assert "`%mountsea login`" in str(error_from_response(answer({}, 401)))
     assert "`%mountsea credits`" in str(error_from_response(answer({}, 402)))
     assert "MOUNTSEA_BASE_URL" in str(error_from_response(answer({}, 302)))
-    assert "Nothing was ordered" in str(error_from_response(answer({}, 429), submitting=True))
-    assert "ordered" not in str(error_from_response(answer({}, 429)))
+    assert "Nothing was submitted" in str(error_from_response(answer({}, 429), submitting=True))
+    assert "submitted" not in str(error_from_response(answer({}, 429)))
 
 
 @pytest.mark.parametrize(
@@ -279,19 +281,19 @@ def test_errors_name_the_cure() -> None:
     ],
 )
 def test_retry_after_is_seconds_or_a_date(value: str | None, pause_s: float | None) -> None:
-    """Both forms of HTTP are read; a date in the past is no pause, nonsense is none."""
+    """A date in the past gives 0, an invalid value None."""
     assert retry_after(value, now=NOW) == pause_s
 
 
-def test_rate_limited_carries_the_pause_in_seconds() -> None:
-    """The header is found whatever the case of its name."""
+def test_rate_limited_has_retry_after_in_seconds() -> None:
+    """The header's name is case-insensitive."""
     error = error_from_response(answer({}, 429, Retry_After="17"))
     assert isinstance(error, RateLimited)
     assert error.retry_after_s == 17.0
 
 
-def test_rate_limited_carries_the_pause_of_a_date() -> None:
-    """A date is counted from now: one long gone asks for no pause, one to come for some."""
+def test_rate_limited_has_retry_after_from_a_date() -> None:
+    """Relative to now, and 0 for a date in the past."""
     past = error_from_response(answer({}, 429, Retry_After="Thu, 01 Jan 1998 00:00:00 GMT"))
     assert isinstance(past, RateLimited) and past.retry_after_s == 0.0
     then = datetime.now(UTC) + timedelta(days=1)
@@ -299,8 +301,8 @@ def test_rate_limited_carries_the_pause_of_a_date() -> None:
     assert isinstance(coming, RateLimited) and coming.retry_after_s
 
 
-def test_rate_limited_without_a_pause() -> None:
-    """The header may be missing, or nonsense."""
+def test_rate_limited_without_a_valid_retry_after() -> None:
+    """The header may be missing or invalid."""
     for error in (
         error_from_response(answer({}, 429)),
         error_from_response(answer({}, 429, Retry_After="later")),
@@ -309,16 +311,16 @@ def test_rate_limited_without_a_pause() -> None:
         assert error.retry_after_s is None
 
 
-def test_uncertain_says_where_to_look() -> None:
-    """The user learns why, and that nothing is sent twice."""
+def test_uncertain_says_why_and_where_to_check() -> None:
+    """And that the submission is not retried."""
     error = uncertain("the connection was cut.", status_code=None)
-    assert "the connection was cut. It is not sent again" in str(error)
+    assert "the connection was cut. It is not retried automatically" in str(error)
     assert "`%mountsea credits`" in str(error)
     assert error.status_code is None
 
 
-def test_permissions_are_not_credits() -> None:
-    """A 403 about permissions is about the key, not about money."""
+def test_403_about_permissions_is_about_the_key() -> None:
+    """And not about credits."""
     assert isinstance(
         error_from_response(answer({"message": "Insufficient permissions"}, 403)),
         AuthenticationError,
@@ -329,7 +331,7 @@ def test_permissions_are_not_credits() -> None:
 
 
 def test_a_reason_is_cleaned_before_it_is_redacted() -> None:
-    """What can't be seen hides no signed URL from redaction, and megabytes are not searched."""
-    said = reason({"message": "see ht\u200btps://cdn.example/a.png?sig=s3\u200bcret"})
-    assert said == "see https://cdn.example/a.png?…"
+    """Invisible characters hide no signed URL; only the beginning of a huge text is read."""
+    message = reason({"message": "see ht\u200btps://cdn.example/a.png?sig=s3\u200bcret"})
+    assert message == "see https://cdn.example/a.png?…"
     assert reason({"message": " " * 4_000_000 + "https://cdn.example/a.png?sig=s3cret"}) == ""

@@ -1,4 +1,4 @@
-"""The live catalogue on disk: kept per Hub with its date, and harmless when damaged."""
+"""The model cache on disk: one file per Hub with its date, and harmless when damaged."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ HUB = "https://hub.example"
 MODEL = replace(bundled_catalog().model("nano-banana"), id="ü/1", name="Ü", mark="live")
 
 
-def kept(folder: Path) -> Path:
-    """Save one model, and return the file."""
+def saved(folder: Path) -> Path:
+    """Save one model and return the file."""
     save(folder, LiveModels(HUB, 1_000_000.5, {MODEL.id: MODEL}, ("ü/1", "b")))
     (path,) = folder.iterdir()
     return path
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    """Models, order of the list, and date; the folder is made."""
-    kept(tmp_path / "a" / "b")
+    """Models, order of the list and date; the folder is created."""
+    saved(tmp_path / "a" / "b")
     live = load(tmp_path / "a" / "b", HUB)
     assert live == LiveModels(HUB, 1_000_000.5, {MODEL.id: MODEL}, ("ü/1", "b"))
 
 
 def test_each_hub_has_its_own_file(tmp_path: Path) -> None:
-    """What one Hub offers, another need not."""
-    kept(tmp_path)
+    """Hubs have different models."""
+    saved(tmp_path)
     other = LiveModels("https://other.example", 5.0, {})
     save(tmp_path, other)
     assert load(tmp_path, other.hub) == other
@@ -61,18 +61,18 @@ def test_each_hub_has_its_own_file(tmp_path: Path) -> None:
     ],
     ids=lambda content: str(content[:40]),
 )
-def test_a_damaged_file_says_nothing(tmp_path: Path, content: bytes) -> None:
-    """The bundled models are there whatever happens to the file."""
-    kept(tmp_path).write_bytes(content)
+def test_a_damaged_file_counts_as_empty(tmp_path: Path, content: bytes) -> None:
+    """The bundled models remain."""
+    saved(tmp_path).write_bytes(content)
     live = load(tmp_path, HUB)
     assert live == LiveModels(HUB, 0.0, {})
     assert set(live.catalog().models) == set(bundled_catalog().models)
 
 
 @pytest.mark.parametrize("field", ["input_schema", "example", "name", "mode", "id"])
-def test_a_file_with_a_field_of_the_wrong_type_breaks_no_cell(tmp_path: Path, field: str) -> None:
-    """A catalogue that another version wrote can still be listed."""
-    path = kept(tmp_path)
+def test_a_field_of_the_wrong_type_raises_nothing(tmp_path: Path, field: str) -> None:
+    """A file of another version can still be listed."""
+    path = saved(tmp_path)
     content = json.loads(path.read_text("utf-8"))
     content["models"][0][field] = 7
     path.write_text(json.dumps(content), "utf-8")
@@ -81,17 +81,17 @@ def test_a_file_with_a_field_of_the_wrong_type_breaks_no_cell(tmp_path: Path, fi
         assert model.image_parameter in (None, "image_urls")
 
 
-def test_a_folder_that_cannot_be_written_to_is_no_reason_to_stop(tmp_path: Path) -> None:
-    """A file in its place is left alone, and nothing is raised."""
+def test_a_folder_that_cannot_be_written_is_ignored(tmp_path: Path) -> None:
+    """A file with its name is left alone, and nothing is raised."""
     (tmp_path / "models").write_text("mine")
     save(tmp_path / "models", LiveModels(HUB, 1.0, {}))
     assert (tmp_path / "models").read_text() == "mine"
     assert load(tmp_path / "models", HUB).date == 0.0
 
 
-def test_a_save_that_fails_leaves_no_part_behind(tmp_path: Path) -> None:
-    """Something is in the file's place that can't be replaced."""
-    path = kept(tmp_path)
+def test_a_failed_save_leaves_no_temporary_file(tmp_path: Path) -> None:
+    """A folder with the file's name can't be replaced."""
+    path = saved(tmp_path)
     path.unlink()
     path.mkdir()
     save(tmp_path, LiveModels(HUB, 7.0, {}))
@@ -99,34 +99,34 @@ def test_a_save_that_fails_leaves_no_part_behind(tmp_path: Path) -> None:
 
 
 def test_saving_again_replaces_the_whole_file(tmp_path: Path) -> None:
-    """No part stays behind."""
-    kept(tmp_path)
+    """No temporary file remains."""
+    saved(tmp_path)
     save(tmp_path, LiveModels(HUB, 7.0, {}))
     assert load(tmp_path, HUB) == LiveModels(HUB, 7.0, {})
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_live_models_stand_in_place_of_their_namesakes() -> None:
-    """And beside those that only the bundled catalogue has."""
+def test_live_models_replace_bundled_ones_with_the_same_id() -> None:
+    """The other bundled models remain."""
     live = replace(MODEL, id="nano-banana")
     catalog = LiveModels(HUB, 1.0, {"nano-banana": live, "new": replace(MODEL, id="new")}).catalog()
     assert catalog.model("nano-banana") is live
     assert set(catalog.models) == {*bundled_catalog().models, "new"}
 
 
-def test_what_is_learned_is_added_and_dated() -> None:
-    """A later answer replaces an earlier one; a list that was not asked for stays."""
+def test_updates_are_added_and_dated() -> None:
+    """A newer model replaces an older one; without a new list the old one stays."""
     first = LiveModels(HUB, 0.0, {"a": MODEL}, ("a",))
     newer: dict[str, Model] = {"a": replace(MODEL, name="newer"), "b": MODEL}
     before = time.time()
-    second = first.learned(newer)
+    second = first.updated(newer)
     assert second.date >= before
     assert (second.models, second.listed) == (newer, ("a",))
-    assert second.learned({}, ("b",)).listed == ("b",)
+    assert second.updated({}, ("b",)).listed == ("b",)
     assert first.models == {"a": MODEL}
 
 
-EVIL = [
+UNSAFE = [
     {"pattern": "^(a+)+$"},
     {"$ref": "http://127.0.0.1:1/schema.json"},
     {"$ref": "#/properties/a"},
@@ -137,22 +137,22 @@ EVIL = [
 ]
 
 
-@pytest.mark.parametrize("evil", EVIL, ids=lambda evil: str(evil)[:40])
-def test_a_schema_that_an_older_version_kept_is_checked_once_more(
-    tmp_path: Path, evil: dict[str, object]
+@pytest.mark.parametrize("unsafe", UNSAFE, ids=lambda schema: str(schema)[:40])
+def test_a_schema_that_an_older_version_saved_is_validated_again(
+    tmp_path: Path, unsafe: dict[str, object]
 ) -> None:
-    """It is mended or left out, the others stay, and the file does not hold it any more."""
-    path = kept(tmp_path)
+    """It is corrected or left out, the others stay, and the file is rewritten without it."""
+    path = saved(tmp_path)
     content = json.loads(path.read_text("utf-8"))
-    entry = json.loads(json.dumps(content["models"][0])) | {"id": "evil"}
-    entry["input_schema"]["properties"]["a"] = evil
+    entry = json.loads(json.dumps(content["models"][0])) | {"id": "unsafe"}
+    entry["input_schema"]["properties"]["a"] = unsafe
     content["models"].append(entry)
     path.write_text(json.dumps(content), "utf-8")
     live = load(tmp_path, HUB)
     assert live.models["ü/1"] == MODEL and live.date == 1_000_000.5
     text = path.read_text("utf-8")
-    (name,) = evil
-    assert f'"{name}": {json.dumps(evil[name])}' not in text
+    (name,) = unsafe
+    assert f'"{name}": {json.dumps(unsafe[name])}' not in text
     assert load(tmp_path, HUB) == live and path.read_text("utf-8") == text
 
 
@@ -173,28 +173,26 @@ def test_a_schema_that_an_older_version_kept_is_checked_once_more(
     ],
     ids=lambda content: str(content[:40]),
 )
-def test_a_file_that_makes_no_sense_is_ignored_and_rewritten(
-    tmp_path: Path, content: bytes
-) -> None:
-    """No date that is none, no list that is none, and nothing larger than we would write."""
-    path = kept(tmp_path)
+def test_an_invalid_file_is_ignored_and_rewritten(tmp_path: Path, content: bytes) -> None:
+    """An invalid date or list, or a file that is larger than we would write."""
+    path = saved(tmp_path)
     path.write_bytes(content)
     assert load(tmp_path, HUB) == LiveModels(HUB, 0.0, {})
     assert json.loads(path.read_bytes())["models"] == []
 
 
-def test_a_catalogue_does_not_grow_without_end() -> None:
-    """A Hub that names others each time: the newest ones are kept."""
-    live = LiveModels(HUB, 0.0, {"old": MODEL, "asked for": MODEL})
+def test_the_number_of_models_is_limited() -> None:
+    """For a Hub that lists other models each time; the newest ones are kept."""
+    live = LiveModels(HUB, 0.0, {"old": MODEL, "refreshed": MODEL})
     news = {f"m{number}": MODEL for number in range(MAX_MODELS - 1)}
-    live = live.learned(news | {"asked for": MODEL})
+    live = live.updated(news | {"refreshed": MODEL})
     assert len(live.models) == MAX_MODELS
-    assert "old" not in live.models and "asked for" in live.models
+    assert "old" not in live.models and "refreshed" in live.models
 
 
-def test_what_is_too_large_to_be_read_is_not_written(tmp_path: Path) -> None:
-    """What was kept before stays."""
-    path = kept(tmp_path)
+def test_a_file_that_would_be_too_large_is_not_written(tmp_path: Path) -> None:
+    """The old file remains."""
+    path = saved(tmp_path)
     before = path.read_bytes()
     model = replace(MODEL, summary="x" * MAX_FILE_BYTES)
     save(tmp_path, LiveModels(HUB, 1.0, {"a": model}))

@@ -1,4 +1,4 @@
-"""What the Hub says of its models: every likely shape is read, and nothing it says is a crash."""
+"""Parsing the Hub's models: every likely shape is read, and none causes a crash."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCHEMA = {"type": "object", "properties": PROPERTIES, "required": ["prompt"]}
 
 
 def deep(levels: int) -> dict[str, Any]:
-    """Nest a schema."""
+    """Return a nested schema."""
     schema: dict[str, Any] = {"type": "string"}
     for _ in range(levels):
         schema = {"type": "object", "properties": {"a": schema}}
@@ -41,26 +41,26 @@ def deep(levels: int) -> dict[str, Any]:
 )
 @pytest.mark.parametrize("wrap", [None, "data", "models", "items"])
 def test_every_shape_of_the_list_is_read(wrap: str | None, items: list[Any]) -> None:
-    """Bare or wrapped, of texts or objects: the ids in order, each once."""
+    """Bare or wrapped, of strings or objects: the ids in order, without duplicates."""
     assert read_model_ids(answer(items if wrap is None else {wrap: items})) == ("a", "b")
 
 
 @pytest.mark.parametrize(
     "body", [None, "", "a page", 7, True, {}, [], {"data": None}, {"data": {"models": []}}]
 )
-def test_what_is_no_list_lists_nothing(body: Any) -> None:
-    """An answer that makes no sense is no crash."""
+def test_a_body_without_a_list_gives_no_models(body: Any) -> None:
+    """An unexpected response raises nothing."""
     assert read_model_ids(answer(body)) == ()
 
 
-def test_a_list_within_a_wrap_within_a_wrap_is_found() -> None:
-    """As sister services answer."""
+def test_a_list_in_nested_wrappers_is_found() -> None:
+    """As in responses of similar services."""
     assert read_model_ids(answer({"data": {"models": [{"id": "a"}]}})) == ("a",)
 
 
 @pytest.mark.parametrize("status", [401, 404, 429, 500])
-def test_a_refusal_is_raised(status: int) -> None:
-    """By both readers, as one of our errors."""
+def test_an_error_response_is_raised(status: int) -> None:
+    """By both readers."""
     with pytest.raises(MountseaError):
         read_model_ids(answer({"message": "no"}, status))
     with pytest.raises(MountseaError):
@@ -92,9 +92,9 @@ def test_a_refusal_is_raised(status: int) -> None:
 )
 @pytest.mark.parametrize("wrap", [None, "data", "model", "alone"])
 def test_every_shape_of_a_schema_is_read(wrap: str | None, schema: Any) -> None:
-    """As JSON Schema, as its text, as a table or list of parameters, of the input or the body."""
-    said: Any = {"model": "m", "input_schema": schema}
-    body = {None: said, "alone": [said]}.get(wrap, {wrap: said})
+    """JSON Schema, its text, a table or list of parameters, of the input or the whole body."""
+    fields: Any = {"model": "m", "input_schema": schema}
+    body = {None: fields, "alone": [fields]}.get(wrap, {wrap: fields})
     model = read_model(answer(body), "m")
     assert model is not None and set(model.parameters) == {"mood"}
     assert model.input_schema["required"] == ["prompt"]
@@ -138,8 +138,8 @@ def test_every_shape_of_a_schema_is_read(wrap: str | None, schema: Any) -> None:
     ],
     ids=lambda schema: str(schema)[:60],
 )
-def test_an_unsound_schema_breaks_no_cell(schema: Any) -> None:
-    """It is not used; or, if it is, a request is made or refused, and nothing else happens."""
+def test_an_invalid_schema_raises_nothing_but_invalid_request(schema: Any) -> None:
+    """It is not used, or a request is accepted or rejected with it."""
     model = read_model(answer({"input_schema": schema}), "zz-9")
     if model is not None:
         own = Catalog({"zz-9": model})
@@ -154,13 +154,13 @@ def test_an_unsound_schema_breaks_no_cell(schema: Any) -> None:
     [None, [], "text", 7, {}, {"input_schema": None}, {"data": []}, {"data": {"id": "m"}}],
     ids=str,
 )
-def test_an_answer_without_a_schema_is_none(body: Any) -> None:
-    """What is bundled then holds."""
+def test_a_response_without_a_schema_is_none(body: Any) -> None:
+    """The bundled model is then used."""
     assert read_model(answer(body), "m") is None
 
 
 @pytest.mark.parametrize(
-    ("name", "odd"),
+    ("name", "rule"),
     [
         ("anyOf", {"anyOf": [True, {"type": "string"}]}),
         ("oneOf", {"oneOf": [{"enum": ["x"]}, {"type": "integer"}]}),
@@ -173,9 +173,11 @@ def test_an_answer_without_a_schema_is_none(body: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("value", ["x", "7", "", "null", "true", '{"a": 1}', [1], {"b": 2}, None])
-def test_odd_but_sound_rules_accept_or_refuse(name: str, odd: dict[str, Any], value: Any) -> None:
-    """Rules that the bundled models do not use are still obeyed, without a crash."""
-    properties = {"prompt": {"type": "string"}, name: odd}
+def test_unusual_valid_schemas_accept_or_reject_values(
+    name: str, rule: dict[str, Any], value: Any
+) -> None:
+    """Keywords that the bundled models do not use still work."""
+    properties = {"prompt": {"type": "string"}, name: rule}
     model = read_model(answer({"input_schema": {"properties": properties}}), "m")
     assert model is not None
     model.values(name)
@@ -189,20 +191,20 @@ def test_odd_but_sound_rules_accept_or_refuse(name: str, odd: dict[str, Any], va
         assert set(request.input) == {"prompt", name}
 
 
-def test_what_is_said_beside_the_schema_is_taken() -> None:
-    """Name, vendor, mode, summary and example; what is missing comes from the bundled model."""
+def test_fields_beside_the_schema_are_read() -> None:
+    """Name, vendor, mode, summary and example; missing ones come from the bundled model."""
     bundled = bundled_catalog().model("nano-banana")
     model = read_model(answer({"input_schema": SCHEMA}), "nano-banana", bundled)
     assert model is not None
     assert (model.name, model.vendor, model.mode) == ("Nano Banana", "Google", "text-to-image")
     assert (model.mark, model.example) == ("live", bundled.example)
-    said = {
+    fields = {
         "title": "Ü",
         "provider": "V",
         "description": "D",
         "example": {"input": {"prompt": "p"}},
     }
-    model = read_model(answer({"input_schema": SCHEMA} | said), "m")
+    model = read_model(answer({"input_schema": SCHEMA} | fields), "m")
     assert model is not None
     assert (model.name, model.vendor, model.summary) == ("Ü", "V", "D")
     assert model.example == {"prompt": "p"}
@@ -210,17 +212,17 @@ def test_what_is_said_beside_the_schema_is_taken() -> None:
 
 @pytest.mark.parametrize("required", [["prompt", "image_urls"], ["prompt"]])
 def test_a_model_that_needs_images_is_an_edit_model(required: list[str]) -> None:
-    """Where the Hub does not say the mode."""
+    """If the Hub does not give the mode."""
     schema = {"properties": {"prompt": {}, "image_urls": {"type": "array"}}, "required": required}
     model = read_model(answer({"input_schema": schema}), "m")
     assert model is not None and model.image_parameter == "image_urls"
     assert model.mode == ("image-to-image" if "image_urls" in required else "text-to-image")
 
 
-def test_what_the_hub_says_is_safe_to_print() -> None:
-    """Escapes of a terminal go."""
-    said = {"input_schema": SCHEMA, "name": "a\x1b[31mb\nc", "vendor": "\x1b"}
-    model = read_model(answer(said), "m")
+def test_model_fields_are_safe_to_print() -> None:
+    """Terminal escapes are removed."""
+    fields = {"input_schema": SCHEMA, "name": "a\x1b[31mb\nc", "vendor": "\x1b"}
+    model = read_model(answer(fields), "m")
     assert model is not None and model.name == "a[31mb c"
     assert read_model_ids(answer(["a\x1b[31m"])) == ("a[31m",)
 
@@ -229,10 +231,10 @@ def test_what_the_hub_says_is_safe_to_print() -> None:
     "rule",
     [None, False, {"type": "integer"}, {"enum": ["x"]}, {"maxLength": 0}, {"pattern": "^z$"}],
 )
-def test_a_schema_that_refuses_every_prompt_is_not_used(rule: Any) -> None:
-    """Else the model would be lost for as long as the schema is kept."""
+def test_a_schema_that_rejects_every_prompt_is_not_used(rule: Any) -> None:
+    """Otherwise the model could not be used while the schema is cached."""
     properties = {"mood": {"type": "string"}} | ({} if rule is None else {"prompt": rule})
     reasons: list[str] = []
-    said = {"input_schema": {"type": "object", "properties": properties}}
-    assert read_model(answer(said), "m", on_unusable=reasons.append) is None
-    assert reasons == ["it takes no ordinary prompt"]
+    fields = {"input_schema": {"type": "object", "properties": properties}}
+    assert read_model(answer(fields), "m", on_unusable=reasons.append) is None
+    assert reasons == ["it does not accept an ordinary prompt"]

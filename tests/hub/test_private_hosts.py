@@ -1,4 +1,4 @@
-"""Addresses: which ones are near, which ones are forbidden, and that a name hides none of them."""
+"""IP addresses: which ones are private or forbidden, in any spelling and behind any name."""
 
 from __future__ import annotations
 
@@ -13,48 +13,50 @@ from mountsea_magic.hub.private_hosts import (
     addresses_of,
     allowed_addresses,
     is_forbidden,
-    is_near,
-    places_of,
+    is_private,
+    private_networks,
     real_address,
 )
 
-NEVER = ["169.254.169.254", "169.254.0.1", "fe80::1", "febf::1", "224.0.0.1", "ff02::1"]
-NEAR = [
+FORBIDDEN = ["169.254.169.254", "169.254.0.1", "fe80::1", "febf::1", "224.0.0.1", "ff02::1"]
+PRIVATE = [
     *("127.0.0.1", "127.255.255.254", "0.0.0.0", "10.1.2.3", "172.16.0.1", "172.31.255.254"),
     *("192.168.1.1", "100.64.0.1", "198.18.0.1", "240.0.0.1", "255.255.255.255"),
     *("::1", "::", "fc00::1", "fd12:3456::1", "2001:db8::1"),
 ]
-FAR = ["8.8.8.8", "1.1.1.1", "172.32.0.1", "192.169.0.1", "100.128.0.1", "2606:4700::1111"]
+PUBLIC = ["8.8.8.8", "1.1.1.1", "172.32.0.1", "192.169.0.1", "100.128.0.1", "2606:4700::1111"]
 
 
-def found(host: str, port: int = 443) -> list[str]:
+def resolved(host: str, port: int = 443) -> list[str]:
     """Resolve a host."""
     return [str(address) for address in asyncio.run(addresses_of(host, port))]
 
 
-@pytest.mark.parametrize("text", NEAR)
-def test_near_addresses_are_for_near_hubs(text: str) -> None:
-    """This machine and its network have images only where the Hub itself is there."""
+@pytest.mark.parametrize("text", PRIVATE)
+def test_private_addresses_are_allowed_for_private_hubs_only(text: str) -> None:
+    """This machine and its network are forbidden unless the Hub is there."""
     address = ipaddress.ip_address(text)
-    assert is_near(address)
-    assert is_forbidden(address, near_allowed=False)
-    assert not is_forbidden(address, near_allowed=True)
+    assert is_private(address)
+    assert is_forbidden(address, private_allowed=False)
+    assert not is_forbidden(address, private_allowed=True)
 
 
-@pytest.mark.parametrize("text", FAR)
-def test_far_addresses_are_for_every_hub(text: str) -> None:
-    """The internet is where images are."""
+@pytest.mark.parametrize("text", PUBLIC)
+def test_public_addresses_are_allowed_for_every_hub(text: str) -> None:
+    """Also for a private one."""
     address = ipaddress.ip_address(text)
-    assert not is_near(address)
-    assert not is_forbidden(address, near_allowed=False)
-    assert not is_forbidden(address, near_allowed=True)
+    assert not is_private(address)
+    assert not is_forbidden(address, private_allowed=False)
+    assert not is_forbidden(address, private_allowed=True)
 
 
-@pytest.mark.parametrize("near_allowed", [False, True])
-@pytest.mark.parametrize("text", NEVER)
-def test_some_addresses_are_for_no_hub(text: str, near_allowed: bool) -> None:
-    """Link-local ones, where clouds keep their secrets, and those of many hosts at once."""
-    assert is_forbidden(ipaddress.ip_address(text), near_allowed=near_allowed)
+@pytest.mark.parametrize("private_allowed", [False, True])
+@pytest.mark.parametrize("text", FORBIDDEN)
+def test_link_local_and_multicast_addresses_are_always_forbidden(
+    text: str, private_allowed: bool
+) -> None:
+    """Clouds have their metadata services on link-local ones."""
+    assert is_forbidden(ipaddress.ip_address(text), private_allowed=private_allowed)
 
 
 @pytest.mark.parametrize(
@@ -82,51 +84,51 @@ def test_some_addresses_are_for_no_hub(text: str, near_allowed: bool) -> None:
         ("::", "::"),
     ],
 )
-def test_every_spelling_is_one_address(host: str, address: str) -> None:
-    """As the system reads it, and in IPv6's clothes too."""
-    assert found(host) == [address]
+def test_every_spelling_is_the_same_address(host: str, address: str) -> None:
+    """As the system parses it, and embedded in IPv6."""
+    assert resolved(host) == [address]
 
 
-def test_a_name_is_all_of_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection may go to any of them, so each is given, once, without its zone."""
-    asked: list[tuple[Any, ...]] = []
+def test_a_name_resolves_to_all_of_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without duplicates and zones, since a connection may use any of them."""
+    calls: list[tuple[Any, ...]] = []
 
-    def resolved(host: Any, port: Any, *more: Any, **named: Any) -> Any:
-        asked.append((host, port))
+    def getaddrinfo(host: Any, port: Any, *more: Any, **named: Any) -> Any:
+        calls.append((host, port))
         v4, v6 = [(ip, port) for ip in ("8.8.8.8", "10.0.0.1")], ("fe80::1%2", port, 0, 2)
-        told = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in (*v4, v4[0])]
-        return [*told, (socket.AF_INET6, socket.SOCK_STREAM, 6, "", v6)]
+        entries = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in (*v4, v4[0])]
+        return [*entries, (socket.AF_INET6, socket.SOCK_STREAM, 6, "", v6)]
 
-    monkeypatch.setattr(socket, "getaddrinfo", resolved)
-    assert found("images.example", 8443) == ["8.8.8.8", "10.0.0.1", "fe80::1"]
-    assert asked == [("images.example", 8443)]
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    assert resolved("images.example", 8443) == ["8.8.8.8", "10.0.0.1", "fe80::1"]
+    assert calls == [("images.example", 8443)]
 
 
-def test_a_name_that_is_unknown_is_an_oserror(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asked decides what that means."""
+def test_an_unknown_name_is_an_oserror(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller handles it."""
 
     def unknown(*given: Any, **named: Any) -> Any:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(OSError, match="not known"):
-        found("images.example")
+        resolved("images.example")
 
 
 @pytest.mark.parametrize("host", ["a" * 64 + ".example", ".example", "a..example"])
-def test_what_can_be_no_name_is_a_unicode_error(host: str) -> None:
-    """It never reaches a resolver."""
+def test_an_invalid_name_is_a_unicode_error(host: str) -> None:
+    """It is not looked up."""
     with pytest.raises(UnicodeError):
-        found(host)
+        resolved(host)
 
 
 METADATA = ["100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"]
 
 
 @pytest.mark.parametrize("text", METADATA)
-def test_no_hub_leads_to_a_clouds_metadata(text: str) -> None:
-    """Some clouds keep theirs in private or public ranges, where a Hub may be, too."""
-    assert is_forbidden(ipaddress.ip_address(text), near_allowed=True)
+def test_metadata_services_are_always_forbidden(text: str) -> None:
+    """Some clouds have theirs in private or public ranges, where a Hub may be, too."""
+    assert is_forbidden(ipaddress.ip_address(text), private_allowed=True)
 
 
 @pytest.mark.parametrize(
@@ -145,15 +147,15 @@ def test_no_hub_leads_to_a_clouds_metadata(text: str) -> None:
         ("::1", ["127.0.0.1", "::1", "192.168.0.9"], ["fe80::1", "ff02::1"]),
     ],
 )
-def test_a_hub_opens_its_own_network_alone(
+def test_a_private_hub_allows_only_its_own_network(
     hub: str, allowed: list[str], refused: list[str]
 ) -> None:
-    """A private Hub opens no other private network and not this machine, if it is not there."""
-    places = places_of([real_address(hub)])
+    """No other private network, and not this machine, unless the Hub is there."""
+    networks = private_networks([real_address(hub)])
     for text in allowed:
-        assert allowed_addresses([text], places) == [text]
+        assert allowed_addresses([text], networks) == [text]
     for text in refused:
-        assert allowed_addresses([text], places) == []
+        assert allowed_addresses([text], networks) == []
 
 
 @pytest.mark.parametrize(
@@ -168,8 +170,8 @@ def test_a_hub_opens_its_own_network_alone(
         ([], ["9.9.9.9", "::ffff:127.0.0.1"], []),
     ],
 )
-def test_a_name_of_several_networks_is_judged_by_all_of_them(
+def test_all_addresses_of_a_name_are_checked(
     hub: list[str], found: list[str], allowed: list[str]
 ) -> None:
-    """In a private network hosts often are in others too; elsewhere that is an attack."""
-    assert allowed_addresses(found, places_of(map(real_address, hub))) == allowed
+    """Hosts in a private network are often in others, too; elsewhere that is an attack."""
+    assert allowed_addresses(found, private_networks(map(real_address, hub))) == allowed

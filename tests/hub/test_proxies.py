@@ -1,4 +1,4 @@
-"""What the environment says of the network: which proxy for which host, and what can't be used."""
+"""Network settings in the environment: which proxy is for which host, and invalid values."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from mountsea_magic.hub.proxies import Network, Proxy, read_network, read_proxy
         ("socks5://ann@a.example", "socks5://a.example:1080", ("ann", "")),
     ],
 )
-def test_a_proxy_is_read_as_people_write_it(
+def test_a_proxy_url_is_parsed_leniently(
     value: str, url: str, auth: tuple[str, str] | None
 ) -> None:
-    """Without a scheme, without a port, with a password that is not percent-encoded."""
+    """Without a scheme or port, or with a password that is not percent-encoded."""
     proxy = read_proxy("ALL_PROXY", value)
     assert (str(proxy), proxy.auth, proxy.problem) == (f"{url} (ALL_PROXY)", auth, "")
 
@@ -48,21 +48,21 @@ def test_a_proxy_is_read_as_people_write_it(
         ("http://a.example:0", "its port must be a number from 1 to 65535"),
         ("http://a.example:65536", "its port must be a number from 1 to 65535"),
         ("http://a.example:web", "its port must be a number from 1 to 65535"),
-        ("http://", "names no valid host"),
-        ("http://:8080", "names no valid host"),
-        ("http://two words:1", "names no valid host"),
-        ("http://[::1:8080", "names no valid host"),
-        ("http://a..example", "names no valid host"),
-        (f"http://{'a' * 64}.example", "names no valid host"),
-        ("http://a.example/path", "names no valid host"),
-        ("//a.example:1", "names no valid host"),
+        ("http://", "has no valid host"),
+        ("http://:8080", "has no valid host"),
+        ("http://two words:1", "has no valid host"),
+        ("http://[::1:8080", "has no valid host"),
+        ("http://a..example", "has no valid host"),
+        (f"http://{'a' * 64}.example", "has no valid host"),
+        ("http://a.example/path", "has no valid host"),
+        ("//a.example:1", "has no valid host"),
         ("s3cret:s3cret://a", "it is not a URL"),
     ],
 )
-def test_a_proxy_that_is_none_is_named_but_only_where_it_is_needed(
+def test_an_invalid_proxy_is_an_error_only_for_hosts_that_need_it(
     value: str, problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The variable and what is wrong with it; an exempt host and another scheme are reached."""
+    """It names the variable and the problem; an exempt host and another scheme are not affected."""
     monkeypatch.setenv("HTTPS_PROXY", value)
     monkeypatch.setenv("NO_PROXY", "exempt.example")
     network = read_network()
@@ -117,20 +117,20 @@ def test_a_proxy_that_is_none_is_named_but_only_where_it_is_needed(
         ("a.example:99999999", "hub.example", 443, False),
     ],
 )
-def test_an_exemption_is_a_name_an_address_a_range_or_a_pattern(
+def test_a_no_proxy_entry_is_a_name_an_address_a_network_or_a_pattern(
     entry: str, host: str, port: int | None, exempt: bool
 ) -> None:
-    """With a port or a scheme it holds for these alone; nonsense exempts nothing."""
+    """With a port or a scheme it applies only to these; an invalid entry exempts nothing."""
     proxy = read_proxy("ALL_PROXY", "127.0.0.1:9")
     network = Network((("all", proxy),), ("other.example", entry))
     assert network.proxy_for("https", host, port) is (None if exempt else proxy)
 
 
 @pytest.mark.parametrize("separator", [",", ", ", " ", " ,\t"])
-def test_exemptions_are_separated_by_commas_or_blanks(
+def test_no_proxy_entries_are_separated_by_commas_or_spaces(
     separator: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As curl takes them."""
+    """As in curl."""
     monkeypatch.setenv("ALL_PROXY", "127.0.0.1:9")
     monkeypatch.setenv("no_proxy", f" a.example{separator}::1{separator}10.0.0.0/8 ")
     network = read_network()
@@ -138,10 +138,10 @@ def test_exemptions_are_separated_by_commas_or_blanks(
     assert [network.proxy_for("http", host, 80) is None for host in hosts] == [True] * 3 + [False]
 
 
-def test_lower_case_goes_before_upper_case_and_a_scheme_before_all(
+def test_lower_case_wins_over_upper_case_and_a_scheme_over_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As in urllib, curl and httpx; an empty lower-case variable takes the other away."""
+    """As in urllib, curl and httpx; an empty lower-case variable disables the other one."""
     for name, port in (("ALL_PROXY", 1), ("HTTPS_PROXY", 2), ("https_proxy", 3), ("HTTP_PROXY", 4)):
         monkeypatch.setenv(name, f"127.0.0.1:{port}")
     monkeypatch.setenv("http_proxy", "")
@@ -157,8 +157,8 @@ def test_lower_case_goes_before_upper_case_and_a_scheme_before_all(
     assert chosen("http") == "http://127.0.0.1:1 (ALL_PROXY)"
 
 
-def test_the_first_variable_of_certificates_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """OpenSSL's own go before those of requests and curl; an empty one is none."""
+def test_the_first_certificate_variable_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenSSL's before those of requests and curl; an empty one is ignored."""
     assert read_network() == Network()
     for name, value in (
         ("CURL_CA_BUNDLE", "c"),
@@ -172,8 +172,8 @@ def test_the_first_variable_of_certificates_counts(monkeypatch: pytest.MonkeyPat
     assert read_network().certificates == "SSL_CERT_DIR"
 
 
-def test_without_variables_the_systems_settings_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Windows and macOS keep a proxy, and a list of exemptions, which urllib reads."""
+def test_without_variables_the_system_settings_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows and macOS have proxies and exemptions, which urllib reads."""
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr("urllib.request.getproxies", lambda: {"https": "http://127.0.0.1:9"})
     monkeypatch.setattr("urllib.request.proxy_bypass", lambda host: host == "exempt.example")
@@ -183,8 +183,8 @@ def test_without_variables_the_systems_settings_count(monkeypatch: pytest.Monkey
     assert network.proxy_for("http", "hub.example", None) is None
 
 
-def test_nothing_shows_a_proxys_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither its text nor the representations that verbose tracebacks print."""
+def test_no_text_of_a_proxy_shows_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither its message text nor the representations in verbose tracebacks."""
     monkeypatch.setenv("ALL_PROXY", "http://ann:s3cret@proxy.example:3128")
     network = read_network()
     proxy = network.proxy_for("http", "hub.example", None)
@@ -195,10 +195,10 @@ def test_nothing_shows_a_proxys_password(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     "value", ["localhost;127.0.0.1", '"localhost,127.0.0.1"', "' 127.0.0.1 '", "a ; 127.0.0.1 ;"]
 )
-def test_exemptions_are_read_as_they_are_written(
+def test_no_proxy_may_have_semicolons_and_quotes(
     monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
-    """Windows separates them by semicolons, and `%env` leaves quotes."""
+    """Windows separates entries by semicolons, and `%env` leaves quotes."""
     monkeypatch.setenv("HTTP_PROXY", '"http://proxy.example:3128"')
     monkeypatch.setenv("NO_PROXY", value)
     network = read_network()

@@ -1,4 +1,4 @@
-"""Looking hosts up: a look-up that hangs holds up nobody, and everyone gets the same answer."""
+"""DNS lookups: one that hangs blocks nothing else, and concurrent callers share one."""
 
 from __future__ import annotations
 
@@ -22,18 +22,17 @@ FOUND = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80))]
 
 
 class SlowNames:
-    """A system's resolver that answers when it is let, but knows some names at once."""
+    """A system resolver that hangs for some names until it is released."""
 
     def __init__(self) -> None:
-        """Hang for every name that begins with `slow`."""
-        self.asked: list[str] = []
-        self.answers = threading.Event()
+        self.lookups: list[str] = []
+        self.released = threading.Event()
 
     def __call__(self, host: str, port: int, **more: Any) -> Any:
-        """Stand in for `socket.getaddrinfo`."""
-        self.asked.append(host)
+        """Replace `socket.getaddrinfo`."""
+        self.lookups.append(host)
         if host.startswith("slow"):
-            self.answers.wait(30)
+            self.released.wait(30)
         if host.startswith("broken"):
             raise ZeroDivisionError("in the resolver's own module")
         return FOUND
@@ -41,15 +40,15 @@ class SlowNames:
 
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowNames]:
-    """Put it in place, and let its threads go in the end."""
+    """Install it, and release its threads at the end."""
     slow = SlowNames()
     monkeypatch.setattr(socket, "getaddrinfo", slow)
     yield slow
-    slow.answers.set()
+    slow.released.set()
 
 
-async def given_up(*hosts: str) -> None:
-    """Begin look-ups that hang, and cancel them."""
+async def start_and_cancel(*hosts: str) -> None:
+    """Start lookups that hang, and cancel them."""
     tasks = [asyncio.ensure_future(resolve(host, 80)) for host in hosts]
     await asyncio.sleep(0)
     for task in tasks:
@@ -58,68 +57,68 @@ async def given_up(*hosts: str) -> None:
     assert all(isinstance(one, asyncio.CancelledError) for one in outcomes)
 
 
-def test_a_lookup_that_hangs_is_given_up_at_once_and_holds_nothing(names: SlowNames) -> None:
-    """Neither another host's look-up nor work on asyncio's threads nor the next cell waits."""
+def test_a_lookup_that_hangs_is_cancelled_at_once_and_blocks_nothing(names: SlowNames) -> None:
+    """Other lookups, asyncio's threads and the next cell do not wait for it."""
 
     async def first_cell() -> None:
-        await given_up(*(f"slow{n}.example" for n in range(40)))
+        await start_and_cancel(*(f"slow{n}.example" for n in range(40)))
         assert await asyncio.to_thread(int, "7") == 7
 
     worker = LoopThread()
     worker.run(first_cell())
     assert worker.run(resolve("hub.example", 80)) == ("127.0.0.1",)
-    assert not names.answers.is_set()
-    names.answers.set()
+    assert not names.released.is_set()
+    names.released.set()
 
 
-def test_those_who_ask_for_the_same_share_one_lookup(names: SlowNames) -> None:
-    """Hundreds of submissions need one; one that hangs for long is asked for anew."""
+def test_concurrent_callers_share_a_lookup(names: SlowNames) -> None:
+    """Hundreds of submissions need only one; one that hangs for long is started again."""
 
     async def work() -> None:
-        asking = [asyncio.ensure_future(resolve("slow.example", 80)) for _ in range(100)]
+        tasks = [asyncio.ensure_future(resolve("slow.example", 80)) for _ in range(100)]
         await asyncio.sleep(0)
-        asking[0].cancel()
-        names.answers.set()
-        answers = await asyncio.gather(*asking, return_exceptions=True)
-        assert isinstance(answers[0], asyncio.CancelledError)
-        assert set(answers[1:]) == {("127.0.0.1",)}
-        assert names.asked == ["slow.example"]
-        names.answers.clear()
-        await given_up("slow.example")
-        names.answers.set()
+        tasks[0].cancel()
+        names.released.set()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert isinstance(results[0], asyncio.CancelledError)
+        assert set(results[1:]) == {("127.0.0.1",)}
+        assert names.lookups == ["slow.example"]
+        names.released.clear()
+        await start_and_cancel("slow.example")
+        names.released.set()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(resolver, "SHARED_S", -1.0)
             assert await resolve("slow.example", 80) == ("127.0.0.1",)
-        assert names.asked == ["slow.example"] * 3
+        assert names.lookups == ["slow.example"] * 3
 
     asyncio.run(work())
 
 
-def test_threads_that_hang_are_counted(names: SlowNames, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There are never more than a number of them; an address needs none."""
+def test_threads_that_hang_are_limited(names: SlowNames, monkeypatch: pytest.MonkeyPatch) -> None:
+    """IP addresses need no thread."""
     monkeypatch.setattr(resolver, "_slots", threading.BoundedSemaphore(2))
 
     async def work() -> None:
-        await given_up("slow1.example", "slow2.example")
-        with pytest.raises(OSError, match="unanswered"):
+        await start_and_cancel("slow1.example", "slow2.example")
+        with pytest.raises(OSError, match="still running"):
             await resolve("hub.example", 80)
         assert await resolve("127.0.0.1", 80) == ("127.0.0.1",)
         assert await resolve("::1", 80) == ("::1",)
 
     asyncio.run(work())
-    assert names.asked == ["slow1.example", "slow2.example"]
+    assert names.lookups == ["slow1.example", "slow2.example"]
 
 
-def test_a_thread_that_cant_be_started_is_borrowed(
+def test_without_new_threads_one_of_asyncio_is_used(
     names: SlowNames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Some Pythons start none while the process ends, when a request may still have to leave."""
+    """Some Python versions start none at exit, when a request may still have to be sent."""
 
     def start(thread: threading.Thread) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
     async def work() -> None:
-        await asyncio.to_thread(int)  # the loop has a thread by now
+        await asyncio.to_thread(int)  # now the loop has a thread
         with monkeypatch.context() as patch:
             patch.setattr(threading.Thread, "start", start)
             assert await resolve("hub.example", 80) == ("127.0.0.1",)
@@ -127,11 +126,11 @@ def test_a_thread_that_cant_be_started_is_borrowed(
     asyncio.run(work())
 
 
-def test_a_hub_whose_name_hangs_or_breaks_is_unavailable(
+def test_a_lookup_that_hangs_or_fails_is_hub_unavailable(
     names: SlowNames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the resolver does, it is one of our errors, and nothing was sent."""
-    monkeypatch.setattr(exchange, "CONNECT_S", 0.05)
+    """Whatever the resolver raises; nothing was sent."""
+    monkeypatch.setattr(exchange, "CONNECT_TIMEOUT_S", 0.05)
 
     async def ask(host: str, port: str) -> None:
         client = HubClient(f"http://{host}.example:{port}", Secret(KEY))

@@ -1,4 +1,4 @@
-"""Bodies of responses over real sockets: bounded by what they become, and by one deadline."""
+"""Bodies of responses over real sockets: limits of size and time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from hub_server import KEY, Reply, StandInHub, data_uri, image, json_reply
-from test_client import DOG, looked, submitted, with_client
+from test_client import DOG, polled, submitted, with_client
 
 import mountsea_magic.hub.exchange
 from mountsea_magic.errors import HubUnavailable, MountseaError, SubmissionUncertain
@@ -27,8 +27,8 @@ TASK = {"task_id": "hub-1", "status": "pending"}
 MANY = "[" + "[]," * 134_000 + "0]"
 
 
-def coded(content: bytes, coding: str = "gzip", status: int = 200) -> Reply:
-    """Reply with a body that is said to be coded."""
+def encoded(content: bytes, coding: str = "gzip", status: int = 200) -> Reply:
+    """Reply with a Content-Encoding header."""
     return Reply(status, content, {"Content-Encoding": coding})
 
 
@@ -37,20 +37,20 @@ def zipped(body: Any) -> bytes:
     return gzip.compress(json.dumps(body).encode())
 
 
-def test_nothing_but_identity_is_asked_for() -> None:
-    """What is not compressed becomes no more than it is."""
+def test_requests_accept_only_identity() -> None:
+    """An uncompressed body can't expand."""
     with StandInHub(submits=[TASK], polls=[TASK]) as hub:
         submitted(hub)
-        looked(hub)
+        polled(hub)
     assert {seen.headers["accept-encoding"] for seen in hub.requests} == {"identity"}
 
 
-def test_a_response_that_a_proxy_compresses_is_read() -> None:
-    """Once, that is; the key that it echoes is blotted all the same."""
-    refused = coded(zipped({"message": f"bad {KEY}"}), status=422)
-    with StandInHub(submits=[coded(zipped(TASK)), refused], polls=[coded(zipped(TASK))]) as hub:
+def test_a_response_that_a_proxy_compressed_is_read() -> None:
+    """An echoed key is redacted in it, too."""
+    refused = encoded(zipped({"message": f"bad {KEY}"}), status=422)
+    with StandInHub(submits=[encoded(zipped(TASK)), refused], polls=[encoded(zipped(TASK))]) as hub:
         assert submitted(hub) == "hub-1"
-        assert looked(hub).status == "pending"
+        assert polled(hub).status == "pending"
         with pytest.raises(MountseaError, match=r"bad \[key\]"):
             submitted(hub)
 
@@ -58,23 +58,23 @@ def test_a_response_that_a_proxy_compresses_is_read() -> None:
 @pytest.mark.parametrize(
     ("reply", "why"),
     [
-        (coded(zipped(TASK), "br"), "coded as br"),
-        (coded(gzip.compress(zipped(TASK)), "gzip, gzip"), "coded as gzip and gzip"),
-        (coded(zipped(TASK)[:-9]), "ends too early"),
-        (coded(zipped(TASK)[:10] + b"\xff" * 99), "damaged"),
+        (encoded(zipped(TASK), "br"), "content coding br"),
+        (encoded(gzip.compress(zipped(TASK)), "gzip, gzip"), "content coding gzip and gzip"),
+        (encoded(zipped(TASK)[:-9]), "ends too early"),
+        (encoded(zipped(TASK)[:10] + b"\xff" * 99), "damaged"),
         (Reply(200, b'{"a": ' + MANY.encode() + b"}"), "too many values"),
         (Reply(200, b"[" * 9999), "nested"),
-        (coded(zipped({}), "br", 429), "coded as br"),
-        (coded(gzip.compress(b" " * (5 << 20))), "too large"),
+        (encoded(zipped({}), "br", 429), "content coding br"),
+        (encoded(gzip.compress(b" " * (5 << 20))), "too large"),
     ],
     ids=["br", "twice", "cut", "damaged", "many", "deep", "429", "blanks"],
 )
-def test_a_submission_whose_response_cant_be_read_is_uncertain_and_sent_once(
+def test_a_submission_with_an_unreadable_response_is_uncertain_and_sent_once(
     reply: Reply, why: str
 ) -> None:
-    """The error says what was odd, and nothing sends the POST a second time."""
+    """The error says what was wrong with the response; there is no second POST."""
     with StandInHub(submits=[reply]) as hub:
-        if "early" in why:  # the task's id was there before
+        if "early" in why:  # after the task id
             assert submitted(hub) == "hub-1"
         else:
             with pytest.raises(SubmissionUncertain, match=why):
@@ -82,36 +82,36 @@ def test_a_submission_whose_response_cant_be_read_is_uncertain_and_sent_once(
         assert len(hub.requests) == 1
 
 
-def test_the_task_id_of_a_response_that_is_too_large_is_not_lost() -> None:
-    """It may be paid for, whatever stands before or behind it."""
+def test_the_task_id_is_found_in_a_response_that_is_too_large() -> None:
+    """Wherever it is: the task may be charged."""
     text = f'{{"a": {MANY}, "task_id": "hub-7", "b": {MANY}}}'
     with StandInHub(submits=[Reply(200, text.encode())]) as hub:
         assert submitted(hub) == "hub-7"
 
 
-def test_what_cant_be_read_is_not_the_hubs_word_about_a_task() -> None:
-    """An unreadable 404 is a proxy's, perhaps: the task is not forgotten for it."""
+def test_an_unreadable_response_says_nothing_about_a_task() -> None:
+    """Even a 404: it may be a proxy's."""
     replies = [
-        coded(b"?", "br", 404),
+        encoded(b"?", "br", 404),
         Reply(404, b"[" * 9999),
-        coded(b"?", "br"),
-        coded(b"?", "zstd"),
+        encoded(b"?", "br"),
+        encoded(b"?", "zstd"),
     ]
     with StandInHub(polls=replies) as hub:
         for _ in replies:
             with pytest.raises(HubUnavailable):
-                looked(hub)
+                polled(hub)
 
 
-def test_other_responses_than_a_tasks_bear_no_images() -> None:
-    """A list of models has a few megabytes of text at most."""
+def test_only_task_responses_may_contain_images() -> None:
+    """Any other response has a few megabytes of text at most."""
     long = {"data": ["data:image/png;base64," + "A" * (5 << 20)]}
     with StandInHub(listing=long) as hub, pytest.raises(HubUnavailable, match="too large"):
         with_client(hub.url, lambda client: client.model_ids())
 
 
-def test_a_refusal_may_echo_the_image_that_was_sent() -> None:
-    """A validation error repeats the input, as data URIs: that is no uncertain submission."""
+def test_an_error_response_may_echo_the_input_images() -> None:
+    """A validation error repeats the input as data URIs; the submission is not uncertain."""
     image = data_uri(bytes(6 << 20))
     request = ImageRequest("nano-banana-edit", {"prompt": "a dog", "image_urls": [image]})
     echo = {"detail": [{"loc": ["a"], "msg": "no dogs", "input": image, "ctx": [image]}]}
@@ -120,8 +120,8 @@ def test_a_refusal_may_echo_the_image_that_was_sent() -> None:
         with_client(hub.url, lambda client: client.submit(request))
 
 
-def raw(head: bytes, piece: bytes, work: Callable[[str], Any]) -> bool:
-    """Run a coroutine with a server that sends without end; say whether it was hung up on."""
+def serve_endlessly(head: bytes, piece: bytes, work: Callable[[str], Any]) -> bool:
+    """Run a coroutine with a server that never stops sending; return whether the client hung up."""
 
     async def run() -> bool:
         gone = asyncio.Event()
@@ -169,13 +169,13 @@ PIECES = {
 
 @pytest.mark.parametrize("kind", HEADS)
 @pytest.mark.parametrize("submitting", [False, True])
-def test_an_exchange_has_one_deadline_and_hangs_up(
+def test_a_request_has_a_deadline_after_which_the_client_hangs_up(
     kind: str, submitting: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever keeps coming, nothing of it being an answer."""
-    for name in ("READ_S", "SUBMIT_READ_S"):
+    """Whatever the server keeps sending."""
+    for name in ("READ_TIMEOUT_S", "SUBMIT_READ_TIMEOUT_S"):
         monkeypatch.setattr(mountsea_magic.hub.exchange, name, 0.1)
-    monkeypatch.setattr(mountsea_magic.hub.exchange, "CONNECT_S", 0.1)
+    monkeypatch.setattr(mountsea_magic.hub.exchange, "CONNECT_TIMEOUT_S", 0.1)
     error = SubmissionUncertain if submitting else HubUnavailable
 
     async def work(url: str) -> None:
@@ -184,13 +184,13 @@ def test_an_exchange_has_one_deadline_and_hangs_up(
             await (client.submit(DOG) if submitting else client.task("hub-1"))
         await client.aclose()
 
-    assert raw(HEADS[kind], PIECES[kind], work)
+    assert serve_endlessly(HEADS[kind], PIECES[kind], work)
 
 
-def test_a_stop_does_not_wait_until_a_large_response_is_parsed(
+def test_cancelling_does_not_wait_for_a_large_response_to_be_parsed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Parsing goes on in a thread of its own for a moment, and nobody waits for it."""
+    """Parsing continues in a separate thread."""
     parsing, go_on = threading.Event(), threading.Event()
 
     def parse(body: JsonBody) -> None:
@@ -201,11 +201,11 @@ def test_a_stop_does_not_wait_until_a_large_response_is_parsed(
     monkeypatch.setattr(JsonBody, "finish", parse)
 
     async def work(client: HubClient) -> None:
-        look = asyncio.ensure_future(client.task("hub-1"))
+        poll = asyncio.ensure_future(client.task("hub-1"))
         await asyncio.to_thread(parsing.wait, 30)
-        look.cancel()
+        poll.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await look
+            await poll
         assert not go_on.is_set()
         go_on.set()
 
@@ -213,8 +213,8 @@ def test_a_stop_does_not_wait_until_a_large_response_is_parsed(
         with_client(hub.url, work)
 
 
-def test_four_images_within_a_response_are_brought(tmp_path: Path) -> None:
-    """As data URIs, beside the echo of an input, however large they are."""
+def test_four_inline_images_are_downloaded(tmp_path: Path) -> None:
+    """Large data URIs, beside an echoed input."""
     images = [image("png", number) + bytes(1 << 20) for number in range(4)]
     done = {"status": "completed", "input": {"image_urls": [data_uri(images[0])]}}
     with StandInHub() as hub:
@@ -232,21 +232,21 @@ def test_four_images_within_a_response_are_brought(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("reply", "error", "why"),
     [
-        (coded(gzip.compress(bytes(1 << 20))), TooLarge, "larger than"),
-        (coded(gzip.compress(gzip.compress(image())), "gzip, gzip"), HubUnavailable, "gzip and"),
-        (coded(gzip.compress(image())[:-9]), HubUnavailable, "ends too early"),
-        (coded(gzip.compress(image())), None, ""),
+        (encoded(gzip.compress(bytes(1 << 20))), TooLarge, "larger than"),
+        (encoded(gzip.compress(gzip.compress(image())), "gzip, gzip"), HubUnavailable, "gzip and"),
+        (encoded(gzip.compress(image())[:-9]), HubUnavailable, "ends too early"),
+        (encoded(gzip.compress(image())), None, ""),
     ],
     ids=["bomb", "twice", "cut", "once"],
 )
-def test_an_image_that_its_host_compresses_is_bounded_too(
+def test_a_compressed_image_is_limited_after_decompression(
     reply: Reply,
     error: type[Exception] | None,
     why: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Once is decoded; what becomes too large is given up before it is there."""
+    """One coding is decoded; an image that gets too large is aborted."""
     monkeypatch.setattr(downloads, "MAX_BYTES", 100_000)
     with StandInHub(downloads=[reply]) as hub:
         source = ImageSource(hub.image_url("a"))
@@ -263,11 +263,11 @@ def test_an_image_that_its_host_compresses_is_bounded_too(
             assert (tmp_path / "part").stat().st_size <= 100_000
 
 
-def test_a_download_has_one_deadline_and_hangs_up(
+def test_a_download_has_a_deadline_after_which_the_client_hangs_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fast enough for its pace, and without an end."""
-    monkeypatch.setattr(downloads, "DOWNLOAD_S", 0.3)
+    """Even if it is fast enough, but endless."""
+    monkeypatch.setattr(downloads, "DOWNLOAD_TIMEOUT_S", 0.3)
 
     async def work(url: str) -> None:
         client = HubClient(url)
@@ -275,4 +275,4 @@ def test_a_download_has_one_deadline_and_hangs_up(
             await client.download(ImageSource(url), tmp_path / "part")
         await client.aclose()
 
-    assert raw(HEADS["body"], PIECES["body"], work)
+    assert serve_endlessly(HEADS["body"], PIECES["body"], work)

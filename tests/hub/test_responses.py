@@ -1,4 +1,4 @@
-"""The wire rules: every shape that the contract page documents or tolerates, and bad ones."""
+"""Parsing responses: every shape that the contract page documents or tolerates, and bad ones."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from mountsea_magic.hub.responses import (
 
 URL = "https://cdn.example/dog.png"
 DATA = "data:image/png;base64,iVBORw0KGgo="
-ECHO = "iVBORw0KGgoAAAANSUhEUgAAASECRETPICTURE"
+ECHO = "iVBORw0KGgoAAAANSUhEUgAAASECRETIMAGE"
 
 
 def state(**body: Any) -> TaskState:
-    """Read a task's answer."""
+    """Read a task's state."""
     return read_task(answer(body))
 
 
-def test_an_answer_is_decoded_and_its_header_names_are_lower_case() -> None:
-    """Header names differ in case from proxy to proxy."""
+def test_a_response_is_decoded_and_its_header_names_are_lower_case() -> None:
+    """Proxies change the case of header names."""
     read = HubResponse.read(200, {"Retry-After": "3", "X-Y": "Z"}, b'{"a": [1]}')
     assert (read.status, dict(read.headers)) == (200, {"retry-after": "3", "x-y": "Z"})
     assert read.body == {"a": [1]}
 
 
 @pytest.mark.parametrize("content", NOT_JSON, ids=range(len(NOT_JSON)))
-def test_a_body_that_is_no_json_is_none(content: bytes) -> None:
-    """A proxy's page, half an answer, or one that is nested to attack, does no harm."""
+def test_a_body_that_is_not_json_is_none(content: bytes) -> None:
+    """A proxy's page, a truncated body, or one with malicious nesting."""
     assert HubResponse.read(200, {}, content).body is None
 
 
@@ -65,29 +65,29 @@ def test_a_body_that_is_no_json_is_none(content: bytes) -> None:
 def test_the_task_id_is_found_under_every_name(
     status: int, body: dict[str, Any], task_id: str
 ) -> None:
-    """No prefix is required, and the echo of the model is not checked."""
+    """It needs no prefix, and the echoed model is not checked."""
     assert read_submission(answer(body, status)) == task_id
 
 
 @pytest.mark.parametrize(
     "body", [{}, {"task_id": None}, {"id": True}, {"id": ["a"]}, {"task_id": ""}, [], "hub-1", None]
 )
-def test_an_order_taken_without_an_id_is_uncertain(body: Any) -> None:
-    """The Hub may have taken the order: it is never sent again by itself."""
+def test_a_submission_response_without_an_id_is_uncertain(body: Any) -> None:
+    """The Hub may have accepted it, so it is not retried automatically."""
     with pytest.raises(SubmissionUncertain, match="never pay twice") as caught:
         read_submission(answer(body))
     assert caught.value.status_code == 200
 
 
-def test_a_page_in_place_of_the_submissions_answer_is_uncertain() -> None:
-    """A proxy's 200 with HTML does not say that nothing was ordered."""
+def test_an_html_page_with_status_200_makes_a_submission_uncertain() -> None:
+    """It does not mean that nothing was submitted."""
     with pytest.raises(SubmissionUncertain):
         read_submission(HubResponse.read(200, {}, HTML))
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 599])
-def test_a_server_error_leaves_an_order_uncertain(status: int) -> None:
-    """A 5xx or 408 may come after the order was taken."""
+def test_a_server_error_makes_a_submission_uncertain(status: int) -> None:
+    """A 5xx or 408 may come after the Hub accepted it."""
     with pytest.raises(SubmissionUncertain) as caught:
         read_submission(HubResponse.read(status, {}, HTML))
     assert str(status) in str(caught.value)
@@ -95,48 +95,52 @@ def test_a_server_error_leaves_an_order_uncertain(status: int) -> None:
     assert "<h1>" not in str(caught.value)
 
 
-@pytest.mark.parametrize("word", ["pending", "processing", "queued", "ready", "Ready", "starting"])
+@pytest.mark.parametrize(
+    "status", ["pending", "processing", "queued", "ready", "Ready", "starting"]
+)
 @pytest.mark.parametrize("ready", [False, None, "true", "yes", 1, 0])
-def test_any_other_status_means_still_running(word: str, ready: object) -> None:
-    """Known or not, and also the neighbour's string "ready" for "ready to start"."""
-    read = state(status=word, ready=ready)
+def test_any_other_status_means_still_running(status: str, ready: object) -> None:
+    """Known or not, and also the string "ready" that a similar API uses for "ready to start"."""
+    read = state(status=status, ready=ready)
     assert (read.ended, read.succeeded) == (False, False)
-    assert read.status == word.lower()
+    assert read.status == status.lower()
 
 
-@pytest.mark.parametrize("said", [None, "", 3, ["completed"], {"a": 1}])
-def test_a_status_that_is_no_word_is_unknown_and_still_running(said: object) -> None:
-    """Null and odd types do no harm."""
-    read = state(status=said)
+@pytest.mark.parametrize("given", [None, "", 3, ["completed"], {"a": 1}])
+def test_a_status_that_is_not_a_string_is_unknown_and_still_running(given: object) -> None:
+    """Null and other types."""
+    read = state(status=given)
     assert (read.status, read.ended) == ("unknown", False)
     assert read_task(answer({})).status == "unknown"
 
 
-@pytest.mark.parametrize("word", ["completed", "succeeded", "COMPLETED", " Succeeded "])
+@pytest.mark.parametrize("status", ["completed", "succeeded", "COMPLETED", " Succeeded "])
 @pytest.mark.parametrize("ready", [True, False, None])
-def test_the_words_for_success(word: str, ready: object) -> None:
-    """The Hub's word and the neighbour's, whatever `ready` says beside it."""
-    read = state(status=word, ready=ready, data={"images": [{"url": URL}]})
+def test_the_statuses_of_success(status: str, ready: object) -> None:
+    """The Hub's and that of a similar API, whatever the value of `ready`."""
+    read = state(status=status, ready=ready, data={"images": [{"url": URL}]})
     assert (read.ended, read.succeeded) == (True, True)
     assert read.sources == (ImageSource(URL),)
 
 
-@pytest.mark.parametrize("word", ["failed", "error", "timeout", "cancelled", "canceled", "FAILED"])
+@pytest.mark.parametrize(
+    "status", ["failed", "error", "timeout", "cancelled", "canceled", "FAILED"]
+)
 @pytest.mark.parametrize("ready", [True, False, None])
-def test_the_words_for_failure(word: str, ready: object) -> None:
+def test_the_statuses_of_failure(status: str, ready: object) -> None:
     """Ended and not charged, with and without `ready`."""
-    read = state(status=word, ready=ready, error_message="no dogs")
+    read = state(status=status, ready=ready, error_message="no dogs")
     assert (read.ended, read.succeeded, read.error) == (True, False, "no dogs")
 
 
-@pytest.mark.parametrize("word", ["done", "finished", "ready", None])
-def test_ready_with_an_unknown_word_is_judged_by_what_came(word: str | None) -> None:
-    """With images, or without an error, it succeeded; with an error alone it failed."""
+@pytest.mark.parametrize("status", ["done", "finished", "ready", None])
+def test_ready_with_an_unknown_status_depends_on_images_and_error(status: str | None) -> None:
+    """With images or without an error it succeeded; with only an error it failed."""
     images = {"images": [{"url": URL}]}
-    assert state(status=word, ready=True, data=images).succeeded
-    assert state(status=word, ready=True, data=images, error_message="a warning").succeeded
-    assert state(status=word, ready=True).succeeded
-    failed = state(status=word, ready=True, error_code="E1")
+    assert state(status=status, ready=True, data=images).succeeded
+    assert state(status=status, ready=True, data=images, error_message="a warning").succeeded
+    assert state(status=status, ready=True).succeeded
+    failed = state(status=status, ready=True, error_code="E1")
     assert (failed.ended, failed.succeeded, failed.error) == (True, False, "E1")
 
 
@@ -189,13 +193,13 @@ def test_images_are_found_in_every_shape(place: str, data: Any, sources: list[Im
     assert state(**{"status": "completed", place: data}).sources == tuple(sources)
 
 
-def test_null_data_gives_way_to_output() -> None:
-    """A null `data` beside an `output` is as if it were not there."""
+def test_null_data_falls_back_to_output() -> None:
+    """Like a missing `data`."""
     assert state(status="completed", data=None, output={"url": URL}).sources[0].url == URL
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "text"),
     [
         ({"description": "Here is your dog."}, "Here is your dog."),
         ({"description": None}, ""),
@@ -204,30 +208,30 @@ def test_null_data_gives_way_to_output() -> None:
         ([URL], ""),
     ],
 )
-def test_the_description(data: Any, said: str) -> None:
-    """What the model said beside the images, or nothing."""
-    assert state(status="completed", data=data).description == said
+def test_the_description_is_the_text_beside_the_images(data: Any, text: str) -> None:
+    """Or an empty string."""
+    assert state(status="completed", data=data).description == text
 
 
 @pytest.mark.parametrize(
     ("given", "read"),
     [(1234, 1234), (1234.9, 1234), (0, 0), (-1, None), (None, None), ("12", None), ([], None)],
 )
-def test_the_elapsed_time(given: object, read: int | None) -> None:
-    """Milliseconds by the Hub's clock; nonsense is none."""
+def test_the_elapsed_time_is_read_in_milliseconds(given: object, read: int | None) -> None:
+    """Invalid values are None."""
     assert state(status="completed", elapsed_ms=given).elapsed_ms == read
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "1e300", "9" * 400])
-def test_no_number_of_another_language_is_an_elapsed_time(number: str) -> None:
-    """JSON as others write it holds NaN, infinities, and numbers that no clock and no float has."""
+def test_non_finite_and_huge_numbers_are_not_an_elapsed_time(number: str) -> None:
+    """Some encoders write NaN and infinities into JSON."""
     body = b'{"status": "completed", "elapsed_ms": %s}' % number.encode()
     read = read_task(HubResponse.read(200, {}, body))
     assert (read.succeeded, read.elapsed_ms) == (True, None)
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ({"error_message": "no dogs", "error_code": "E1"}, "no dogs"),
         ({"error_code": "E1"}, "E1"),
@@ -253,11 +257,11 @@ def test_no_number_of_another_language_is_an_elapsed_time(number: str) -> None:
         ({}, ""),
     ],
 )
-def test_the_reason_is_found_under_every_name(body: dict[str, Any], said: str) -> None:
-    """In a task's answer and in a refusal alike, as one safe line."""
-    assert state(status="failed", **body).error == said
-    told = str(error_from_response(answer(body, 400)))
-    assert told == f"The Hub refused the request (400){': ' + said if said else ''}."
+def test_the_error_message_is_found_under_every_name(body: dict[str, Any], message: str) -> None:
+    """In a task and in an error response alike, as one safe line."""
+    assert state(status="failed", **body).error == message
+    text = str(error_from_response(answer(body, 400)))
+    assert text == f"The Hub rejected the request (HTTP 400){': ' + message if message else ''}."
 
 
 @pytest.mark.parametrize(
@@ -284,22 +288,22 @@ def test_an_echoed_input_is_never_shown(
     assert ECHO not in state(status="failed", **body).error
 
 
-def test_a_long_reason_is_cut() -> None:
-    """A refusal stays short, however much the Hub has to say."""
+def test_a_long_error_message_is_truncated() -> None:
+    """However long the Hub's is."""
     body = {"detail": [{"loc": ["body"], "msg": "x" * 5000}] * 50}
     assert len(str(error_from_response(answer(body, 422)))) < 500
 
 
 @pytest.mark.parametrize("content", NOT_JSON, ids=range(len(NOT_JSON)))
-def test_a_task_answer_that_is_not_the_hubs(content: bytes) -> None:
-    """A page with status 200 in place of JSON is trouble on the way, not the task's end."""
-    with pytest.raises(HubUnavailable, match="not the Hub's"):
+def test_a_task_response_that_is_not_json_is_hub_unavailable(content: bytes) -> None:
+    """A page with status 200 is a network problem, and says nothing about the task."""
+    with pytest.raises(HubUnavailable, match="not from the Hub"):
         read_task(HubResponse.read(200, {}, content))
 
 
 @pytest.mark.parametrize("body", [[], "completed", 3, True, [{"status": "completed"}]])
-def test_a_task_answer_that_is_no_object(body: Any) -> None:
-    """JSON that is no object is not the Hub's either."""
+def test_a_task_response_that_is_not_an_object_is_hub_unavailable(body: Any) -> None:
+    """Other JSON is not from the Hub either."""
     with pytest.raises(HubUnavailable):
         read_task(answer(body))
 
@@ -316,28 +320,28 @@ def test_a_task_answer_that_is_no_object(body: Any) -> None:
         ({"credits": 5, "currency": None}, 5),
     ],
 )
-def test_credits(body: dict[str, Any], left: float) -> None:
-    """The number is read, also one level down."""
+def test_the_number_of_credits_is_read(body: dict[str, Any], left: float) -> None:
+    """Also inside `data`."""
     assert read_credits(answer(body)) == left
 
 
 @pytest.mark.parametrize(
     "body", [{}, {"credits": None}, {"credits": True}, {"data": []}, {"data": {}}, [], None, 3]
 )
-def test_no_number_of_credits(body: Any) -> None:
-    """An answer without a number is told as such, not as zero credits."""
+def test_credits_without_a_number_are_an_error(body: Any) -> None:
+    """And not zero credits."""
     with pytest.raises(HubUnavailable, match="without a number"):
         read_credits(answer(body))
 
 
-def test_an_accepted_order_without_an_id_is_uncertain() -> None:
-    """204 is no refusal: the order may have been taken."""
+def test_204_makes_a_submission_uncertain() -> None:
+    """The Hub may have accepted it."""
     with pytest.raises(SubmissionUncertain):
         read_submission(answer(None, 204))
 
 
 def test_images_in_output_are_found_behind_empty_data() -> None:
-    """An empty `data` does not hide an `output`."""
+    """As with null `data`."""
     assert state(status="completed", data={}, output={"images": [URL]}).sources
 
 
@@ -359,7 +363,7 @@ TASK = {"task_id": "hub-1", "status": "pending"}
     ],
 )
 def test_a_submission_in_an_envelope_is_a_task(body: dict[str, Any], task_id: str) -> None:
-    """Under every name of the id; and a task that there is is never lost, whatever the code."""
+    """Under every name of the id; an existing task is never lost, whatever the code."""
     assert read_submission(answer(body)) == task_id
 
 
@@ -379,8 +383,10 @@ def test_a_submission_in_an_envelope_is_a_task(body: dict[str, Any], task_id: st
     ],
 )
 def test_an_error_in_an_envelope_is_uncertain_and_says_why(body: dict[str, Any]) -> None:
-    """Its id is not a task's, and no code is known that proves that no task was made."""
-    with pytest.raises(SubmissionUncertain, match=r"without a task id: no dogs\. It is not sent"):
+    """Its id need not be a task's, and no known code proves that there is no task."""
+    with pytest.raises(
+        SubmissionUncertain, match=r"without a task id: no dogs\. It is not retried"
+    ):
         read_submission(answer(body))
 
 
@@ -407,15 +413,15 @@ DONE = {"task_id": "hub-1", "status": "completed", "ready": True, "data": IMAGES
         {"task_id": "hub-1", "ready": True, "data": {"status": "failed", **IMAGES}},
     ],
 )
-def test_a_task_in_an_envelope_is_that_task(body: dict[str, Any]) -> None:
-    """And a task's own output is not an envelope, whatever it holds."""
+def test_a_task_in_an_envelope_is_unwrapped(body: dict[str, Any]) -> None:
+    """But a task's own output is not an envelope, whatever it contains."""
     read = read_task(answer(body))
     assert (read.ended, read.succeeded) == (True, True)
     assert read.sources == (ImageSource(URL),)
 
 
 def test_a_task_in_an_envelope_may_run_or_fail() -> None:
-    """Its status counts, not the envelope's."""
+    """The task's status is used, not the envelope's."""
     running = read_task(answer({"code": 0, "status": "success", "data": {"status": "processing"}}))
     assert (running.status, running.ended) == ("processing", False)
     failed = {"status": "failed", "error_message": "no dogs", "elapsed_ms": 7}
@@ -432,14 +438,14 @@ def test_a_task_in_an_envelope_may_run_or_fail() -> None:
         {"error": "no dogs"},
     ],
 )
-def test_an_error_in_place_of_a_task_is_polled_again(body: dict[str, Any]) -> None:
-    """It says nothing of the task, which may still complete; but the user hears of it."""
+def test_an_error_in_place_of_a_task_is_hub_unavailable(body: dict[str, Any]) -> None:
+    """The task may still complete, so polling continues; the error has the message."""
     with pytest.raises(HubUnavailable, match="no dogs"):
         read_task(answer(body))
 
 
 def test_an_error_in_place_of_credits_says_why() -> None:
-    """As for everything else."""
+    """With the Hub's message."""
     with pytest.raises(HubUnavailable, match="without a number of credits: no dogs"):
         read_credits(answer({"code": 1001, "message": "no dogs", "data": None}))
     assert read_credits(answer({"code": 0, "data": {"credits": 7}})) == 7
@@ -468,16 +474,14 @@ B64 = "iVBORw0KGgoAAAANSUhEUg"
         ({"b64": " iVBO\nRw0K "}, ImageSource(None, " iVBO\nRw0K ")),
     ],
 )
-def test_urls_and_inline_images_are_found_as_others_write_them(
-    data: Any, source: ImageSource
-) -> None:
-    """Blanks around them, in the field of the other, or without what says what they are."""
+def test_urls_and_inline_images_are_found_in_every_spelling(data: Any, source: ImageSource) -> None:
+    """With white space, in another field, or without their scheme."""
     assert state(status="completed", data=data).sources == (source,)
     assert source.is_inline == (source.url is None or source.url[:5].lower() == "data:")
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "text"),
     [
         ({"data": {"description": "I can't draw that."}}, "I can't draw that."),
         ({"data": {"images": [], "text": ["Sorry.", "No dogs."]}}, "Sorry.; No dogs."),
@@ -500,18 +504,18 @@ def test_urls_and_inline_images_are_found_as_others_write_them(
         ({"data": {"images": []}}, ""),
     ],
 )
-def test_an_end_without_images_says_what_the_response_says(
-    body: dict[str, Any], words: str
+def test_the_explanation_has_all_texts_of_a_response_without_images(
+    body: dict[str, Any], text: str
 ) -> None:
-    """All words that there are, wherever they stand; no URL, image, or echo of the input."""
+    """Wherever they are; no URLs, images or echoed input."""
     read = state(status="completed", **body)
-    assert read.sources == () and read.explanation.startswith(words)
-    assert bool(read.explanation) is bool(words)
+    assert read.sources == () and read.explanation.startswith(text)
+    assert bool(read.explanation) is bool(text)
     assert "s3cret" not in read.explanation and "x" * 200 not in read.explanation
 
 
-def test_a_long_explanation_is_cut() -> None:
-    """However much there is, and however deep."""
+def test_a_long_explanation_is_truncated() -> None:
+    """However long and deeply nested the texts are."""
     deep: Any = "no dogs"
     for _ in range(90):
         deep = {"a": [deep]}

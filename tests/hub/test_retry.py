@@ -1,4 +1,4 @@
-"""What may be sent again: an order only if it surely was not taken, a look nearly always."""
+"""Retry rules: a submission only if it certainly was not accepted, a poll nearly always."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ FINAL = [
     WaitTimeout("too long"),
     DownloadFailed("no image"),
 ]
-"""Errors after which nothing is sent again, neither an order nor a look."""
+"""Errors that are never retried, neither for a submission nor for a poll."""
 
 
 def pauses(error: MountseaError, *, jitter: float = 0.0) -> list[float]:
-    """List the pauses of an order that fails in the same way each time."""
+    """List the pauses of a submission that fails in the same way each time."""
     found: list[float] = []
     while True:
         tries = len(found) + 1
@@ -56,34 +56,34 @@ def pauses(error: MountseaError, *, jitter: float = 0.0) -> list[float]:
     "error",
     [
         *FINAL,
-        SubmissionUncertain("no answer came back"),
-        SubmissionUncertain("it answered 502", status_code=502),
+        SubmissionUncertain("no response arrived"),
+        SubmissionUncertain("it returned HTTP 502", status_code=502),
         RateLimited("no credits left", of_credits=True),
         RateLimited("the quota is used up", retry_after_s=1.0, of_credits=True),
     ],
     ids=repr,
 )
-def test_an_order_that_may_be_taken_or_is_refused_for_good_is_sent_once(
+def test_an_uncertain_or_rejected_submission_is_not_retried(
     error: MountseaError,
 ) -> None:
-    """Neither doubt nor a refusal sends a billable order twice; nor does a lack of money."""
+    """Nor is one without enough credits."""
     assert pauses(error) == []
 
 
-def test_a_busy_hub_is_asked_again_ever_more_slowly() -> None:
-    """After 429 without a wish: 1, 2, 4, 8 s, then the order is given up."""
+def test_429_without_retry_after_backs_off_exponentially() -> None:
+    """After 1, 2, 4 and 8 s the submission fails."""
     assert pauses(RateLimited("busy")) == [1.0, 2.0, 4.0, 8.0]
     assert len(pauses(RateLimited("busy"))) == MAX_SUBMIT_ATTEMPTS - 1
 
 
-def test_a_hub_out_of_reach_is_tried_a_few_times_quickly() -> None:
-    """An order that never arrived goes out again after 0.4 and 0.8 s, then the error is told."""
+def test_an_unreachable_hub_is_retried_twice_quickly() -> None:
+    """A request that never arrived is retried after 0.4 and 0.8 s."""
     assert pauses(HubUnavailable("connection refused")) == [0.4, 0.8]
     assert len(pauses(HubUnavailable("connection refused"))) == MAX_CONNECT_ATTEMPTS - 1
 
 
 @pytest.mark.parametrize(
-    ("asked_s", "expected"),
+    ("requested_s", "expected"),
     [
         (0.0, [1.0, 2.0, 4.0, 8.0]),
         (3.0, [3.0, 3.0, 4.0, 8.0]),
@@ -94,35 +94,35 @@ def test_a_hub_out_of_reach_is_tried_a_few_times_quickly() -> None:
         (float("inf"), []),
     ],
 )
-def test_a_pause_that_was_asked_for_is_kept_in_full_or_not_begun(
-    asked_s: float, expected: list[float]
+def test_retry_after_is_waited_for_in_full_or_not_at_all(
+    requested_s: float, expected: list[float]
 ) -> None:
-    """`Retry-After` is never cut short: what does not fit the budget ends the order instead."""
-    assert pauses(RateLimited("busy", retry_after_s=asked_s)) == expected
+    """If it exceeds the budget, there is no retry."""
+    assert pauses(RateLimited("busy", retry_after_s=requested_s)) == expected
 
 
-@pytest.mark.parametrize("asked_s", [None, 0.5, 2.0, 7.0, 14.0, 29.0])
+@pytest.mark.parametrize("requested_s", [None, 0.5, 2.0, 7.0, 14.0, 29.0])
 @pytest.mark.parametrize("jitter", [0.0, 0.5, 0.999])
 def test_jitter_lengthens_a_pause_and_never_shortens_it(
-    asked_s: float | None, jitter: float
+    requested_s: float | None, jitter: float
 ) -> None:
-    """A class does not come in step, none comes earlier than asked, and the waiting has an end."""
-    got = pauses(RateLimited("busy", retry_after_s=asked_s), jitter=jitter)
-    plain = pauses(RateLimited("busy", retry_after_s=asked_s))
-    assert all(one >= (asked_s or 0) for one in got)
+    """Many clients do not retry in step, none before `Retry-After`, and the total is limited."""
+    got = pauses(RateLimited("busy", retry_after_s=requested_s), jitter=jitter)
+    without_jitter = pauses(RateLimited("busy", retry_after_s=requested_s))
+    assert all(one >= (requested_s or 0) for one in got)
     left_s = SUBMIT_RETRY_BUDGET_S
-    for one, without in zip(got, plain, strict=False):
+    for one, without in zip(got, without_jitter, strict=False):
         assert one == pytest.approx(min(without * (1 + 0.25 * jitter), left_s))
         left_s -= one
     assert left_s >= 0
     assert len(got) < MAX_SUBMIT_ATTEMPTS
 
 
-@pytest.mark.parametrize("asked_s", [1.0, 7.0, 29.0, SUBMIT_RETRY_BUDGET_S])
+@pytest.mark.parametrize("requested_s", [1.0, 7.0, 29.0, SUBMIT_RETRY_BUDGET_S])
 @pytest.mark.parametrize("jitter", [0.0, 0.5, 0.999])
-def test_chance_does_not_decide_if_a_busy_hub_is_asked_again(asked_s: float, jitter: float) -> None:
-    """A pause that fits is kept by everyone: jitter makes no pause one that does not fit."""
-    error = RateLimited("busy", retry_after_s=asked_s)
+def test_jitter_does_not_decide_whether_there_is_a_retry(requested_s: float, jitter: float) -> None:
+    """A pause that fits the budget still fits with jitter."""
+    error = RateLimited("busy", retry_after_s=requested_s)
     assert submit_retry_pause(error, tries=1, paused_s=0.0, jitter=jitter) is not None
 
 
@@ -130,8 +130,8 @@ def test_chance_does_not_decide_if_a_busy_hub_is_asked_again(asked_s: float, jit
     ("tries", "paused_s"),
     [(MAX_SUBMIT_ATTEMPTS, 0.0), (MAX_SUBMIT_ATTEMPTS + 9, 0.0), (1, SUBMIT_RETRY_BUDGET_S)],
 )
-def test_tries_and_time_both_run_out(tries: int, paused_s: float) -> None:
-    """The last try and the last second are the last, whatever is left of the other."""
+def test_attempts_and_time_are_both_limited(tries: int, paused_s: float) -> None:
+    """Either limit ends the retries."""
     error = RateLimited("busy", retry_after_s=1.0)
     assert submit_retry_pause(error, tries=tries, paused_s=paused_s, jitter=0.0) is None
 
@@ -149,26 +149,24 @@ def test_tries_and_time_both_run_out(tries: int, paused_s: float) -> None:
     ],
     ids=repr,
 )
-def test_a_look_is_tried_again_whenever_the_trouble_may_pass(
+def test_a_poll_is_retried_after_temporary_errors(
     error: MountseaError, age_s: float | None
 ) -> None:
-    """Looking costs nothing: network, 408, 429 and 5xx pass, however old the task is."""
+    """Network errors, 408, 429 and 5xx, however old the task is."""
     assert may_retry_poll(error, age_s=age_s)
 
 
 @pytest.mark.parametrize("age_s", [None, 0.0, 60.0])
 @pytest.mark.parametrize("error", [error for error in FINAL if error.status_code != 404], ids=repr)
-def test_a_look_that_is_refused_is_not_tried_again(
-    error: MountseaError, age_s: float | None
-) -> None:
-    """401 and 403 raise at once, and so does what the Hub refuses for any other reason."""
+def test_a_rejected_poll_is_not_retried(error: MountseaError, age_s: float | None) -> None:
+    """401, 403 and other errors of the Hub are raised at once."""
     assert not may_retry_poll(error, age_s=age_s)
 
 
 @pytest.mark.parametrize(
-    ("age_s", "again"),
+    ("age_s", "retried"),
     [(0.0, True), (4.9, True), (NEW_TASK_GRACE_S, False), (60.0, False), (None, False)],
 )
-def test_a_404_is_forgiven_in_the_first_seconds_of_a_task(age_s: float | None, again: bool) -> None:
-    """A Hub of several machines may not know a new task yet; a resumed one has no such excuse."""
-    assert may_retry_poll(InvalidRequest("no such task", status_code=404), age_s=age_s) is again
+def test_404_for_a_new_task_is_retried(age_s: float | None, retried: bool) -> None:
+    """A distributed Hub may not know it yet; a resumed task must be known."""
+    assert may_retry_poll(InvalidRequest("no such task", status_code=404), age_s=age_s) is retried

@@ -1,4 +1,4 @@
-"""Requests through real proxies and TLS: where they go, what is named when they do not."""
+"""Requests through real proxies and TLS: their route, and the errors when they fail."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ LATE, EARLY = datetime(2090, 1, 1, tzinfo=UTC), datetime(2001, 1, 1, tzinfo=UTC)
 
 AUTHORITY = trustme.CA(organization_name="The company", organization_unit_name="Its certificates")
 HASHED_NAME = "11a397f1.0"
-"""How OpenSSL names a file with that authority's certificate in a folder."""
+"""OpenSSL's file name for that authority's certificate in a folder."""
 
 
 @dataclass
 class Company:
-    """A network with proxies before a Hub that speaks TLS with a certificate of the company's."""
+    """A network with proxies and a Hub that has a certificate of the company's CA."""
 
     hub: StandInHub
     tls: Relay
@@ -48,7 +48,7 @@ class Company:
 def tls_context(
     name: str, *, not_before: datetime | None = None, not_after: datetime | None = None
 ) -> ssl.SSLContext:
-    """Make a server's context with a new certificate of the company's."""
+    """Make a server's SSL context with a new certificate of the company's CA."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     AUTHORITY.issue_cert(name, not_before=not_before, not_after=not_after).configure_cert(context)
     return context
@@ -56,7 +56,7 @@ def tls_context(
 
 @pytest.fixture
 def company() -> Iterator[Company]:
-    """Start all of it; `hub.example` is a name that only its proxies know."""
+    """Start all of it; only the proxies know the name `hub.example`."""
     context = tls_context("hub.example")
     with StandInHub() as hub, Relay({"*": hub.url.removeprefix("http://")}, tls=context) as tls:
         routes = {"hub.example:443": f"127.0.0.1:{tls.port}"}
@@ -85,8 +85,8 @@ def submitted(url: str) -> str:
     return asyncio.run(run())
 
 
-def refused(url: str, kind: type[MountseaError] = HubUnavailable) -> str:
-    """Return how a submission failed; its verbose traceback shows neither key nor password."""
+def failure_of(url: str, kind: type[MountseaError] = HubUnavailable) -> str:
+    """Return the error message of a submission; check that no traceback shows key or password."""
     with pytest.raises(kind) as caught:
         submitted(url)
     shown = all_text_of(caught.value)
@@ -96,10 +96,10 @@ def refused(url: str, kind: type[MountseaError] = HubUnavailable) -> str:
 
 @pytest.mark.parametrize("scheme", ["http", "socks", "socks5", "socks5h"])
 @pytest.mark.parametrize("login", ["", "ann:s3cret@#/@"])
-def test_a_hub_is_reached_by_the_proxy(
+def test_a_hub_is_reached_through_a_proxy(
     company: Company, bundle: Path, monkeypatch: pytest.MonkeyPatch, scheme: str, login: str
 ) -> None:
-    """The proxy is told the name of the Hub, and the Hub gets one POST."""
+    """The proxy resolves the Hub's name, and the Hub gets one POST."""
     proxy = company.http if scheme == "http" else company.socks
     proxy.users = login[:-1]
     monkeypatch.setenv("ALL_PROXY", f"{scheme}://{login}127.0.0.1:{proxy.port}")
@@ -110,14 +110,14 @@ def test_a_hub_is_reached_by_the_proxy(
 
 
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
-def test_no_log_holds_a_proxys_password(
+def test_no_log_contains_a_proxy_password(
     company: Company,
     bundle: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     scheme: str,
 ) -> None:
-    """At DEBUG httpcore logs all that it does, and what it is given for that."""
+    """At DEBUG httpcore logs its calls with their arguments."""
     caplog.set_level(logging.DEBUG)
     proxy = company.http if scheme == "http" else company.socks
     proxy.users = "ann:s3cret'\"pass"
@@ -129,7 +129,7 @@ def test_no_log_holds_a_proxys_password(
         assert secret not in caplog.text
 
 
-def test_plain_http_goes_by_the_proxy_too(
+def test_plain_http_uses_the_proxy_too(
     company: Company, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Submission, poll and download; an exempt host is reached directly."""
@@ -156,12 +156,12 @@ def test_plain_http_goes_by_the_proxy_too(
         ("all_proxy", "nonsense://"),
     ],
 )
-def test_a_proxy_that_cant_be_used_stops_only_whom_it_is_for(
+def test_an_invalid_proxy_affects_only_the_hosts_that_need_it(
     company: Company, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
-    """It is named before anything is sent; exempt by any kind of entry, the Hub is reached."""
+    """The error comes before anything is sent; an exempt Hub is reached."""
     monkeypatch.setenv(variable, value)
-    assert refused(company.hub.url, ConfigurationError).startswith(f"{variable} can't be used: ")
+    assert failure_of(company.hub.url, ConfigurationError).startswith(f"{variable} can't be used: ")
     assert company.hub.posts == []
     monkeypatch.setenv("NO_PROXY", "::1,127.0.0.0/8")
     assert submitted(company.hub.url) == "hub-0001"
@@ -169,111 +169,120 @@ def test_a_proxy_that_cant_be_used_stops_only_whom_it_is_for(
 
 @pytest.mark.parametrize("scheme", ["http", "https", "socks5"])
 @pytest.mark.parametrize("hub", [HUB, "http://hub.example"])
-def test_a_dead_proxy_is_named(monkeypatch: pytest.MonkeyPatch, scheme: str, hub: str) -> None:
-    """With its variable, without its password: the Hub is not to blame."""
+def test_an_unreachable_proxy_is_named(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, hub: str
+) -> None:
+    """With its variable, but without its password."""
     monkeypatch.setenv("ALL_PROXY", f"{scheme}://ann:s3cret@{DEAD}")
-    said = refused(hub)
-    assert f"The proxy {scheme}://{DEAD} (ALL_PROXY) can't be reached (Connection refused)" in said
-    assert "NO_PROXY=hub.example" in said
+    message = failure_of(hub)
+    assert (
+        f"The proxy {scheme}://{DEAD} (ALL_PROXY) can't be reached (Connection refused)" in message
+    )
+    assert "NO_PROXY=hub.example" in message
 
 
-@pytest.mark.parametrize(("login", "says"), [("", "requires"), ("ann:s3cret@", "does not accept")])
+@pytest.mark.parametrize(("login", "verb"), [("", "requires"), ("ann:s3cret@", "rejected")])
 @pytest.mark.parametrize("hub", [HUB, ""])
 def test_407_names_the_proxy_and_where_its_password_goes(
-    company: Company, monkeypatch: pytest.MonkeyPatch, login: str, says: str, hub: str
+    company: Company, monkeypatch: pytest.MonkeyPatch, login: str, verb: str, hub: str
 ) -> None:
-    """Also where the proxy answers in place of the Hub, for plain http."""
+    """Also if the proxy responds instead of the Hub, for plain http."""
     company.http.users = "ann:right"
     monkeypatch.setenv("ALL_PROXY", f"http://{login}127.0.0.1:{company.http.port}")
-    said = refused(hub or company.hub.url)
-    assert f"The proxy http://127.0.0.1:{company.http.port} (ALL_PROXY) {says}" in said
-    assert ("http://USER:PASSWORD@127.0.0.1" in said) is not bool(login)
+    message = failure_of(hub or company.hub.url)
+    assert f"The proxy http://127.0.0.1:{company.http.port} (ALL_PROXY) {verb}" in message
+    assert ("http://USER:PASSWORD@127.0.0.1" in message) is not bool(login)
     assert (len(company.http.seen), company.hub.posts) == (1, [])
 
 
-@pytest.mark.parametrize(("login", "says"), [("", "requires"), ("ann:s3cret@", "does not accept")])
-def test_a_socks_proxy_that_wants_a_password_is_named(
-    company: Company, monkeypatch: pytest.MonkeyPatch, login: str, says: str
+@pytest.mark.parametrize(("login", "verb"), [("", "requires"), ("ann:s3cret@", "rejected")])
+def test_a_socks_proxy_that_requires_a_password_is_named(
+    company: Company, monkeypatch: pytest.MonkeyPatch, login: str, verb: str
 ) -> None:
-    """It has no 407, but says as much."""
+    """SOCKS has no 407, but an equivalent."""
     company.socks.users = "ann:right"
     monkeypatch.setenv("ALL_PROXY", f"socks5://{login}127.0.0.1:{company.socks.port}")
-    assert f"(ALL_PROXY) {says}" in refused(HUB)
+    assert f"(ALL_PROXY) {verb}" in failure_of(HUB)
 
 
 @pytest.mark.parametrize("status", ["403 Forbidden", "502 Bad Gateway", "503 Busy"])
 def test_a_proxy_that_does_not_connect_is_named(
     company: Company, monkeypatch: pytest.MonkeyPatch, status: str
 ) -> None:
-    """Nothing has left, so that it is no uncertain submission."""
+    """Nothing was sent, so the submission is not uncertain."""
     company.http.refusal = status
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{company.http.port}")
-    assert f"(HTTPS_PROXY) did not connect to hub.example ({status})" in refused(HUB)
+    assert f"(HTTPS_PROXY) could not connect to hub.example ({status})" in failure_of(HUB)
 
 
 def test_a_socks_proxy_that_does_not_connect_is_named(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With its reason."""
+    """With the reason."""
     company.socks.reply = 4
     monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{company.socks.port}")
-    said = refused(HUB)
-    assert "(ALL_PROXY) did not connect to hub.example" in said and "Host unreachable" in said
+    message = failure_of(HUB)
+    assert (
+        "(ALL_PROXY) could not connect to hub.example" in message and "Host unreachable" in message
+    )
 
 
-def test_a_proxy_that_hangs_up_before_it_connects_has_sent_nothing(
+def test_if_a_proxy_hangs_up_before_it_connects_nothing_was_sent(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever httpx calls it, the POST has not left: this is no uncertain submission."""
+    """Whatever error httpx raises, the submission is not uncertain."""
     company.http.hang_up = True
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{company.http.port}")
-    assert "(HTTPS_PROXY) did not connect to hub.example" in refused(HUB)
+    assert "(HTTPS_PROXY) could not connect to hub.example" in failure_of(HUB)
 
 
-def test_a_proxys_page_is_not_the_hubs_refusal(
+def test_a_proxy_page_is_not_an_error_of_the_hub(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its title tells whose it is, and the proxy is named; it is not sent a second time."""
+    """The message has its title and the proxy; there is no retry."""
     company.http.refusal = "403 Forbidden"
     company.http.page = b"<html><title>Blocked by ACME &amp; Co</title><body>No.</body></html>"
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{company.http.port}")
-    said = refused(company.hub.url)
-    assert "in its place (403, “Blocked by ACME & Co”)" in said and "(HTTP_PROXY)" in said
-    assert "key" not in said
+    message = failure_of(company.hub.url)
+    assert (
+        "instead of the Hub (HTTP 403, “Blocked by ACME & Co”)" in message
+        and "(HTTP_PROXY)" in message
+    )
+    assert "key" not in message
 
 
-def test_https_to_a_proxy_that_speaks_http_is_named(
+def test_an_https_url_of_an_http_proxy_is_named(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A common slip: the scheme of HTTPS_PROXY is the proxy's, not that of what it carries."""
-    monkeypatch.setattr(mountsea_magic.hub.exchange, "CONNECT_S", 0.3)
+    """A common mistake: the scheme in HTTPS_PROXY is that of the proxy, not of the requests."""
+    monkeypatch.setattr(mountsea_magic.hub.exchange, "CONNECT_TIMEOUT_S", 0.3)
     monkeypatch.setenv("HTTPS_PROXY", f"https://{company.hub.url.removeprefix('http://')}")
-    said = refused(HUB)
-    assert "does not answer by TLS" in said and "correct HTTPS_PROXY" in said
+    message = failure_of(HUB)
+    assert "The TLS connection to the proxy" in message and "correct HTTPS_PROXY" in message
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
-def test_a_companys_certificate_is_trusted_by_its_variable(
+def test_a_company_certificate_is_trusted_through_its_variable(
     company: Company, bundle: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    """Each variable that tools honour; without one the host and the cure are named."""
+    """Any variable of common tools; without one the error names the host and SSL_CERT_FILE."""
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{company.http.port}")
-    said = refused(HUB)
-    assert "The certificate of hub.example is not trusted" in said and "SSL_CERT_FILE" in said
+    message = failure_of(HUB)
+    assert "The certificate of hub.example is not trusted" in message and "SSL_CERT_FILE" in message
     assert company.hub.requests == []
     monkeypatch.setenv(variable, str(bundle))
     assert submitted(HUB) == "hub-0001"
 
 
-def test_a_folder_of_certificates_is_one_of_hashed_names(
+def test_a_folder_of_certificates_needs_hashed_names(
     company: Company, bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As OpenSSL wants it; it skips folders that are missing."""
+    """As OpenSSL requires; missing folders are skipped."""
     folder = tmp_path / "certs"
     folder.mkdir()
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{company.http.port}")
     monkeypatch.setenv("SSL_CERT_DIR", os.pathsep.join([str(tmp_path / "none"), str(folder)]))
-    assert "hashed names" in refused(HUB, ConfigurationError)
+    assert "hashed names" in failure_of(HUB, ConfigurationError)
     shutil.copy(bundle, folder / HASHED_NAME)
     assert submitted(HUB) == "hub-0001"
 
@@ -281,84 +290,84 @@ def test_a_folder_of_certificates_is_one_of_hashed_names(
 def test_a_bundle_that_lacks_the_certificate_is_named(
     company: Company, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The variable is what has to be mended; a file that is mended is read again."""
+    """With its variable; a corrected file is read again."""
     path = tmp_path / "other.pem"
     trustme.CA().cert_pem.write_to_path(str(path))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{company.http.port}")
-    assert f"It was checked with REQUESTS_CA_BUNDLE={path}: add" in refused(HUB)
+    assert f"It was checked with REQUESTS_CA_BUNDLE={path}: add" in failure_of(HUB)
     AUTHORITY.cert_pem.write_to_path(str(path), append=True)
     assert submitted(HUB) == "hub-0001"
 
 
 @pytest.mark.parametrize(
-    ("name", "dates", "says"),
+    ("name", "dates", "text"),
     [
         ("hub.example", {"not_after": EARLY}, "has expired"),
         ("hub.example", {"not_before": LATE, "not_after": LATE}, "is not valid yet"),
         ("other.example", {}, "is for another host"),
     ],
 )
-def test_what_is_wrong_with_a_certificate_is_said(
+def test_the_error_says_what_is_wrong_with_a_certificate(
     company: Company,
     bundle: Path,
     monkeypatch: pytest.MonkeyPatch,
     name: str,
     dates: dict[str, datetime],
-    says: str,
+    text: str,
 ) -> None:
-    """An expired one is not mended by trusting its issuer."""
+    """Trusting its issuer does not help if it has expired."""
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
     with Relay(tls=tls_context(name, **dates)) as tls:
         company.http.routes["hub.example:443"] = f"127.0.0.1:{tls.port}"
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{company.http.port}")
-        said = refused(HUB)
-    assert "hub.example" in said and says in said
+        message = failure_of(HUB)
+    assert "hub.example" in message and text in message
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "text"),
     [(None, "No such file"), (b"", "no certificate"), (b"\x00\xffnone", "no certificate")],
 )
-def test_certificates_that_cant_be_used_are_named_before_anything_is_sent(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, content: bytes | None, says: str
+def test_invalid_certificate_files_are_named_before_anything_is_sent(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, content: bytes | None, text: str
 ) -> None:
-    """Also at a Hub without TLS: its images nearly always come by https, when they are paid for."""
+    """Even for a Hub without TLS: its images nearly always use https, and are paid for by then."""
     path = tmp_path / "bundle.pem"
     if content is not None:
         path.write_bytes(content)
     monkeypatch.setenv(variable, str(path))
     with StandInHub() as hub:
-        said = refused(hub.url, ConfigurationError)
+        message = failure_of(hub.url, ConfigurationError)
         assert hub.requests == []
-    assert said.startswith(f"{variable}={path} can't be used: ") and says in said
+    assert message.startswith(f"{variable}={path} can't be used: ") and text in message
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"])
 def test_a_folder_without_certificates_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
 ) -> None:
-    """Trusted would be nobody, and every host would be said to be untrusted."""
+    """Otherwise no host would be trusted."""
     monkeypatch.setenv(variable, str(tmp_path))
-    said = refused("http://127.0.0.1:9", ConfigurationError)
-    assert said.startswith(f"{variable}={tmp_path} can't be used: ")
+    message = failure_of("http://127.0.0.1:9", ConfigurationError)
+    assert message.startswith(f"{variable}={tmp_path} can't be used: ")
 
 
 @pytest.mark.parametrize("path", ["/none/keys.log", "{folder}", "a\nb/c"])
-def test_a_key_log_that_cant_be_written_stops_nothing(
+def test_a_key_log_that_cant_be_written_is_ignored(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, path: str
 ) -> None:
-    """It is for debugging, and some virus scanners leave the variable behind."""
+    """Some virus scanners leave the variable behind."""
     monkeypatch.setenv("SSLKEYLOGFILE", path.format(folder=tmp_path))
     with StandInHub() as hub:
         assert submitted(hub.url) == "hub-0001"
 
 
-def test_a_key_log_is_written_as_python_does(
+def test_the_key_log_is_written(
     company: Company, bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """For who debugs."""
+    """As in Python's default context."""
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys.log"))
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{company.http.port}")
@@ -367,21 +376,21 @@ def test_a_key_log_is_written_as_python_does(
 
 
 @pytest.mark.parametrize("host", ["hub", "proxy"])
-def test_an_answer_that_is_lost_behind_a_proxy_is_uncertain(
+def test_a_response_that_is_lost_behind_a_proxy_is_uncertain(
     company: Company, bundle: Path, monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
-    """Once the POST has left, the proxy's trouble proves nothing."""
+    """Once the POST was sent, a proxy's error proves nothing."""
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
     monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{company.http.port}")
     company.hub.submits.append(BAD_GATEWAY if host == "proxy" else Reply(reset=True))
-    with pytest.raises(MountseaError, match="may or may not have taken") as caught:
+    with pytest.raises(MountseaError, match="may have accepted the submission") as caught:
         submitted(HUB)
     assert KEY not in all_text_of(caught.value)
     assert len(company.hub.posts) == 1
 
 
-def test_the_systems_certificates_and_certifis_are_trusted() -> None:
-    """Without any variable: who runs a machine adds to the first, and the second never lacks."""
+def test_certificates_of_the_system_and_of_certifi_are_trusted() -> None:
+    """Without any variable."""
     from mountsea_magic.hub.certificates import ssl_context
     from mountsea_magic.hub.proxies import Network
 

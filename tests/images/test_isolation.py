@@ -43,7 +43,7 @@ from mountsea_magic.images.formats import essential
 from mountsea_magic.images.isolation import run_bounded
 from mountsea_magic.images.previews import preview
 from mountsea_magic.runtime import limited_process
-from mountsea_magic.runtime.daemon_threads import Abandoned, DaemonThreads, Turns, run_apart
+from mountsea_magic.runtime.daemon_threads import Abandoned, DaemonThreads, Slots, run_in_thread
 from mountsea_magic.runtime.limited_process import NoProcess, ProcessFailed, run_limited
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes")
@@ -368,12 +368,12 @@ def test_a_cancelled_download_abandons_its_check(
 
 def test_an_abandoned_caller_takes_no_turn() -> None:
     """The turn is available for the next caller."""
-    turns, abandoned = Turns(1), threading.Event()
-    with turns.one(NOT_ABANDONED):
-        job = DaemonThreads().submit(lambda: turns.one(abandoned).__enter__())
+    turns, abandoned = Slots(1), threading.Event()
+    with turns.acquire(NOT_ABANDONED):
+        job = DaemonThreads().submit(lambda: turns.acquire(abandoned).__enter__())
         abandoned.set()
         assert isinstance(job.exception(30), Abandoned)
-    with turns.one(NOT_ABANDONED):
+    with turns.acquire(NOT_ABANDONED):
         pass
 
 
@@ -388,11 +388,11 @@ def test_an_interrupt_abandons_the_work() -> None:
         release.wait(30)
 
     with pytest.raises(KeyboardInterrupt):
-        run_apart(work)
+        run_in_thread(work)
     assert seen[0].is_set()
     release.set()
     with pytest.raises(ZeroDivisionError):
-        run_apart(lambda _: 1 // 0)
+        run_in_thread(lambda _: 1 // 0)
 
 
 def test_a_cheap_image_is_decoded_in_process() -> None:

@@ -1,4 +1,4 @@
-"""The journal's file: its schema and migrations, and what is done with a file that is broken."""
+"""The journal's SQLite file: schema, migrations, locks and damage."""
 
 from __future__ import annotations
 
@@ -22,40 +22,40 @@ COLUMNS = (
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the journal goes; its folder is not there yet."""
+    """The path of the journal; its folder does not exist yet."""
     return tmp_path / "deep" / "down" / "journal.sqlite"
 
 
-def put(file: JournalDatabase, name: str) -> None:
-    """Write one row, all of whose texts are its name."""
+def insert(file: JournalDatabase, name: str) -> None:
+    """Insert one row with its name in every text column."""
     row = tuple(0.0 if column in ("created", "updated") else name for column in COLUMNS)
     marks = ", ".join("?" * len(COLUMNS))
     file.use(
         lambda db: db.execute(f"INSERT INTO orders ({', '.join(COLUMNS)}) VALUES ({marks})", row),
-        patience_s=10.0,
+        timeout_s=10.0,
     )
 
 
 def names(file: JournalDatabase) -> list[str]:
-    """List the rows by name."""
+    """Return the names of all rows."""
     rows = file.use(lambda db: db.execute("SELECT id FROM orders ORDER BY id").fetchall())
     return [row[0] for row in rows]
 
 
 def version(path: Path) -> int:
-    """Read a file's schema version behind the package's back."""
+    """Read a file's schema version without the package."""
     with closing(sqlite3.connect(path)) as db:
         return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
-def kept(path: Path) -> list[Path]:
-    """List the files that were set aside."""
+def set_aside(path: Path) -> list[Path]:
+    """Return the files that were set aside."""
     return sorted(path.parent.glob("journal.damaged-*.sqlite"))
 
 
-def test_a_file_is_begun_with_its_folders_and_its_schema(path: Path) -> None:
-    """The first use makes all that is needed; the second finds what the first has written."""
-    put(JournalDatabase(path), "dog")
+def test_the_first_use_creates_folders_and_schema(path: Path) -> None:
+    """A second object reads what the first has written."""
+    insert(JournalDatabase(path), "dog")
     assert names(JournalDatabase(path)) == ["dog"]
     assert version(path) == len(MIGRATIONS)
     assert JournalDatabase(path).use(
@@ -63,30 +63,28 @@ def test_a_file_is_begun_with_its_folders_and_its_schema(path: Path) -> None:
     ) == list(COLUMNS)
 
 
-def test_making_one_touches_nothing(path: Path) -> None:
-    """Loading the extension must not leave files behind."""
+def test_the_constructor_creates_no_files(path: Path) -> None:
+    """Loading the extension must not create any."""
     JournalDatabase(path)
     assert not path.parent.parent.exists()
 
 
 @pytest.mark.parametrize("safe", [True, False])
-def test_the_log_fits_the_file_system(
+def test_the_journal_mode_depends_on_the_file_system(
     path: Path, monkeypatch: pytest.MonkeyPatch, safe: bool
 ) -> None:
-    """WAL where it is safe, the rollback journal elsewhere; and nothing stays open after a use."""
+    """WAL where it is safe, else the rollback journal; nothing stays open after a use."""
     monkeypatch.setattr(database, "wal_is_safe", lambda folder: safe)
-    put(JournalDatabase(path), "dog")
+    insert(JournalDatabase(path), "dog")
     with closing(sqlite3.connect(path)) as db:
         (mode,) = db.execute("PRAGMA journal_mode").fetchone()
     assert mode == ("wal" if safe else "delete")
-    assert [left.name for left in path.parent.iterdir()] == ["journal.sqlite"]
+    assert [file.name for file in path.parent.iterdir()] == ["journal.sqlite"]
 
 
-def test_an_older_file_is_led_forward_and_loses_nothing(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each missing script runs once, in order; the rows of the old schema are there afterwards."""
-    put(JournalDatabase(path), "dog")
+def test_an_older_file_is_migrated(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each missing script runs once, in order; existing rows are kept."""
+    insert(JournalDatabase(path), "dog")
     newer = (
         *MIGRATIONS,
         "ALTER TABLE orders ADD COLUMN cost REAL; UPDATE orders SET cost = 1.5;",
@@ -101,11 +99,11 @@ def test_an_older_file_is_led_forward_and_loses_nothing(
     assert version(path) == len(MIGRATIONS) + 2
 
 
-def test_a_migration_that_fails_leaves_the_old_file_as_it_was(
+def test_a_failed_migration_leaves_the_file_unchanged(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All scripts or none: half a migration would be a schema that nobody knows."""
-    put(JournalDatabase(path), "dog")
+    """All scripts or none are applied."""
+    insert(JournalDatabase(path), "dog")
     broken = (*MIGRATIONS, "ALTER TABLE orders ADD COLUMN cost REAL; DROP TABLE no_such_table")
     with monkeypatch.context() as patch:
         patch.setattr(database, "MIGRATIONS", broken)
@@ -114,97 +112,99 @@ def test_a_migration_that_fails_leaves_the_old_file_as_it_was(
         assert not caught.value.busy
     assert version(path) == len(MIGRATIONS)
     assert names(JournalDatabase(path)) == ["dog"]
-    assert kept(path) == []
+    assert set_aside(path) == []
 
 
-def test_a_newer_file_is_left_alone(path: Path) -> None:
-    """What a newer version of this package wrote is neither read, changed, nor set aside."""
-    put(JournalDatabase(path), "dog")
+def test_a_newer_file_is_left_unchanged(path: Path) -> None:
+    """A file of a newer version is neither read, changed, nor set aside."""
+    insert(JournalDatabase(path), "dog")
     with closing(sqlite3.connect(path)) as db:
         db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     before = path.read_bytes()
-    with pytest.raises(JournalError, match="newer mountsea-magic") as caught:
-        put(JournalDatabase(path), "cat")
+    with pytest.raises(JournalError, match="newer version of mountsea-magic") as caught:
+        insert(JournalDatabase(path), "cat")
     assert not caught.value.busy
     assert path.read_bytes() == before
-    assert kept(path) == []
+    assert set_aside(path) == []
 
 
 def _zeroed(whole: bytes) -> bytes:
-    """All zeros, as some crashed file systems leave files."""
+    """All zeros, as after a crash of some file systems."""
     return bytes(len(whole))
 
 
 def _half(whole: bytes) -> bytes:
-    """Cut in the middle."""
+    """Truncated in the middle."""
     return whole[: len(whole) // 2]
 
 
 def _one_page(whole: bytes) -> bytes:
-    """Cut after the first page, which still promises others."""
+    """Truncated after the first page, whose header claims more pages."""
     return whole[:4096]
 
 
 def _header(whole: bytes) -> bytes:
-    """Cut within the first page."""
+    """Truncated within the first page."""
     return whole[:60]
 
 
 def _garbage(whole: bytes) -> bytes:
-    """No database at all."""
+    """Not a database."""
     return b"<html>502 Bad Gateway</html>" * 300
 
 
-def _scribbled(whole: bytes) -> bytes:
-    """A good header and a good first page, garbage after it."""
+def _overwritten(whole: bytes) -> bytes:
+    """A valid first page, followed by garbage."""
     return whole[:4096] + b"\xfe" * (len(whole) - 4096)
 
 
 @pytest.mark.parametrize(
     "damage",
-    [_zeroed, _half, _one_page, _header, _garbage, _scribbled],
+    [_zeroed, _half, _one_page, _header, _garbage, _overwritten],
     ids=lambda how: how.__name__,
 )
-@pytest.mark.parametrize("first", [put, lambda file, name: names(file)], ids=["write", "read"])
-def test_a_damaged_file_is_set_aside_and_kept(
+@pytest.mark.parametrize("first", [insert, lambda file, name: names(file)], ids=["write", "read"])
+def test_a_damaged_file_is_set_aside(
     path: Path,
     damage: Callable[[bytes], bytes],
     first: Callable[[JournalDatabase, str], object],
 ) -> None:
-    """Whether it is found on writing or reading, a new file is begun, and not a byte is lost."""
+    """By a write or a read: a new file is created, and the damaged one is kept unchanged."""
     for number in range(100):
-        put(JournalDatabase(path), f"dog {number} {'x' * 100}")
-    broken = damage(path.read_bytes())
-    path.write_bytes(broken)
+        insert(JournalDatabase(path), f"dog {number} {'x' * 100}")
+    damaged = damage(path.read_bytes())
+    path.write_bytes(damaged)
     file = JournalDatabase(path)
     first(file, "cat")
-    put(file, "mouse")
+    insert(file, "mouse")
     assert "mouse" in names(file)
-    assert kept(path) == [file.set_aside]
-    assert kept(path)[0].read_bytes() == broken
+    assert set_aside(path) == [file.set_aside]
+    assert set_aside(path)[0].read_bytes() == damaged
 
 
 def test_every_damaged_file_is_kept(path: Path) -> None:
-    """A second one within the same second does not take the first one's place."""
+    """A second one within the same second does not overwrite the first."""
     for number in range(3):
-        put(JournalDatabase(path), "dog")
+        insert(JournalDatabase(path), "dog")
         path.write_bytes(b"garbage %d " % number * 1000)
         assert names(JournalDatabase(path)) == []
-    assert {file.read_bytes()[:9] for file in kept(path)} == {b"garbage %d" % n for n in range(3)}
+    assert {file.read_bytes()[:9] for file in set_aside(path)} == {
+        b"garbage %d" % n for n in range(3)
+    }
 
 
-def test_an_empty_file_is_a_new_one(path: Path) -> None:
-    """There is nothing in it to keep."""
+def test_an_empty_file_is_not_damaged(path: Path) -> None:
+    """It is used as a new file."""
     path.parent.mkdir(parents=True)
     path.touch()
-    put(JournalDatabase(path), "dog")
+    insert(JournalDatabase(path), "dog")
     assert names(JournalDatabase(path)) == ["dog"]
-    assert kept(path) == []
+    assert set_aside(path) == []
 
 
 @pytest.mark.parametrize("place", ["folder", "file", "above"])
-def test_what_stands_in_the_way_is_trouble_and_stays(tmp_path: Path, place: str) -> None:
-    """A file in a folder's place, or a folder in the file's, is neither removed nor a crash."""
+def test_an_obstacle_is_an_error_and_is_not_removed(tmp_path: Path, place: str) -> None:
+    """A file in place of a folder, or a folder in place of the file."""
     folder = tmp_path / "deep" / "down"
     path = folder / "journal.sqlite"
     obstacle = {"folder": folder, "file": path, "above": folder.parent}[place]
@@ -215,34 +215,34 @@ def test_what_stands_in_the_way_is_trouble_and_stays(tmp_path: Path, place: str)
         obstacle.write_text("mine")
     for _ in range(2):
         with pytest.raises(JournalError, match=r"\S") as caught:
-            put(JournalDatabase(path), "dog")
+            insert(JournalDatabase(path), "dog")
         assert not caught.value.busy
     assert obstacle.is_dir() if place == "file" else obstacle.read_text() == "mine"
 
 
-def test_a_folder_that_is_deleted_meanwhile_is_made_again(path: Path) -> None:
-    """A user who tidies up in mid-session loses the past, not what comes."""
+def test_a_deleted_folder_is_created_again(path: Path) -> None:
+    """A user who deletes it during a session loses only earlier entries."""
     file = JournalDatabase(path)
-    put(file, "dog")
+    insert(file, "dog")
     path.unlink()
     path.parent.rmdir()
-    put(file, "cat")
+    insert(file, "cat")
     assert names(file) == ["cat"]
     assert file.set_aside is None
 
 
-def test_a_file_of_someone_else_is_trouble_and_stays(path: Path) -> None:
-    """A healthy database that is no journal is not ours to put away."""
+def test_a_database_of_another_program_is_an_error_and_is_not_changed(path: Path) -> None:
+    """A valid database that is not a journal is not set aside."""
     path.parent.mkdir(parents=True)
     with closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TABLE orders (mine TEXT)")
     before = path.read_bytes()
     with pytest.raises(JournalError, match="already exists"):
-        put(JournalDatabase(path), "dog")
+        insert(JournalDatabase(path), "dog")
     with closing(sqlite3.connect(path)) as db:
         assert [row[1] for row in db.execute("PRAGMA table_info(orders)")] == ["mine"]
     assert len(path.read_bytes()) == len(before)
-    assert kept(path) == []
+    assert set_aside(path) == []
 
 
 @pytest.mark.parametrize(
@@ -254,22 +254,20 @@ def test_a_file_of_someone_else_is_trouble_and_stays(path: Path) -> None:
     ],
     ids=["view", "trigger"],
 )
-def test_a_file_that_runs_something_of_its_own_is_trouble_and_stays(
-    path: Path, script: str
-) -> None:
-    """A table of ours runs nothing; an endless view would hang each cell."""
-    put(JournalDatabase(path), "dog")
+def test_a_file_with_a_view_or_trigger_is_refused(path: Path, script: str) -> None:
+    """Our schema has none; an endless view would block each cell."""
+    insert(JournalDatabase(path), "dog")
     with closing(sqlite3.connect(path)) as db:
         db.executescript(script)
-    with pytest.raises(JournalError, match="a view or a trigger that is not ours"):
-        put(JournalDatabase(path), "cat")
-    assert kept(path) == []
+    with pytest.raises(JournalError, match="a view or trigger not created by mountsea-magic"):
+        insert(JournalDatabase(path), "cat")
+    assert set_aside(path) == []
 
 
 @pytest.mark.parametrize("statement", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
-def test_another_writer_is_told_apart_from_damage(path: Path, statement: str) -> None:
-    """Busy means that later it may go well: the file is left in its place."""
-    put(JournalDatabase(path), "dog")
+def test_a_locked_file_is_busy_and_not_damaged(path: Path, statement: str) -> None:
+    """A retry may succeed, so the file is not set aside."""
+    insert(JournalDatabase(path), "dog")
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute(statement)
         with pytest.raises(JournalError, match="locked") as caught:
@@ -277,7 +275,7 @@ def test_another_writer_is_told_apart_from_damage(path: Path, statement: str) ->
         assert caught.value.busy
         other.execute("ROLLBACK")
     assert names(JournalDatabase(path)) == ["dog"]
-    assert kept(path) == []
+    assert set_aside(path) == []
 
 
 FULL_DISK = """
@@ -285,18 +283,18 @@ import resource, sys
 from pathlib import Path
 from mountsea_magic.journal.database import JournalDatabase, JournalError
 
-def put(file, number):
+def insert(file, number):
     row = (str(number), "x" * 2000)
     file.use(lambda db: db.execute(
         "INSERT INTO orders VALUES (?, 'h', 't', 's', 'm', ?, 'f', 0, 0, 0, '', '', '[]')", row))
 
 file = JournalDatabase(Path(sys.argv[1]))
-put(file, 0)
+insert(file, 0)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 written = 0
 try:
     for number in range(1, 500):
-        put(file, number)
+        insert(file, number)
         written = number
 except JournalError as error:
     print(written, error.busy, file.set_aside)
@@ -304,9 +302,9 @@ except JournalError as error:
 
 
 @pytest.mark.parametrize("free_bytes", [0, 20_000, 33_000, 100_000])
-def test_a_full_disk_is_trouble_and_what_was_written_stays(path: Path, free_bytes: int) -> None:
-    """Files that can't grow fail one write, in no way that is taken for damage."""
-    put(JournalDatabase(path), "dog")
+def test_a_full_disk_is_an_error_and_keeps_existing_rows(path: Path, free_bytes: int) -> None:
+    """The write fails, and the file is not treated as damaged."""
+    insert(JournalDatabase(path), "dog")
     command = [sys.executable, "-c", FULL_DISK, str(path), str(free_bytes)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -317,7 +315,7 @@ def test_a_full_disk_is_trouble_and_what_was_written_stays(path: Path, free_byte
     )
 
 
-BEGINNER = """
+FIRST_USE = """
 import sys
 from pathlib import Path
 from mountsea_magic.journal.database import JournalDatabase, JournalError
@@ -337,13 +335,13 @@ print(file.set_aside)
 """
 
 
-@pytest.mark.parametrize("beginning", ["nothing", "garbage"])
-def test_processes_that_begin_the_same_file_at_once_agree(path: Path, beginning: str) -> None:
-    """Nobody overwrites what another has begun; a damaged file is set aside once."""
-    if beginning == "garbage":
+@pytest.mark.parametrize("initial", ["nothing", "garbage"])
+def test_processes_that_create_the_same_file_at_once_agree(path: Path, initial: str) -> None:
+    """None overwrites the file of another; a damaged file is set aside once."""
+    if initial == "garbage":
         path.parent.mkdir(parents=True)
         path.write_bytes(b"garbage " * 1000)
-    command = [sys.executable, "-c", BEGINNER, str(path)]
+    command = [sys.executable, "-c", FIRST_USE, str(path)]
     started = [
         subprocess.Popen(
             [*command, str(number)],
@@ -364,7 +362,7 @@ def test_processes_that_begin_the_same_file_at_once_agree(path: Path, beginning:
     ended = [process.communicate(timeout=60) for process in started]
     assert [stderr for _, stderr in ended] == [""] * len(started)
     assert names(JournalDatabase(path)) == [str(number) for number in range(len(started))]
-    assert len(kept(path)) == (1 if beginning == "garbage" else 0)
+    assert len(set_aside(path)) == (1 if initial == "garbage" else 0)
 
 
 ROOT = "/dev/sda1 / ext4 rw 0 0"
@@ -394,25 +392,23 @@ ROOT = "/dev/sda1 / ext4 rw 0 0"
         ("/home/ann", ["", "nonsense", ROOT], True),
     ],
 )
-def test_wal_is_used_on_file_systems_of_one_machine_only(
-    folder: str, mounts: list[str], safe: bool
-) -> None:
-    """The deepest mount decides, of two on one point the later; what is not known is not safe."""
+def test_wal_is_only_used_on_local_file_systems(folder: str, mounts: list[str], safe: bool) -> None:
+    """The deepest mount counts, the later of two on one point; unknown types are not safe."""
     assert wal_is_safe(Path(folder), "\n".join(mounts)) is safe
 
 
 @pytest.mark.parametrize("platform", ["darwin", "win32", "freebsd14"])
-def test_where_mounts_are_not_told_nothing_is_safe(
+def test_without_known_mounts_wal_is_not_used(
     monkeypatch: pytest.MonkeyPatch, platform: str
 ) -> None:
-    """Homes are on a server's disk there too, and the rollback journal is safe everywhere."""
+    """Home folders may be on a server, and the rollback journal is safe everywhere."""
     monkeypatch.setattr(sys, "platform", platform)
     assert not wal_is_safe(Path("/Network/Servers/hub/home/ann"))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it reads /proc")
-def test_the_machines_own_mounts_are_read(tmp_path: Path) -> None:
-    """A link to a folder counts as where it leads to, and is as safe as that."""
+def test_the_mounts_of_this_machine_are_read(tmp_path: Path) -> None:
+    """A symbolic link to a folder is resolved."""
     link = tmp_path / "link"
     link.symlink_to(tmp_path, target_is_directory=True)
     mounts = Path("/proc/self/mounts").read_text()

@@ -1,4 +1,4 @@
-"""An entry: what is known of an order, and how it comes through a row of the journal."""
+"""A journal entry, and its conversion to and from a row."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from hub_server import data_uri, image
 
 from mountsea_magic.images.files import GeneratedImage
-from mountsea_magic.journal.entry import CLOSED, FORGOTTEN_S, MAX_FILES, MAX_TEXT, Entry
+from mountsea_magic.journal.entry import CLOSED, MAX_FILES, MAX_TEXT, SUBMISSION_TIMEOUT_S, Entry
 from mountsea_magic.request.request import ImageRequest, build_request
 
 HUB = "https://hub.example"
@@ -26,15 +26,15 @@ FILES = (
 )
 
 
-def through_a_row(entry: Entry) -> Entry:
-    """Write an entry as a row and read it back."""
+def round_trip(entry: Entry) -> Entry:
+    """Convert an entry to a row and back."""
     read = Entry.from_row(entry.row())
     assert read is not None
     return read
 
 
-def test_an_order_begins_as_submitting_with_all_that_is_known() -> None:
-    """Before it is sent it has a name of its own, its request and its time, but no task."""
+def test_a_new_submission_has_id_request_and_time() -> None:
+    """Its state is `submitting`, and it has no task id yet."""
     before = time.time()
     entry = Entry.begin(HUB, DOG)
     assert (entry.hub, entry.task_id, entry.state) == (HUB, None, "submitting")
@@ -45,15 +45,15 @@ def test_an_order_begins_as_submitting_with_all_that_is_known() -> None:
     assert entry.id != Entry.begin(HUB, DOG).id
 
 
-def test_a_task_that_someone_else_ordered_begins_as_resumed() -> None:
-    """By its id alone nothing else is known of it, and it can never answer a request."""
+def test_an_entry_of_a_task_id_alone_is_resumed() -> None:
+    """Nothing else is known, and without a fingerprint it never answers a request."""
     entry = Entry.begin(HUB, task_id="hub-1")
     assert (entry.task_id, entry.state, entry.is_open) == ("hub-1", "resumed", True)
     assert (entry.model, entry.prompt, entry.fingerprint, entry.request) == ("", "", "", None)
 
 
 def test_an_entry_is_frozen() -> None:
-    """What was written down does not change behind the journal's back."""
+    """Changes need `replace`, so that none is left unwritten."""
     with pytest.raises(FrozenInstanceError):
         Entry.begin(HUB).state = "completed"  # type: ignore[misc]  # that is the point
 
@@ -74,20 +74,20 @@ def test_an_entry_is_frozen() -> None:
     ],
     ids=["new", "resumed", "completed", "backslash"],
 )
-def test_a_row_gives_back_what_was_written(entry: Entry) -> None:
-    """Every attribute comes back as it was, of the same type."""
-    assert through_a_row(entry) == entry
+def test_a_round_trip_preserves_every_attribute(entry: Entry) -> None:
+    """With the same values and types."""
+    assert round_trip(entry) == entry
 
 
-def test_images_are_kept_by_path_and_hash_without_their_address() -> None:
-    """An image's URL is signed and expires: it is the one thing that is not written down."""
+def test_images_are_stored_without_their_url() -> None:
+    """It is signed and expires; everything else is stored."""
     entry = replace(Entry.begin(HUB, DOG, task_id="hub-1"), files=FILES)
     assert "sig" not in repr(entry.row())
-    assert through_a_row(entry).files == tuple(replace(file, url=None) for file in FILES)
+    assert round_trip(entry).files == tuple(replace(file, url=None) for file in FILES)
 
 
-def test_a_row_holds_columns_that_sqlite_can_bear() -> None:
-    """A row names exactly the attributes, each as a text, a number or nothing."""
+def test_a_row_has_types_that_sqlite_supports() -> None:
+    """It has exactly the attributes, each as a text, a number or None."""
     row = replace(Entry.begin(HUB, DOG), files=FILES).row()
     assert list(row) == list(Entry.__slots__)
     assert all(value is None or isinstance(value, str | float) for value in row.values())
@@ -97,17 +97,17 @@ def test_a_row_holds_columns_that_sqlite_can_bear() -> None:
     ("name", "length"),
     [("task_id", 10_000), *((name, MAX_TEXT) for name in ("state", "error", "description"))],
 )
-def test_text_from_outside_is_bounded_and_whole_characters(name: str, length: int) -> None:
-    """Half a character becomes a question mark; a novel keeps its beginning, an id its end too."""
-    said: dict[str, Any] = {name: "a\ud800ö" + "x" * 9_997}
-    entry = replace(Entry.begin(HUB), **said)
-    kept = getattr(through_a_row(entry), name)
-    assert kept == "a?ö" + "x" * (length - 3)
-    assert kept.encode("utf-8")
+def test_texts_of_the_hub_are_limited_and_valid_utf8(name: str, length: int) -> None:
+    """A lone surrogate becomes `?`; long texts are truncated, but task ids are not."""
+    changes: dict[str, Any] = {name: "a\ud800ö" + "x" * 9_997}
+    entry = replace(Entry.begin(HUB), **changes)
+    stored = getattr(round_trip(entry), name)
+    assert stored == "a?ö" + "x" * (length - 3)
+    assert stored.encode("utf-8")
 
 
-def test_input_images_and_signed_addresses_are_not_written_down() -> None:
-    """A data URI becomes its digest and an address loses its query, however deep they stand."""
+def test_input_images_and_signed_urls_are_not_stored() -> None:
+    """At any depth, a data URI is replaced by its digest, and a URL loses its query."""
     uri = data_uri(image())
     request = ImageRequest(
         "nano-banana-edit",
@@ -133,8 +133,8 @@ def test_input_images_and_signed_addresses_are_not_written_down() -> None:
     }
 
 
-def test_input_images_count_by_content() -> None:
-    """Two images of one size have two fingerprints, one image has one."""
+def test_fingerprints_depend_on_the_content_of_input_images() -> None:
+    """Two images of the same size have different fingerprints."""
 
     def fingerprint(number: int) -> str:
         urls = [data_uri(image(number=number))]
@@ -152,7 +152,7 @@ def test_input_images_count_by_content() -> None:
         ({}, True),
         ({"state": "processing"}, True),
         ({"state": "completed"}, True),
-        ({"state": "a word that nobody knows"}, True),
+        ({"state": "an unknown status"}, True),
         ({"state": "completed", "files": FILES}, False),
         ({"state": "submitting", "task_id": None}, False),
         ({"state": "uncertain", "task_id": None}, False),
@@ -160,38 +160,38 @@ def test_input_images_count_by_content() -> None:
     ],
     ids=repr,
 )
-def test_open_is_what_may_still_bring_images(changes: dict[str, Any], is_open: bool) -> None:
-    """A task without its files is open until the Hub has said that there will be none."""
+def test_an_open_task_may_still_produce_images(changes: dict[str, Any], is_open: bool) -> None:
+    """A task without files is open until the Hub reports that there will be none."""
     assert replace(Entry.begin(HUB, DOG, task_id="hub-1"), **changes).is_open is is_open
 
 
 @pytest.mark.parametrize(
-    ("state", "age_s", "said"),
+    ("state", "age_s", "expected"),
     [
         ("submitting", 0.0, "submitting"),
-        ("submitting", FORGOTTEN_S - 1, "submitting"),
-        ("submitting", FORGOTTEN_S + 1, "uncertain"),
-        ("submitted", FORGOTTEN_S + 1, "submitted"),
-        ("refused", FORGOTTEN_S + 1, "refused"),
+        ("submitting", SUBMISSION_TIMEOUT_S - 1, "submitting"),
+        ("submitting", SUBMISSION_TIMEOUT_S + 1, "uncertain"),
+        ("submitted", SUBMISSION_TIMEOUT_S + 1, "submitted"),
+        ("refused", SUBMISSION_TIMEOUT_S + 1, "refused"),
     ],
 )
-def test_an_order_whose_kernel_was_killed_becomes_uncertain(
-    state: str, age_s: float, said: str
+def test_a_submission_of_a_killed_kernel_becomes_uncertain(
+    state: str, age_s: float, expected: str
 ) -> None:
-    """Nobody waits for its answer any more: what became of it is not known."""
+    """After the timeout nobody waits for its response any more."""
     entry = replace(Entry.begin(HUB, DOG), state=state)
-    assert entry.state_at(entry.updated + age_s) == said
+    assert entry.state_at(entry.updated + age_s) == expected
 
 
-def test_the_request_is_there_to_be_shown() -> None:
-    """Model, prompt and parameters come back from the journal."""
-    request = through_a_row(Entry.begin(HUB, DOG)).request
+def test_the_request_can_be_shown() -> None:
+    """With model, prompt and parameters."""
+    request = round_trip(Entry.begin(HUB, DOG)).request
     assert request is not None
     assert request.body() == DOG.body()
 
 
 @pytest.mark.parametrize(
-    "broken",
+    "invalid",
     [
         {"input": "{"},
         {"input": "7"},
@@ -209,13 +209,13 @@ def test_the_request_is_there_to_be_shown() -> None:
     ],
     ids=repr,
 )
-def test_a_row_that_makes_no_sense_is_no_entry(broken: dict[str, Any]) -> None:
-    """What something else wrote into the file stops nobody."""
-    assert Entry.from_row(Entry.begin(HUB, DOG).row() | broken) is None
+def test_an_invalid_row_is_none(invalid: dict[str, Any]) -> None:
+    """Another program may have written it."""
+    assert Entry.from_row(Entry.begin(HUB, DOG).row() | invalid) is None
 
 
-def test_a_row_without_a_column_is_no_entry() -> None:
-    """A column that is missing is not guessed."""
+def test_a_row_with_a_missing_column_is_none() -> None:
+    """There are no default values."""
     row = Entry.begin(HUB, DOG).row()
     del row["state"]
     assert Entry.from_row(row) is None
@@ -243,8 +243,8 @@ def test_a_row_without_a_column_is_no_entry() -> None:
     ],
     ids=repr,
 )
-def test_an_image_that_can_not_be_ours_is_none(changed: dict[str, Any]) -> None:
-    """Its format would become a media type; the task is asked again, and nothing paid for twice."""
+def test_an_implausible_image_is_ignored(changed: dict[str, Any]) -> None:
+    """Its format would become a media type; the task stays open and can be polled again."""
     row = replace(Entry.begin(HUB, DOG, task_id="hub-1"), state="completed", files=FILES).row()
     files = json.loads(row["files"])
     files[1] |= changed
@@ -254,14 +254,14 @@ def test_an_image_that_can_not_be_ours_is_none(changed: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("value", [1e400, -1, "ages", float("nan"), b"7"], ids=repr)
-def test_a_duration_that_makes_no_sense_is_none(value: object) -> None:
-    """It would be shown, and taken for what such tasks take."""
+def test_an_implausible_duration_is_none(value: object) -> None:
+    """It would be shown, and used for estimates."""
     entry = Entry.from_row(Entry.begin(HUB, DOG).row() | {"elapsed_s": value})
     assert entry is not None and entry.elapsed_s is None
 
 
-def test_a_row_with_very_many_images_is_cut() -> None:
-    """Each is opened and shown; no model makes so many."""
+def test_the_number_of_images_is_limited() -> None:
+    """Each of them would be opened and shown."""
     row = Entry.begin(HUB, DOG, task_id="hub-1").row()
     files = json.loads(replace(Entry.begin(HUB), files=FILES[:1]).row()["files"]) * 10_000
     entry = Entry.from_row(row | {"files": json.dumps(files)})

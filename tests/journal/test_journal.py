@@ -1,4 +1,4 @@
-"""The journal: every order is in it, whatever other kernels do; its trouble stops nothing."""
+"""The journal: reads and writes by several kernels, and problems that stop nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from own_session import begin_session
 from mountsea_magic import generate
 from mountsea_magic.errors import MountseaError
 from mountsea_magic.images.files import GeneratedImage
-from mountsea_magic.journal import journal
+from mountsea_magic.journal import journal as journal_module
 from mountsea_magic.journal.database import JournalError
 from mountsea_magic.journal.entry import CLOSED, Entry
 from mountsea_magic.journal.journal import WEEK_S, Journal, JournaledSubmission
@@ -32,13 +32,13 @@ FILES = (GeneratedImage(Path("/originals/dog.png"), "png", 64, 48, "ab" * 32),)
 
 @pytest.fixture
 def path(home: Path) -> Path:
-    """Where the journal is."""
+    """The path of the journal."""
     return home / "journal.sqlite"
 
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
-    """A stand-in Hub that `generate` reaches, from a session of its own."""
+    """A stand-in Hub that `generate` uses, with a session of its own."""
     fresh = begin_session(monkeypatch)
     with StandInHub(images=[image()]) as stand_in:
         monkeypatch.setenv("MOUNTSEA_BASE_URL", stand_in.url)
@@ -47,107 +47,111 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
         fresh.worker.run(fresh.clients.aclose())
 
 
-def made(
+def make_entry(
     prompt: str = "a dog", *, hub: str = HUB, age_s: float = 0.0, seed: int = 1, **changes: Any
 ) -> Entry:
-    """Make the entry of an order that was placed some time ago."""
+    """Return the entry of a request that was submitted some time ago."""
     when = time.time() - age_s
     entry = Entry.begin(hub, build_request(prompt, parameters={"seed": seed}))
     return replace(entry, **({"created": when, "updated": when} | changes))
 
 
-def written(path: Path, *entries: Entry) -> Journal:
-    """Write entries down, and return a journal that has not read any of them."""
+def journal_with(path: Path, *entries: Entry) -> Journal:
+    """Write entries, and return another journal object for the same file."""
     for entry in entries:
         Journal(path).write(entry)
     return Journal(path)
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
-    """Read what is in the file behind the package's back."""
+    """Read the rows without the package."""
     with closing(sqlite3.connect(path)) as db:
         db.row_factory = sqlite3.Row
         return [dict(row) for row in db.execute("SELECT * FROM orders ORDER BY created")]
 
 
-def in_the_files(home: Path) -> bytes:
-    """Return all bytes of the journal and of the files beside it."""
+def journal_bytes(home: Path) -> bytes:
+    """Return all bytes of the journal and of SQLite's files beside it."""
     return b"".join(file.read_bytes() for file in home.glob("journal*"))
 
 
-def test_what_one_kernel_writes_another_one_finds(path: Path) -> None:
-    """An entry comes back whole, by its task."""
-    entry = made(task_id="hub-1", state="completed", files=FILES, elapsed_s=2.5)
-    assert written(path, entry).find("hub-1") == entry
+def test_an_entry_is_found_by_another_kernel(path: Path) -> None:
+    """It is found by its task id, with all attributes."""
+    entry = make_entry(task_id="hub-1", state="completed", files=FILES, elapsed_s=2.5)
+    assert journal_with(path, entry).find("hub-1") == entry
     assert Journal(path).find("hub-2") is None
 
 
-def test_a_task_is_found_at_its_own_hub_first(path: Path) -> None:
-    """Two Hubs may give the same id: the Hub at hand goes before the newer entry."""
-    here = made(task_id="1", age_s=60)
-    there = made(task_id="1", hub=OTHER)
-    found = written(path, here, there)
-    assert found.find("1", hub=HUB) == here
-    assert found.find("1", hub=OTHER) == found.find("1") == found.find("1", hub="demo:") == there
+def test_find_prefers_the_given_hub(path: Path) -> None:
+    """Two Hubs may assign the same id: the given Hub takes precedence over the newer entry."""
+    here = make_entry(task_id="1", age_s=60)
+    there = make_entry(task_id="1", hub=OTHER)
+    journal = journal_with(path, here, there)
+    assert journal.find("1", hub=HUB) == here
+    assert (
+        journal.find("1", hub=OTHER) == journal.find("1") == journal.find("1", hub="demo:") == there
+    )
 
 
-def test_an_entry_changes_and_is_not_doubled(path: Path) -> None:
-    """Each state takes the place of the one before."""
-    entry = made()
+def test_writing_an_entry_again_updates_its_row(path: Path) -> None:
+    """Each state replaces the previous one."""
+    entry = make_entry()
     for state in ("submitting", "submitted", "processing"):
         Journal(path).write(replace(entry, state=state, task_id="hub-1"))
     assert [(row["id"], row["state"]) for row in rows(path)] == [(entry.id, "processing")]
 
 
-def test_a_stale_entry_does_not_take_the_images_away(path: Path) -> None:
-    """A kernel that still polls what another one has fetched leaves its files in the journal."""
-    entry = made(task_id="hub-1", state="processing")
+def test_a_stale_entry_does_not_overwrite_images(path: Path) -> None:
+    """A kernel may still poll a task whose images another kernel has downloaded."""
+    entry = make_entry(task_id="hub-1", state="processing")
     done = replace(entry, state="completed", files=FILES)
-    found = written(path, entry, done, entry, replace(entry, state="failed"))
-    assert found.find("hub-1") == done
+    journal = journal_with(path, entry, done, entry, replace(entry, state="failed"))
+    assert journal.find("hub-1") == done
     again = replace(done, files=(replace(FILES[0], path=Path("/originals/dog-2.png")),))
-    assert written(path, again).find("hub-1") == again
+    assert journal_with(path, again).find("hub-1") == again
 
 
-def test_open_is_what_may_still_bring_images(path: Path) -> None:
-    """Oldest first, of all Hubs; without what is ended, has its files, or never had a task."""
-    new = made(task_id="hub-3", state="processing")
-    old = made(task_id="hub-1", state="completed", age_s=100, hub=OTHER)
-    closed = [made(task_id=f"x-{state}", state=state) for state in CLOSED]
-    files = made(task_id="hub-2", state="completed", files=FILES)
-    orders = [made(state=state) for state in ("submitting", "uncertain", "refused", "unsent")]
-    assert written(path, new, old, *closed, files, *orders).open_entries() == [old, new]
-
-
-def test_unanswered_orders_are_told_for_a_week(path: Path) -> None:
-    """Oldest first: those of which nobody knows if the Hub has taken them."""
-    uncertain = made(state="uncertain", age_s=60)
-    on_its_way = made(state="submitting")
-    others = [
-        made(state="uncertain", age_s=WEEK_S + 60),
-        made(state="refused"),
-        made(state="unsent"),
-        made(state="submitted", task_id="hub-1"),
+def test_open_entries_may_still_produce_images(path: Path) -> None:
+    """Oldest first, of all Hubs; without those that have ended, have files or have no task."""
+    new = make_entry(task_id="hub-3", state="processing")
+    old = make_entry(task_id="hub-1", state="completed", age_s=100, hub=OTHER)
+    closed = [make_entry(task_id=f"x-{state}", state=state) for state in CLOSED]
+    files = make_entry(task_id="hub-2", state="completed", files=FILES)
+    without_task = [
+        make_entry(state=state) for state in ("submitting", "uncertain", "refused", "unsent")
     ]
-    assert written(path, on_its_way, uncertain, *others).unanswered() == [uncertain, on_its_way]
+    assert journal_with(path, new, old, *closed, files, *without_task).open_entries() == [old, new]
 
 
-def test_a_twin_is_an_equal_request_at_the_same_hub_with_its_images(path: Path) -> None:
-    """All of them, newest first; another Hub, model or input, or no files, is no twin."""
+def test_submissions_without_a_response_are_listed_for_a_week(path: Path) -> None:
+    """Oldest first: those that the Hub may or may not have accepted."""
+    uncertain = make_entry(state="uncertain", age_s=60)
+    pending = make_entry(state="submitting")
+    others = [
+        make_entry(state="uncertain", age_s=WEEK_S + 60),
+        make_entry(state="refused"),
+        make_entry(state="unsent"),
+        make_entry(state="submitted", task_id="hub-1"),
+    ]
+    assert journal_with(path, pending, uncertain, *others).unanswered() == [uncertain, pending]
+
+
+def test_find_identical_returns_completed_requests_at_the_same_hub(path: Path) -> None:
+    """Newest first; without those of another Hub, another input, or without files."""
     done: dict[str, Any] = {"state": "completed", "files": FILES}
-    older = made(task_id="hub-1", age_s=120, **done)
-    twin = made(task_id="hub-2", age_s=60, **done)
+    older = make_entry(task_id="hub-1", age_s=120, **done)
+    newer = make_entry(task_id="hub-2", age_s=60, **done)
     others = [
         older,
-        made(task_id="hub-3"),
-        made(task_id="hub-4", hub="demo:", **done),
-        made(task_id="hub-5", seed=2, **done),
-        made("a cat", task_id="hub-6", **done),
+        make_entry(task_id="hub-3"),
+        make_entry(task_id="hub-4", hub="demo:", **done),
+        make_entry(task_id="hub-5", seed=2, **done),
+        make_entry("a cat", task_id="hub-6", **done),
     ]
-    found = written(path, twin, *others)
-    assert found.find_identical(HUB, twin.fingerprint) == [twin, older]
-    assert found.find_identical(OTHER, twin.fingerprint) == []
-    assert found.find_identical(HUB, twin.fingerprint[:-1]) == []
+    journal = journal_with(path, newer, *others)
+    assert journal.find_identical(HUB, newer.fingerprint) == [newer, older]
+    assert journal.find_identical(OTHER, newer.fingerprint) == []
+    assert journal.find_identical(HUB, newer.fingerprint[:-1]) == []
 
 
 ODD = (
@@ -183,63 +187,63 @@ ODD = (
         ("\ud800", set()),
     ],
 )
-def test_a_search_takes_the_text_literally(path: Path, text: str, found: set[str]) -> None:
-    """No character is a wildcard or ends the statement; case does not matter in any script."""
-    entries = written(path, *(made(prompt) for prompt in ODD)).search(text)
+def test_search_text_is_literal(path: Path, text: str, found: set[str]) -> None:
+    """No character is a wildcard or ends the statement; case is ignored in any script."""
+    entries = journal_with(path, *(make_entry(prompt) for prompt in ODD)).search(text)
     assert {entry.prompt for entry in entries} == found
 
 
 @pytest.mark.parametrize("text", ["a dog", "hub-77", "NANO-BANANA", "complet", "hub.example"])
-def test_a_search_looks_at_all_that_a_line_shows(path: Path, text: str) -> None:
-    """Prompt, task, model, state and Hub."""
-    entry = made(task_id="hub-77", state="completed")
-    assert written(path, entry).search(text) == [entry]
+def test_search_covers_all_visible_attributes(path: Path, text: str) -> None:
+    """Prompt, task id, model, state and Hub."""
+    entry = make_entry(task_id="hub-77", state="completed")
+    assert journal_with(path, entry).search(text) == [entry]
 
 
-def test_a_search_gives_the_newest_first_and_no_more_than_asked_for(path: Path) -> None:
-    """Also where the others stand between."""
-    entries = [made(f"{kind} {n}", age_s=n) for n in range(9) for kind in ("dog", "cat")]
-    found = written(path, *reversed(entries)).search("dog", limit=3)
+def test_search_returns_the_newest_matches_up_to_the_limit(path: Path) -> None:
+    """Even if other entries are in between."""
+    entries = [make_entry(f"{kind} {n}", age_s=n) for n in range(9) for kind in ("dog", "cat")]
+    found = journal_with(path, *reversed(entries)).search("dog", limit=3)
     assert [entry.prompt for entry in found] == ["dog 0", "dog 1", "dog 2"]
 
 
 @pytest.mark.parametrize("change", ["files = '{'", "input = '['", "created = 'x'", "updated = x''"])
-def test_a_row_that_makes_no_sense_hides_no_other(path: Path, change: str) -> None:
-    """What something else wrote to the file is passed over, without a word."""
-    good = made(task_id="hub-1")
-    found = written(path, made(task_id="hub-2"), good)
+def test_an_invalid_row_is_skipped(path: Path, change: str) -> None:
+    """Without a warning: another program may write to the file."""
+    good = make_entry(task_id="hub-1")
+    journal = journal_with(path, make_entry(task_id="hub-2"), good)
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute(f"UPDATE orders SET {change} WHERE task_id = 'hub-2'")
-    assert found.search() == found.open_entries() == [good]
-    assert found.find("hub-2") is None
-    assert found.trouble() == []
+    assert journal.search() == journal.open_entries() == [good]
+    assert journal.find("hub-2") is None
+    assert journal.trouble() == []
 
 
-def test_one_bad_letter_hides_no_row(path: Path) -> None:
-    """Bytes that are no text are read as a mark, and the row is found with all others."""
-    good = made(task_id="hub-1", age_s=60)
-    found = written(path, made("a cat", task_id="hub-2", error="no"), good)
+def test_invalid_utf8_hides_no_row(path: Path) -> None:
+    """Invalid bytes are read as replacement characters."""
+    good = make_entry(task_id="hub-1", age_s=60)
+    journal = journal_with(path, make_entry("a cat", task_id="hub-2", error="no"), good)
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("UPDATE orders SET error = CAST(x'ff41' AS TEXT) WHERE task_id = 'hub-2'")
-    bad, other = found.search()
+    bad, other = journal.search()
     assert (bad.task_id, bad.prompt, bad.error) == ("hub-2", "a cat", "\ufffdA")
     assert other == good
-    assert found.trouble() == []
+    assert journal.trouble() == []
 
 
-def test_a_record_writes_news_and_nothing_else(path: Path) -> None:
-    """The row is there before the order goes out; what does not change is not written again."""
-    entry = made()
+def test_a_submission_is_written_only_if_it_has_changed(path: Path) -> None:
+    """Its row exists before the POST; an unchanged entry is not written again."""
+    entry = make_entry()
     record = JournaledSubmission(Journal(path), entry)
 
     async def work() -> None:
-        await record.note(state="submitting", error="")
+        await record.update(state="submitting", error="")
         assert [row["state"] for row in rows(path)] == ["submitting"]
-        await record.note(state="submitted", task_id="hub-1")
+        await record.update(state="submitted", task_id="hub-1")
         (before,) = rows(path)
-        await record.note(state="submitted")
+        await record.update(state="submitted")
         assert rows(path) == [before]
-        await record.note(state="processing")
+        await record.update(state="processing")
 
     asyncio.run(work())
     (row,) = rows(path)
@@ -247,59 +251,61 @@ def test_a_record_writes_news_and_nothing_else(path: Path) -> None:
     assert row["created"] == entry.created < row["updated"] == record.entry.updated
 
 
-def test_keep_waits_for_another_writer(path: Path) -> None:
-    """A kernel that is at it for a moment delays a row, and costs no warning."""
-    kept = written(path, made(task_id="hub-1"))
+def test_save_waits_for_another_writer(path: Path) -> None:
+    """A short lock by another kernel delays the row, without a warning."""
+    journal = journal_with(path, make_entry(task_id="hub-1"))
 
     async def work() -> None:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
-            keeping = asyncio.ensure_future(kept.keep(made(task_id="hub-2")))
+            saving = asyncio.ensure_future(journal.save(make_entry(task_id="hub-2")))
             with pytest.raises(JournalError, match="locked"):
-                kept.write(made(task_id="hub-3"))
+                journal.write(make_entry(task_id="hub-3"))
             await asyncio.sleep(0.1)
-            assert not keeping.done()
+            assert not saving.done()
             other.execute("ROLLBACK")
-            await keeping
+            await saving
 
     asyncio.run(work())
     assert {row["task_id"] for row in rows(path)} == {"hub-1", "hub-2"}
-    assert kept.trouble() == []
+    assert journal.trouble() == []
 
 
 @pytest.fixture
 def locked(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Connection]:
-    """A journal that another connection has locked and does not let go, and a short patience."""
-    monkeypatch.setattr(journal, "LOCK_TIMEOUT_S", 0.2)
-    monkeypatch.setattr(journal, "SHORT_LOCK_TIMEOUT_S", 0.05)
-    written(path, made(task_id="hub-1"))
+    """A journal that another connection has locked, with short timeouts."""
+    monkeypatch.setattr(journal_module, "LOCK_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(journal_module, "SHORT_LOCK_TIMEOUT_S", 0.05)
+    journal_with(path, make_entry(task_id="hub-1"))
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         yield other
 
 
-def test_keep_gives_up_a_locked_journal_and_says_so_once(
+def test_save_gives_up_on_a_locked_journal_with_one_warning(
     path: Path, locked: sqlite3.Connection
 ) -> None:
-    """The warning names the file and the reason; when the lock is gone, all is well again."""
-    kept = Journal(path)
+    """It names the file and the reason; after the lock is released, entries are written again."""
+    journal = Journal(path)
 
     async def work() -> None:
         for number in range(3):
-            await kept.keep(made(task_id=f"lost-{number}"))
-        (said,) = kept.trouble()
-        assert str(path) in said and "locked" in said
-        assert kept.trouble() == []
+            await journal.save(make_entry(task_id=f"lost-{number}"))
+        (message,) = journal.trouble()
+        assert str(path) in message and "locked" in message
+        assert journal.trouble() == []
         locked.execute("ROLLBACK")
-        await kept.keep(made(task_id="hub-2"))
+        await journal.save(make_entry(task_id="hub-2"))
 
     asyncio.run(work())
     assert {row["task_id"] for row in rows(path)} == {"hub-1", "hub-2"}
-    assert kept.trouble() == []
+    assert journal.trouble() == []
 
 
-def test_a_locked_journal_stops_no_generation(hub: StandInHub, locked: sqlite3.Connection) -> None:
-    """One POST, the images, and one warning for all that could not be written."""
+def test_a_locked_journal_does_not_stop_a_generation(
+    hub: StandInHub, locked: sqlite3.Connection
+) -> None:
+    """One POST, the images, and one warning for all failed writes."""
     with pytest.warns(RuntimeWarning, match="locked") as warned:
         dog = generate("a dog", seed=7)
     assert len(hub.posts) == 1
@@ -308,61 +314,63 @@ def test_a_locked_journal_stops_no_generation(hub: StandInHub, locked: sqlite3.C
 
 
 @pytest.mark.parametrize("what", ["a file in the folder's place", "a folder in the file's place"])
-def test_a_journal_that_cant_be_had_stops_nothing(home: Path, what: str) -> None:
-    """Reading finds nothing, writing does nothing, and each kind of trouble is told once."""
+def test_an_unusable_journal_is_empty(home: Path, what: str) -> None:
+    """Reading returns nothing, writing does nothing, and there is one warning."""
     if what.startswith("a file"):
         home.write_text("mine")
     else:
         (home / "journal.sqlite").mkdir(parents=True)
-    kept = Journal(home / "journal.sqlite")
+    journal = Journal(home / "journal.sqlite")
     for _ in range(2):
-        assert kept.find("hub-1") is None and kept.find_identical(HUB, "x") == []
-        assert kept.open_entries() == kept.unanswered() == kept.search("a") == []
-        asyncio.run(kept.keep(made()))
-    (said,) = kept.trouble()
-    assert str(home / "journal.sqlite") in said
+        assert journal.find("hub-1") is None and journal.find_identical(HUB, "x") == []
+        assert journal.open_entries() == journal.unanswered() == journal.search("a") == []
+        asyncio.run(journal.save(make_entry()))
+    (message,) = journal.trouble()
+    assert str(home / "journal.sqlite") in message
 
 
-def test_a_damaged_journal_is_told_once_with_the_name_of_what_is_kept(path: Path) -> None:
-    """Reading or writing finds it, the new one works at once."""
-    kept = written(path, made(task_id="hub-1"))
+def test_a_damaged_journal_leads_to_one_warning_with_the_new_name(path: Path) -> None:
+    """Reading or writing detects the damage; the new file works at once."""
+    journal = journal_with(path, make_entry(task_id="hub-1"))
     path.write_bytes(bytes(path.stat().st_size))
-    assert kept.open_entries() == []
-    asyncio.run(kept.keep(made(task_id="hub-2")))
-    (said,) = kept.trouble()
+    assert journal.open_entries() == []
+    asyncio.run(journal.save(make_entry(task_id="hub-2")))
+    (message,) = journal.trouble()
     (aside,) = path.parent.glob("journal.damaged-*")
-    assert aside.name in said
+    assert aside.name in message
     assert [row["task_id"] for row in rows(path)] == ["hub-2"]
 
 
-def test_half_a_character_does_not_keep_a_row_out(path: Path) -> None:
-    """JSON from outside may hold a lone surrogate, which no UTF-8 file can."""
-    entry = made(task_id="hub-\ud800", error="\udfff!", description="\ud83d", state="do\udc00ne")
-    kept = Journal(path)
-    asyncio.run(kept.keep(entry))
+def test_a_lone_surrogate_is_replaced(path: Path) -> None:
+    """JSON from the Hub may contain one, which UTF-8 can't encode."""
+    entry = make_entry(
+        task_id="hub-\ud800", error="\udfff!", description="\ud83d", state="do\udc00ne"
+    )
+    journal = Journal(path)
+    asyncio.run(journal.save(entry))
     (row,) = rows(path)
     assert (row["task_id"], row["error"], row["description"]) == ("hub-?", "?!", "?")
     for task_id in ("hub-?", "hub-\ud800"):
-        found = kept.find(task_id)
+        found = journal.find(task_id)
         assert found is not None and found.id == entry.id
-    assert kept.trouble() == []
+    assert journal.trouble() == []
 
 
 @pytest.mark.parametrize("ending", ["completed", "refused", "no image"])
-def test_neither_key_nor_image_nor_signature_is_in_the_file(
+def test_the_file_contains_no_key_image_or_signature(
     home: Path, hub: StandInHub, ending: str
 ) -> None:
-    """Whatever comes of an order, and whatever the Hub echoes of the key."""
+    """Whatever the outcome, and even if the Hub echoes the key."""
     inner = data_uri(image(number=3))
     urls = [inner, "https://cdn.example/in.png?X-Amz-Signature=s3cret-query"]
     if ending == "refused":
-        said = {"detail": [{"loc": ["input"], "msg": f"bad key {KEY}", "input": inner}]}
-        hub.submits.append(json_reply(said, 422))
+        response = {"detail": [{"loc": ["input"], "msg": f"bad key {KEY}", "input": inner}]}
+        hub.submits.append(json_reply(response, 422))
     if ending == "no image":
         hub.downloads.extend([json_reply({"message": KEY}, 500)] * 9)
     with nullcontext() if ending == "completed" else pytest.raises(MountseaError):
         generate("a hat", model="nano-banana-edit", image_urls=urls)
-    content = in_the_files(home)
+    content = journal_bytes(home)
     assert b"a hat" in content
     for secret in (KEY, "s3cret-query", inner[30:60], inner[-40:-10]):
         assert secret.encode() not in content
@@ -383,8 +391,8 @@ asyncio.run(work())
 """
 
 
-def test_two_processes_with_many_generations_each_lose_no_row(path: Path, hub: StandInHub) -> None:
-    """All at once on one journal: no warning of a lock, one POST and one complete row for each."""
+def test_two_processes_with_many_generations_lose_no_row(path: Path, hub: StandInHub) -> None:
+    """All at once on one journal: no warning, one POST and one completed row for each."""
     count = 200
     started = [
         subprocess.Popen(

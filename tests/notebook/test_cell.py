@@ -98,7 +98,7 @@ def test_templates_are_rendered_once_and_raw_text_never(
 
 def test_a_prompt_that_contains_the_key_is_refused(hub: StandInHub, run: Run) -> None:
     """It would be stored at the Hub, in the journal and notebook; the error does not quote it."""
-    with pytest.raises(InvalidRequest, match="holds your API key") as caught:
+    with pytest.raises(InvalidRequest, match="contains your API key") as caught:
         run("", f"a dog with {KEY}")
     assert KEY not in str(caught.value) and hub.requests == []
 
@@ -241,7 +241,7 @@ def test_a_template_that_renders_the_key_is_refused(
 ) -> None:
     """Also in a dry run."""
     shell.user_ns["os"] = os
-    with pytest.raises(InvalidRequest, match="holds your API key"):
+    with pytest.raises(InvalidRequest, match="contains your API key"):
         run(line, "a {{ os.environ['MOUNTSEA_API_KEY'] }}")
     assert KEY not in capsys.readouterr().out and hub.requests == []
 

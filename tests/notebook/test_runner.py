@@ -132,7 +132,7 @@ def test_an_interrupt_before_the_submission_submits_nothing(
 
     with monkeypatch.context() as patch:
         patch.setattr(session.current_session().worker, "join", stopped)
-        with pytest.raises(Interrupted, match="Stopped before anything was ordered"):
+        with pytest.raises(Interrupted, match="Stopped before anything was submitted"):
             run_cell(shell, "a dog")
     (dog,) = handles(shell)
     with pytest.raises(Interrupted):
@@ -157,7 +157,7 @@ def test_an_interrupt_during_rate_limiting_leaves_nothing_open(
     assert postponed.wait(20)
     assert session.current_session().open == [dog]
     dog.cancel()
-    with pytest.raises(Interrupted, match="Stopped before anything was ordered"):
+    with pytest.raises(Interrupted, match="Stopped before anything was submitted"):
         dog.wait(20)
     assert session.current_session().open == [] and len(hub.posts) == 1
 

@@ -242,7 +242,7 @@ def test_a_background_cell_leaves_no_empty_output(
     assert then.outputs == [] and len(hub.posts) == 1
     kernel.follow(run, lambda: "task" in run.html() or "64×48" in run.html(), "the final line")
     assert len(run.images()) == min(made, 2)
-    assert ("1 more at the Hub was not asked for" in run.html()) == (made == 3)
+    assert ("1 extra image was not downloaded" in run.html()) == (made == 3)
     assert not run.widgets() and all(any(output["data"].values()) for output in run.outputs)
     texts = [output["data"]["text/plain"] for output in run.outputs[1:]]
     assert texts.count("no image") == (max(0, 2 - made) if held else 0)
@@ -297,7 +297,7 @@ def test_an_interrupted_wait_leaves_the_generation_running(hub: StandInHub, kern
     hub.wait_until(lambda: len(hub.polls_seen) >= 1)
     kernel.interrupt()
     stopped = kernel.collect(waiting)
-    assert stopped.error == "Interrupted" and "goes on in the background" in stopped.error_message
+    assert stopped.error == "Interrupted" and "continues in the background" in stopped.error_message
     assert kernel.run("print(dog.done())").text == "False\n"
 
 

@@ -242,7 +242,7 @@ def test_unknown_names_are_looked_up_once_a_minute(
         for _ in range(3):
             refused(line, settings)
         assert len(hub.requests) == 1
-        monkeypatch.setattr(model_registry, "AGAIN_S", 0.0)
+        monkeypatch.setattr(model_registry, "REFETCH_INTERVAL_S", 0.0)
         refused(line, settings)
         assert len(hub.requests) == 2
 

@@ -1,4 +1,4 @@
-"""The demo Hub holds for the processes that a kernel starts, whatever key they inherit."""
+"""A kernel's choice of the demo Hub applies to its child processes, whatever key they inherit."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def pools():
     made = {name: ProcessPoolExecutor(1, get_context(name)) for name in ("spawn", "forkserver")}
     made["loky"] = LokyPool(1)
     for pool in made.values():
-        pool.submit(os.getpid).result()  # its worker is there
+        pool.submit(os.getpid).result()  # starts its worker
     return made
 
 def drawn(pools):
@@ -61,7 +61,7 @@ SCRIPT = "subprocess.run([sys.executable, '-m', 'drawer'], capture_output=True, 
 
 @pytest.fixture
 def drawer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Write a module of the user's that workers import."""
+    """Write a user's module that workers import."""
     (tmp_path / "drawer.py").write_text(DRAWER)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     return tmp_path
@@ -74,10 +74,10 @@ def drawer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ["%mountsea demo", "%config MountseaMagics.base_url = 'demo:'"],
     ids=["demo", "config"],
 )
-def test_workers_draw_on_the_demo_hub_of_their_kernel(
+def test_workers_use_the_demo_hub_of_their_kernel(
     drawer: Path, hub: StandInHub, kernel: Kernel, choose: str
 ) -> None:
-    """Of pools from before and after the choice, and in scripts: nothing reaches the real Hub."""
+    """In pools started before and after the choice, and in scripts, no request reaches the Hub."""
     assert kernel.run(POOLS).status == "ok"
     run = kernel.run(
         f"{choose}\nnew = pools()\nprint(drawn(old), drawn(new), {SCRIPT})\nended(old | new)"
@@ -89,10 +89,10 @@ def test_workers_draw_on_the_demo_hub_of_their_kernel(
 
 @pytest.mark.kernel
 @pytest.mark.own_kernel
-def test_workers_follow_their_kernel_back_to_the_real_hub(
+def test_workers_use_the_real_hub_after_demo_off(
     drawer: Path, hub: StandInHub, kernel: Kernel
 ) -> None:
-    """A pool that was there before, and a script, submit there, each once."""
+    """Running pools and a script submit there, each once."""
     assert kernel.run(POOLS).status == "ok"
     run = kernel.run(f"%mountsea demo\n%mountsea demo off\nprint(drawn(old), {SCRIPT})\nended(old)")
     assert run.status == "ok", run.traceback
@@ -101,7 +101,7 @@ def test_workers_follow_their_kernel_back_to_the_real_hub(
 
 
 def test_a_forked_process_keeps_the_choice(hub: StandInHub, home: Path) -> None:
-    """It has the memory of the one that it was forked from."""
+    """The parent's choice is in the memory of the child."""
     code = (
         "import os; from mountsea_magic.session import current_session\n"
         "current_session().use_demo('on')\n"
@@ -113,44 +113,44 @@ def test_a_forked_process_keeps_the_choice(hub: StandInHub, home: Path) -> None:
     assert done.stdout == "True True\nFalse True\n"
 
 
-def _lead_by_config(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:
+def _choose_by_config(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:
     shell.run_line_magic("config", f"MountseaMagics.base_url = '{DEMO_URL}'")
 
 
-def _lead_by_environment(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:
+def _choose_by_environment(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOUNTSEA_BASE_URL", DEMO_URL)
 
 
-@pytest.mark.parametrize("lead", [_lead_by_config, _lead_by_environment])
-def test_a_demo_that_is_chosen_after_off_is_meant(
+@pytest.mark.parametrize("choose", [_choose_by_config, _choose_by_environment])
+def test_a_base_url_that_is_set_after_demo_off_wins(
     hub: StandInHub,
     here: Session,
     shell: InteractiveShell,
     monkeypatch: pytest.MonkeyPatch,
-    lead: Callable[[InteractiveShell, pytest.MonkeyPatch], None],
+    choose: Callable[[InteractiveShell, pytest.MonkeyPatch], None],
 ) -> None:
-    """`demo off` overrules what was there before; it never leads to a Hub that nobody named."""
+    """`demo off` overrides only earlier choices."""
     for _ in range(2):
         shell.run_line_magic("mountsea", "demo")
         shell.run_line_magic("mountsea", "demo off")
         assert here.settings().base_url == hub.url
-        lead(shell, monkeypatch)
+        choose(shell, monkeypatch)
         assert here.settings().is_demo
         shell.run_line_magic("mountsea", "demo off")
         assert not here.settings().is_demo
         monkeypatch.setenv("MOUNTSEA_BASE_URL", hub.url)
 
 
-def test_a_process_that_is_told_both_draws_on_the_demo_hub(home: Path) -> None:
-    """A script with `demo:` in its own environment is not led away by the kernel's `off`."""
-    told = {"MOUNTSEA_DEMO": "off", "MOUNTSEA_BASE_URL": DEMO_URL, "MOUNTSEA_HOME": str(home)}
-    assert read_settings(told).is_demo
+def test_a_demo_base_url_wins_over_an_inherited_off(home: Path) -> None:
+    """A script whose own environment has `demo:` uses the demo Hub."""
+    environ = {"MOUNTSEA_DEMO": "off", "MOUNTSEA_BASE_URL": DEMO_URL, "MOUNTSEA_HOME": str(home)}
+    assert read_settings(environ).is_demo
 
 
-def test_the_environment_is_as_it_was_once_nothing_is_chosen(
+def test_the_environment_is_restored_when_the_choice_is_removed(
     here: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the user had set comes back."""
+    """Variables get the values that the user had set."""
     monkeypatch.setenv("MOUNTSEA_BASE_URL", "https://hub.example")
     here.use_base_url(DEMO_URL)
     assert os.environ["MOUNTSEA_BASE_URL"] == DEMO_URL
@@ -160,7 +160,7 @@ def test_the_environment_is_as_it_was_once_nothing_is_chosen(
 
 
 def _inherited(home: Path) -> str:
-    """What a child of this process finds."""
+    """Return what a child of this process reads."""
     code = (
         "import sys; from pathlib import Path\n"
         "from mountsea_magic.runtime.child_processes import inherited_demo\n"
@@ -170,8 +170,8 @@ def _inherited(home: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_a_file_of_an_earlier_process_says_nothing(home: Path) -> None:
-    """Process ids come again, in containers the same ones each day."""
+def test_a_file_of_an_earlier_process_is_ignored(home: Path) -> None:
+    """Process ids are reused; containers have the same ones every day."""
     ChildProcesses().publish(home, demo="on", base_url=None)
     assert _inherited(home) == "on"
     (path,) = (home / "demo" / "processes").iterdir()
@@ -183,8 +183,8 @@ def test_a_file_of_an_earlier_process_says_nothing(home: Path) -> None:
 @pytest.mark.parametrize(
     "content", ["", "[]", "{}", '{"demo": "on"}', '{"demo": 7, "started_s": 0}']
 )
-def test_a_damaged_file_says_nothing(home: Path, content: str) -> None:
-    """And is no traceback in a worker."""
+def test_a_damaged_file_is_ignored(home: Path, content: str) -> None:
+    """It raises nothing in a worker."""
     ChildProcesses().publish(home, demo="on", base_url=None)
     (path,) = (home / "demo" / "processes").iterdir()
     path.write_text(content)
@@ -192,7 +192,7 @@ def test_a_damaged_file_says_nothing(home: Path, content: str) -> None:
 
 
 def test_files_of_killed_processes_are_removed(home: Path) -> None:
-    """Those of other machines and of processes that run stay."""
+    """Files of other machines and of running processes stay."""
     ChildProcesses().publish(home, demo="on", base_url=None)
     (own,) = (home / "demo" / "processes").iterdir()
     killed = own.with_name(own.name.replace(f"-{os.getpid()}.", "-99999999."))
@@ -203,8 +203,8 @@ def test_files_of_killed_processes_are_removed(home: Path) -> None:
     assert sorted(own.parent.iterdir()) == sorted([own, elsewhere])
 
 
-def test_what_a_process_says_itself_goes_before(home: Path) -> None:
-    """A worker whose own environment says `on` is never led to the real Hub."""
+def test_an_inherited_choice_is_overridden_by_on_and_by_the_command(home: Path) -> None:
+    """A worker whose own environment says `on` never uses the real Hub."""
     for chosen in ("on", "off", ""):
         environment = {"MOUNTSEA_DEMO": chosen, "MOUNTSEA_HOME": str(home)}
         settings = read_settings(environment, inherited=lambda _: "on")

@@ -1,4 +1,4 @@
-"""The stopwatch: seconds by the loop's clock."""
+"""The stopwatch uses the event loop's clock."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from quick_loop import QuickLoop
 from mountsea_magic.runtime.clock import Stopwatch
 
 
-def test_it_counts_by_the_loops_own_clock() -> None:
-    """A virtual clock turns it, and it begins at nothing."""
+def test_it_uses_the_loops_clock() -> None:
+    """It starts at 0, and a virtual clock advances it."""
 
     async def measured() -> tuple[float, float]:
         clock = Stopwatch()

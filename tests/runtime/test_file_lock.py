@@ -1,4 +1,4 @@
-"""The file lock: one after the other, whether threads or processes, and whoever dies."""
+"""The file lock serializes threads and processes, and is released when a process dies."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ with file_lock(Path(sys.argv[1])):
 """
 
 
-def test_one_after_the_other(tmp_path: Path) -> None:
-    """No change between a read and a write is lost, and nothing is left behind."""
+def test_threads_are_serialized(tmp_path: Path) -> None:
+    """No update is lost, and the lock file is removed."""
     number = tmp_path / "number"
     number.write_text("0")
 
@@ -40,49 +40,49 @@ def test_one_after_the_other(tmp_path: Path) -> None:
     assert (number.read_text(), os.listdir(tmp_path)) == ("24", ["number"])
 
 
-def test_another_process_is_waited_for_and_its_death_is_noticed(tmp_path: Path) -> None:
-    """What a killed process leaves keeps nobody out."""
+def test_a_lock_of_another_process_is_released_when_it_is_killed(tmp_path: Path) -> None:
+    """The lock file that it leaves blocks nobody."""
     path = tmp_path / "lock"
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     with holder:
         assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
-        with pytest.raises(TimeoutError, match="another process"), file_lock(path, patience_s=0.0):
+        with pytest.raises(TimeoutError, match="another process"), file_lock(path, timeout_s=0.0):
             pass
         holder.kill()
     assert path.exists()
-    with file_lock(path, patience_s=0.0):
+    with file_lock(path, timeout_s=0.0):
         assert path.exists()
     assert not path.exists()
 
 
-def test_an_error_in_the_block_gives_the_lock_back(tmp_path: Path) -> None:
-    """It is the block's error that is raised."""
+def test_an_error_in_the_block_releases_the_lock(tmp_path: Path) -> None:
+    """The block's error is raised."""
     with pytest.raises(KeyError), file_lock(tmp_path / "lock"):
         raise KeyError
-    with file_lock(tmp_path / "lock", patience_s=0.0):
+    with file_lock(tmp_path / "lock", timeout_s=0.0):
         pass
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has other locks")
-def test_a_drive_without_locks_is_worked_on_without(
+def test_on_a_drive_without_locks_the_block_runs_unlocked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As before there were locks."""
+    """`flock` raises ENOLCK there."""
 
     def fail(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr("fcntl.flock", fail)
-    with file_lock(tmp_path / "lock", patience_s=0.0):
+    with file_lock(tmp_path / "lock", timeout_s=0.0):
         assert os.listdir(tmp_path) == ["lock"]
 
 
-@pytest.mark.skipif(os.name != "posix", reason="Windows has no such links for everybody")
-def test_a_link_in_the_locks_place_is_not_followed(tmp_path: Path) -> None:
-    """Nothing is made, and nothing changed, where it leads."""
+@pytest.mark.skipif(os.name != "posix", reason="symbolic links need privileges on Windows")
+def test_a_link_at_the_locks_path_is_not_followed(tmp_path: Path) -> None:
+    """Its target is not created."""
     (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError), file_lock(tmp_path / "lock", patience_s=0.0):
+    with pytest.raises(OSError), file_lock(tmp_path / "lock", timeout_s=0.0):
         pass
     assert not (tmp_path / "elsewhere").exists()

@@ -1,4 +1,4 @@
-"""Numbers from outside: what JSON can bear and no code of ours expects hurts nothing."""
+"""Numbers from JSON: NaN, infinities, huge integers and booleans cause no errors."""
 
 from __future__ import annotations
 
@@ -17,59 +17,59 @@ from mountsea_magic.request.request import ImageRequest, build_request
 from mountsea_magic.runtime.json_numbers import finite_number, parse_integer, read_milliseconds
 
 HUGE = 10**400
-ENDLESS = "9" * 6_000
-"""More digits than Python reads."""
+TOO_LONG = "9" * 6_000
+"""More digits than Python parses."""
 
 
 def raw(text: str, status: int = 200) -> HubResponse:
-    """Make an answer of JSON text."""
+    """Return a response with a JSON text."""
     return HubResponse.read(status, {}, text.encode())
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), HUGE, -HUGE, True, "7", None, [7]])
-def test_what_is_no_number_is_none(value: Any) -> None:
-    """Nothing that arithmetic or formatting raises for."""
+def test_an_invalid_number_is_read_as_none(value: Any) -> None:
+    """None of these values reaches arithmetic or formatting."""
     assert finite_number(value) is None
     assert read_milliseconds(value) is None
     with pytest.raises(HubUnavailable, match="without a number of credits"):
         read_credits(answer({"credits": value}))
 
 
-def test_a_number_stays_what_it_is() -> None:
-    """Whole or not, negative or not; but no time is negative."""
+def test_a_valid_number_is_unchanged() -> None:
+    """Durations are cut to whole milliseconds, and can't be negative."""
     assert [finite_number(value) for value in (0, -3, 0.5, 2**64)] == [0, -3, 0.5, 2**64]
     assert [read_milliseconds(value) for value in (0, 2.9, -1, 1e300)] == [0, 2, None, None]
     assert parse_integer("-12") == -12
 
 
-@pytest.mark.parametrize("place", ["seed", "elapsed_ms", "code", "credits"])
-def test_an_endless_number_beside_a_task_id_does_not_hide_it(place: str) -> None:
-    """The task is paid for: a number that Python refuses to read is read as none."""
-    assert read_submission(raw(f'{{"task_id": "hub-1", "{place}": {ENDLESS}}}')) == "hub-1"
-    state = read_task(raw(f'{{"status": "completed", "data": "x", "{place}": -{ENDLESS}}}'))
+@pytest.mark.parametrize("field", ["seed", "elapsed_ms", "code", "credits"])
+def test_an_overlong_number_next_to_a_task_id_does_not_lose_it(field: str) -> None:
+    """The task is paid: a number that Python can't parse is ignored."""
+    assert read_submission(raw(f'{{"task_id": "hub-1", "{field}": {TOO_LONG}}}')) == "hub-1"
+    state = read_task(raw(f'{{"status": "completed", "data": "x", "{field}": -{TOO_LONG}}}'))
     assert (state.succeeded, state.elapsed_ms) == (True, None)
 
 
 @pytest.mark.parametrize(
     "task_id", [True, False, 1.5, float("nan"), None, "", " ", [], ["hub-1"], {"id": 1}, "x" * 9999]
 )
-def test_what_is_no_task_id_is_not_taken_for_one(task_id: Any) -> None:
-    """The next name is looked at, and without any the submission is uncertain."""
+def test_an_invalid_task_id_is_ignored(task_id: Any) -> None:
+    """The next field name is tried; without a valid id the submission is uncertain."""
     assert read_submission(answer({"task_id": task_id, "taskId": 7})) == "7"
     with pytest.raises(SubmissionUncertain):
         read_submission(answer({"task_id": task_id}))
 
 
-@pytest.mark.parametrize("word", [True, 7, HUGE, [], {"completed": 1}, float("nan")])
-def test_a_status_that_is_no_text_means_still_running(word: Any) -> None:
-    """Also beside a `ready` that is no boolean, and times and progress that are none."""
-    odd = {"ready": "true", "progress": 1e400, "elapsed_ms": -5, "eta": word}
-    state = read_task(answer({"task_id": "hub-1", "status": word} | odd))
+@pytest.mark.parametrize("status", [True, 7, HUGE, [], {"completed": 1}, float("nan")])
+def test_a_status_that_is_not_text_means_still_running(status: Any) -> None:
+    """Also with an invalid `ready`, `progress`, `elapsed_ms` and `eta`."""
+    invalid = {"ready": "true", "progress": 1e400, "elapsed_ms": -5, "eta": status}
+    state = read_task(answer({"task_id": "hub-1", "status": status} | invalid))
     assert (state.status, state.ended, state.elapsed_ms) == ("unknown", False, None)
 
 
-def test_a_reason_with_a_place_that_is_none_is_still_told() -> None:
-    """Steps that are no names are left out."""
+def test_a_reason_with_an_invalid_location_is_still_reported() -> None:
+    """Parts of the location that are neither names nor indices are left out."""
     deep: Any = []
     for _ in range(150):
         deep = [deep]
@@ -95,23 +95,23 @@ def test_a_reason_with_a_place_that_is_none_is_still_told() -> None:
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_a_pause_that_is_none_is_no_pause(value: str, least_s: float | None) -> None:
-    """A date that lies far ahead is one, and a long one."""
+def test_an_invalid_retry_after_is_ignored(value: str, least_s: float | None) -> None:
+    """A date in the far future is valid, and a long pause."""
     pause_s = retry_after(value, now=datetime.now(UTC))
     assert pause_s is None if least_s is None else pause_s is not None and pause_s >= least_s
 
 
-@pytest.mark.parametrize("value", [HUGE, "NaN", "1e999", "-Infinity", float("nan"), ENDLESS])
+@pytest.mark.parametrize("value", [HUGE, "NaN", "1e999", "-Infinity", float("nan"), TOO_LONG])
 @pytest.mark.parametrize("name", ["num_images", "image_size"])
-def test_no_number_of_the_users_is_a_traceback(name: str, value: Any) -> None:
-    """It is refused in words, before anything is sent."""
+def test_an_invalid_number_of_the_user_is_an_invalid_request(name: str, value: Any) -> None:
+    """It is rejected with a message before anything is sent."""
     with pytest.raises(InvalidRequest, match=name.replace("_", ".")):
         build_request("x", model="gpt-image-2", parameters={name: value})
     assert bundled_catalog().model("gpt-image-2").takes(name)
 
 
 @pytest.mark.parametrize("count", [True, False, None, "2", 2.5])
-def test_a_count_that_is_no_whole_number_counts_as_one(count: Any) -> None:
-    """True is none."""
+def test_an_image_count_that_is_not_an_integer_counts_as_one(count: Any) -> None:
+    """A boolean is not an integer here."""
     request = ImageRequest("live", json.loads(json.dumps({"prompt": "x", "num_images": count})))
     assert (request.image_count, type(request.image_count)) == (1, int)

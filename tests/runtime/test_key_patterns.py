@@ -1,4 +1,4 @@
-"""Key forms: what is an echo of a key, and what only looks a little like it."""
+"""Key forms: what is redacted as an echo of a key, and what is not."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from echoes import FORMS, KEY, leaks
 from hub_server import all_text_of
 
 from mountsea_magic.runtime.key_patterns import KeyForms
-from mountsea_magic.runtime.key_redaction import LOOK
+from mountsea_magic.runtime.key_redaction import MAX_SEARCHED_CHARS
 from mountsea_magic.settings.secret import Secret
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_each_form_goes_and_what_is_around_it_stays(name: str) -> None:
-    """However the key is spelled, in the midst of other words."""
-    hidden = KeyForms(KEY).hide(f"before {FORMS[name]} behind")
-    assert hidden.startswith("before ") and hidden.endswith(" behind") and "[key]" in hidden
-    assert leaks(hidden) == []
+def test_each_form_is_redacted_and_the_text_around_it_stays(name: str) -> None:
+    """However the key is encoded, between other words."""
+    redacted = KeyForms(KEY).redact(f"before {FORMS[name]} behind")
+    assert redacted.startswith("before ") and redacted.endswith(" behind") and "[key]" in redacted
+    assert leaks(redacted) == []
 
 
 @pytest.mark.parametrize(
@@ -37,13 +37,13 @@ def test_each_form_goes_and_what_is_around_it_stays(name: str) -> None:
         ("!!!!!!!!!", "No! No!! No!!!"),
     ],
 )
-def test_what_only_resembles_a_key_stays(key: str, text: str) -> None:
-    """A key that is a word, or short, blots no sentence; nor does a little piece of a long one."""
-    assert KeyForms(key).hide(text) == text
+def test_text_that_only_resembles_a_key_stays(key: str, text: str) -> None:
+    """Nothing is redacted for a key that is a word or short, nor for a short piece of a key."""
+    assert KeyForms(key).redact(text) == text
 
 
 @pytest.mark.parametrize(
-    ("key", "text", "hidden"),
+    ("key", "text", "redacted"),
     [
         ("mountsea", "key mountsea; %6dountsea; m\u200bountsea", "key [key]; [key]; [key]"),
         ("!!!!!!!!!", "no !!!!!!!!! here", "no [key] here"),
@@ -54,22 +54,22 @@ def test_what_only_resembles_a_key_stays(key: str, text: str) -> None:
         ('sk-a"b\\c-0123456789', r'{"k": "sk-a\"b\\c-0123456789"}', '{"k": "[key]"}'),
     ],
 )
-def test_an_echo_of_any_key_goes(key: str, text: str, hidden: str) -> None:
-    """Also a word's, where it is that word letter by letter, and a long piece of a long one."""
-    assert KeyForms(key).hide(text) == hidden
+def test_an_echo_of_any_key_is_redacted(key: str, text: str, redacted: str) -> None:
+    """Also the exact letters of a key that is a word, and a long piece of a long key."""
+    assert KeyForms(key).redact(text) == redacted
 
 
-def test_a_piece_may_be_left_where_it_is_part_of_an_id() -> None:
-    """A Hub may name tasks by how the account's key begins; all of a key is still an echo."""
+def test_pieces_can_be_left_in_ids() -> None:
+    """A Hub's task ids may start with a piece of the key; the whole key is still redacted."""
     forms = KeyForms(KEY)
-    assert forms.hide(f"{KEY[:20]}-task-7", pieces=False) == f"{KEY[:20]}-task-7"
-    assert forms.hide(f"{KEY}-task-7", pieces=False) == "[key]-task-7"
+    assert forms.redact(f"{KEY[:20]}-task-7", pieces=False) == f"{KEY[:20]}-task-7"
+    assert forms.redact(f"{KEY}-task-7", pieces=False) == "[key]-task-7"
 
 
 def test_only_the_beginning_of_a_long_text_is_searched_for_all_forms(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What is searched does not grow with the text; the key as it is goes from all of it."""
+    """The search is bounded; the literal key is redacted everywhere."""
     searched: list[int] = []
     spans = KeyForms._spans
 
@@ -78,12 +78,12 @@ def test_only_the_beginning_of_a_long_text_is_searched_for_all_forms(
         return spans(self, text, pieces)
 
     monkeypatch.setattr(KeyForms, "_spans", counted)
-    hidden = KeyForms(KEY).hide("a dog " * 200_000 + KEY)
-    assert hidden.endswith("a dog [key]") and searched == [LOOK]
+    redacted = KeyForms(KEY).redact("a dog " * 200_000 + KEY)
+    assert redacted.endswith("a dog [key]") and searched == [MAX_SEARCHED_CHARS]
 
 
-def test_an_interrupt_while_a_key_is_sought_shows_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The frames that compare a text with the key hold both."""
+def test_an_interrupt_during_the_search_exposes_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The frames of the search have the key in their variables."""
 
     def interrupt(self: KeyForms, folded: str, pieces: bool) -> bool:
         raise KeyboardInterrupt

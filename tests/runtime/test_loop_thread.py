@@ -1,4 +1,4 @@
-"""The loop thread: a coroutine for blocking code, and a way out of it at any time."""
+"""The loop thread runs coroutines for blocking code, and can be interrupted at any time."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ import pytest
 from mountsea_magic.runtime import loop_thread as module
 from mountsea_magic.runtime.loop_thread import Job, LoopThread
 
-LOCK_TIMEOUT_S = 20.0
-"""How long a test waits for what must come; nothing is measured by it."""
+TIMEOUT_S = 20.0
+"""How long a test waits for an event that must happen; no timing depends on it."""
 
 WHO = contextvars.ContextVar("WHO", default="nobody")
 
@@ -30,11 +30,11 @@ from mountsea_magic.runtime.loop_thread import run_nested
 
 log = []
 
-async def answer():
+async def forty_two():
     await asyncio.sleep(0)
     return 42
 
-async def trouble():
+async def fail():
     await asyncio.sleep(0)
     raise LookupError("no dogs")
 
@@ -44,11 +44,11 @@ async def hold(ticked):
 
 
 async def main():
-    other = asyncio.create_task(answer())
-    log.append(run_nested(answer()))
+    other = asyncio.create_task(forty_two())
+    log.append(run_nested(forty_two()))
     log.append(other.done())
     try:
-        run_nested(trouble())
+        run_nested(fail())
     except LookupError as error:
         log.append(str(error))
     ticked = asyncio.Event()
@@ -56,7 +56,7 @@ async def main():
 
 asyncio.run(main())
 try:
-    run_nested(work := answer())
+    run_nested(work := forty_two())
 except RuntimeError:
     work.close()
     log.append("no loop")
@@ -64,37 +64,37 @@ print(log)
 """
 
 
-class Trouble(Exception):
-    """What a coroutine raises."""
+class WorkError(Exception):
+    """An error of a coroutine."""
 
 
 @pytest.fixture(scope="module")
 def worker() -> LoopThread:
-    """Keep one loop thread for all tests, as a process does."""
+    """Share one loop thread between all tests, as in a kernel."""
     return LoopThread()
 
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Make an interrupt a KeyboardInterrupt here, whatever the test runner did to the signal."""
+    """Make SIGINT raise KeyboardInterrupt, whatever handler the test runner has set."""
     assert threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
-async def answer() -> int:
-    """Return at once."""
+async def forty_two() -> int:
+    """Return immediately."""
     return 42
 
 
-async def trouble(error: BaseException) -> None:
-    """Raise at once."""
+async def fail(error: BaseException) -> None:
+    """Raise immediately."""
     raise error
 
 
 async def hold(started: threading.Event, log: list[str]) -> None:
-    """Wait for ever, and clean up with an await, as a connection does."""
+    """Wait forever, and clean up with an await, as a connection does."""
     try:
         started.set()
         await asyncio.Event().wait()
@@ -103,28 +103,28 @@ async def hold(started: threading.Event, log: list[str]) -> None:
         log.append("cleaned up")
 
 
-def test_the_result_comes_back(worker: LoopThread) -> None:
-    """A coroutine's value is the call's value."""
-    assert worker.run(answer()) == 42
+def test_run_returns_the_result(worker: LoopThread) -> None:
+    """The coroutine's return value."""
+    assert worker.run(forty_two()) == 42
 
 
-def test_the_exception_comes_back_itself(worker: LoopThread) -> None:
-    """The very exception, so that its type and its attributes are kept."""
-    error = Trouble("no dogs")
-    with pytest.raises(Trouble) as caught:
-        worker.run(trouble(error))
+def test_run_raises_the_exception_itself(worker: LoopThread) -> None:
+    """The same object, with its type and attributes."""
+    error = WorkError("no dogs")
+    with pytest.raises(WorkError) as caught:
+        worker.run(fail(error))
     assert caught.value is error
 
 
-def test_the_worker_outlives_an_exception(worker: LoopThread) -> None:
+def test_the_loop_survives_an_exception(worker: LoopThread) -> None:
     """The next cell runs on the same loop."""
-    with pytest.raises(Trouble):
-        worker.run(trouble(Trouble()))
-    assert worker.run(answer()) == 42
+    with pytest.raises(WorkError):
+        worker.run(fail(WorkError()))
+    assert worker.run(forty_two()) == 42
 
 
-def test_one_loop_in_one_thread_of_its_own(worker: LoopThread) -> None:
-    """Connections are reused from cell to cell, and the caller's own loop is not needed."""
+def test_all_coroutines_run_on_one_loop_in_a_daemon_thread(worker: LoopThread) -> None:
+    """Connections are reused from cell to cell."""
 
     async def where() -> tuple[int, str, bool]:
         thread = threading.current_thread()
@@ -136,24 +136,24 @@ def test_one_loop_in_one_thread_of_its_own(worker: LoopThread) -> None:
     assert threading.current_thread().name != "mountsea-loop"
 
 
-def test_nothing_is_started_before_it_is_needed() -> None:
+def test_the_thread_starts_on_first_use() -> None:
     """Loading the extension starts no thread."""
     before = set(threading.enumerate())
     LoopThread()
     assert set(threading.enumerate()) == before
 
 
-def test_it_runs_where_a_loop_already_runs(worker: LoopThread) -> None:
-    """A notebook's cell runs inside a running loop."""
+def test_run_works_within_a_running_loop(worker: LoopThread) -> None:
+    """A notebook's cell runs within one."""
 
     async def cell() -> int:
-        return worker.run(answer())
+        return worker.run(forty_two())
 
     assert asyncio.run(cell()) == 42
 
 
-def test_context_variables_are_carried(worker: LoopThread) -> None:
-    """Output finds its cell; what the coroutine sets stays its own."""
+def test_context_variables_are_copied(worker: LoopThread) -> None:
+    """Output goes to its cell; changes in the coroutine do not reach the caller."""
 
     async def work() -> tuple[str, str]:
         before = WHO.get()
@@ -173,23 +173,23 @@ def test_context_variables_are_carried(worker: LoopThread) -> None:
     assert worker.run(ask()) == "nobody"
 
 
-def test_the_context_is_that_of_the_start(worker: LoopThread) -> None:
-    """A job that runs in the background keeps the context of the cell that began it."""
+def test_a_job_has_the_context_of_its_start(worker: LoopThread) -> None:
+    """A background job keeps the context of the cell that started it."""
     go = threading.Event()
 
     async def ask() -> str:
-        await asyncio.to_thread(go.wait, LOCK_TIMEOUT_S)
+        await asyncio.to_thread(go.wait, TIMEOUT_S)
         return WHO.get()
 
     token = WHO.set("first cell")
     job = worker.start(ask())
     WHO.reset(token)
     go.set()
-    assert job.outcome.result(LOCK_TIMEOUT_S) == "first cell"
+    assert job.outcome.result(TIMEOUT_S) == "first cell"
 
 
-def test_jobs_run_side_by_side(worker: LoopThread) -> None:
-    """One job may wait for another; starting one returns at once."""
+def test_jobs_run_concurrently(worker: LoopThread) -> None:
+    """One job may wait for another; starting one returns immediately."""
     passed: list[str] = []
     go = worker.run(make_event())
 
@@ -203,17 +203,17 @@ def test_jobs_run_side_by_side(worker: LoopThread) -> None:
 
     jobs = [worker.start(first()), worker.start(second())]
     for job in jobs:
-        job.outcome.result(LOCK_TIMEOUT_S)
+        job.outcome.result(TIMEOUT_S)
     assert passed == ["second", "first"]
 
 
 async def make_event() -> asyncio.Event:
-    """Make an event on the worker's loop."""
+    """Create an event on the worker's loop."""
     return asyncio.Event()
 
 
-def test_threads_share_the_worker(worker: LoopThread) -> None:
-    """Many threads may call at once, also the first time, and share one loop."""
+def test_threads_share_one_loop(worker: LoopThread) -> None:
+    """Also if several threads make the first call at once."""
     fresh = LoopThread()
 
     async def which() -> int:
@@ -226,7 +226,7 @@ def test_threads_share_the_worker(worker: LoopThread) -> None:
 
 
 def test_ticks_are_called_on_the_callers_thread(worker: LoopThread) -> None:
-    """A progress view is drawn by the cell's own thread while it waits."""
+    """The cell's own thread updates the progress view while it waits."""
     go = worker.run(make_event())
     loop = worker.run(running_loop())
     threads: list[threading.Thread] = []
@@ -248,47 +248,47 @@ async def running_loop() -> asyncio.AbstractEventLoop:
     return asyncio.get_running_loop()
 
 
-def test_a_tick_that_fails_stops_the_work(worker: LoopThread) -> None:
-    """The error of the view comes out, and the coroutine has cleaned up."""
+def test_a_tick_that_raises_cancels_the_work(worker: LoopThread) -> None:
+    """Its error is raised, after the coroutine has cleaned up."""
     log: list[str] = []
 
     def tick() -> None:
-        raise Trouble("no view")
+        raise WorkError("no view")
 
-    with pytest.raises(Trouble, match="no view"):
+    with pytest.raises(WorkError, match="no view"):
         worker.run(hold(threading.Event(), log), tick=tick)
     assert log == ["cleaned up"]
 
 
-def test_cancelling_a_job_runs_its_finally(worker: LoopThread) -> None:
-    """The outcome comes after all clauses have run."""
+def test_cancelling_a_job_runs_its_finally_clauses(worker: LoopThread) -> None:
+    """The outcome is set after they have run."""
     started, log = threading.Event(), list[str]()
     job = worker.start(hold(started, log))
-    assert started.wait(LOCK_TIMEOUT_S)
+    assert started.wait(TIMEOUT_S)
     job.cancel()
     with pytest.raises(concurrent.futures.CancelledError):
-        job.outcome.result(LOCK_TIMEOUT_S)
+        job.outcome.result(TIMEOUT_S)
     assert log == ["cleaned up"]
     assert job.outcome.cancelled()
 
 
-def test_cancelling_at_once_and_twice_does_no_harm(worker: LoopThread) -> None:
-    """A job may be cancelled before it began and after it ended."""
+def test_a_job_can_be_cancelled_before_it_starts_and_after_it_ended(worker: LoopThread) -> None:
+    """Also twice."""
     job = worker.start(hold(threading.Event(), []))
     job.cancel()
     job.cancel()
     with pytest.raises(concurrent.futures.CancelledError):
-        job.outcome.result(LOCK_TIMEOUT_S)
+        job.outcome.result(TIMEOUT_S)
     job.cancel()
-    ended = worker.start(answer())
-    assert ended.outcome.result(LOCK_TIMEOUT_S) == 42
+    ended = worker.start(forty_two())
+    assert ended.outcome.result(TIMEOUT_S) == 42
     ended.cancel()
-    assert worker.run(answer()) == 42
+    assert worker.run(forty_two()) == 42
     assert ended.outcome.result(0) == 42
 
 
-def test_a_second_cancel_leaves_what_is_being_cleaned_up_alone(worker: LoopThread) -> None:
-    """Stop pressed twice must not keep an order from being written down."""
+def test_a_second_cancel_does_not_interrupt_the_clean_up(worker: LoopThread) -> None:
+    """Pressing Stop twice must not keep a submission from being journaled."""
     started, cleaning, go_on = threading.Event(), threading.Event(), threading.Event()
     log: list[str] = []
 
@@ -298,21 +298,21 @@ def test_a_second_cancel_leaves_what_is_being_cleaned_up_alone(worker: LoopThrea
             await asyncio.Event().wait()
         finally:
             cleaning.set()
-            await asyncio.to_thread(go_on.wait, LOCK_TIMEOUT_S)
-            log.append("written down")
+            await asyncio.to_thread(go_on.wait, TIMEOUT_S)
+            log.append("journaled")
 
     job = worker.start(careful())
-    assert started.wait(LOCK_TIMEOUT_S)
+    assert started.wait(TIMEOUT_S)
     job.cancel()
-    assert cleaning.wait(LOCK_TIMEOUT_S)
+    assert cleaning.wait(TIMEOUT_S)
     job.cancel()
-    worker.run(answer())
+    worker.run(forty_two())
     go_on.set()
-    assert job.wait(LOCK_TIMEOUT_S) and log == ["written down"]
+    assert job.wait(TIMEOUT_S) and log == ["journaled"]
 
 
-def test_a_job_may_answer_its_cancellation(worker: LoopThread) -> None:
-    """A coroutine that turns cancellation into a value has that value."""
+def test_a_cancelled_coroutine_may_return_a_value(worker: LoopThread) -> None:
+    """The value is the outcome."""
     started = threading.Event()
 
     async def stubborn() -> str:
@@ -324,9 +324,9 @@ def test_a_job_may_answer_its_cancellation(worker: LoopThread) -> None:
         return "never"
 
     job = worker.start(stubborn())
-    assert started.wait(LOCK_TIMEOUT_S)
+    assert started.wait(TIMEOUT_S)
     job.cancel()
-    assert job.outcome.result(LOCK_TIMEOUT_S) == "saved"
+    assert job.outcome.result(TIMEOUT_S) == "saved"
 
 
 @pytest.mark.parametrize(
@@ -335,14 +335,12 @@ def test_a_job_may_answer_its_cancellation(worker: LoopThread) -> None:
     ids=["interrupt_main", "raise_signal"],
 )
 @pytest.mark.usefixtures("interruptible")
-def test_an_interrupt_from_elsewhere_gives_the_thread_back(
-    worker: LoopThread, interrupt: Callable[[], None]
-) -> None:
-    """A blocked cell ends with KeyboardInterrupt, after the coroutine's finally clauses."""
+def test_an_interrupt_ends_the_wait(worker: LoopThread, interrupt: Callable[[], None]) -> None:
+    """A blocked cell raises KeyboardInterrupt, after the coroutine's `finally` clauses."""
     waiting, log = threading.Event(), list[str]()
 
     def interrupt_when_waiting() -> None:
-        if waiting.wait(LOCK_TIMEOUT_S):
+        if waiting.wait(TIMEOUT_S):
             interrupt()
 
     timer = threading.Timer(0, interrupt_when_waiting)
@@ -350,13 +348,13 @@ def test_an_interrupt_from_elsewhere_gives_the_thread_back(
     with pytest.raises(KeyboardInterrupt):
         worker.run(hold(threading.Event(), log), tick=waiting.set)
     assert log == ["cleaned up"]
-    timer.join(LOCK_TIMEOUT_S)
-    assert worker.run(answer()) == 42
+    timer.join(TIMEOUT_S)
+    assert worker.run(forty_two()) == 42
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_an_interrupt_during_a_tick_gives_the_thread_back(worker: LoopThread) -> None:
-    """An interrupt may come while the progress is drawn."""
+def test_an_interrupt_during_a_tick_ends_the_wait(worker: LoopThread) -> None:
+    """An interrupt may come while the progress is updated."""
     log: list[str] = []
     with pytest.raises(KeyboardInterrupt):
         worker.run(hold(threading.Event(), log), tick=lambda: signal.raise_signal(signal.SIGINT))
@@ -364,11 +362,11 @@ def test_an_interrupt_during_a_tick_gives_the_thread_back(worker: LoopThread) ->
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_a_coroutine_that_does_not_let_go_is_left_behind(
+def test_a_coroutine_whose_clean_up_hangs_is_abandoned(
     worker: LoopThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The user has the cell back, even if a clean-up hangs; the worker goes on."""
-    monkeypatch.setattr(module, "DRAIN_S", 0.01)
+    """The interrupted call ends all the same; the loop goes on."""
+    monkeypatch.setattr(module, "DRAIN_TIMEOUT_S", 0.01)
     go, log = worker.run(make_event()), list[str]()
     left = threading.Event()
 
@@ -384,11 +382,11 @@ def test_a_coroutine_that_does_not_let_go_is_left_behind(
         worker.run(hang(), tick=lambda: signal.raise_signal(signal.SIGINT))
     assert log == []
     worker.run(running_loop()).call_soon_threadsafe(go.set)
-    assert left.wait(LOCK_TIMEOUT_S)
+    assert left.wait(TIMEOUT_S)
     assert log == ["cleaned up"]
 
 
-def test_an_interrupt_spares_other_jobs(worker: LoopThread) -> None:
+def test_an_interrupt_does_not_cancel_other_jobs(worker: LoopThread) -> None:
     """Only the cell's own coroutine is cancelled; a background job goes on."""
     go = worker.run(make_event())
 
@@ -397,36 +395,36 @@ def test_an_interrupt_spares_other_jobs(worker: LoopThread) -> None:
         return "drawn"
 
     def tick() -> None:
-        raise Trouble
+        raise WorkError
 
     job = worker.start(background())
-    with pytest.raises(Trouble):
+    with pytest.raises(WorkError):
         worker.run(hold(threading.Event(), []), tick=tick)
     worker.run(running_loop()).call_soon_threadsafe(go.set)
-    assert job.outcome.result(LOCK_TIMEOUT_S) == "drawn"
+    assert job.outcome.result(TIMEOUT_S) == "drawn"
 
 
-def test_a_coroutine_that_ends_as_cancelled_does_not_hang(worker: LoopThread) -> None:
-    """A coroutine that cancels itself ends the call."""
+def test_a_coroutine_that_raises_cancelled_error_ends_the_call(worker: LoopThread) -> None:
+    """The call does not hang."""
     with pytest.raises(concurrent.futures.CancelledError):
-        worker.run(trouble(asyncio.CancelledError()))
+        worker.run(fail(asyncio.CancelledError()))
 
 
-def test_wait_hands_over_results_and_exceptions(worker: LoopThread) -> None:
-    """From another loop, the worker's coroutine is awaited like any other."""
-    error = Trouble("no dogs")
+def test_wait_returns_results_and_raises_exceptions(worker: LoopThread) -> None:
+    """From another event loop."""
+    error = WorkError("no dogs")
 
     async def main() -> int:
-        with pytest.raises(Trouble) as caught:
-            await worker.wait(trouble(error))
+        with pytest.raises(WorkError) as caught:
+            await worker.wait(fail(error))
         assert caught.value is error
-        return await worker.wait(answer())
+        return await worker.wait(forty_two())
 
     assert asyncio.run(main()) == 42
 
 
-def test_wait_leaves_the_other_loop_free(worker: LoopThread) -> None:
-    """Several waits of one loop run side by side."""
+def test_wait_does_not_block_the_other_loop(worker: LoopThread) -> None:
+    """Several waits on one loop run concurrently."""
     go = worker.run(make_event())
 
     async def first() -> str:
@@ -444,7 +442,7 @@ def test_wait_leaves_the_other_loop_free(worker: LoopThread) -> None:
 
 
 def test_cancelling_a_wait_cancels_the_work(worker: LoopThread) -> None:
-    """The coroutine on the loop thread is stopped, and has cleaned up when the wait ends."""
+    """The coroutine on the loop thread has cleaned up when the wait ends."""
     started, cleaned = threading.Event(), threading.Event()
 
     async def work() -> None:
@@ -457,7 +455,7 @@ def test_cancelling_a_wait_cancels_the_work(worker: LoopThread) -> None:
 
     async def main() -> None:
         waiting = asyncio.create_task(worker.wait(work()))
-        assert await asyncio.to_thread(started.wait, LOCK_TIMEOUT_S)
+        assert await asyncio.to_thread(started.wait, TIMEOUT_S)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
@@ -465,31 +463,31 @@ def test_cancelling_a_wait_cancels_the_work(worker: LoopThread) -> None:
         assert cleaned.is_set()
 
     asyncio.run(main())
-    assert worker.run(answer()) == 42
+    assert worker.run(forty_two()) == 42
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
-def test_a_forked_process_has_a_loop_of_its_own(worker: LoopThread) -> None:
-    """Threads do not survive a fork: the child starts its own and does not hang."""
-    assert worker.run(answer()) == 42
+def test_a_forked_process_starts_its_own_loop(worker: LoopThread) -> None:
+    """Threads do not survive a fork; the child must not hang."""
+    assert worker.run(forty_two()) == 42
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
-    if child == 0:  # the child says by its exit code what it saw
+    if child == 0:  # the child reports by its exit code
         code = 1
         try:
-            signal.alarm(int(LOCK_TIMEOUT_S))
-            code = 0 if worker.run(answer()) == 42 else 2
+            signal.alarm(int(TIMEOUT_S))
+            code = 0 if worker.run(forty_two()) == 42 else 2
         finally:
             os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert worker.run(answer()) == 42
+    assert worker.run(forty_two()) == 42
 
 
-def test_run_nested_runs_on_the_loop_that_is_there() -> None:
-    """Result, error, ticks and the user's own tasks; without a loop it is refused.
+def test_run_nested_runs_on_the_running_loop() -> None:
+    """Results, errors, ticks and the user's own tasks work; without a loop it raises.
 
-    In a process of its own, since `nest-asyncio2` patches asyncio for good.
+    In a subprocess, since `nest-asyncio2` patches asyncio permanently.
     """
     done = subprocess.run(
         [sys.executable, "-c", NESTED], capture_output=True, text=True, timeout=60, check=False
@@ -498,8 +496,8 @@ def test_run_nested_runs_on_the_loop_that_is_there() -> None:
     assert done.stdout == "[42, True, 'no dogs', 'ticked', 'no loop']\n"
 
 
-def test_a_coroutine_that_exits_does_not_take_the_loop_along() -> None:
-    """SystemExit becomes an error of that job alone; the next one runs."""
+def test_system_exit_in_a_coroutine_does_not_end_the_loop() -> None:
+    """It becomes a RuntimeError of that job; the next job runs."""
 
     async def leave() -> None:
         raise SystemExit(3)
@@ -515,7 +513,7 @@ def test_a_coroutine_that_exits_does_not_take_the_loop_along() -> None:
 
 
 def test_a_job_cancelled_before_it_is_launched_never_runs() -> None:
-    """An interrupt may come between making a job and starting it: nothing is left behind."""
+    """An interrupt may come between creating a job and starting it."""
     ran: list[int] = []
 
     async def work() -> None:
@@ -542,7 +540,7 @@ def stop(*_):
 async def last():
     await asyncio.sleep(600)
 
-async def answer():
+async def forty_two():
     return 42
 
 faulthandler.dump_traceback_later(100, exit=True)
@@ -554,13 +552,13 @@ for number in range(700):
         thread.run(last(), tick=lambda: None)
     except KeyboardInterrupt:
         pass
-    alive = thread.start(answer())
-    assert alive.wait(10) and alive.outcome.result() == 42, f"the loop stands still after {number}"
+    alive = thread.start(forty_two())
+    assert alive.wait(10) and alive.outcome.result() == 42, f"the loop hangs after {number}"
 """
 
 
-def test_an_interrupt_at_any_moment_leaves_the_loop_alive() -> None:
-    """Also between the acquire of a lock and the block that would release it."""
+def test_the_loop_survives_an_interrupt_at_any_moment() -> None:
+    """Also between the `acquire` of a lock and the block that releases it."""
     done = subprocess.run(
         [sys.executable, "-c", HAMMER], capture_output=True, text=True, timeout=120, check=False
     )

@@ -1,4 +1,4 @@
-"""What is printed: it reaches a stream as far as that can take it, and stops no job."""
+"""Printing works on streams of any encoding, and never raises."""
 
 from __future__ import annotations
 
@@ -20,25 +20,24 @@ from mountsea_magic.runtime.printing import echo, encodable, is_terminal
 TEXT = "3 × “dog” · 犬 … \udce9"
 
 
-class Unwilling(io.TextIOBase):
-    """A stream of the user's own making that raises at everything."""
+class FailingStream(io.TextIOBase):
+    """A user-defined stream whose methods raise an error."""
 
     def __init__(self, error: Exception) -> None:
-        """Raise that error."""
         self._error = error
 
     def write(self, text: str) -> int:
-        """Take nothing."""
+        """Raise the error."""
         raise self._error
 
     def isatty(self) -> bool:
-        """Not even say what it is."""
+        """Raise the error."""
         raise self._error
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp932", "cp1252", "koi8-r", "utf-16"])
-def test_every_encoding_takes_what_is_printed(encoding: str) -> None:
-    """What an encoding lacks is spelled out, and the rest stays."""
+def test_text_can_be_printed_in_every_encoding(encoding: str) -> None:
+    """Characters that the encoding lacks are escaped; the rest is unchanged."""
     content = io.BytesIO()
     stream = io.TextIOWrapper(content, encoding=encoding)
     echo(TEXT, stream=stream)
@@ -47,8 +46,8 @@ def test_every_encoding_takes_what_is_printed(encoding: str) -> None:
     assert ("犬" in shown) == (encoding in ("cp932", "utf-16"))
 
 
-def test_what_can_be_encoded_is_not_changed() -> None:
-    """A stream with no encoding of its own takes all text."""
+def test_encodable_text_is_unchanged() -> None:
+    """A stream without an encoding takes any text."""
     stream = io.StringIO()
     echo(TEXT[:-1], stream=stream)
     assert stream.getvalue() == TEXT[:-1] + "\n"
@@ -56,8 +55,8 @@ def test_what_can_be_encoded_is_not_changed() -> None:
     assert encodable("“犬”", "no-such-encoding") == '"\\u72ac"'
 
 
-def test_a_stream_that_hides_its_encoding_gets_ascii() -> None:
-    """As a tee into a file of another encoding."""
+def test_a_stream_that_does_not_report_its_encoding_gets_ascii() -> None:
+    """Such as a tee into a file with another encoding."""
     content = io.BytesIO()
     inner = io.TextIOWrapper(content, encoding="ascii")
 
@@ -76,12 +75,12 @@ ERRORS = [BrokenPipeError(), ValueError("closed"), OSError(28, "disk full"), Run
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_a_stream_that_takes_nothing_ends_no_job(
+def test_a_failing_stream_does_not_end_a_job(
     hub: StandInHub, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """Before, during and after a task: the image is there, and paid for once."""
+    """Each prompt is submitted once and completes; no command raises."""
     hub.ready_after_polls = 3
-    monkeypatch.setattr(sys, "stdout", Unwilling(error))
+    monkeypatch.setattr(sys, "stdout", FailingStream(error))
     assert not is_terminal(sys.stdout)
     shell.run_cell_magic("mountsea", "-o dog", "a “dog”\n---\na 犬")  # type: ignore[no-untyped-call]  # IPython's is so
     for line in ("", "history", "models", "help"):
@@ -93,33 +92,33 @@ def test_a_stream_that_takes_nothing_ends_no_job(
 def test_a_process_without_streams_prints_nothing(
     hub: StandInHub, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`pythonw` and daemons have none."""
+    """`pythonw` and daemons have no streams."""
     for name in ("stdout", "stderr"):
         monkeypatch.setattr(sys, name, None)
     shell.run_cell_magic("mountsea", "-o dog", "a dog")  # type: ignore[no-untyped-call]  # as above
     assert shell.user_ns["dog"].status == "completed" and len(hub.posts) == 1
 
 
-def test_a_notice_that_can_not_be_shown_ends_no_job(
+def test_a_notice_that_cannot_be_shown_does_not_end_a_job(
     hub: StandInHub, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Warnings may be errors, or be shown by code that fails."""
+    """The user's code for warnings may raise."""
     (home / "journal.sqlite").mkdir(parents=True)
 
     def fail(*_: object, **__: object) -> None:
         raise UnicodeEncodeError("ascii", "“", 0, 1, "ordinal not in range")
 
     monkeypatch.setattr("warnings.warn", fail)
-    monkeypatch.setattr(sys, "stderr", Unwilling(ValueError("closed")))
+    monkeypatch.setattr(sys, "stderr", FailingStream(ValueError("closed")))
     assert generate("a dog", cache=True).status == "completed"
     assert len(hub.posts) == 1
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp932", "latin-1"])
-def test_an_error_is_rendered_as_the_terminal_can_show_it(
+def test_an_error_is_rendered_in_the_encoding_of_standard_output(
     monkeypatch: pytest.MonkeyPatch, encoding: str
 ) -> None:
-    """IPython prints the lines as they are."""
+    """IPython prints the lines unchanged."""
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     monkeypatch.setattr(sys, "stdout", stream)
     (line,) = MountseaError("the “dog” … 犬 é")._render_traceback_()
@@ -146,10 +145,10 @@ get_ipython().run_cell_magic("mountsea", "-a “犬”", "a dog")
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp932", "latin-1"])
-def test_a_terminal_of_another_encoding_shows_everything(
+def test_ipython_with_another_encoding_shows_everything(
     hub: StandInHub, tmp_path: Path, encoding: str
 ) -> None:
-    """In a real IPython whose output is piped: no UnicodeEncodeError, one POST."""
+    """In an IPython process with piped output: no UnicodeEncodeError, one POST."""
     script = tmp_path / "script.ipy"
     script.write_text(TERMINAL, "utf-8")
     environment = os.environ | {

@@ -1,4 +1,4 @@
-"""Private files: made for their owner alone, never through what another user has laid there."""
+"""Private files: accessible to their owner only, and never on a path another user controls."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from mountsea_magic.journal.database import JournalDatabase, JournalError
 from mountsea_magic.runtime import private_files
 from mountsea_magic.runtime.child_processes import ChildProcesses, inherited_demo
 from mountsea_magic.runtime.private_files import (
-    NotOurs,
-    check_way,
+    UntrustedPathError,
+    check_path,
     new_file,
     private_folder,
-    read_plain,
+    read_regular,
 )
 from mountsea_magic.session import Session
 
@@ -46,7 +46,7 @@ HUB = "https://hub.example"
 
 @contextmanager
 def umask(mask: int) -> Iterator[None]:
-    """Have another umask for a while."""
+    """Set the umask within a block."""
     before = os.umask(mask)
     try:
         yield
@@ -55,25 +55,25 @@ def umask(mask: int) -> Iterator[None]:
 
 
 def mode(path: Path) -> int:
-    """Return the rights of a file or folder."""
+    """Return the permissions of a file or folder."""
     return stat.S_IMODE(path.lstat().st_mode)
 
 
 def modes(folder: Path) -> dict[str, int]:
-    """Return the rights of all that is in a folder, and its own."""
+    """Return the permissions of a folder and of everything in it."""
     return {str(path.relative_to(folder)): mode(path) for path in (folder, *folder.rglob("*"))}
 
 
 def give(path: Path) -> Path:
-    """Let a file belong to another user."""
+    """Change the owner of a file to another user."""
     if os.geteuid() != 0:
         pytest.skip("only root can give files to another user")
     os.lchown(path, ANOTHER_USER, -1)
     return path
 
 
-def ends(work: Callable[[], Any]) -> Any:
-    """Return what some work returns or raises, if it ends at all."""
+def outcome_of(work: Callable[[], Any]) -> Any:
+    """Return what a function returns or raises; fail if it hangs."""
     outcome: list[Any] = []
 
     def run() -> None:
@@ -90,11 +90,11 @@ def ends(work: Callable[[], Any]) -> Any:
 
 
 @pytest.mark.parametrize("mask", [0, 0o022, 0o077, 0o277, 0o777], ids=oct)
-def test_all_that_is_kept_is_for_its_owner_alone(
+def test_all_files_are_private(
     hub: StandInHub, here: Session, home: Path, mask: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Journal, images, models, the demo's tasks and what it tells workers, whatever the umask."""
-    if not mask:  # nothing is made wider first and changed then
+    """Journal, images, models, demo tasks and the demo choice for workers, whatever the umask."""
+    if not mask:  # files are created with their mode, not changed to it
         for name in ("chmod", "fchmod"):
             monkeypatch.setattr(os, name, None)
     with umask(mask):
@@ -102,37 +102,37 @@ def test_all_that_is_kept_is_for_its_owner_alone(
         save(home / "models", LiveModels(HUB, 7.0, {}))
         TaskStore(home / "demo").add("nano-banana-edit", {}, Inputs((image(),), None, (6, 4)))
         ChildProcesses().publish(home, demo="on", base_url=None)
-        # SQLite makes its own files beside the journal, which are there while it is open
-        beside = JournalDatabase(home / "journal.sqlite").use(
+        # while the journal is open, SQLite has files of its own next to it
+        found_modes = JournalDatabase(home / "journal.sqlite").use(
             lambda db: (db.execute("UPDATE orders SET updated = 7"), modes(home))[1]
         )
-    assert {"journal.sqlite-wal", "journal.sqlite-shm"} < set(beside)
-    assert sum(name.endswith((".json", ".input", ".png")) for name in beside) == 5
-    for name, found in beside.items():
+    assert {"journal.sqlite-wal", "journal.sqlite-shm"} < set(found_modes)
+    assert sum(name.endswith((".json", ".input", ".png")) for name in found_modes) == 5
+    for name, found in found_modes.items():
         assert found == (0o700 if (home / name).is_dir() else 0o600), name
 
 
-def test_folders_above_that_are_missing_are_private_too(tmp_path: Path) -> None:
-    """As the XDG specification wants it; those that are there keep their mode."""
+def test_missing_parent_folders_are_private_too(tmp_path: Path) -> None:
+    """As the XDG specification requires; existing ones keep their mode."""
     with umask(0):
         (tmp_path / "there").mkdir()
         private_folder(tmp_path / "there" / "a" / "b", ours=True)
     assert modes(tmp_path / "there") == {".": 0o777, "a": 0o700, "a/b": 0o700}
 
 
-def test_a_damaged_journal_is_set_aside_for_its_owner_alone(home: Path) -> None:
-    """It may be saved by whoever can read damaged files, but by nobody else."""
+def test_a_damaged_journal_is_set_aside_as_a_private_file(home: Path) -> None:
+    """So is the new journal."""
     home.mkdir()
     with umask(0):
         (home / "journal.sqlite").write_bytes(b"garbage " * 1000)
         JournalDatabase(home / "journal.sqlite").use(lambda db: None)
-    kept = modes(home)
-    assert kept.pop(".") == 0o700
-    assert len(kept) == 3 and set(kept.values()) == {0o600}
+    found = modes(home)
+    assert found.pop(".") == 0o700
+    assert len(found) == 3 and set(found.values()) == {0o600}
 
 
-def test_what_an_older_version_made_is_narrowed(hub: StandInHub, here: Session, home: Path) -> None:
-    """The folder, the journal with what a killed kernel left beside it, and the images' folder."""
+def test_files_of_older_versions_are_restricted(hub: StandInHub, here: Session, home: Path) -> None:
+    """The data folder, the journal, SQLite files of a killed kernel, and the originals' folder."""
     generate("a dog")
     (home / "journal.sqlite-journal").touch()
     for path in (home, home / "originals"):
@@ -145,8 +145,10 @@ def test_what_an_older_version_made_is_narrowed(hub: StandInHub, here: Session, 
     assert {mode for name, mode in found.items() if name.startswith("journal.")} == {0o600}
 
 
-def test_a_folder_of_the_users_keeps_its_mode(hub: StandInHub, here: Session, home: Path) -> None:
-    """What else is in it may be for others; our own files in it are not."""
+def test_a_folder_with_files_of_the_user_keeps_its_mode(
+    hub: StandInHub, here: Session, home: Path
+) -> None:
+    """Others may need those files; our own files in it are private."""
     for name, rights in {"project": 0o755, "tmp": 0o1777}.items():
         folder = home / name
         folder.mkdir(parents=True)
@@ -158,10 +160,10 @@ def test_a_folder_of_the_users_keeps_its_mode(hub: StandInHub, here: Session, ho
         assert mode(folder / "originals") == 0o700 and mode(folder / "journal.sqlite") == 0o600
 
 
-def test_copies_have_the_rights_of_the_users_other_files(
+def test_copies_have_the_default_permissions(
     hub: StandInHub, here: Session, tmp_path: Path
 ) -> None:
-    """A folder that the user names is the user's own, often one that others shall see."""
+    """The user may save images to a folder that is shared with others."""
     with umask(0o022):
         dog = generate("a dog")
         dog.save(tmp_path / "mine")
@@ -171,60 +173,60 @@ def test_copies_have_the_rights_of_the_users_other_files(
 
 
 def link(folder: Path, target: Path) -> Path:
-    """A link in a folder that all can write; whose it is does not matter."""
+    """A link in a world-writable folder, whoever owns it."""
     (folder / "data").symlink_to(target)
     return folder / "data"
 
 
 def link_above(folder: Path, target: Path) -> Path:
-    """A link further up."""
+    """A link as a parent of the path."""
     return link(folder, target) / "deep" / "home"
 
 
-def links_way(folder: Path, target: Path) -> Path:
-    """A link of ours that leads through the folder of all."""
+def link_through(folder: Path, target: Path) -> Path:
+    """Our own link, whose target is a path through the world-writable folder."""
     (target.parent / "ours").symlink_to(link(folder, target))
     return target.parent / "ours"
 
 
 def folder_of_another(folder: Path, target: Path) -> Path:
-    """A folder that another user has made before us."""
+    """A folder that another user has created first."""
     (folder / "data").mkdir()
     (folder / "data").chmod(0o777)
     return give(folder / "data")
 
 
 @pytest.mark.parametrize("sticky", [0, stat.S_ISVTX])
-@pytest.mark.parametrize("lay", [link, link_above, links_way, folder_of_another])
-def test_nothing_is_kept_where_another_user_leads_us(
+@pytest.mark.parametrize("attack", [link, link_above, link_through, folder_of_another])
+def test_a_path_that_another_user_controls_is_rejected(
     hub: StandInHub,
     here: Session,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    lay: Callable[[Path, Path], Path],
+    attack: Callable[[Path, Path], Path],
     sticky: int,
 ) -> None:
-    """The error names the cure, and comes before anything is submitted or written."""
+    """The error says what to do, and is raised before anything is submitted or written."""
     shared, target = tmp_path / "shared", tmp_path / "target"
     for folder in (shared, target):
         folder.mkdir()
     shared.chmod(0o777 | sticky)
-    home = lay(shared, target)
+    home = attack(shared, target)
     monkeypatch.setenv("MOUNTSEA_HOME", str(home))
     with pytest.raises(ConfigurationError, match=r"MOUNTSEA_HOME is .*Set MOUNTSEA_HOME to"):
         generate("a dog")
     assert list(target.iterdir()) == [] and hub.requests == []
-    with pytest.raises(NotOurs):
+    with pytest.raises(UntrustedPathError):
         part_file(home / "originals")
     with pytest.raises(JournalError, match="in a folder that others can write"):
         JournalDatabase(home / "journal.sqlite").use(lambda db: None)
 
 
 @pytest.mark.parametrize("rights", [0o777, 0o1777, 0o770], ids=oct)
-def test_another_users_files_in_a_home_that_others_can_write_are_not_used(
+def test_another_users_files_in_a_shared_home_are_not_used(
     home: Path, tmp_path: Path, rights: int
 ) -> None:
-    """Neither a journal or models that they have begun, nor their link to a file of ours."""
+    """Neither a journal nor models that they created, nor their link to a file of ours."""
     victim, journal = tmp_path / "victim", home / "journal.sqlite"
     home.mkdir()
     victim.touch()
@@ -245,10 +247,10 @@ def test_another_users_files_in_a_home_that_others_can_write_are_not_used(
         assert load(home, HUB).date == 0.0
 
 
-def test_a_link_of_the_users_own_goes_on_working(
+def test_the_users_own_links_are_followed(
     hub: StandInHub, here: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`~/.local` may be on another disk, and so may the images be."""
+    """`~/.local` may link to another disk, and so may the originals' folder."""
     (tmp_path / "disk" / "images").mkdir(parents=True)
     (tmp_path / ".local").symlink_to("disk")
     (tmp_path / "disk" / "home").mkdir()
@@ -261,10 +263,10 @@ def test_a_link_of_the_users_own_goes_on_working(
 
 
 @pytest.mark.parametrize("above", [0o775, 0o755])
-def test_a_container_whose_folders_belong_to_another_user_works(
+def test_group_writable_folders_of_a_container_work(
     hub: StandInHub, here: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, above: int
 ) -> None:
-    """On OpenShift the user is one of the folders' group; their mode is not ours to change."""
+    """On OpenShift the folders belong to another user of the same group; their mode stays."""
     folder = tmp_path / "home" / "share"
     folder.mkdir(parents=True)
     for path, rights in ((folder, 0o775), (folder.parent, above)):
@@ -278,7 +280,7 @@ def test_a_container_whose_folders_belong_to_another_user_works(
 def test_a_file_system_without_modes_or_owners_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There everything seems to be for all, and to belong to one user."""
+    """There all files appear to be accessible to everyone and to belong to one user."""
     drive = tmp_path / "drive"
     drive.mkdir()
     drive.chmod(0o777)
@@ -298,50 +300,50 @@ def test_a_file_system_without_modes_or_owners_works(
     private_folder(drive / "home" / "originals", ours=True)
     (drive / "home" / "originals").chmod(0o777)
     private_folder(drive / "home" / "originals", ours=True)
-    check_way(drive / "home" / "originals")
+    check_path(drive / "home" / "originals")
     assert [path.name for path in drive.rglob("*")] == ["home", "originals"]
 
 
-def test_a_part_file_follows_no_link(tmp_path: Path) -> None:
-    """Not even one that somebody has laid under its name."""
+def test_a_new_file_does_not_follow_a_link(tmp_path: Path) -> None:
+    """The link's target is not created."""
     (tmp_path / "part").symlink_to(tmp_path / "victim")
     with pytest.raises(FileExistsError):
         new_file(tmp_path / "part")
     assert not (tmp_path / "victim").exists()
 
 
-def test_the_temporary_folder_of_a_full_disk_is_private(
+def test_the_temporary_folder_for_images_is_private(
     hub: StandInHub, here: Session, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also under an umask that leaves even its owner no right to write."""
+    """It is used if the originals' folder can't be; also with a umask without write permission."""
     home.mkdir()
     (home / "originals").write_text("in the way")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with umask(0o277), pytest.warns(RuntimeWarning, match="does not last"):
+    with umask(0o277), pytest.warns(RuntimeWarning, match="temporary folder"):
         dog = generate("a dog")
     assert dog[0].bytes == image()
     assert set(modes(dog[0].path.parent).values()) == {0o700, 0o600}
 
 
-def test_a_pipe_or_a_device_in_a_files_place_stops_nothing(home: Path) -> None:
-    """A pipe would hang whoever opens it, and a device never end."""
+def test_a_pipe_or_device_in_place_of_a_file_does_not_block(home: Path) -> None:
+    """Opening a pipe would hang, and reading a device may never end."""
     save(home / "models", LiveModels(HUB, 7.0, {}))
     task = TaskStore(home / "demo").add("nano-banana", {})
     (models,) = (home / "models").iterdir()
     for path in (models, home / "demo" / f"{task.task_id}.json", home / "journal.sqlite"):
         path.unlink(missing_ok=True)
         os.mkfifo(path)
-    assert ends(lambda: load(home / "models", HUB)).date == 0
-    assert ends(lambda: TaskStore(home / "demo").get(task.task_id)) is None
-    trouble = ends(lambda: JournalDatabase(home / "journal.sqlite").use(lambda db: None))
-    assert isinstance(trouble, JournalError) and "not a plain file" in str(trouble)
-    assert isinstance(ends(lambda: read_plain(Path("/dev/zero"), 1000)), OSError)
+    assert outcome_of(lambda: load(home / "models", HUB)).date == 0
+    assert outcome_of(lambda: TaskStore(home / "demo").get(task.task_id)) is None
+    error = outcome_of(lambda: JournalDatabase(home / "journal.sqlite").use(lambda db: None))
+    assert isinstance(error, JournalError) and "not a regular file" in str(error)
+    assert isinstance(outcome_of(lambda: read_regular(Path("/dev/zero"), 1000)), OSError)
 
 
-def test_a_pipe_says_nothing_about_the_demo_hub(
+def test_a_pipe_in_place_of_a_demo_choice_is_ignored(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor does a file that is far larger than ours."""
+    """So is a file that is far too large."""
     ChildProcesses().publish(home, demo="on", base_url=None)
     (path,) = (home / "demo" / "processes").iterdir()
     monkeypatch.setattr(
@@ -349,16 +351,16 @@ def test_a_pipe_says_nothing_about_the_demo_hub(
     )
     path.unlink()
     os.mkfifo(path)
-    assert ends(lambda: inherited_demo(home)) is None
+    assert outcome_of(lambda: inherited_demo(home)) is None
     path.unlink()
     with path.open("wb") as file:
         file.truncate(2**40)
-    assert ends(lambda: inherited_demo(home)) is None
+    assert outcome_of(lambda: inherited_demo(home)) is None
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "endless", "text", "sparse"])
-def test_a_journal_that_names_another_file_shows_nothing_of_it(tmp_path: Path, kind: str) -> None:
-    """Whoever changed the row knows the digest of a public file, too."""
+def test_a_journal_row_with_another_path_does_not_show_that_file(tmp_path: Path, kind: str) -> None:
+    """Not even with the right digest, which an attacker knows for a public file."""
     path, content = tmp_path / "file", b"root:x:0:0:root:/root:/bin/bash\n"
     if kind == "pipe":
         os.mkfifo(path)
@@ -369,22 +371,22 @@ def test_a_journal_that_names_another_file_shows_nothing_of_it(tmp_path: Path, k
         path.write_bytes(content)
     path = {"device": Path("/dev/tty"), "endless": Path("/dev/zero")}.get(kind, path)
     changed = GeneratedImage(path, "png", 64, 48, hashlib.sha256(content).hexdigest())
-    assert ends(changed.is_intact) is False
+    assert outcome_of(changed.is_intact) is False
 
 
-def test_the_demo_follows_no_journal_row_into_a_pipe(tmp_path: Path) -> None:
-    """Nor do the bytes of an image that are asked for."""
+def test_reading_an_image_whose_path_is_a_pipe_does_not_block(tmp_path: Path) -> None:
+    """Reading and saving it raise OSError; it is not intact."""
     os.mkfifo(tmp_path / "pipe")
     image = GeneratedImage(tmp_path / "pipe", "png", 64, 48, "ab" * 32)
     for work in (lambda: image.bytes, lambda: image.pil, lambda: image.save(tmp_path / "copy.png")):
-        assert isinstance(ends(work), OSError)
+        assert isinstance(outcome_of(work), OSError)
     assert asyncio.run(asyncio.to_thread(image.is_intact)) is False
 
 
-def test_a_changed_row_shows_no_other_file_and_costs_nothing(
+def test_an_image_with_a_changed_path_is_downloaded_again(
     hub: StandInHub, here: Session, home: Path, shell: InteractiveShell, tmp_path: Path
 ) -> None:
-    """Neither does it open a pipe: the image is fetched from its task once more."""
+    """The other file is not shown, a pipe does not block, and nothing is submitted."""
     secret = tmp_path / "secret"
     secret.write_bytes(b"root:x:0:0:root:/root:/bin/bash\n")
     os.mkfifo(tmp_path / "pipe")

@@ -1,4 +1,4 @@
-"""Redaction: neither logs nor errors nor the journal give a signed address away."""
+"""Redaction: logs, errors and the journal contain neither signed URLs nor the key."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ECHO = "could not fetch https://ann:s3cret-query@cdn.example/in.png?X-Sig=s3cret
 
 @pytest.fixture
 def logs(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """Listen to all that is logged, as a debugging session does."""
+    """Capture all logs at DEBUG level."""
     for name in ("httpx", "httpcore"):
         caplog.set_level(logging.DEBUG, logger=name)
     caplog.set_level(logging.DEBUG)
@@ -33,7 +33,7 @@ def logs(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]
 
 
 def records(logs: pytest.LogCaptureFixture, name: str) -> list[str]:
-    """Return the messages of a logger and of those below it."""
+    """Return the messages of a logger and its children."""
     return [
         record.getMessage()
         for record in logs.records
@@ -42,17 +42,17 @@ def records(logs: pytest.LogCaptureFixture, name: str) -> list[str]:
 
 
 async def fetched(url: str, folder: Path) -> None:
-    """Fetch an image for a Hub that is next to it."""
+    """Download an image for a Hub on the same host."""
     async with httpx.AsyncClient() as http:
         with (folder / "part").open("wb") as file:
             await ImageDownloader(http, url).fetch(ImageSource(url), file)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("", ""),
-        ("no address", "no address"),
+        ("no URL", "no URL"),
         ("is it? yes", "is it? yes"),
         ("https://cdn.example/a.png", "https://cdn.example/a.png"),
         ("GET https://cdn.example/a?sig=1 failed", "GET https://cdn.example/a?… failed"),
@@ -66,22 +66,22 @@ async def fetched(url: str, folder: Path) -> None:
         ("data:,short", "data:,short"),
     ],
 )
-def test_a_text_loses_its_queries(text: str, said: str) -> None:
-    """Whatever follows a question mark in an address goes, and the bytes of a data URI too."""
-    assert without_queries(text) == said
+def test_queries_are_removed_from_a_text(text: str, expected: str) -> None:
+    """So are users and passwords of URLs, and the bytes of data URIs."""
+    assert without_queries(text) == expected
 
 
-def test_the_logs_of_a_generation_hold_no_query_and_no_key(
+def test_the_logs_of_a_generation_contain_no_query_and_no_key(
     logs: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    """At INFO and at DEBUG: each request is logged as ever, but for what opens an image."""
+    """At INFO and DEBUG, each request is logged, without the signature of an image's URL."""
     with StandInHub(key=KEY) as hub:
         ordered(hub, tmp_path / "originals")
         paths = [seen.path.partition("?")[0] for seen in (*hub.requests, *hub.downloads_seen)]
-    said = records(logs, "httpx")
-    assert [path for path in paths if sum(path in line for line in said) == 1] == paths
-    assert sum("?…" in line for line in said) == 1
-    assert len(records(logs, "httpcore")) > len(said)
+    lines = records(logs, "httpx")
+    assert [path for path in paths if sum(path in line for line in lines) == 1] == paths
+    assert sum("?…" in line for line in lines) == 1
+    assert len(records(logs, "httpcore")) > len(lines)
     assert "s3cret-query" not in logs.text
     assert KEY not in logs.text
 
@@ -96,10 +96,10 @@ def test_the_logs_of_a_generation_hold_no_query_and_no_key(
     ],
     ids=["redirect", "nowhere", "403", "reset"],
 )
-def test_the_logs_of_what_fails_hold_no_query(
+def test_the_logs_of_a_failed_download_contain_no_query(
     logs: pytest.LogCaptureFixture, tmp_path: Path, first: Reply
 ) -> None:
-    """Neither a redirect's header nor a connection that breaks shows one."""
+    """Neither after a redirect nor after a reset connection."""
     with StandInHub(downloads=[first, Reply(404)]) as hub:
         with pytest.raises(HubUnavailable):
             asyncio.run(fetched(hub.image_url("a"), tmp_path))
@@ -126,23 +126,23 @@ def test_the_logs_of_what_fails_hold_no_query(
         *("failed", "error", "refused look", "description", "no data"),
     ],
 )
-def test_a_signed_address_in_the_hubs_words_is_cut(
+def test_a_signed_url_in_a_message_of_the_hub_is_redacted(
     submits: list[Script], looks: list[Script], tmp_path: Path
 ) -> None:
-    """What failed is told by its host and path; what opens it is in no error and no journal."""
+    """Errors and the journal have its host and path, and nothing of its query."""
     cut = re.escape("could not fetch https://…@cdn.example/in.png")
     with StandInHub(submits=submits, polls=looks) as hub:
         with pytest.raises(MountseaError, match=cut) as caught:
             ordered(hub, tmp_path / "originals")
         assert len(hub.posts) == 1
     assert_discreet(caught.value)
-    kept = b"".join(file.read_bytes() for file in tmp_path.glob("journal*"))
-    assert b"cdn.example/in.png" in kept
-    assert b"s3cret-query" not in kept
+    journal = b"".join(file.read_bytes() for file in tmp_path.glob("journal*"))
+    assert b"cdn.example/in.png" in journal
+    assert b"s3cret-query" not in journal
 
 
-def test_a_signed_address_in_the_models_words_is_not_written_down(tmp_path: Path) -> None:
-    """A description beside good images keeps all but the query."""
+def test_a_signed_url_in_the_models_description_is_redacted(tmp_path: Path) -> None:
+    """The description of a completed task keeps all but the query."""
     folder = tmp_path / "originals"
     with StandInHub() as hub:
         hub.polls.append(hub.done({"url": data_uri(image()), "description": ECHO}))
@@ -150,10 +150,10 @@ def test_a_signed_address_in_the_models_words_is_not_written_down(tmp_path: Path
     assert newest(folder).description == "could not fetch https://…@cdn.example/in.png?…"
 
 
-def test_the_users_own_requests_are_logged_as_ever(
+def test_the_users_own_requests_are_logged_unchanged(
     logs: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    """Before, beside and after ours in the same process: a filter that hides is not wished for."""
+    """Before, during and after ours in the same process."""
     with StandInHub(downloads=[Reply(200, image())] * 4) as hub:
 
         async def mine(name: str) -> None:
@@ -168,17 +168,17 @@ def test_the_users_own_requests_are_logged_as_ever(
 
         asyncio.run(work())
         assert len(hub.downloads_seen) == 4
-    said = records(logs, "httpx")
+    lines = records(logs, "httpx")
     for name in ("before", "beside", "after"):
-        assert sum(f"/mine?which={name} " in line for line in said) == 1
-    assert sum("/a?… " in line for line in said) == 1
+        assert sum(f"/mine?which={name} " in line for line in lines) == 1
+    assert sum("/a?… " in line for line in lines) == 1
     assert "s3cret-query" not in logs.text
 
 
-def test_ours_is_what_a_task_and_its_children_do(
+def test_redaction_applies_to_a_task_and_its_children(
     logs: pytest.LogCaptureFixture,
 ) -> None:
-    """The mark is the task's own: its parent and its siblings are not marked."""
+    """It does not apply to its parent and siblings."""
     logger = logging.getLogger("httpx")
 
     async def child(name: str) -> None:
@@ -194,13 +194,13 @@ def test_ours_is_what_a_task_and_its_children_do(
         await child("parent")
 
     asyncio.run(work())
-    said = sorted(records(logs, "httpx"))
-    assert said == ["https://a/b?parent", "https://a/b?sibling", "https://a/b?…", "https://a/b?…"]
+    lines = sorted(records(logs, "httpx"))
+    assert lines == ["https://a/b?parent", "https://a/b?sibling", "https://a/b?…", "https://a/b?…"]
 
 
 def test_guarding_twice_adds_one_filter() -> None:
-    """A kernel that runs for weeks gathers none."""
-    context = contextvars.copy_context()  # else what later tests do here would be ours, too
+    """Filters do not accumulate in a kernel that runs for weeks."""
+    context = contextvars.copy_context()  # or redaction would apply to later tests
     context.run(guard_logs, str)
     before = list(logging.getLogger("httpx").filters)
     context.run(guard_logs, str)

@@ -1,4 +1,4 @@
-"""Cells, commands and the demo with an environment that is broken, and mended in the notebook."""
+"""Cells, commands and the demo with invalid environment variables, which are then corrected."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ BROKEN = {
 
 @pytest.fixture
 def proxy() -> Iterator[HttpProxy]:
-    """Start a proxy."""
+    """Start a proxy server."""
     with HttpProxy() as started:
         yield started
 
 
 @pytest.fixture(autouse=True)
-def one_try(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not pause before what fails again."""
+def no_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not wait for retries that fail again."""
     monkeypatch.setattr(retry, "MAX_CONNECT_ATTEMPTS", 1)
 
 
 def states(home: Path) -> list[str]:
-    """Return what the journal says of all submissions."""
+    """Return the journaled status of all submissions."""
     path = home / "journal.sqlite"
     if not path.exists():
         return []
@@ -53,14 +53,14 @@ def states(home: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_a_broken_variable_stops_a_cell_before_anything_is_submitted(
+def test_an_invalid_variable_is_reported_before_anything_is_submitted(
     hub: StandInHub,
     shell: InteractiveShell,
     home: Path,
     monkeypatch: pytest.MonkeyPatch,
     what: str,
 ) -> None:
-    """It is named; nothing is left in the journal; mended in the notebook, the cell works."""
+    """Nothing is journaled; once the variable is corrected in the notebook, the cell works."""
     name, value = BROKEN[what]
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError, match=f"^{name}") as caught:
@@ -74,14 +74,14 @@ def test_a_broken_variable_stops_a_cell_before_anything_is_submitted(
 
 @pytest.mark.parametrize("what", BROKEN)
 @pytest.mark.parametrize("line", ["credits", "models --refresh"])
-def test_a_broken_variable_stops_a_command_by_its_name(
+def test_an_invalid_variable_is_reported_by_commands(
     hub: StandInHub,
     shell: InteractiveShell,
     monkeypatch: pytest.MonkeyPatch,
     what: str,
     line: str,
 ) -> None:
-    """As it does in a cell."""
+    """As in a cell."""
     name, value = BROKEN[what]
     monkeypatch.setenv("MOUNTSEA_CREDITS_URL", hub.credits_url)
     monkeypatch.setenv(name, value)
@@ -91,10 +91,10 @@ def test_a_broken_variable_stops_a_command_by_its_name(
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_the_demo_works_with_any_broken_variable(
+def test_the_demo_works_with_any_invalid_variable(
     shell: InteractiveShell, home: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    """It is in this process: no proxy, no certificate and no keyring concern it."""
+    """It runs in-process and uses no proxy, certificate or keyring."""
     monkeypatch.setenv(*BROKEN[what])
     monkeypatch.setenv("SSLKEYLOGFILE", "/none/keys.log")
     monkeypatch.setenv("MOUNTSEA_BASE_URL", "nonsense")
@@ -103,14 +103,14 @@ def test_the_demo_works_with_any_broken_variable(
     assert len(mountsea_magic.generate("a dog", **SMALL)) == 1
 
 
-def test_a_dead_proxy_sends_nothing_and_a_change_in_the_notebook_holds(
+def test_proxy_variables_can_be_changed_between_cells(
     hub: StandInHub,
     shell: InteractiveShell,
     home: Path,
     monkeypatch: pytest.MonkeyPatch,
     proxy: HttpProxy,
 ) -> None:
-    """From cell to cell: dead, mended, exempt; with one POST for each cell that worked."""
+    """Unreachable, working, and excluded by NO_PROXY; one POST for each cell that works."""
     monkeypatch.setenv("HTTP_PROXY", "http://ann:s3cret@127.0.0.1:9")
     with pytest.raises(
         HubUnavailable, match=r"The proxy http://127\.0\.0\.1:9 \(HTTP_PROXY\)"
@@ -127,10 +127,10 @@ def test_a_dead_proxy_sends_nothing_and_a_change_in_the_notebook_holds(
     assert (len(proxy.seen), len(hub.posts)) == (seen, 2)
 
 
-def test_a_whole_generation_goes_by_a_socks_proxy(
+def test_a_generation_uses_a_socks_proxy(
     hub: StandInHub, here: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Submission, polls and download, as GNOME writes the variable."""
+    """For submission, polls and download; the variable is in GNOME's form."""
     with SocksProxy() as socks:
         monkeypatch.setenv("all_proxy", f"socks://127.0.0.1:{socks.port}/")
         assert len(mountsea_magic.generate("a dog")) == 1
@@ -141,14 +141,14 @@ def test_a_whole_generation_goes_by_a_socks_proxy(
     assert len(hub.posts) == 1
 
 
-def test_a_proxys_page_is_submitted_to_once(
+def test_a_page_of_a_proxy_is_not_retried(
     hub: StandInHub,
     here: Session,
     home: Path,
     monkeypatch: pytest.MonkeyPatch,
     proxy: HttpProxy,
 ) -> None:
-    """The request did not reach the Hub, and a second one would meet the same page."""
+    """The request did not reach the Hub, and a retry would get the same page."""
     monkeypatch.setattr(retry, "MAX_CONNECT_ATTEMPTS", 3)
     proxy.refusal, proxy.page = "403 Forbidden", b"<html><title>Web filter</title></html>"
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
@@ -157,10 +157,10 @@ def test_a_proxys_page_is_submitted_to_once(
     assert (len(proxy.seen), hub.requests, states(home)) == (1, [], ["unsent"])
 
 
-def test_an_image_behind_a_broken_proxy_is_had_when_that_is_mended(
+def test_a_task_is_resumed_after_an_invalid_proxy_is_corrected(
     hub: StandInHub, here: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The Hub is exempt, its image host is not: the task is kept, and resumed without a POST."""
+    """NO_PROXY has the Hub, but not its image host; resuming downloads the image without a POST."""
     monkeypatch.setenv("ALL_PROXY", "socks4://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", hub.url.removeprefix("http://"))
     with pytest.raises(DownloadFailed, match="ALL_PROXY can't be used") as caught:
@@ -175,7 +175,7 @@ def test_an_image_behind_a_broken_proxy_is_had_when_that_is_mended(
 def test_a_proxys_password_is_never_shown(
     hub: StandInHub, here: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever is wrong with a proxy's URL, its password is not shown with it."""
+    """Whatever is wrong with the proxy's URL."""
     for value in (
         "http://ann:s3cret@127.0.0.1:0",
         "ann:s3cret@127.0.0.1:none",

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...runtime.private_files import new_file, private_folder, read_plain, write_private
+from ...runtime.private_files import new_file, private_folder, read_regular, write_private
 from ...runtime.rng import RNG
 from .inputs import Inputs
 from .sizes import image_size
@@ -184,7 +184,7 @@ class TaskStore:
         Raises:
             FileNotFoundError: If they have been deleted.
         """
-        contents = [read_plain(path, _MAX_BYTES) for path in self._files(task)]
+        contents = [read_regular(path, _MAX_BYTES) for path in self._files(task)]
         mask = contents.pop() if task.masked else None
         size = (task.input_size[0], task.input_size[1]) if task.input_size else None
         return Inputs(tuple(contents), mask, size)
@@ -250,7 +250,7 @@ class TaskStore:
 def _read(path: Path) -> DemoTask | None:
     """Read a task; None if the file is damaged or missing."""
     try:
-        task = DemoTask(**json.loads(read_plain(path, _MAX_BYTES)))
+        task = DemoTask(**json.loads(read_regular(path, _MAX_BYTES)))
     except (OSError, ValueError, TypeError, RecursionError):
         return None
     numbers = (task.seed, task.created_at, task.duration_s, task.input_count, *task.input_size)

@@ -46,7 +46,7 @@ def logout() -> str:
     """Remove the API key of `login`; return a message that names the key used from now on."""
     current_session().login = None
     store = current_session().keys()
-    trouble = store.forget(current_session().real_hub())
+    trouble = store.delete(current_session().real_hub())
     return " ".join(filter(None, ["API key removed.", trouble, *store.notes(), key_line()]))
 
 

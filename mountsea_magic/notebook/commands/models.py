@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ...request.catalog import Model
 from ...request.coercion import alternatives
 from ...runtime.printing import echo
-from ...runtime.text import escape_html, is_pasteable, listed, quoted, remark, sanitize
+from ...runtime.text import escape_html, is_pasteable, listed, quoted, sanitize, sanitize_inline
 from ...session import current_session
 from ..examples import example_cell
 from ..frontend import front_end
@@ -144,7 +144,7 @@ def _parameter_rows(model: Model) -> list[tuple[str, str, str, str]]:
             sanitize(_type_text(model, name), limit=1000)
             + (", required" if name in required else ""),
             "" if "default" not in schema else sanitize(json.dumps(schema["default"])),
-            remark(schema.get("description", "")),
+            sanitize_inline(schema.get("description", "")),
         )
         for name, schema in islice(parameters.items(), MAX_ROWS)
     ]

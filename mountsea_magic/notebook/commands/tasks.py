@@ -11,7 +11,7 @@ from ...errors import ConfigurationError, InvalidRequest, MountseaError, resume_
 from ...hub.retry import is_unknown_task
 from ...journal.entry import Entry
 from ...runtime.printing import echo
-from ...runtime.text import json_text, quoted, remark, sanitize
+from ...runtime.text import json_text, quoted, sanitize, sanitize_inline
 from ...session import current_session
 from ...settings import DEMO_URL
 from ..batch_view import RunOptions
@@ -192,7 +192,7 @@ def _describe(entry: Entry) -> str:
         f"prompt: {sanitize(entry.prompt, limit=2000)}" if entry.prompt else "",
         f"parameters: {sanitize(json_text(others))}" if others else "",
         f"duration: {entry.elapsed_s:.1f} s" if entry.elapsed_s is not None else "",
-        f"description: {remark(entry.description)}" if entry.description else "",
+        f"description: {sanitize_inline(entry.description)}" if entry.description else "",
         f"error: {sanitize(entry.error)}" if entry.error else "",
     ]
     hint = resume_hint(str(entry.task_id))

@@ -29,7 +29,7 @@ from mountsea_magic.errors import (
 )
 from mountsea_magic.generation.handle import Generation
 from mountsea_magic.hub import retry
-from mountsea_magic.journal.entry import FORGOTTEN_S, Entry
+from mountsea_magic.journal.entry import SUBMISSION_TIMEOUT_S, Entry
 from mountsea_magic.journal.journal import Journal
 from mountsea_magic.request.request import build_request
 from mountsea_magic.session import Session
@@ -170,7 +170,7 @@ def test_unknown_ids_are_looked_up_at_the_hub(
     assert len(hub.posts) == 1
     monkeypatch.delenv("MOUNTSEA_API_KEY")
     for line in ("show hub-0009", "resume hub-0009"):
-        with pytest.raises(ConfigurationError, match="no Mountsea key"):
+        with pytest.raises(ConfigurationError, match="No API key found"):
             run(line)
 
 
@@ -222,8 +222,8 @@ def test_resume_continues_after_a_failure_and_raises_at_the_end(
     monkeypatch.setattr(retry, "NEW_TASK_GRACE_S", 0.0)
     with pytest.raises(MountseaError, match=r"2 of 3 tasks returned no images") as caught:
         run("resume")
-    assert "TaskFailed: The task ended as failed: no dogs" in str(caught.value)
-    assert "InvalidRequest: The Hub knows no task hub-0003" in str(caught.value)
+    assert "TaskFailed: The task ended with status failed: no dogs" in str(caught.value)
+    assert "InvalidRequest: The Hub has no task hub-0003" in str(caught.value)
     assert "“a cat” · nano-banana · 64×48" in capsys.readouterr().out
     assert statuses(journal) == {
         "hub-0001": "failed",
@@ -353,7 +353,7 @@ def test_ids_and_texts_are_shown_without_control_characters(
 def test_uncertain_submissions_are_reported(hub: StandInHub, run: Run, journal: Journal) -> None:
     """With the commands to look them up; nothing is submitted."""
     old = Entry.begin(hub.url, build_request("a dog"))
-    when = time.time() - FORGOTTEN_S - 60
+    when = time.time() - SUBMISSION_TIMEOUT_S - 60
     journal.write(replace(old, created=when, updated=when))
     output = run("resume")
     assert "1 submission got no response" in output and "`%mountsea history uncertain`" in output
