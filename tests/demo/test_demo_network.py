@@ -12,7 +12,7 @@ import httpx
 import pytest
 from hub_server import image
 from quick_loop import QuickLoop
-from runs import DOG, Often, begun, followed, names, newest
+from runs import DOG, FrequentPolls, names, newest_entry, start_generation, start_waiting
 
 from mountsea_magic.demo.server.app import create_app
 from mountsea_magic.demo.server.network import DEMO_ORIGIN, FAULTS, DemoNetwork
@@ -37,7 +37,7 @@ class Lesson:
         self.fault = "none"
         self.now = time.time()
         self.folder, self.images = folder, folder / "pictures"
-        self.schedule = Often()
+        self.schedule = FrequentPolls()
         self.app = create_app(
             folder / "demo",
             seconds=0.0,
@@ -74,14 +74,16 @@ class Lesson:
         """Submit a request, and wait for its images."""
         often = self.schedule
         return self.run(
-            lambda client: begun(client, DOG, self.images, timeout_s=timeout_s, schedule=often),
+            lambda client: start_generation(
+                client, DOG, self.images, timeout_s=timeout_s, schedule=often
+            ),
             on_event,
         )
 
     def resume(self, task_id: str) -> list[Event]:
         """Wait for a task, given its id."""
         return self.run(
-            lambda client: followed(client, task_id, self.images, schedule=self.schedule)
+            lambda client: start_waiting(client, task_id, self.images, schedule=self.schedule)
         )
 
     @property
@@ -124,7 +126,7 @@ def test_offline_is_not_an_uncertain_submission(lesson: Lesson) -> None:
     lesson.fault = "offline"
     with pytest.raises(HubUnavailable, match="could not be reached"):
         lesson.submit()
-    assert (lesson.task_count, newest(lesson.images).state) == (0, "unsent")
+    assert (lesson.task_count, newest_entry(lesson.images).state) == (0, "unsent")
 
 
 @pytest.mark.parametrize("fault", ["offline", "busy"])
@@ -156,14 +158,14 @@ def test_busy_hub_creates_no_task(lesson: Lesson) -> None:
     with pytest.raises(RateLimited, match="Nothing was submitted") as caught:
         lesson.submit()
     assert caught.value.retry_after_s == 2.0
-    assert (lesson.task_count, newest(lesson.images).state) == (0, "refused")
+    assert (lesson.task_count, newest_entry(lesson.images).state) == (0, "refused")
 
 
 def test_failed_polls_are_retried(lesson: Lesson) -> None:
     """Every other poll fails, and the images arrive anyway, after one more poll."""
     lesson.fault = "flaky"
     assert isinstance(lesson.submit()[-1], Completed)
-    assert len(lesson.schedule.asked) == 2
+    assert len(lesson.schedule.calls) == 2
     assert lesson.task_count == 1
 
 
@@ -198,9 +200,9 @@ def test_failed_download_can_be_resumed(lesson: Lesson, fault: str) -> None:
 def test_fault_can_change_while_a_task_runs(lesson: Lesson) -> None:
     """Offline after the submission, and back some polls later."""
 
-    class ClearsFault(Often):
+    class ClearsFault(FrequentPolls):
         def interval_s(self, waited_s: float, *, jitter: float) -> float:
-            if len(self.asked) == 3:
+            if len(self.calls) == 3:
                 lesson.fault = "none"
             return super().interval_s(waited_s, jitter=jitter)
 
@@ -210,7 +212,7 @@ def test_fault_can_change_while_a_task_runs(lesson: Lesson) -> None:
 
     lesson.schedule = ClearsFault()
     assert isinstance(lesson.submit(go_offline)[-1], Completed)
-    assert len(lesson.schedule.asked) == 4
+    assert len(lesson.schedule.calls) == 4
     assert lesson.task_count == 1
 
 

@@ -122,7 +122,7 @@ def test_hostile_task_ids_are_inert_and_resumable(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """An id that is code is shown as text, and the suggested command does not contain it."""
-    hub.polls.append(json_reply({"status": EVIL}, lasting=True))
+    hub.polls.append(json_reply({"status": EVIL}, repeat=True))
     for task_id in IDS:
         hub.submits.append({"task_id": task_id})
         with pytest.raises(MountseaError) as caught:
@@ -136,7 +136,7 @@ def test_hostile_task_ids_are_inert_and_resumable(
         hints = set(re.findall(r"`(.*?)`", output))
         assert hints == {"%mountsea resume"}
     hub.polls.clear()
-    hub.polls.append(json_reply(hub.done(hub.data([image()])), lasting=True))
+    hub.polls.append(json_reply(hub.done(hub.data([image()])), repeat=True))
     assert ran(shell, "%mountsea resume")
     assert not CONTROL_CHARACTERS.search(
         capsys.readouterr().out.replace("\x1b[2K", "").replace("\r", "")
@@ -192,7 +192,7 @@ def test_completions_never_run_code(
         Path(name).write_bytes(image())
     shell.user_ns[CODE] = shell.user_ns["good"] = image()
     evil_hub.submits.extend({"task_id": task_id} for task_id in (CODE, "$x", "hub-good"))
-    evil_hub.polls.append(json_reply(evil_hub.done(evil_hub.data([image()])), lasting=True))
+    evil_hub.polls.append(json_reply(evil_hub.done(evil_hub.data([image()])), repeat=True))
     for _ in range(3):
         generate("a dog")
     shell.run_line_magic("mountsea", "models --refresh")
@@ -283,7 +283,7 @@ def test_notebook_and_exports_contain_only_text(evil_hub: StandInHub, kernel: Ke
     evil_hub.polls.append(json_reply(evil_hub.done(evil_hub.data([image()]), description=EVIL)))
     kernel.run("calls = []\npwned = lambda: calls.append(1)")
     runs = [kernel.run(f"%%mountsea -o dog\n{prompt}"), kernel.run("dog"), kernel.run("[dog]")]
-    evil_hub.polls.append(json_reply({"status": "failed", "error_message": EVIL}, lasting=True))
+    evil_hub.polls.append(json_reply({"status": "failed", "error_message": EVIL}, repeat=True))
     runs += [
         kernel.run(f"%%mountsea\n{prompt}"),
         kernel.run("%mountsea models --refresh"),

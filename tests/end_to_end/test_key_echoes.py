@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from echoes import FORMS, KEY, EchoHub, in_json, leaks, response
 from hub_server import all_text_of
-from runs import DOG, Often, begun, collect, newest
+from runs import DOG, FrequentPolls, collect, newest_entry, start_generation
 
 from mountsea_magic.errors import MountseaError, sanitize
 from mountsea_magic.generation import download
@@ -45,7 +45,9 @@ def failed(hub: EchoHub, folder: Path) -> MountseaError:
     async def run() -> None:
         client = HubClient(hub.url, Secret(KEY), credits_url=f"{hub.url}/credits")
         try:
-            await collect(begun(client, DOG, folder, timeout_s=0.1, schedule=Often(0.03)))
+            await collect(
+                start_generation(client, DOG, folder, timeout_s=0.1, schedule=FrequentPolls(0.03))
+            )
         finally:
             await client.aclose()
 
@@ -146,7 +148,7 @@ def test_an_echo_in_a_task_is_redacted(
     with EchoHub(poll=poll) as hub:
         error = failed(hub, tmp_path / "originals")
     assert_no_leak(error, tmp_path / "originals", logs)
-    entry = newest(tmp_path / "originals")
+    entry = newest_entry(tmp_path / "originals")
     assert (entry.task_id, leaks(f"{entry}")) == ("hub-1", [])
 
 

@@ -48,7 +48,7 @@ def run_until(kernel: Kernel, hub: StandInHub, journal: Journal, moment: str, si
     if moment == "downloaded":
         hub.downloads.extend([Reply(200, image(), length=size), SILENT, SILENT])
     else:
-        hub.polls.append(json_reply({"status": "processing"}, lasting=True))
+        hub.polls.append(json_reply({"status": "processing"}, repeat=True))
     kernel.client.execute(CELL)
     hub.wait_until(lambda: len(hub.posts) > posts)
     if moment == "saved":

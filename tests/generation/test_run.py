@@ -260,7 +260,7 @@ def test_a_temporarily_unavailable_result_is_not_submitted_again(
     monkeypatch.setattr(run, "REFETCH_TIMEOUT_S", 0.1)
     generate("a dog", seed=7)[0].path.unlink()
     if unavailable == "Hub":
-        hub.polls.append(Reply(502, b"<html>", lasting=True))
+        hub.polls.append(Reply(502, b"<html>", repeat=True))
     else:
         hub.downloads.extend([Reply(503)] * 4)
     with pytest.raises(WaitTimeout if unavailable == "Hub" else DownloadFailed) as caught:

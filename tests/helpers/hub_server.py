@@ -29,7 +29,7 @@ OTHER_KEY = "sk-another-9876543210fedcba"
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ReceivedRequest:
     """One request, as it was received.
 
     Attributes:
@@ -62,7 +62,7 @@ class Reply:
         endless: Repeats ``body`` in chunks until the client disconnects.
         reset: Resets the connection instead of responding.
         hold: Waits for this event, or the end of the stand-in, before responding.
-        lasting: Is repeated until the test clears the script.
+        repeat: Is repeated until the test clears the script.
     """
 
     status: int = 200
@@ -72,7 +72,7 @@ class Reply:
     endless: bool = False
     reset: bool = False
     hold: threading.Event | None = None
-    lasting: bool = False
+    repeat: bool = False
 
 
 RESET = Reply(reset=True)
@@ -96,12 +96,12 @@ def json_reply(
     *,
     headers: Mapping[str, str] | None = None,
     hold: threading.Event | None = None,
-    lasting: bool = False,
+    repeat: bool = False,
 ) -> Reply:
     """Create a response with a JSON body."""
     content = json.dumps(body).encode()
     named = {"Content-Type": JSON} | dict(headers or {})
-    return Reply(status, content, named, hold=hold, lasting=lasting)
+    return Reply(status, content, named, hold=hold, repeat=repeat)
 
 
 @cache
@@ -195,8 +195,8 @@ class StandInHub:
     ) -> None:
         self.ready_after_s, self.ready_after_polls = ready_after_s, ready_after_polls
         self.ending, self.credits = ending, credits
-        self.requests: list[Seen] = []
-        self.downloads_seen: list[Seen] = []
+        self.requests: list[ReceivedRequest] = []
+        self.downloads_seen: list[ReceivedRequest] = []
         self.submits: deque[Script] = deque(submits)
         self.polls: deque[Script] = deque(polls)
         self.downloads: deque[Script] = deque(downloads)
@@ -227,12 +227,12 @@ class StandInHub:
         return f"{self.url}/api-user/credits"
 
     @property
-    def posts(self) -> list[Seen]:
+    def posts(self) -> list[ReceivedRequest]:
         """The submissions received, in order."""
         return [seen for seen in self.requests if seen.method == "POST"]
 
     @property
-    def polls_seen(self) -> list[Seen]:
+    def polls_seen(self) -> list[ReceivedRequest]:
         """The polls received, in order."""
         return [seen for seen in self.requests if seen.path.startswith("/hub/v1/tasks/")]
 
@@ -249,9 +249,9 @@ class StandInHub:
             return list(self._tasks)
 
     @property
-    def most_open(self) -> tuple[int, int]:
+    def peak_connections(self) -> tuple[int, int]:
         """The peak number of open connections: of the API and of the image host."""
-        return self._api.most_open, self._image_host.most_open
+        return self._api.peak_connections, self._image_host.peak_connections
 
     def image_url(self, name: str) -> str:
         """Return a URL on the image host with a signature in its query."""
@@ -317,7 +317,12 @@ class StandInHub:
         self._api.stop()
         self._image_host.stop()
 
-    def _respond(self, received: list[Seen], respond: Callable[[Seen], Reply], seen: Seen) -> Reply:
+    def _respond(
+        self,
+        received: list[ReceivedRequest],
+        respond: Callable[[ReceivedRequest], Reply],
+        seen: ReceivedRequest,
+    ) -> Reply:
         """Record a request and choose its response."""
         # one lock for both, so that the nth recorded POST gets the nth task id
         with self._changed:
@@ -327,11 +332,11 @@ class StandInHub:
 
     def _next(self, queue: deque[Script]) -> Script:
         """Take the next scripted response."""
-        if queue and isinstance(queue[0], Reply) and queue[0].lasting:
+        if queue and isinstance(queue[0], Reply) and queue[0].repeat:
             return queue[0]
         return queue.popleft() if queue else None
 
-    def _answer_api(self, seen: Seen) -> Reply:
+    def _answer_api(self, seen: ReceivedRequest) -> Reply:
         """Handle submissions, polls, models and credits."""
         key = seen.headers.get("x-api-key") or seen.headers.get("authorization", "")
         if self._key is not None and key.removeprefix("Bearer ") != self._key:
@@ -351,7 +356,7 @@ class StandInHub:
             return _as_reply(script)
         return json_reply({"statusCode": 404, "message": f"no route {path}"}, 404)
 
-    def _respond_submit(self, seen: Seen) -> Reply:
+    def _respond_submit(self, seen: ReceivedRequest) -> Reply:
         """Return the documented response, with the wrong echo of the vendor's own sample."""
         script = self._next(self.submits)
         if script is not None:
@@ -407,7 +412,7 @@ class StandInHub:
         kind = given.get("output_format") or "png"
         return [image(kind, number) for number in range(given.get("num_images", 1))]
 
-    def _respond_image(self, seen: Seen) -> Reply:
+    def _respond_image(self, seen: ReceivedRequest) -> Reply:
         """Return the scripted response, or the image with this path."""
         script = self._next(self.downloads)
         if script is not None:
@@ -429,10 +434,10 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 64
     daemon_threads = False
 
-    def __init__(self, hub: StandInHub, respond: Callable[[Seen], Reply]) -> None:
+    def __init__(self, hub: StandInHub, respond: Callable[[ReceivedRequest], Reply]) -> None:
         self.hub, self.respond = hub, respond
         self._open: set[socket.socket] = set()
-        self.most_open = 0
+        self.peak_connections = 0
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         super().__init__(("127.0.0.1", 0), _Handler, bind_and_activate=False)
@@ -466,7 +471,7 @@ class _Server(ThreadingHTTPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:
             self._open.add(request)
-            self.most_open = max(self.most_open, len(self._open))
+            self.peak_connections = max(self.peak_connections, len(self._open))
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
@@ -501,7 +506,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _exchange(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        reply = self.server.respond(Seen(self.command, self.path, headers, body))
+        reply = self.server.respond(ReceivedRequest(self.command, self.path, headers, body))
         while reply.hold is not None and not reply.hold.wait(0.02):
             if self.server.hub.closing.is_set():
                 break
@@ -536,7 +541,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def nobody() -> Iterator[str]:
+def closed_port() -> Iterator[str]:
     """Reserve a port that nothing listens on, and yield its URL: connections are refused."""
     with socket.socket() as reserved:
         # bound while the test runs, or another process could be given the port

@@ -30,24 +30,24 @@ HUB = "https://hub.example"
 """The Hub's URL in the journal; nothing is sent there."""
 
 
-class Often:
+class FrequentPolls:
     """A schedule that polls every few milliseconds, and records its calls.
 
     Args:
         interval_s: The time between two polls, in seconds.
 
     Attributes:
-        asked: The `waited_s` of each call.
+        calls: The `waited_s` of each call.
     """
 
     def __init__(self, interval_s: float = 0.002) -> None:
-        self.asked: list[float] = []
+        self.calls: list[float] = []
         self._interval_s = interval_s
 
     def interval_s(self, waited_s: float, *, jitter: float) -> float:
         """Record the call, and return the interval."""
         assert 0 <= jitter < 1
-        self.asked.append(waited_s)
+        self.calls.append(waited_s)
         return self._interval_s
 
 
@@ -112,12 +112,12 @@ def journal_of(folder: Path) -> Journal:
     return Journal(folder.parent / "journal.sqlite")
 
 
-def newest(folder: Path) -> Entry:
+def newest_entry(folder: Path) -> Entry:
     """Return the newest entry of the journal."""
     return journal_of(folder).search()[0]
 
 
-def begun(
+def start_generation(
     client: HubClient,
     request: ImageRequest,
     folder: Path,
@@ -140,18 +140,18 @@ def begun(
     )
 
 
-def followed(
+def start_waiting(
     client: HubClient, task_id: str, folder: Path, *, schedule: Schedule | None = None
 ) -> AsyncGenerator[Event, None]:
     """Start waiting for a task, given its id, with its journal entry if there is one."""
     journal = journal_of(folder)
     entry = journal.find(task_id) or Entry.begin(HUB, task_id=task_id)
     return wait_for_images(
-        client, JournaledSubmission(journal, entry), folder, schedule=schedule or Often()
+        client, JournaledSubmission(journal, entry), folder, schedule=schedule or FrequentPolls()
     )
 
 
-def ordered(
+def generate(
     hub: StandInHub,
     folder: Path,
     request: ImageRequest = DOG,
@@ -160,16 +160,18 @@ def ordered(
     schedule: Schedule | None = None,
 ) -> list[Event]:
     """Submit, and wait for the images."""
-    often = schedule or Often()
+    often = schedule or FrequentPolls()
     return with_client(
         hub,
-        lambda client: collect(begun(client, request, folder, timeout_s=timeout_s, schedule=often)),
+        lambda client: collect(
+            start_generation(client, request, folder, timeout_s=timeout_s, schedule=often)
+        ),
     )
 
 
-def resumed(hub: StandInHub, folder: Path, task_id: str = "hub-x") -> list[Event]:
+def resume(hub: StandInHub, folder: Path, task_id: str = "hub-x") -> list[Event]:
     """Wait for a task, given its id."""
-    return with_client(hub, lambda client: collect(followed(client, task_id, folder)))
+    return with_client(hub, lambda client: collect(start_waiting(client, task_id, folder)))
 
 
 def completed(events: list[Event]) -> Completed:

@@ -19,9 +19,9 @@ from hub_server import (
     Script,
     StandInHub,
     all_text_of,
+    closed_port,
     image,
     json_reply,
-    nobody,
 )
 
 import mountsea_magic.hub.exchange
@@ -111,7 +111,7 @@ def serve_slowly(head: bytes, rest: bytes, work: Callable[[HubClient], Awaitable
 @pytest.fixture
 def unreachable() -> Iterator[str]:
     """Return a URL at which no server listens."""
-    with nobody() as url:
+    with closed_port() as url:
         yield url
 
 

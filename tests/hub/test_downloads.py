@@ -408,7 +408,7 @@ def test_dns_rebinding_does_not_reach_private_addresses(
         url = f"http://images.example:{hub.image_origin.rpartition(':')[2]}/a.png?s3cret-query"
         with pytest.raises(HubUnavailable, match="private network") as caught:
             downloaded_for(url, tmp_path)
-        assert (len(lookups), hub.most_open, hub.downloads_seen) == (2, (0, 0), [])
+        assert (len(lookups), hub.peak_connections, hub.downloads_seen) == (2, (0, 0), [])
         assert (tmp_path / "part").read_bytes() == b""
         assert "s3cret-query" not in all_text_of(caught.value)
         assert downloaded_for(url, tmp_path, base_url=hub.url) == image()
@@ -438,7 +438,7 @@ def test_a_proxy_for_other_urls_does_not_disable_the_check(
         url = f"http://images.example:{hub.image_origin.rpartition(':')[2]}/a.png"
         with pytest.raises(HubUnavailable, match="private network"):
             downloaded_for(url, tmp_path)
-        assert hub.most_open == (0, 0)
+        assert hub.peak_connections == (0, 0)
     assert (tmp_path / "part").read_bytes() == b""
 
 
@@ -463,7 +463,7 @@ def test_the_hubs_network_is_that_of_the_addresses_that_responded(
         for peer in ("8.8.8.8", "10.0.0.1", "192.0.2.2"):
             with pytest.raises(UnusableUrl, match="private network"):
                 asyncio.run(fetch(hub, peer))
-        assert hub.most_open == (0, 0)
+        assert hub.peak_connections == (0, 0)
         assert asyncio.run(fetch(hub, "127.0.0.1")) == image()
 
 
@@ -529,7 +529,7 @@ def test_every_malformed_redirect_raises_a_short_error(
     location: str, requests: int, tmp_path: Path
 ) -> None:
     """Invalid targets are rejected, and redirect loops end."""
-    redirect = Reply(302, headers={"Location": location.encode().decode("latin-1")}, lasting=True)
+    redirect = Reply(302, headers={"Location": location.encode().decode("latin-1")}, repeat=True)
     with StandInHub(downloads=[redirect]) as hub, pytest.raises(HubUnavailable) as caught:
         downloaded(hub, ImageSource(hub.image_url("a.png")), tmp_path)
     assert len(hub.downloads_seen) == requests

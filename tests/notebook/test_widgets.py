@@ -174,7 +174,7 @@ def test_the_cancel_button_has_a_tooltip(hub: StandInHub, kernel: Kernel) -> Non
 
 def test_a_status_from_the_hub_is_escaped(hub: StandInHub, kernel: Kernel) -> None:
     """It is shown as text."""
-    hub.polls.append(json_reply({"status": "<img src=x onerror=alert(1)>"}, lasting=True))
+    hub.polls.append(json_reply({"status": "<img src=x onerror=alert(1)>"}, repeat=True))
 
     def on_message(message: Message) -> None:
         if "img src=x" in json.dumps(message["content"]):
@@ -229,13 +229,13 @@ def test_a_background_cell_leaves_no_empty_output(
     hub: StandInHub, kernel: Kernel, made: int, watched: bool
 ) -> None:
     """Reserved outputs without an image get a text."""
-    hub.polls.append(json_reply({"status": "processing"}, lasting=True))
+    hub.polls.append(json_reply({"status": "processing"}, repeat=True))
     run = kernel.run("%%mountsea -b -n 2 -o dog\na dog", watched=watched)
     hub.ending = "completed" if made else "failed"
     hub.polls.clear()
     if made:
         drawn = hub.done(hub.data([image("png", number) for number in range(made)]))
-        hub.polls.append(json_reply(drawn, lasting=True))
+        hub.polls.append(json_reply(drawn, repeat=True))
     held = len(run.outputs) == 3
     assert held != (watched and int(version("ipykernel").partition(".")[0]) >= 7)
     then = kernel.run("try:\n    dog.wait()\nexcept Exception: pass", on_message=run.take)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from cells import composed
-from hub_server import Reply, Seen, StandInHub, json_reply
+from hub_server import ReceivedRequest, Reply, StandInHub, json_reply
 from IPython.core.interactiveshell import InteractiveShell
 from kernel_driver import started_kernel
 from own_session import reach
@@ -38,7 +38,7 @@ class ModelsHub(StandInHub):
         super().__init__()
         self.served = dict(served)
 
-    def _answer_api(self, seen: Seen) -> Reply:
+    def _answer_api(self, seen: ReceivedRequest) -> Reply:
         """Respond to requests for models here, and to others in the stand-in."""
         place = seen.path.partition("?")[0].removeprefix("/hub/v1/models")
         if place == seen.path.partition("?")[0]:

@@ -334,13 +334,13 @@ def test_ids_and_texts_are_shown_without_control_characters(
 ) -> None:
     """A task id or status moves no cursor and reverses no text."""
     hub.submits.append({"task_id": HOSTILE})
-    hub.polls.append(json_reply({"status": "pro\x1b[2Jcessing\u202e"}, lasting=True))
+    hub.polls.append(json_reply({"status": "pro\x1b[2Jcessing\u202e"}, repeat=True))
     with pytest.raises(WaitTimeout) as caught:
         generate("a \x1b[31mred\u202e dog\x07", timeout=0.4)
     assert caught.value.task_id == HOSTILE
     hub.polls.clear()
     failed_so = {"status": "failed", "error_message": "\x1b[31mno\u202e\x9b"}
-    hub.polls.append(json_reply(failed_so, lasting=True))
+    hub.polls.append(json_reply(failed_so, repeat=True))
     output = str(caught.value) + run("history") + run("")
     with pytest.raises(TaskFailed) as failed:
         run("resume")
