@@ -52,7 +52,7 @@ def test_concurrency_is_limited(hub: StandInHub, shell: InteractiveShell) -> Non
             dog.wait(20)
     assert len(hub.posts) == CONCURRENCY + 1
     errors = [str(dog.error) for dog in handles(shell)]
-    assert errors[5] == "Stopped before anything was ordered."
+    assert errors[5] == "Stopped before anything was submitted."
     assert all("charged if it completes" in text for text in errors[:5])
 
 

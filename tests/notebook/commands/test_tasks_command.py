@@ -177,7 +177,7 @@ def test_unknown_ids_are_looked_up_at_the_hub(
 @pytest.mark.parametrize("command", ["show", "resume"])
 def test_an_id_unknown_to_the_hub_raises(hub: StandInHub, run: Run, command: str) -> None:
     """After one poll, with a short error that names the id; nothing stays open."""
-    with pytest.raises(InvalidRequest, match=r"knows (no|a) task hub-9") as caught:
+    with pytest.raises(InvalidRequest, match=r"(has no|knows a) task hub-9") as caught:
         run(f"{command} hub-9")
     assert caught.value.task_id == "hub-9"
     assert len(hub.requests) == 1
@@ -265,7 +265,10 @@ def test_tasks_of_another_hub_are_not_resumed(
         assert (len(hub.requests), len(other.requests)) == before
         other.polls.append(other.done(other.data([image(number=4)])))
         output = run("resume")
-        assert f"hub-0001: The task is at another Hub: set MOUNTSEA_BASE_URL to {hub.url}" in output
+        assert (
+            f"hub-0001: The task belongs to another Hub: set MOUNTSEA_BASE_URL to {hub.url}"
+            in output
+        )
         assert "“a cat” · nano-banana · 64×48" in output
         assert len(hub.requests) == before[0]
     monkeypatch.setenv("MOUNTSEA_BASE_URL", hub.url)
