@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import KEY, RESET, Reply, StandInHub, image, json_reply, told
-from own_session import SMALL, reach, taken
+from hub_server import KEY, RESET, Reply, StandInHub, all_text_of, image, json_reply
+from own_session import SMALL, demo_tasks, reach
 from PIL import Image
 
 import mountsea_magic
@@ -47,7 +47,7 @@ def test_generate_returns_images_of_the_requested_size(
         assert got.path.parent == home / "originals"
         assert "a-dog-on-a-beach" in got.path.name
     assert dogs[0].bytes != dogs[1].bytes
-    assert [task["task_id"] for task in taken(home)] == [dogs.task_id]
+    assert [task["task_id"] for task in demo_tasks(home)] == [dogs.task_id]
     assert here.open == []
 
 
@@ -85,7 +85,7 @@ def test_gather_runs_several_at_once(demo: None, here: Session, home: Path) -> N
     dogs = asyncio.run(work())
     assert [dog.prompt for dog in dogs] == [f"dog {n}" for n in range(4)]
     assert all(f"-dog-{n}-" in dog[0].path.name for n, dog in enumerate(dogs))
-    assert len({dog.task_id for dog in dogs}) == len(taken(home)) == 4
+    assert len({dog.task_id for dog in dogs}) == len(demo_tasks(home)) == 4
     assert len({dog[0].bytes for dog in dogs}) == 4
     assert here.open == []
 
@@ -224,7 +224,7 @@ def test_one_generation_sends_one_post(here: Session, monkeypatch: pytest.Monkey
             False,
         ),
         (lambda: StandInHub(ending="failed"), TaskFailed, False),
-        (lambda: StandInHub(looks=[json_reply({"message": KEY}, 401)]), AuthenticationError, True),
+        (lambda: StandInHub(polls=[json_reply({"message": KEY}, 401)]), AuthenticationError, True),
         (lambda: StandInHub(downloads=[Reply(500)] * 9), DownloadFailed, True),
     ],
     ids=["401", "reset", "422", "failed", "401 for a poll", "no download"],
@@ -242,7 +242,7 @@ def test_every_error_is_a_mountsea_error_without_the_key(
         with pytest.raises(kind) as caught:
             generate("a dog")
         assert len(hub.posts) == 1
-    assert KEY not in told(caught.value)
+    assert KEY not in all_text_of(caught.value)
     assert [dog.error for dog in here.open] == ([caught.value] if stays_open else [])
     assert (caught.value.task_id is not None) is (stays_open or kind is TaskFailed)
 

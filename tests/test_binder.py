@@ -15,7 +15,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from badges import badges, opening
+from badges import badges, first_cell
 from checkout import NOTEBOOKS, ROOT, files
 from lab_server import (
     IMAGE,
@@ -89,7 +89,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> BinderImage:
 def test_first_image_within_a_minute(image: BinderImage, record_property: RecordProperty) -> None:
     """After the badge's link and Run All: an image within 60 s, then all images, and no dialog."""
     lesson = NOTEBOOKS[0]
-    urlpath = badges(opening(lesson))["mybinder.org"].urlpath
+    urlpath = badges(first_cell(lesson))["mybinder.org"].urlpath
     # start the browser first: a reader has it open already
     with page_in_chromium() as page:
         started = time.monotonic()

@@ -62,7 +62,7 @@ def failures(kernel: Kernel, text: str) -> Iterator[str]:
     for block in filter(is_cell, blocks(text)):
         run = kernel.run(block.code)
         if run.error != block.mark.removeprefix("raises "):
-            yield f"{block.code}\n{run.error or 'nothing'} was raised: {run.said}"
+            yield f"{block.code}\n{run.error or 'nothing'} was raised: {run.error_message}"
         shows = block.code.startswith("%%mountsea") and "--dry-run" not in block.code
         if shows and run.status == "ok" and not run.images():
             yield f"{block.code}\nshows no image"

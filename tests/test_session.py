@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from hub_server import KEY, Reply, StandInHub, image, json_reply
-from own_session import SMALL, reach, taken
+from own_session import SMALL, demo_tasks, reach
 
 from mountsea_magic import agenerate, generate
 from mountsea_magic.errors import (
@@ -148,7 +148,7 @@ def test_a_demo_task_outlives_its_session(demo: None, here: Session, home: Path)
     resumed, settings = other.recall(caught.value.task_id)
     here.worker.run(other.generate(resumed, settings))
     assert (resumed.status, resumed.prompt, len(resumed)) == ("completed", "a dog", 1)
-    assert [task["task_id"] for task in taken(home)] == [caught.value.task_id]
+    assert [task["task_id"] for task in demo_tasks(home)] == [caught.value.task_id]
 
 
 def test_break_demo_validates_and_activates_a_fault(
@@ -174,7 +174,7 @@ def test_a_cancelled_submission_is_completed_in_the_background(
     with StandInHub() as hub:
         reach(hub, monkeypatch)
         hub.submits.append(json_reply({"task_id": "hub-late"}, hold=answered))
-        hub.looks.append(hub.done({"url": hub.image_url("a")}))
+        hub.polls.append(hub.done({"url": hub.image_url("a")}))
         hub.downloads.append(Reply(200, image()))
 
         async def work() -> None:

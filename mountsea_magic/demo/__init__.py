@@ -1,1 +1,1 @@
-"""The demo Hub: the whole documented contract, served in-process or over HTTP, with no key."""
+"""The demo Hub: the documented API, served in-process or over HTTP, without an API key."""

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hub_server import KEY, OTHER_KEY, told
+from hub_server import KEY, OTHER_KEY, all_text_of
 
 from mountsea_magic.credentials.key_file import MAX_BYTES, KeyFile
 from mountsea_magic.credentials.key_store import KeyStore
@@ -144,7 +144,7 @@ def test_a_link_in_a_folder_that_others_can_write_to_is_not_followed(
         with pytest.raises(ConfigurationError, match="symbolic link in a folder that") as caught:
             work()
         assert str(path) in str(caught.value)
-        assert not {KEY, OTHER_KEY} & set(told(caught.value).split("'"))
+        assert not {KEY, OTHER_KEY} & set(all_text_of(caught.value).split("'"))
     assert (json.loads(target.read_text()), mode_of(target)) == ({HUB: KEY}, 0o644)
 
 
@@ -222,7 +222,7 @@ def test_an_interrupt_exposes_and_loses_no_key(
     monkeypatch.setattr(name, interrupt)
     with pytest.raises(KeyboardInterrupt) as caught:
         KeyStore(path).save(HUB, Secret(KEY))
-    shown = told(caught.value)
+    shown = all_text_of(caught.value)
     monkeypatch.undo()
     assert KEY not in shown and OTHER_KEY not in shown
     assert os.listdir(path.parent) == ["keys.json"]

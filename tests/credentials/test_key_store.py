@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
-from hub_server import KEY, OTHER_KEY, told
+from hub_server import KEY, OTHER_KEY, all_text_of
 
 from mountsea_magic.credentials.key_store import SERVICE, KeyStore
 from mountsea_magic.errors import ConfigurationError
@@ -218,7 +218,7 @@ def test_a_failure_to_save_is_an_error_and_leaves_no_files(
     with pytest.raises(ConfigurationError, match="Could not save the API key") as caught:
         KeyStore(path).save(HUB, Secret(KEY))
     assert str(path) in str(caught.value)
-    assert KEY not in told(caught.value)
+    assert KEY not in all_text_of(caught.value)
     assert [file for file in home.rglob("*") if file != path] == []
     assert KeyStore(path).find(HUB) is None
 
@@ -300,7 +300,7 @@ def test_with_a_locked_keyring_the_file_is_used_and_logout_fails(
     assert found(path) == (KEY, str(path))
     with pytest.raises(ConfigurationError, match="Unlock the keyring") as caught:
         store.delete(HUB)
-    assert KEY not in told(caught.value)
+    assert KEY not in all_text_of(caught.value)
     keyring.broken = {}
     store.delete(HUB)
     assert found(path) is None

@@ -1,4 +1,4 @@
-"""The demo Hub's endpoints, in-process: the contract as far as it is documented."""
+"""The demo Hub's endpoints in-process, compared with the documented contract."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from mountsea_magic.demo.server.app import URL_LIFE_S, create_app, draw
+from mountsea_magic.demo.server.app import URL_LIFETIME_S, create_app, draw
 from mountsea_magic.demo.server.inputs import Inputs
 from mountsea_magic.demo.server.network import DEMO_ORIGIN, DemoNetwork
-from mountsea_magic.demo.server.tasks import FIRST_CREDITS, PRICE, DemoTask, TaskStore
+from mountsea_magic.demo.server.tasks import CREDITS_PER_IMAGE, INITIAL_CREDITS, DemoTask, TaskStore
 from mountsea_magic.hub.error_mapping import HubResponse
 from mountsea_magic.hub.responses import read_credits, read_submission, read_task
 from mountsea_magic.request.catalog import bundled_catalog
@@ -33,10 +33,9 @@ ORIGIN = "http://demo-hub.test"
 
 
 class Hub:
-    """A demo Hub with a clock that goes only when it is told to, and quick images."""
+    """A demo Hub with a manual clock and a fast painter; a task takes 7.5 to 12.5 seconds."""
 
     def __init__(self, folder: Path, *, key: str | None = None) -> None:
-        """Make the app; a task takes 7.5 to 12.5 seconds."""
         self.now = time.time()
         self.drawn: list[tuple[str, int]] = []
         self.threads: set[int] = set()
@@ -60,32 +59,32 @@ class Hub:
         return asyncio.run(inner())
 
     def get(self, path: str, **headers: str) -> httpx.Response:
-        """Ask for a path."""
+        """Send a GET."""
         return self.run(lambda client: client.get(path, headers=headers))
 
     def post(self, body: Any, **headers: str) -> httpx.Response:
-        """Submit a body."""
+        """Submit a JSON body."""
         return self.run(lambda client: client.post("/hub/v1/image", json=body, headers=headers))
 
     def send(self, content: bytes) -> httpx.Response:
-        """Submit bytes as they are."""
+        """Submit raw bytes."""
         return self.run(lambda client: client.post("/hub/v1/image", content=content))
 
-    def ordered(self, **given: Any) -> str:
-        """Order an image, and return the task's id."""
+    def submit(self, **given: Any) -> str:
+        """Submit a text-to-image request, and return the task id."""
         response = self.post({"model": "nano-banana", "input": {"prompt": "a dog"} | given})
         assert response.status_code == 200, response.text
         return str(response.json()["task_id"])
 
-    def edited(self, *addresses: str, model: str = "nano-banana-edit", **given: Any) -> str:
-        """Order an edit, and return the task's id."""
-        body = {"prompt": "Make it winter", "image_urls": list(addresses)} | given
+    def submit_edit(self, *urls: str, model: str = "nano-banana-edit", **given: Any) -> str:
+        """Submit an edit, and return the task id."""
+        body = {"prompt": "Make it winter", "image_urls": list(urls)} | given
         response = self.post({"model": model, "input": body})
         assert response.status_code == 200, response.text
         return str(response.json()["task_id"])
 
     def task(self, task_id: str) -> Any:
-        """Ask for a task."""
+        """Poll a task."""
         response = self.get(f"/hub/v1/tasks/{task_id}")
         assert response.status_code == 200, response.text
         return response.json()
@@ -93,12 +92,12 @@ class Hub:
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Hub:
-    """Make a demo Hub in a folder of its own."""
+    """Create a demo Hub with its own folder."""
     return Hub(tmp_path / "demo")
 
 
-def test_an_order_is_answered_as_documented(hub: Hub) -> None:
-    """Exactly the members of the vendor's page, with the id under `task_id`."""
+def test_submission_response_has_documented_fields(hub: Hub) -> None:
+    """Exactly the fields of the vendor's documentation, with the id under `task_id`."""
     response = hub.post({"model": "nano-banana-pro", "input": {"prompt": "a dog", "seed": 7}})
     body = response.json()
     assert response.status_code == 200
@@ -112,9 +111,9 @@ def test_an_order_is_answered_as_documented(hub: Hub) -> None:
     assert read_submission(HubResponse(200, {}, body)) == body["task_id"]
 
 
-def test_a_task_goes_its_way(hub: Hub) -> None:
-    """Pending, processing, completed; data only then; elapsed time by the Hub's clock."""
-    task_id = hub.ordered()
+def test_task_goes_from_pending_to_completed(hub: Hub) -> None:
+    """`data` comes with completion only; `elapsed_ms` follows the Hub's clock."""
+    task_id = hub.submit()
     first = hub.task(task_id)
     assert set(first) == {
         *("task_id", "status", "ready", "data", "elapsed_ms", "error_code", "error_message"),
@@ -136,11 +135,11 @@ def test_a_task_goes_its_way(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "status"), [("fail", "failed"), ("timeout", "timeout"), ("cancel", "cancelled")]
+    ("tag", "status"), [("fail", "failed"), ("timeout", "timeout"), ("cancel", "cancelled")]
 )
-def test_a_bad_ending_has_a_code_and_a_message(hub: Hub, word: str, status: str) -> None:
-    """Ready, without data, and with the documented error members; free of charge."""
-    task_id = hub.ordered(prompt=f"a dog [{word}]")
+def test_failed_task_has_error_code_and_message(hub: Hub, tag: str, status: str) -> None:
+    """It is ready, has no data, has the documented error fields, and is not charged."""
+    task_id = hub.submit(prompt=f"a dog [{tag}]")
     hub.now += 20
     body = hub.task(task_id)
     assert (body["status"], body["ready"], body["data"]) == (status, True, None)
@@ -148,12 +147,12 @@ def test_a_bad_ending_has_a_code_and_a_message(hub: Hub, word: str, status: str)
     assert body["error_message"]
     state = read_task(HubResponse(200, {}, body))
     assert (state.ended, state.succeeded) == (True, False)
-    assert hub.get("/api-user/credits").json() == {"credits": FIRST_CREDITS}
+    assert hub.get("/api-user/credits").json() == {"credits": INITIAL_CREDITS}
 
 
-def test_images_are_served_with_the_format_that_was_asked_for(hub: Hub) -> None:
-    """Each address serves its own image, without a key."""
-    task_id = hub.ordered(num_images=3, output_format="webp")
+def test_images_are_served_in_the_requested_format(hub: Hub) -> None:
+    """Each URL serves its own image, without a key."""
+    task_id = hub.submit(num_images=3, output_format="webp")
     hub.now += 20
     images = hub.task(task_id)["data"]["images"]
     responses = [hub.get(entry["url"]) for entry in images]
@@ -163,9 +162,9 @@ def test_images_are_served_with_the_format_that_was_asked_for(hub: Hub) -> None:
     assert hub.drawn == [(task_id, number) for number in range(3)]
 
 
-def test_sync_mode_gives_the_images_themselves(hub: Hub) -> None:
-    """Each URL is then a data URI, of the format that was asked for."""
-    task_id = hub.ordered(sync_mode=True, num_images=2, output_format="jpeg")
+def test_sync_mode_returns_data_uris(hub: Hub) -> None:
+    """Each URL is a data URI in the requested format."""
+    task_id = hub.submit(sync_mode=True, num_images=2, output_format="jpeg")
     hub.now += 20
     for number, entry in enumerate(hub.task(task_id)["data"]["images"]):
         head, _, text = entry["url"].partition(",")
@@ -173,12 +172,12 @@ def test_sync_mode_gives_the_images_themselves(hub: Hub) -> None:
         assert base64.b64decode(text) == image("jpeg", number)
 
 
-def test_addresses_of_images_expire_and_come_fresh(hub: Hub) -> None:
-    """403 after a while, as signed addresses do; the task then gives another."""
-    task_id = hub.ordered()
+def test_image_urls_expire_and_are_renewed(hub: Hub) -> None:
+    """An expired URL gives 403, as signed URLs do; polling the task returns a fresh one."""
+    task_id = hub.submit()
     hub.now += 20
     url = hub.task(task_id)["data"]["images"][0]["url"]
-    hub.now += URL_LIFE_S - 5
+    hub.now += URL_LIFETIME_S - 5
     assert hub.get(url).status_code == 200
     hub.now += 10
     assert hub.get(url).status_code == 403
@@ -186,16 +185,16 @@ def test_addresses_of_images_expire_and_come_fresh(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "?expires=", "?expires=soon", "?expires=-1", "?expires=1.5"])
-def test_an_image_without_a_good_signature_is_refused(hub: Hub, query: str) -> None:
-    """One that does not say until when it is good is an expired one."""
-    task_id = hub.ordered()
+def test_image_url_without_valid_expiry_is_rejected(hub: Hub, query: str) -> None:
+    """A missing or malformed expiry counts as expired."""
+    task_id = hub.submit()
     hub.now += 20
     assert hub.get(f"/pictures/{task_id}/0{query}").status_code == 403
 
 
-def test_images_that_are_not_there_are_not_drawn(hub: Hub) -> None:
-    """404 for an unknown task, for one too many, and before the task is completed."""
-    task_id, failed = hub.ordered(), hub.ordered(prompt="[fail]")
+def test_missing_images_are_404_and_not_drawn(hub: Hub) -> None:
+    """For an unknown task, a number too high, a failed task, and before completion."""
+    task_id, failed = hub.submit(), hub.submit(prompt="[fail]")
     good = f"?expires={int(hub.now) + 500}"
     assert hub.get(f"/pictures/{task_id}/0{good}").status_code == 404
     hub.now += 20
@@ -206,18 +205,18 @@ def test_images_that_are_not_there_are_not_drawn(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("path", ["/hub/v1/tasks/hub-1", "/hub/v1/models/veo", "/hub/v2"])
-def test_what_is_not_there_is_404(hub: Hub, path: str) -> None:
-    """An unknown task, model or route."""
+def test_unknown_task_model_or_route_is_404(hub: Hub, path: str) -> None:
+    """All of them, as at the real Hub."""
     assert hub.get(path).status_code == 404
 
 
-def test_an_order_is_no_get(hub: Hub) -> None:
-    """The submit address takes orders only."""
+def test_submit_endpoint_rejects_get(hub: Hub) -> None:
+    """The endpoint accepts POST only."""
     assert hub.get("/hub/v1/image").status_code == 405
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "said"),
+    ("body", "status", "message"),
     [
         ([], 400, "object"),
         ({"model": "nano-banana"}, 400, "input"),
@@ -226,7 +225,7 @@ def test_an_order_is_no_get(hub: Hub) -> None:
         ({"input": {"prompt": "x"}}, 422, "None"),
         ({"model": "nano-banana", "input": {}}, 422, "prompt"),
         ({"model": "nano-banana", "input": {"prompt": " \n"}}, 422, "prompt"),
-        ({"model": "nano-banana", "input": {"prompt": 5}}, 422, "text"),
+        ({"model": "nano-banana", "input": {"prompt": 5}}, 422, "string"),
         ({"model": "nano-banana", "input": {"prompt": "x", "num_images": 5}}, 422, "4"),
         ({"model": "nano-banana", "input": {"prompt": "x", "num_images": "2"}}, 422, "type"),
         ({"model": "nano-banana", "input": {"prompt": "x", "safety_tolerance": 4}}, 422, "type"),
@@ -245,27 +244,29 @@ def test_an_order_is_no_get(hub: Hub) -> None:
         ),
     ],
 )
-def test_a_wrong_order_is_refused_with_a_reason(
-    hub: Hub, body: Any, status: int, said: str, tmp_path: Path
+def test_invalid_submission_is_rejected_with_a_reason(
+    hub: Hub, body: Any, status: int, message: str, tmp_path: Path
 ) -> None:
-    """As strict as a real Hub would be: types are not bent, and no task is made."""
+    """As strict as a real Hub: values are not coerced, and no task is created."""
     response = hub.post(body)
     assert response.status_code == status
     assert response.json()["statusCode"] == status
-    assert said in response.json()["message"]
+    assert message in response.json()["message"]
     assert not (tmp_path / "demo").exists()
 
 
-def test_a_body_that_is_no_json_is_refused(hub: Hub) -> None:
-    """400, not a crash."""
+def test_body_that_is_not_json_is_rejected(hub: Hub) -> None:
+    """With 400, not with a crash."""
     response = hub.run(lambda client: client.post("/hub/v1/image", content=b"\xff{"))
     assert response.status_code == 400
 
 
-def test_an_account_without_credits_is_refused(hub: Hub) -> None:
-    """402 once all demo credits are spent; they are told as documented."""
-    hub.app.state.tasks.add("nano-banana", {"prompt": "x", "num_images": FIRST_CREDITS // PRICE})
-    assert hub.get("/api-user/credits").json() == {"credits": FIRST_CREDITS}
+def test_submission_without_credits_is_rejected(hub: Hub) -> None:
+    """402 once all demo credits are spent; the balance is reported as documented."""
+    hub.app.state.tasks.add(
+        "nano-banana", {"prompt": "x", "num_images": INITIAL_CREDITS // CREDITS_PER_IMAGE}
+    )
+    assert hub.get("/api-user/credits").json() == {"credits": INITIAL_CREDITS}
     hub.now += 20
     credits = hub.get("/api-user/credits")
     assert read_credits(HubResponse(200, {}, credits.json())) == 0
@@ -285,10 +286,10 @@ def test_an_account_without_credits_is_refused(hub: Hub) -> None:
         ({"x-api-key": "right"}, 401, 200),
     ],
 )
-def test_a_demo_with_a_key_takes_no_other(
+def test_hub_with_a_key_rejects_other_keys(
     headers: dict[str, str], api: int, credits: int, tmp_path: Path
 ) -> None:
-    """Every endpoint but the images' is guarded, by the header that is documented for it."""
+    """Every endpoint but the images' checks the header that is documented for it."""
     hub = Hub(tmp_path / "demo", key="right")
     task_id = hub.app.state.tasks.add("nano-banana", {"prompt": "x"}).task_id
     paths = {
@@ -305,8 +306,8 @@ def test_a_demo_with_a_key_takes_no_other(
     assert len(list((tmp_path / "demo").glob("*.json"))) == 1 + (api == 200)
 
 
-def test_images_need_no_key_even_where_the_api_does(tmp_path: Path) -> None:
-    """At a real Hub they are on another host, which is never sent the key."""
+def test_images_need_no_key(tmp_path: Path) -> None:
+    """At a real Hub they are on another host, and the key is never sent there."""
     hub = Hub(tmp_path, key="right")
     given = {"model": "nano-banana", "input": {"prompt": "x"}}
     task_id = hub.post(given, authorization="Bearer right").json()["task_id"]
@@ -316,7 +317,7 @@ def test_images_need_no_key_even_where_the_api_does(tmp_path: Path) -> None:
 
 
 def test_models_are_listed_and_described(hub: Hub) -> None:
-    """The list holds all eight; each has its schema, and an example that is accepted."""
+    """All eight are listed; each has a schema and an example that is accepted."""
     listed = hub.get("/hub/v1/models?capability=image").json()["data"]
     assert [model["model"] for model in listed] == [model.id for model in bundled_catalog()]
     assert len(listed) == 8
@@ -325,21 +326,21 @@ def test_models_are_listed_and_described(hub: Hub) -> None:
         detail = hub.get(f"/hub/v1/models/{model['model']}").json()
         assert detail.items() >= model.items()
         assert detail["input_schema"]["type"] == "object"
-        order = {"model": model["model"], "input": detail["example"]}
-        assert hub.post(order).status_code == 200
+        submission = {"model": model["model"], "input": detail["example"]}
+        assert hub.post(submission).status_code == 200
 
 
 def test_tasks_outlive_the_app(hub: Hub, tmp_path: Path) -> None:
-    """Another app with the same folder, as after a restart of the kernel, knows the task."""
-    task_id = hub.ordered()
+    """Another app with the same folder, as after a kernel restart, knows the task."""
+    task_id = hub.submit()
     other = Hub(tmp_path / "demo")
     other.now = hub.now + 20
     assert other.task(task_id)["status"] == "completed"
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp", None])
-def test_the_real_painter_draws_the_size_and_format(kind: str | None) -> None:
-    """What the Hub serves decodes to the size that it has told; PNG is the default."""
+def test_painter_uses_the_requested_size_and_format(kind: str | None) -> None:
+    """The image decodes to that size; PNG is the default format."""
     given = {"prompt": "a dog", "image_size": {"width": 96, "height": 64}, "output_format": kind}
     content = draw(DemoTask("hub-1", "gpt-image-2", given, 1, 0.0, 1.0), 0)
     with Image.open(io.BytesIO(content)) as image:
@@ -347,22 +348,22 @@ def test_the_real_painter_draws_the_size_and_format(kind: str | None) -> None:
         assert (image.size, image.format) == ((96, 64), (kind or "png").upper())
 
 
-def test_seed_and_number_decide_the_drawing() -> None:
-    """The same seed draws the same; the images of one task differ from one another."""
+def test_drawing_depends_on_seed_and_number() -> None:
+    """The same seed gives the same image; the images of one task differ."""
     given = {"prompt": "a dog", "image_size": {"width": 96, "height": 64}}
     task = DemoTask("hub-1", "gpt-image-2", given, 7, 0.0, 1.0)
-    again = DemoTask("hub-2", "gpt-image-2", given, 7, 5.0, 2.0)
-    assert draw(task, 0) == draw(again, 0)
+    other = DemoTask("hub-2", "gpt-image-2", given, 7, 5.0, 2.0)
+    assert draw(task, 0) == draw(other, 0)
     assert draw(task, 0) != draw(task, 1)
 
 
-def test_an_edit_is_answered_and_ends_as_any_task(hub: Hub) -> None:
-    """With the mode of its model, and data of the size that the input image has."""
+def test_edit_runs_like_any_other_task(hub: Hub) -> None:
+    """It has its model's mode, and the result has the shape of the input image."""
     body = {"prompt": "winter", "image_urls": [data_uri(image("png", 0, (400, 100)))]}
-    answer = hub.post({"model": "nano-banana-pro-edit", "input": body}).json()
-    assert (answer["model"], answer["mode"]) == ("nano-banana-pro-edit", "image-to-image")
+    submitted = hub.post({"model": "nano-banana-pro-edit", "input": body}).json()
+    assert (submitted["model"], submitted["mode"]) == ("nano-banana-pro-edit", "image-to-image")
     hub.now += 20
-    (entry,) = hub.task(answer["task_id"])["data"]["images"]
+    (entry,) = hub.task(submitted["task_id"])["data"]["images"]
     assert (entry["width"], entry["height"]) == (2048, 512)
     assert hub.get(entry["url"]).content == image()
 
@@ -378,23 +379,23 @@ def test_an_edit_is_answered_and_ends_as_any_task(hub: Hub) -> None:
         ("gpt-image-2-edit", {"image_size": "square"}, (512, 512)),
     ],
 )
-def test_an_edit_has_the_shape_of_its_input_or_the_one_asked_for(
+def test_edit_has_the_shape_of_its_input_or_the_requested_one(
     model: str, given: dict[str, Any], size: tuple[int, int], hub: Hub
 ) -> None:
-    """What the task tells is what is served."""
-    task_id = hub.edited(data_uri(image("png", 0, (80, 40))), model=model, **given)
+    """Without an aspect ratio, or with `auto`, it is the shape of the first input image."""
+    task_id = hub.submit_edit(data_uri(image("png", 0, (80, 40))), model=model, **given)
     hub.now += 20
     (entry,) = hub.task(task_id)["data"]["images"]
     assert (entry["width"], entry["height"]) == size
 
 
-def test_input_images_are_kept_beside_the_task(hub: Hub, tmp_path: Path) -> None:
-    """Byte for byte; the task's own file, which is read often, stays small."""
+def test_input_images_are_stored_beside_the_task(hub: Hub, tmp_path: Path) -> None:
+    """Byte for byte; the task's JSON file, which is read often, stays small."""
     noise = io.BytesIO()
     Image.effect_noise((900, 900), 100).save(noise, "PNG")
     first, mask = noise.getvalue(), image("webp")
     assert len(first) > 500_000
-    task_id = hub.edited(data_uri(first), model="gpt-image-2-edit", mask_url=data_uri(mask))
+    task_id = hub.submit_edit(data_uri(first), model="gpt-image-2-edit", mask_url=data_uri(mask))
     task = hub.app.state.tasks.get(task_id)
     assert hub.app.state.tasks.inputs(task) == Inputs((first,), mask, (900, 900))
     assert (tmp_path / "demo" / f"{task_id}.json").stat().st_size < 1000
@@ -402,23 +403,23 @@ def test_input_images_are_kept_beside_the_task(hub: Hub, tmp_path: Path) -> None
     assert written["input"] == {"prompt": "Make it winter"}
 
 
-def test_an_image_of_this_hub_is_an_input_by_its_address(hub: Hub) -> None:
-    """No network is needed for it, and it may be made from an edit in turn."""
-    first = hub.ordered(num_images=2)
+def test_image_of_this_hub_is_accepted_as_input_by_url(hub: Hub) -> None:
+    """Without network access; the result of an edit is accepted too."""
+    first = hub.submit(num_images=2)
     hub.now += 20
     url = hub.task(first)["data"]["images"][1]["url"]
-    second = hub.edited(url)
+    second = hub.submit_edit(url)
     tasks = hub.app.state.tasks
     assert tasks.inputs(tasks.get(second)).images == (image("png", 1),)
     hub.now += 20
-    third = hub.edited(hub.task(second)["data"]["images"][0]["url"])
+    third = hub.submit_edit(hub.task(second)["data"]["images"][0]["url"])
     assert tasks.inputs(tasks.get(third)).images == (image("png", 0),)
     assert hub.drawn == [(first, 1), (second, 0)]
 
 
-def test_an_image_that_is_not_made_yet_is_no_input(hub: Hub, tmp_path: Path) -> None:
-    """422, and no task: neither before the task is completed nor after a bad ending."""
-    first, failed = hub.ordered(), hub.ordered(prompt="[fail]")
+def test_image_of_an_unfinished_task_is_rejected_as_input(hub: Hub, tmp_path: Path) -> None:
+    """422 and no task, before the task has completed and after it has failed."""
+    first, failed = hub.submit(), hub.submit(prompt="[fail]")
     given = {"prompt": "x", "image_urls": [f"{ORIGIN}/pictures/{first}/0?expires=9"]}
     assert hub.post({"model": "nano-banana-edit", "input": given}).status_code == 422
     hub.now += 20
@@ -428,8 +429,8 @@ def test_an_image_that_is_not_made_yet_is_no_input(hub: Hub, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["image_urls", "mask_url"])
-def test_a_bad_input_image_is_refused_with_a_reason(name: str, hub: Hub, tmp_path: Path) -> None:
-    """422 in the shape of the other refusals; nothing is kept, and nothing echoed."""
+def test_bad_input_image_is_rejected_with_a_reason(name: str, hub: Hub, tmp_path: Path) -> None:
+    """422 in the usual shape; nothing is stored, and the image is not echoed."""
     bad, good = data_uri(image()[:-60]), data_uri(image())
     given = {
         "prompt": "x",
@@ -444,33 +445,33 @@ def test_a_bad_input_image_is_refused_with_a_reason(name: str, hub: Hub, tmp_pat
     assert not (tmp_path / "demo").exists()
 
 
-def test_drawing_and_decoding_leave_the_loop_free(hub: Hub) -> None:
-    """Images are drawn in other threads, also those that an order asks for."""
-    first = hub.ordered(sync_mode=True)
+def test_drawing_and_decoding_run_off_the_event_loop(hub: Hub) -> None:
+    """Images are drawn in other threads, also those that a submission refers to."""
+    first = hub.submit(sync_mode=True)
     hub.now += 20
     hub.task(first)
-    hub.edited(f"{ORIGIN}/pictures/{first}/0")
+    hub.submit_edit(f"{ORIGIN}/pictures/{first}/0")
     hub.get(f"/pictures/{first}/0?expires={int(hub.now) + 500}")
     assert len(hub.drawn) == 3
     assert threading.get_ident() not in hub.threads
 
 
 def test_edits_outlive_the_app(hub: Hub, tmp_path: Path) -> None:
-    """Another app with the same folder has the images, too."""
-    task_id = hub.edited(data_uri(image()))
+    """Another app with the same folder has the input images too."""
+    task_id = hub.submit_edit(data_uri(image()))
     other = Hub(tmp_path / "demo")
     other.now = hub.now + 20
     assert other.task(task_id)["status"] == "completed"
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
-def test_the_real_editor_edits_what_was_sent(kind: str, tmp_path: Path) -> None:
-    """A chain through the app itself: draw, edit by address, edit that within a mask."""
+def test_editor_edits_the_submitted_image(kind: str, tmp_path: Path) -> None:
+    """A chain through the app: draw, edit the result by URL, edit that within a mask."""
     hub = Hub(tmp_path)
     hub.app = create_app(tmp_path, seconds=10, clock=lambda: hub.now)
     size = {"image_size": {"width": 96, "height": 64}, "output_format": kind}
 
-    def finished(task_id: str) -> tuple[str, Image.Image]:
+    def download(task_id: str) -> tuple[str, Image.Image]:
         hub.now += 20
         url = hub.task(task_id)["data"]["images"][0]["url"]
         with Image.open(io.BytesIO(hub.get(url).content)) as image:
@@ -478,20 +479,22 @@ def test_the_real_editor_edits_what_was_sent(kind: str, tmp_path: Path) -> None:
             return url, image.convert("RGB")
 
     body = {"model": "gpt-image-2", "input": {"prompt": "a dog"} | size}
-    url, dog = finished(hub.post(body).json()["task_id"])
-    url, winter = finished(hub.edited(url, model="gpt-image-2-edit", **size))
+    url, dog = download(hub.post(body).json()["task_id"])
+    url, winter = download(hub.submit_edit(url, model="gpt-image-2-edit", **size))
     black = io.BytesIO()
     Image.new("L", (96, 64)).save(black, "PNG")
     mask = data_uri(black.getvalue())
-    _, kept = finished(hub.edited(url, model="gpt-image-2-edit", mask_url=mask, **size))
+    _, masked = download(hub.submit_edit(url, model="gpt-image-2-edit", mask_url=mask, **size))
     top = (0, 0, 96, 28)
-    light = [sum(image.crop(top).convert("L").tobytes()) / 2688 for image in (dog, winter, kept)]
-    assert abs(light[0] - light[1]) > 5
-    assert abs(light[1] - light[2]) < 2
+    brightness = [
+        sum(image.crop(top).convert("L").tobytes()) / 2688 for image in (dog, winter, masked)
+    ]
+    assert abs(brightness[0] - brightness[1]) > 5
+    assert abs(brightness[1] - brightness[2]) < 2
 
 
-def test_each_image_of_an_edit_is_another() -> None:
-    """The images of one task have seeds of their own, as those drawn from text."""
+def test_images_of_one_edit_differ() -> None:
+    """Each image of a task has its own seed, as in text-to-image tasks."""
     task = DemoTask("hub-1", "nano-banana-edit", {"prompt": "winter"}, 7, 0.0, 1.0, 1, [64, 48])
     inputs = Inputs((image(),), None, (64, 48))
     assert draw(task, 0, inputs) == draw(task, 0, inputs)
@@ -499,44 +502,44 @@ def test_each_image_of_an_edit_is_another() -> None:
 
 
 @pytest.mark.parametrize("content", [b"[" * 100_000, b'{"model":' * 100_000, b"\xff", b""])
-def test_a_body_that_is_none_is_refused(hub: Hub, content: bytes) -> None:
-    """However deep it is nested."""
+def test_malformed_body_is_rejected(hub: Hub, content: bytes) -> None:
+    """However deeply it is nested."""
     response = hub.send(content)
     assert (response.status_code, response.json()["statusCode"]) == (400, 400)
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("given", "message"),
     [
-        ({"model": 5, "input": {"prompt": "x"}}, "There is no model '5'"),
-        ({"model": ["m"], "input": {"prompt": "x"}}, "There is no model"),
+        ({"model": 5, "input": {"prompt": "x"}}, "Unknown model '5'"),
+        ({"model": ["m"], "input": {"prompt": "x"}}, "Unknown model"),
         ({"model": "nano-banana", "input": {"prompt": " \n"}}, "input.prompt"),
         ({"model": "nano-banana", "input": {"prompt": 7}}, "input.prompt"),
         ({"model": "nano-banana", "input": {}}, "input.prompt"),
     ],
 )
-def test_a_refusal_speaks_of_the_body(hub: Hub, given: Any, says: str) -> None:
-    """Not of magics: other programs may ask."""
+def test_error_message_refers_to_the_body(hub: Hub, given: Any, message: str) -> None:
+    """Not to magic options: the client may be another program."""
     response = hub.post(given)
-    assert response.status_code == 422 and says in response.json()["message"]
+    assert response.status_code == 422 and message in response.json()["message"]
 
 
-def test_blank_lines_around_a_prompt_are_no_fault(hub: Hub) -> None:
-    """A prompt is taken as it was meant."""
+def test_blank_lines_around_a_prompt_are_accepted(hub: Hub) -> None:
+    """They are stripped, and do not fail the type check."""
     assert hub.post({"model": "nano-banana", "input": {"prompt": "a dog\n"}}).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["{number}?expires=9", "0?expires={number}", "x?expires=9", "-1"])
-def test_an_odd_address_is_a_refusal(hub: Hub, path: str) -> None:
-    """Of any length; it is no fault of the Hub's."""
+def test_odd_image_url_is_rejected(hub: Hub, path: str) -> None:
+    """With 403 or 404, not 500, whatever its length."""
     task_id = hub.app.state.tasks.add("nano-banana", {"prompt": "x"}).task_id
     hub.now += 20
     response = hub.get(f"/pictures/{task_id}/{path.format(number='9' * 5_000)}")
     assert response.status_code in (403, 404)
 
 
-def test_a_size_beyond_reason_is_bounded(hub: Hub) -> None:
-    """What was taken can be looked at."""
+def test_excessive_image_size_is_limited(hub: Hub) -> None:
+    """The task can be polled, and has an image of the maximum size."""
     huge = {"prompt": "x", "image_size": {"width": 10**400, "height": 5}}
     task_id = hub.post({"model": "gpt-image-2", "input": huge}).json()["task_id"]
     hub.now += 20
@@ -544,8 +547,8 @@ def test_a_size_beyond_reason_is_bounded(hub: Hub) -> None:
     assert (image["width"], image["height"]) == (4096, 64)
 
 
-def test_a_fault_of_the_demo_is_an_answer(tmp_path: Path) -> None:
-    """A student gets the Hub's 500 and no traceback of ours, and the task is kept."""
+def test_exception_in_the_app_is_a_500_response(tmp_path: Path) -> None:
+    """The client gets the Hub's error and no traceback, and the task stays."""
 
     def broken(task: DemoTask, number: int) -> bytes:
         raise OverflowError("no such brush")
@@ -562,11 +565,11 @@ def test_a_fault_of_the_demo_is_an_answer(tmp_path: Path) -> None:
 
     response = asyncio.run(ask())
     assert response.status_code == 500
-    assert response.json()["message"] == "The demo Hub failed (OverflowError)."
+    assert response.json()["message"] == "Internal error in the demo Hub (OverflowError)."
 
 
-def test_the_next_seeds_images_are_others(tmp_path: Path) -> None:
-    """Thirty students with thirty seeds get thirty different sets of four."""
+def test_consecutive_seeds_share_no_image(tmp_path: Path) -> None:
+    """Thirty students with thirty seeds get 120 different images."""
     store = TaskStore(tmp_path)
     tasks = [store.add("m", {"prompt": "x", "seed": seed}) for seed in range(30)]
     seeds = [task.seed_of(number) for task in tasks for number in range(4)]

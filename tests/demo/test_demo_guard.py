@@ -1,4 +1,4 @@
-"""The demo Hub's guard: web pages, hosts, and bodies that it refuses, and what it still serves."""
+"""The demo Hub's guard: which web pages, hosts and bodies it rejects, and what it serves."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from starlette.types import ASGIApp, Message
 from mountsea_magic.demo.server.app import create_app
 from mountsea_magic.demo.server.guard import Guard
 from mountsea_magic.demo.server.hosts import AllowedHosts
-from mountsea_magic.demo.server.limits import Budget, Limits
-from mountsea_magic.demo.server.submissions import Refusal
+from mountsea_magic.demo.server.limits import Limits, WeightedSemaphore
+from mountsea_magic.demo.server.submissions import RequestRejected
 
 ORIGIN = "http://localhost:8787"
-ORDER = json.dumps({"model": "nano-banana", "input": {"prompt": "a dog"}}).encode()
+SUBMISSION = json.dumps({"model": "nano-banana", "input": {"prompt": "a dog"}}).encode()
 JSON = {"Content-Type": "application/json"}
 
 
 def guarded(folder: Path, **limits: Any) -> Guard:
-    """Guard a demo Hub whose tasks are done at once."""
+    """Guard a demo Hub whose tasks complete at once."""
     app = create_app(folder, seconds=0, painter=lambda task, number: image())
     return Guard(app, AllowedHosts(), Limits(**limits))
 
 
-def asked(app: ASGIApp, method: str, path: str, **more: Any) -> httpx.Response:
+def send(app: ASGIApp, method: str, path: str, **more: Any) -> httpx.Response:
     """Send one request."""
 
     async def inner() -> httpx.Response:
@@ -43,14 +43,14 @@ def asked(app: ASGIApp, method: str, path: str, **more: Any) -> httpx.Response:
     return asyncio.run(inner())
 
 
-def submitted(app: ASGIApp, content: Any = ORDER, **headers: str) -> httpx.Response:
+def submit(app: ASGIApp, content: Any = SUBMISSION, **headers: str) -> httpx.Response:
     """Submit a body."""
     headers = {name.replace("_", "-"): value for name, value in headers.items()}
-    return asked(app, "POST", "/hub/v1/image", content=content, headers=JSON | headers)
+    return send(app, "POST", "/hub/v1/image", content=content, headers=JSON | headers)
 
 
 def task_count(folder: Path) -> int:
-    """Count the tasks that were made."""
+    """Count the tasks that were created."""
     return len(list(folder.glob("hub-*.json")))
 
 
@@ -64,9 +64,9 @@ def task_count(folder: Path) -> int:
         {"Content_Encoding": "identity"},
     ],
 )
-def test_programs_and_its_own_origin_submit(tmp_path: Path, headers: dict[str, str]) -> None:
-    """A program sends no Origin; none of them is told that other pages may read the response."""
-    response = submitted(guarded(tmp_path), **headers)
+def test_programs_and_same_origin_pages_can_submit(tmp_path: Path, headers: dict[str, str]) -> None:
+    """Programs send no Origin; no response allows cross-origin reads."""
+    response = submit(guarded(tmp_path), **headers)
     assert response.status_code == 200, response.text
     assert not [name for name in response.headers if name.startswith("access-control")]
     assert response.headers["cross-origin-resource-policy"] == "same-origin"
@@ -95,91 +95,91 @@ def test_programs_and_its_own_origin_submit(tmp_path: Path, headers: dict[str, s
         ({"Content_Encoding": "identity, br"}, 415),
     ],
 )
-def test_what_a_web_page_can_send_makes_no_task(
+def test_requests_from_web_pages_create_no_task(
     tmp_path: Path, headers: dict[str, str], status: int
 ) -> None:
-    """Other origins, forms, rebound names, compressed bodies: refused as the contract refuses."""
-    content = gzip.compress(ORDER) if headers.get("Content_Encoding") == "gzip" else ORDER
-    response = submitted(guarded(tmp_path), content, **headers)
+    """Other origins, forms, DNS rebinding and compressed bodies get an error as in the contract."""
+    content = gzip.compress(SUBMISSION) if headers.get("Content_Encoding") == "gzip" else SUBMISSION
+    response = submit(guarded(tmp_path), content, **headers)
     assert response.status_code == status
     assert response.json()["statusCode"] == status
     assert not [name for name in response.headers if name.startswith("access-control")]
     assert task_count(tmp_path) == 0
 
 
-def test_a_preflight_is_refused(tmp_path: Path) -> None:
-    """So that a browser does not even send what a page would."""
+def test_cors_preflight_is_rejected(tmp_path: Path) -> None:
+    """So that a browser does not send the actual request."""
     headers = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
-    assert asked(guarded(tmp_path), "OPTIONS", "/hub/v1/image", headers=headers).status_code == 403
+    assert send(guarded(tmp_path), "OPTIONS", "/hub/v1/image", headers=headers).status_code == 403
 
 
-def test_images_are_for_programs_and_for_people_who_click(tmp_path: Path) -> None:
-    """A page of another origin can't embed one, but a link that is clicked opens it."""
+def test_images_cannot_be_embedded_but_links_work(tmp_path: Path) -> None:
+    """A page of another origin can't embed an image, but clicking a link opens it."""
     app = guarded(tmp_path)
-    task_id = submitted(app).json()["task_id"]
-    url = asked(app, "GET", f"/hub/v1/tasks/{task_id}").json()["data"]["images"][0]["url"]
+    task_id = submit(app).json()["task_id"]
+    url = send(app, "GET", f"/hub/v1/tasks/{task_id}").json()["data"]["images"][0]["url"]
     embedded = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "image"}
     clicked = {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Dest": "document", "Sec-Fetch-User": "?1"}
-    assert asked(app, "GET", url).content == image()
-    assert asked(app, "GET", url, headers=embedded).status_code == 403
-    assert asked(app, "GET", url, headers=clicked).content == image()
-    assert asked(app, "GET", url, headers={"Host": "evil.example"}).status_code == 421
+    assert send(app, "GET", url).content == image()
+    assert send(app, "GET", url, headers=embedded).status_code == 403
+    assert send(app, "GET", url, headers=clicked).content == image()
+    assert send(app, "GET", url, headers={"Host": "evil.example"}).status_code == 421
 
 
-async def in_pieces(count: int, size: int) -> AsyncIterator[bytes]:
-    """A body without a declared length."""
+async def in_chunks(count: int, size: int) -> AsyncIterator[bytes]:
+    """Yield a body without a declared length."""
     for _ in range(count):
         yield b" " * size
 
 
 @pytest.mark.parametrize(
-    "content", [b" " * 10_001, lambda: in_pieces(11, 1000)], ids=["declared", "chunked"]
+    "content", [b" " * 10_001, lambda: in_chunks(11, 1000)], ids=["declared", "chunked"]
 )
-def test_a_large_body_is_refused(tmp_path: Path, content: Any) -> None:
-    """By its declared length, or once too much has come."""
+def test_large_body_is_rejected(tmp_path: Path, content: Any) -> None:
+    """By its declared length, or once too much has arrived."""
     app = guarded(tmp_path, body_bytes=10_000)
-    response = submitted(app, content() if callable(content) else content)
+    response = submit(app, content() if callable(content) else content)
     assert response.status_code == 413
-    assert submitted(app).status_code == 200
+    assert submit(app).status_code == 200
 
 
 @pytest.mark.parametrize("declared", ["-1", "1e9", "9" * 40, "99999999999999"])
-def test_a_declared_length_is_believed_or_refused(tmp_path: Path, declared: str) -> None:
-    """Before a byte of the body is read."""
-    assert submitted(guarded(tmp_path), Content_Length=declared).status_code == 413
+def test_invalid_content_length_is_rejected(tmp_path: Path, declared: str) -> None:
+    """Before any byte of the body is read."""
+    assert submit(guarded(tmp_path), Content_Length=declared).status_code == 413
 
 
-def test_a_body_that_trickles_is_given_up(tmp_path: Path) -> None:
-    """It has a deadline in all, whatever still comes in; nothing is submitted."""
+def test_slow_body_times_out(tmp_path: Path) -> None:
+    """The time limit is for the whole body, even if data still arrives; no task is created."""
     app = guarded(tmp_path, body_s=0.05)
     sent: list[Message] = []
-    parts = iter([ORDER[:20]])
+    parts = iter([SUBMISSION[:20]])
 
     async def receive() -> Message:
         body = next(parts, None)
         if body is None:
             await asyncio.sleep(0.02)
-        over = bool(sent) or app_gave_up.is_set()
+        over = bool(sent) or gave_up.is_set()
         return {"type": "http.request", "body": body or b"", "more_body": not over}
 
     async def send(message: Message) -> None:
         sent.append(message)
 
     async def inner() -> None:
-        asyncio.get_running_loop().call_later(0.2, app_gave_up.set)
+        asyncio.get_running_loop().call_later(0.2, gave_up.set)
         headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
         headers.append((b"content-length", b"100"))
         scope = {"type": "http", "method": "POST", "path": "/hub/v1/image", "headers": headers}
         await app(scope, receive, send)
 
-    app_gave_up = asyncio.Event()
+    gave_up = asyncio.Event()
     asyncio.run(inner())
     assert sent[0]["status"] == 408
     assert task_count(tmp_path) == 0
 
 
-def test_a_flood_of_bodies_holds_little_memory(tmp_path: Path) -> None:
-    """Forty bodies of 200 kB at once, of which two may be read at a time: all get their turn."""
+def test_concurrent_bodies_use_bounded_memory(tmp_path: Path) -> None:
+    """Of forty bodies of 200 kB two are read at a time, and all are handled in the end."""
     app = guarded(tmp_path, body_bytes=200_000, bodies_bytes=400_000, free_bytes=1000)
 
     async def body() -> AsyncIterator[bytes]:
@@ -196,7 +196,7 @@ def test_a_flood_of_bodies_holds_little_memory(tmp_path: Path) -> None:
             ]
             return [response.status_code for response in await asyncio.gather(*posts)]
 
-    asked(app, "GET", "/hub/v1/models")
+    send(app, "GET", "/hub/v1/models")
     tracemalloc.start()
     statuses = asyncio.run(flood())
     _, peak = tracemalloc.get_traced_memory()
@@ -205,34 +205,34 @@ def test_a_flood_of_bodies_holds_little_memory(tmp_path: Path) -> None:
     assert peak < 4_000_000
 
 
-def test_a_body_that_gets_no_turn_is_told_to_come_back() -> None:
-    """429 before anything is read, so that nothing was submitted; its turn is free for others."""
+def test_waiting_body_times_out_with_429() -> None:
+    """429 before anything is read, so nothing was submitted; its amount is released."""
 
     async def inner() -> None:
-        budget = Budget(10)
-        async with budget.hold(8, patience_s=1):
-            with pytest.raises(Refusal) as caught:
-                async with budget.hold(3, patience_s=0.01):
+        semaphore = WeightedSemaphore(10)
+        async with semaphore.acquire(8, timeout_s=1):
+            with pytest.raises(RequestRejected) as caught:
+                async with semaphore.acquire(3, timeout_s=0.01):
                     raise AssertionError
             assert (caught.value.status, caught.value.retry_after_s) == (429, 3)
-        async with budget.hold(10, patience_s=0.01):
+        async with semaphore.acquire(10, timeout_s=0.01):
             pass
 
     asyncio.run(inner())
 
 
-def test_a_large_body_is_not_overtaken_for_ever() -> None:
-    """Turns are given in the order of coming."""
+def test_large_body_is_not_starved_by_small_ones() -> None:
+    """Amounts are granted in the order of the requests."""
 
     async def inner() -> list[int]:
-        budget, order = Budget(10), list[int]()
+        semaphore, order = WeightedSemaphore(10), list[int]()
 
         async def take(amount: int) -> None:
-            async with budget.hold(amount, patience_s=5):
+            async with semaphore.acquire(amount, timeout_s=5):
                 order.append(amount)
                 await asyncio.sleep(0)
 
-        async with budget.hold(6, patience_s=1):
+        async with semaphore.acquire(6, timeout_s=1):
             waiting = [asyncio.ensure_future(take(amount)) for amount in (9, 1, 2, 3)]
             await asyncio.sleep(0)
             assert order == []
@@ -252,16 +252,16 @@ def test_a_large_body_is_not_overtaken_for_ever() -> None:
     ],
     ids=["deep", "lists", "members", "escapes"],
 )
-def test_json_that_is_small_as_text_and_huge_as_objects_is_not_parsed(content: bytes) -> None:
-    """It is counted first, which costs no memory; a long prompt with commas is no such thing."""
-    with pytest.raises(Refusal, match="too many parts"):
+def test_json_with_too_many_elements_is_not_parsed(content: bytes) -> None:
+    """Elements are counted in the text, before parsing; commas in a long prompt are fine."""
+    with pytest.raises(RequestRejected, match="too many JSON elements"):
         Limits().check_json(content)
     prompt = ", ".join(["dogs"] * 5000)
     Limits().check_json(json.dumps({"input": {"prompt": prompt}}).encode())
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({"prompt": "x" * 20_001}, "20000"),
         ({"prompt": "x", "output_format": "p" * 20_001}, "output_format"),
@@ -271,9 +271,9 @@ def test_json_that_is_small_as_text_and_huge_as_objects_is_not_parsed(content: b
         ({"prompt": "x", "mask_url": "data:;base64," + "A " * 500_000}, "mask_url"),
     ],
 )
-def test_texts_that_take_much_to_read_are_refused(given: dict[str, Any], said: str) -> None:
-    """Prompts, other texts and URLs, but not the data URI of an image, in lines or not."""
-    with pytest.raises(Refusal, match=said) as caught:
+def test_overlong_texts_are_rejected(given: dict[str, Any], message: str) -> None:
+    """Prompts, other texts and URLs, but not data URIs of images, with line breaks or without."""
+    with pytest.raises(RequestRejected, match=message) as caught:
         Limits().check_input(given)
     assert caught.value.status == 422
     image = "data:image/png;base64," + ("A" * 76 + "\r\n") * 100_000

@@ -1,4 +1,4 @@
-"""The demo Hub's hosts: by which names and addresses it may be asked over HTTP."""
+"""Which Host and Origin headers the demo Hub accepts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mountsea_magic.demo.server.hosts import (
 )
 
 LOOPBACK = allowed_hosts("127.0.0.1", "127.0.0.1", ["Hub.Example", "192.0.2.7"])
-EVERY_ADDRESS = allowed_hosts("0.0.0.0", "0.0.0.0")
+ALL_INTERFACES = allowed_hosts("0.0.0.0", "0.0.0.0")
 
 
 @pytest.mark.parametrize(
@@ -25,8 +25,8 @@ EVERY_ADDRESS = allowed_hosts("0.0.0.0", "0.0.0.0")
         "192.0.2.7:8787",
     ],
 )
-def test_the_loopback_and_allowed_names_are_served(host: str) -> None:
-    """In any case, with any port, since a tunnel may have another."""
+def test_loopback_and_allowed_names_are_accepted(host: str) -> None:
+    """In upper and lower case, and with any port, since a tunnel may use another one."""
     assert LOOPBACK.allows(host)
 
 
@@ -40,22 +40,22 @@ def test_the_loopback_and_allowed_names_are_served(host: str) -> None:
         *("xn--lcalhost-5cb.example", "löcalhost", "sub.hub.example", "hub.example..", "[]"),
     ],
 )
-def test_other_hosts_are_refused(host: str) -> None:
-    """What is rebound to this machine has a name of its own; what is no host is none of ours."""
+def test_other_hosts_are_rejected(host: str) -> None:
+    """Names that DNS rebinding could point here, and malformed hosts."""
     assert not LOOPBACK.allows(host)
 
 
-def test_a_room_reaches_the_teachers_machine_by_name_and_address() -> None:
-    """The machine's name, also with .local, and any IP address, which none can rebind."""
+def test_listening_on_all_interfaces_allows_host_name_and_any_address() -> None:
+    """The machine's name, also with .local, and any IP address: rebinding needs a name."""
     name = socket.gethostname().partition(".")[0]
     for host in (f"{name}:8787", f"{name}.local", name.upper(), "192.168.1.20:8787", "[fe80::1]"):
-        assert EVERY_ADDRESS.allows(host), host
-    assert not EVERY_ADDRESS.allows("evil.example")
-    assert not EVERY_ADDRESS.allows(f"{name}.evil.example")
+        assert ALL_INTERFACES.allows(host), host
+    assert not ALL_INTERFACES.allows("evil.example")
+    assert not ALL_INTERFACES.allows(f"{name}.evil.example")
 
 
-def test_one_address_is_asked_by_that_address() -> None:
-    """Beside it by this machine's name; no other address leads there."""
+def test_listening_on_one_address_allows_only_that_address() -> None:
+    """And the names of this machine."""
     hosts = allowed_hosts("192.168.1.20", "192.168.1.20")
     assert hosts.allows("192.168.1.20:8787")
     assert hosts.allows(f"{socket.gethostname().partition('.')[0]}.local:8787")
@@ -77,22 +77,22 @@ def test_one_address_is_asked_by_that_address() -> None:
         ("http://evil@localhost:8787", "localhost:8787", False),
     ],
 )
-def test_an_origin_is_own_by_host_and_port(origin: str, host: str, own: bool) -> None:
-    """JupyterLab on the same machine is another origin."""
+def test_origin_is_compared_by_host_and_port(origin: str, host: str, own: bool) -> None:
+    """JupyterLab on the same machine, with another port, is another origin."""
     assert is_own_origin(origin, host) == own
 
 
 @pytest.mark.parametrize(
     "text", ["", " ", "*", "*.example", "http://x", "a/b", "a:80", "a..b", "ä.example", "a b"]
 )
-def test_what_is_no_name_is_not_allowed(text: str) -> None:
-    """A mistyped name must not allow more than was meant, nor nothing."""
+def test_invalid_host_names_are_rejected(text: str) -> None:
+    """A mistyped name must not allow more hosts than intended, or be ignored."""
     with pytest.raises(ValueError):
         read_host_name(text)
 
 
-def test_the_hosts_say_what_they_are() -> None:
-    """For the startup line."""
+def test_allowed_hosts_are_described() -> None:
+    """For the startup message."""
     assert AllowedHosts().describe() == "localhost, 127.0.0.1"
     assert LOOPBACK.describe() == "localhost, hub.example, 127.0.0.1, 192.0.2.7"
-    assert EVERY_ADDRESS.describe().endswith("any IP address")
+    assert ALL_INTERFACES.describe().endswith("any IP address")

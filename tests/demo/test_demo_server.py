@@ -1,4 +1,4 @@
-"""The demo Hub over real sockets: what it says, whom it refuses, and thirty students at once."""
+"""The demo Hub over real sockets: startup message, rejected requests, concurrent clients."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from starlette.types import Receive, Scope, Send
 
 from mountsea_magic.demo.server import serve
 from mountsea_magic.demo.server.limits import Limits
-from mountsea_magic.demo.server.serve import PatientLog, listen, server_config
+from mountsea_magic.demo.server.serve import BackgroundLogHandler, listen, server_config
 
 COMMAND = [sys.executable, "-m", "mountsea_magic.demo", "--port", "0", "--seconds", "0"]
 SMALL = {"prompt": "red", "image_size": {"width": 64, "height": 64}}
@@ -32,7 +32,7 @@ SMALL = {"prompt": "red", "image_size": {"width": 64, "height": 64}}
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """Serve on all addresses of this machine; give the URL of the loopback, and what is said."""
+    """Serve on all interfaces; yield the loopback URL and the startup message."""
     home = tmp_path_factory.mktemp("served")
     command = [*COMMAND, "--host", "0.0.0.0", "--allow-host", "hub.example"]
     with subprocess.Popen(
@@ -44,10 +44,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
     ) as process:
         assert process.stderr is not None
         try:
-            said = process.stderr.readline() + process.stderr.readline()
-            match = re.search(r"http://0\.0\.0\.0:(\d+)", said)
+            message = process.stderr.readline() + process.stderr.readline()
+            match = re.search(r"http://0\.0\.0\.0:(\d+)", message)
             assert match is not None
-            yield f"http://127.0.0.1:{match[1]}", said
+            yield f"http://127.0.0.1:{match[1]}", message
         finally:
             process.terminate()
 
@@ -58,10 +58,10 @@ def submit(client: httpx.Client, **headers: str) -> httpx.Response:
     return client.post("/hub/v1/image", json=body, headers=headers)
 
 
-def test_it_says_where_and_for_whom_it_serves(served: tuple[str, str]) -> None:
-    """Two lines, before anything else: address, key, hosts, limits."""
-    _, said = served
-    lines = said.splitlines()
+def test_startup_message_has_url_hosts_and_limits(served: tuple[str, str]) -> None:
+    """It is two lines, before any other output."""
+    _, message = served
+    lines = message.splitlines()
     assert "no key needed" in lines[0]
     assert "hub.example" in lines[0]
     assert "any IP address" in lines[0]
@@ -70,8 +70,8 @@ def test_it_says_where_and_for_whom_it_serves(served: tuple[str, str]) -> None:
     assert max(map(len, lines)) < 260
 
 
-def test_pages_of_other_origins_and_other_hosts_reach_nothing(served: tuple[str, str]) -> None:
-    """Over a real socket, with what a browser sends."""
+def test_other_origins_and_other_hosts_are_rejected(served: tuple[str, str]) -> None:
+    """Over a real socket, with the headers that browsers send."""
     url, _ = served
     port = urlsplit(url).port
     with httpx.Client(base_url=url, trust_env=False) as client:
@@ -85,11 +85,11 @@ def test_pages_of_other_origins_and_other_hosts_reach_nothing(served: tuple[str,
         assert form.status_code == 415
 
 
-def test_thirty_students_at_once_get_their_images(served: tuple[str, str]) -> None:
-    """Each submits, polls and downloads; nobody is refused, and each gets an image of its own."""
+def test_thirty_concurrent_clients_get_their_images(served: tuple[str, str]) -> None:
+    """Each submits, polls and downloads; none is rejected, and each gets its own image."""
     url, _ = served
 
-    def learn(number: int) -> bytes:
+    def generate(number: int) -> bytes:
         with httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
             body = {"model": "gpt-image-2", "input": SMALL}
             submitted = client.post("/hub/v1/image", json=body)
@@ -103,14 +103,14 @@ def test_thirty_students_at_once_get_their_images(served: tuple[str, str]) -> No
             assert response.status_code == 200, response.text
             return response.content
 
-    with ThreadPoolExecutor(30) as students:
-        images = list(students.map(learn, range(30)))
+    with ThreadPoolExecutor(30) as clients:
+        images = list(clients.map(generate, range(30)))
     assert len(set(images)) == 30
     assert all(image.startswith(b"\x89PNG") for image in images)
 
 
-def test_inline_images_are_sent_within_the_json(served: tuple[str, str]) -> None:
-    """`sync_mode` gives as many data URIs as were asked for, and nothing else changes."""
+def test_sync_mode_images_are_streamed_within_the_json(served: tuple[str, str]) -> None:
+    """`sync_mode` returns as many data URIs as requested; edits accept them."""
     url, _ = served
     with httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
         given = {"prompt": "red", "sync_mode": True, "num_images": 2, "resolution": "0.5K"}
@@ -126,7 +126,7 @@ def test_inline_images_are_sent_within_the_json(served: tuple[str, str]) -> None
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         *(["--port", "65536"], ["--port", "-1"], ["--port", ""]),
         *(["--seconds", "nan"], ["--seconds", "-1"], ["--seconds", "inf"]),
@@ -136,24 +136,26 @@ def test_inline_images_are_sent_within_the_json(served: tuple[str, str]) -> None
     ],
     ids=" ".join,
 )
-def test_bad_options_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """With the option's name and without a traceback, before anything listens."""
+def test_invalid_options_are_rejected(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message names the option, there is no traceback, and no port is opened."""
     from mountsea_magic.demo.__main__ import main
 
     with pytest.raises(SystemExit) as caught:
-        main(words)
+        main(arguments)
     assert caught.value.code == 2
-    assert words[0] in capsys.readouterr().err.splitlines()[-1]
+    assert arguments[0] in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_an_address_that_is_not_to_be_had_is_said(
+def test_unusable_address_or_folder_is_reported(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A port in use, a name that nobody knows, and a folder that is a file."""
+    """A port in use, an unknown host name, and a folder that is a file."""
     from mountsea_magic.demo.__main__ import main
 
-    with listen("127.0.0.1", 0) as taken:
-        port = str(taken.getsockname()[1])
+    with listen("127.0.0.1", 0) as listener:
+        port = str(listener.getsockname()[1])
         with pytest.raises(SystemExit) as caught:
             main(["--port", port])
     assert caught.value.code == 1
@@ -167,90 +169,92 @@ def test_an_address_that_is_not_to_be_had_is_said(
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer any request."""
+    """Respond to any request."""
     if scope["type"] == "http":
         await PlainTextResponse("hello")(scope, receive, send)
 
 
 def with_server(work: Callable[[str, int], Awaitable[None]], **limits: float) -> None:
-    """Run a coroutine beside a server with limits of its own."""
+    """Run a coroutine while a server with the given limits runs."""
 
     async def inner() -> None:
-        config = server_config(app, Limits(**limits))  # type: ignore[arg-type]  # of both kinds
+        config = server_config(app, Limits(**limits))  # type: ignore[arg-type]  # int and float limits
         config.lifespan = "off"
-        made = uvicorn.Server(config)
+        server = uvicorn.Server(config)
         listener = listen("127.0.0.1", 0)
-        serving = asyncio.ensure_future(made.serve(sockets=[listener]))
+        serving = asyncio.ensure_future(server.serve(sockets=[listener]))
         await work("127.0.0.1", listener.getsockname()[1])
-        made.should_exit = True
+        server.should_exit = True
         await serving
 
     asyncio.run(inner())
 
 
 @pytest.fixture
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Check connections more often than each second."""
+def frequent_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Check connections more often than once a second."""
     monkeypatch.setattr(serve, "_CHECK_S", 0.02)
 
 
 @pytest.mark.parametrize(
     "head", [b"", b"GET / HTTP/1.1\r\nHost: a\r\nX: ", b"GET / HTTP/1.1\r\nHost: a\r\n\r\nPOST"]
 )
-def test_a_connection_without_a_whole_request_is_dropped(often: None, head: bytes) -> None:
-    """However it trickles: each byte would begin uvicorn's own time-out anew."""
+def test_connection_without_a_complete_request_is_dropped(
+    frequent_checks: None, head: bytes
+) -> None:
+    """Even if bytes keep arriving, which restart uvicorn's own time-out."""
 
     async def work(host: str, port: int) -> None:
         reader, writer = await asyncio.open_connection(host, port)
         writer.write(head)
-        trickled = 0
+        sent_bytes = 0
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             while True:
                 writer.write(b"x" if head else b"")
                 await writer.drain()
-                trickled += 1
+                sent_bytes += 1
                 try:
                     async with asyncio.timeout(0.02):
                         await reader.readuntil(b"never")
                 except TimeoutError:
-                    assert trickled < 1000
+                    assert sent_bytes < 1000
         writer.close()
 
     with_server(work, headers_s=0.2)
 
 
-def test_idle_connections_make_room_for_new_ones(often: None) -> None:
-    """A flood of them keeps nobody out, and they are bounded in number."""
+def test_idle_connections_are_dropped_for_new_ones(frequent_checks: None) -> None:
+    """Their number is limited, and new clients are still served."""
 
     async def work(host: str, port: int) -> None:
         idle = [await asyncio.open_connection(host, port) for _ in range(20)]
         async with httpx.AsyncClient(trust_env=False) as client:
             assert (await client.get(f"http://{host}:{port}/")).text == "hello"
-        ended = 0
+        dropped = 0
         for reader, writer in idle:
             try:
                 async with asyncio.timeout(0.05):
-                    ended += await reader.read() == b""
+                    dropped += await reader.read() == b""
             except ConnectionError:
-                ended += 1
+                dropped += 1
             except TimeoutError:
                 pass
             writer.close()
-        assert ended >= 16
+        assert dropped >= 16
 
     with_server(work, connections=5)
 
 
-def test_a_log_that_nobody_reads_stops_nothing() -> None:
-    """Lines are dropped once a thousand wait; long ones are cut."""
+def test_blocked_log_stream_does_not_block_logging() -> None:
+    """Lines are dropped once a thousand are queued; long ones are truncated."""
     reading, writing = os.pipe()
     stream = os.fdopen(writing, "w")
-    log = PatientLog(logging.StreamHandler(stream))
+    log = BackgroundLogHandler(logging.StreamHandler(stream))
     with os.fdopen(reading) as reader:
         for number in range(5000):
             log.emit(logging.makeLogRecord({"msg": f"{number} {'x' * 1000}"}))
         assert len(reader.readline()) == 501
-    # the pipe is closed, so that the line which waits for a reader fails, and no other is tried
+    # the pipe is closed now, so the pending write fails and the thread ends
     log._thread.join()
     log.close()
     with suppress(BrokenPipeError):

@@ -1,4 +1,4 @@
-"""How large the demo Hub's images are."""
+"""Sizes of the demo Hub's images."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mountsea_magic.demo.server.sizes import LONGEST, NAMED, NATIVE, image_size
+from mountsea_magic.demo.server.sizes import MAX_SIDE, NAMED_SIZES, NATIVE_SIZES, image_size
 from mountsea_magic.request.catalog import bundled_catalog
 
 
@@ -29,12 +29,14 @@ from mountsea_magic.request.catalog import bundled_catalog
         ({"image_size": "square", "aspect_ratio": "16:9"}, (512, 512)),
         ({"image_size": {"width": 300, "height": 200}}, (300, 200)),
         ({"image_size": {"width": 1, "height": 2}}, (64, 64)),
-        ({"image_size": {"width": 1_000_000, "height": 1_000_000}}, (LONGEST, LONGEST)),
-        ({"image_size": {"width": 1_000_000, "height": 1}}, (LONGEST, 64)),
+        ({"image_size": {"width": 1_000_000, "height": 1_000_000}}, (MAX_SIDE, MAX_SIDE)),
+        ({"image_size": {"width": 1_000_000, "height": 1}}, (MAX_SIDE, 64)),
     ],
 )
-def test_sizes_are_the_models_own(given: dict[str, Any], size: tuple[int, int]) -> None:
-    """The contract's native sizes, scaled by the resolution, within bounds."""
+def test_sizes_are_the_native_ones_of_the_model(
+    given: dict[str, Any], size: tuple[int, int]
+) -> None:
+    """The contract's native sizes, scaled by the resolution, within limits."""
     assert image_size(given) == size
 
 
@@ -57,32 +59,32 @@ def test_sizes_are_the_models_own(given: dict[str, Any], size: tuple[int, int]) 
         ({"image_size": {"width": 300, "height": 200}}, (4000, 1000), (300, 200)),
     ],
 )
-def test_an_edit_keeps_its_sources_shape(
+def test_edit_keeps_the_shape_of_its_source(
     given: dict[str, Any], source: tuple[int, int], size: tuple[int, int]
 ) -> None:
-    """At about 1024² pixels, unless another shape is asked for; a chain stays sharp."""
+    """At about 1024² pixels, unless another shape is requested; repeated edits keep the size."""
     assert image_size(given, source) == size
     if not given:
         assert image_size(given, size) == size
 
 
-def test_every_size_of_the_catalogue_is_known() -> None:
-    """No value that a model takes falls back to a square silently."""
+def test_every_size_in_the_catalog_is_known() -> None:
+    """No value that a model accepts silently falls back to a square."""
     for model in bundled_catalog():
         ratios = model.parameters.get("aspect_ratio", {}).get("enum", [])
-        assert {ratio for ratio in ratios if ratio != "auto"} <= NATIVE.keys()
+        assert {ratio for ratio in ratios if ratio != "auto"} <= NATIVE_SIZES.keys()
         for resolution in model.parameters.get("resolution", {}).get("enum", []):
             expected = round(1024 * float(resolution.removesuffix("K")))
             assert image_size({"resolution": resolution}) == (expected, expected)
         for option in model.parameters.get("image_size", {}).get("anyOf", []):
-            assert set(option.get("enum", [])) <= NAMED.keys()
+            assert set(option.get("enum", [])) <= NAMED_SIZES.keys()
 
 
-@pytest.mark.parametrize("ratio", NATIVE)
-def test_native_sizes_have_their_ratio(ratio: str) -> None:
-    """Within a twentieth, and opposite ratios are each other turned."""
-    across, down = (float(part) for part in ratio.split(":"))
-    width, height = NATIVE[ratio]
-    assert width / height == pytest.approx(across / down, rel=0.05)
-    turned = ":".join(reversed(ratio.split(":")))
-    assert NATIVE.get(turned, (height, width)) == (height, width)
+@pytest.mark.parametrize("ratio", NATIVE_SIZES)
+def test_native_sizes_match_their_aspect_ratio(ratio: str) -> None:
+    """Within 5 %, and inverse ratios have swapped sides."""
+    horizontal, vertical = (float(part) for part in ratio.split(":"))
+    width, height = NATIVE_SIZES[ratio]
+    assert width / height == pytest.approx(horizontal / vertical, rel=0.05)
+    inverse = ":".join(reversed(ratio.split(":")))
+    assert NATIVE_SIZES.get(inverse, (height, width)) == (height, width)

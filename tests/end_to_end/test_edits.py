@@ -130,7 +130,7 @@ def test_invalid_inputs_are_rejected_before_anything_is_sent(
     assert {line: run.error for line, run in runs.items()} == dict.fromkeys(
         REJECTED, "InvalidRequest"
     )
-    assert {line for line, run in runs.items() if REJECTED[line] not in run.said} == set()
+    assert {line for line, run in runs.items() if REJECTED[line] not in run.error_message} == set()
     assert kernel.run("print('b' in globals())").text == "False\n"
     assert not hub.posts
 
@@ -146,7 +146,7 @@ def test_chained_edits_on_the_demo_hub(demo: None, kernel: Kernel, home: Path) -
     ]
     for cell in cells:
         run = kernel.run(cell)
-        assert run.status == "ok" and len(run.images()) == 1, run.said
+        assert run.status == "ok" and len(run.images()) == 1, run.error_message
     seen = kernel.run(
         "print(a[0].pil.size == b[0].pil.size == c[0].pil.size == (1344, 768))\n"
         "print(len({p[0].pil.convert('RGB').tobytes() for p in (a, other, b, c, d)}))"

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 from fault_layer import HUB, KEY
 from fault_sequences import OVER_SOCKETS, SEQUENCES, logged, run_sequence
-from hub_server import BAD_GATEWAY, RESET, Reply, Script, StandInHub, image, json_reply
-from hub_server import told as all_text_of
+from hub_server import BAD_GATEWAY, RESET, Reply, Script, StandInHub, all_text_of, image, json_reply
 
 from mountsea_magic.errors import Interrupted, MountseaError, SubmissionUncertain
 from mountsea_magic.generation import download, poll, submit
@@ -50,7 +49,7 @@ def test_faults_neither_submit_twice_nor_lose_a_task(
     monkeypatch.setenv("MOUNTSEA_BASE_URL", HUB)
     monkeypatch.setenv("MOUNTSEA_API_KEY", KEY)
     outcomes = {run_sequence(seed, folder, monkeypatch) for seed in range(chunk, SEQUENCES, CHUNKS)}
-    assert outcomes >= {"told", "lost", "refused"}, "some outcomes never occurred"
+    assert outcomes >= {"accepted", "lost", "refused"}, "some outcomes never occurred"
 
 
 def truncated(body: bytes) -> Reply:
@@ -90,7 +89,7 @@ async def over_sockets(seed: int, home: Path, messages: list[str]) -> None:
     request = ImageRequest("nano-banana", {"prompt": f"a dog {seed}", "num_images": count})
     with StandInHub(
         submits=[*busy, rng.choice(SUBMITS[outcome])],
-        looks=rng.choices((None, *POLLS), k=rng.randrange(3)),
+        polls=rng.choices((None, *POLLS), k=rng.randrange(3)),
         downloads=rng.choices((None, *DOWNLOADS), k=rng.randrange(4)),
     ) as hub:
         settings = Settings(hub.url, Secret(KEY), "a test", None, home)
@@ -105,7 +104,7 @@ async def over_sockets(seed: int, home: Path, messages: list[str]) -> None:
             assert isinstance(error, MountseaError | Interrupted)
             assert (outcome, type(error)) != ("refused", SubmissionUncertain)
             messages.append(all_text_of(error))
-        hub.looks.clear()
+        hub.polls.clear()
         hub.downloads.clear()
         posts = len(hub.posts)
         assert posts <= 1 + len(busy)

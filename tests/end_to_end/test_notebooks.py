@@ -11,7 +11,7 @@ from types import ModuleType
 
 import nbformat
 import pytest
-from badges import badges, opening
+from badges import badges, first_cell
 from checkout import HELPERS, NOTEBOOKS, ROOT, repository
 from lab_server import alts_of, write_notebook
 
@@ -47,7 +47,7 @@ def test_lesson_is_committed_without_outputs(path: Path) -> None:
 @every_lesson
 def test_badges_open_this_lesson(path: Path) -> None:
     """Binder and Colab open the lesson itself, from the package's own repository."""
-    found = badges(opening(path))
+    found = badges(first_cell(path))
     home = f"https://colab.research.google.com/github/{repository()}/blob/main"
     assert set(found) == {"mybinder.org", "colab.research.google.com"}
     binder, colab = found["mybinder.org"], found["colab.research.google.com"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import Reply, Seen, StandInHub, image, json_reply
+from hub_server import ReceivedRequest, Reply, StandInHub, image, json_reply
 
 from mountsea_magic import agenerate
 from mountsea_magic.errors import InvalidRequest
@@ -53,7 +53,7 @@ def test_concurrent_connections_are_limited(hub: StandInHub, here: Session, oper
     if operation == "submissions":
         hub.submits.extend([json_reply({"message": "no"}, 422, hold=gate)] * count)
     elif operation == "polls":
-        hub.looks.extend([json_reply({"status": "processing"}, hold=gate)] * count)
+        hub.polls.extend([json_reply({"status": "processing"}, hold=gate)] * count)
     else:
         hub.downloads.extend([content] * count)
 
@@ -61,7 +61,7 @@ def test_concurrent_connections_are_limited(hub: StandInHub, here: Session, oper
         work = [agenerate(f"dog {number}", num_images=1) for number in range(count)]
         return await asyncio.gather(*work, return_exceptions=True)
 
-    waiting: dict[str, tuple[Callable[[], list[Seen]], int]] = {
+    waiting: dict[str, tuple[Callable[[], list[ReceivedRequest]], int]] = {
         "submissions": (lambda: hub.posts, MAX_SUBMISSIONS),
         "polls": (lambda: hub.polls_seen, MAX_REQUESTS),
         "downloads": (lambda: hub.downloads_seen, MAX_DOWNLOADS),
@@ -72,7 +72,7 @@ def test_concurrent_connections_are_limited(hub: StandInHub, here: Session, oper
         hub.wait_until(lambda: len(seen()) >= slots)
         gate.set()
         results = ended.result()
-    api, images = hub.most_open
+    api, images = hub.peak_connections
     assert api <= MAX_SUBMISSIONS + MAX_REQUESTS + MAX_IDLE
     assert images <= MAX_DOWNLOADS + MAX_IDLE
     assert operation != "submissions" or api == MAX_SUBMISSIONS

@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 from hub_server import RESET, Reply, StandInHub, data_uri, image
 from runs import (
-    Often,
+    FrequentPolls,
     assert_helpful,
-    begun,
     collect,
     completed,
+    generate,
     names,
-    newest,
-    ordered,
-    resumed,
+    newest_entry,
+    resume,
+    start_generation,
     with_client,
 )
 
@@ -75,8 +75,8 @@ def test_images_are_found_in_every_response_shape(
 ) -> None:
     """Every form of output that the contract tolerates leads to a saved image."""
     with StandInHub(downloads=[Reply(200, image())]) as hub:
-        hub.looks.append(shape(hub, hub.image_url("a")))
-        (got,) = completed(resumed(hub, folder)).images
+        hub.polls.append(shape(hub, hub.image_url("a")))
+        (got,) = completed(resume(hub, folder)).images
         assert got.url == (hub.image_url("a") if hub.downloads_seen else None)
     assert got.bytes == image()
     assert names(folder) == [got.path.name]
@@ -99,9 +99,9 @@ def test_a_completed_task_without_images_shows_the_hubs_message(
 ) -> None:
     """It may have been charged, so the error has the Hub's message and the command to retry."""
     with StandInHub() as hub:
-        hub.looks.append(hub.done(data))
+        hub.polls.append(hub.done(data))
         with pytest.raises(DownloadFailed, match=r"may have been\s+charged") as caught:
-            ordered(hub, folder)
+            generate(hub, folder)
         assert len(hub.posts) == 1
     assert_helpful(caught.value)
     assert message in str(caught.value)
@@ -138,7 +138,7 @@ def test_a_failed_download_leaves_no_file(
     monkeypatch.setattr(downloads, "MAX_BYTES", 100_000)
     with StandInHub(downloads=[reply] * 20, images=[image("jpeg")]) as hub:
         with pytest.raises(DownloadFailed) as caught:
-            ordered(hub, folder)
+            generate(hub, folder)
         assert len(hub.posts) == 1
     assert_helpful(caught.value)
     assert names(folder) == []
@@ -148,12 +148,12 @@ def test_a_resume_repeats_a_failed_download(folder: Path) -> None:
     """It downloads the image of the same task, without a second submission."""
     with StandInHub(downloads=[RESET] * 4, images=[image("jpeg")]) as hub:
         with pytest.raises(DownloadFailed) as caught:
-            ordered(hub, folder)
-        assert (newest(folder).state, newest(folder).is_open) == ("completed", True)
+            generate(hub, folder)
+        assert (newest_entry(folder).state, newest_entry(folder).is_open) == ("completed", True)
         assert caught.value.task_id is not None
-        (got,) = completed(resumed(hub, folder, caught.value.task_id)).images
+        (got,) = completed(resume(hub, folder, caught.value.task_id)).images
         assert (len(hub.posts), len(hub.downloads_seen)) == (1, 5)
-    assert (newest(folder).is_open, newest(folder).error) == (False, "")
+    assert (newest_entry(folder).is_open, newest_entry(folder).error) == (False, "")
     assert got.bytes == image("jpeg")
     assert names(folder) == [got.path.name]
 
@@ -163,7 +163,7 @@ def test_one_bad_image_of_several_leaves_no_partial_file(folder: Path) -> None:
     images = [image("png", number) for number in range(3)] + [b"no image"]
     with StandInHub(images=images) as hub:
         with pytest.raises(DownloadFailed) as caught:
-            ordered(hub, folder)
+            generate(hub, folder)
         assert len(hub.posts) == 1
     assert_helpful(caught.value)
     for path in folder.iterdir():
@@ -180,15 +180,15 @@ def test_one_unusable_url_of_four_loses_none_of_the_others(url: str, folder: Pat
     with StandInHub(images=images) as hub:
         fixed = [hub.image_url(f"hub-0001/{number}") for number in range(4)]
         broken = [fixed[0], url, *fixed[2:]]
-        hub.looks += [hub.done(hub.data(broken)), hub.done(hub.data(fixed))]
+        hub.polls += [hub.done(hub.data(broken)), hub.done(hub.data(fixed))]
         with pytest.raises(DownloadFailed, match=r"3 of its 4 images") as caught:
-            ordered(hub, folder)
+            generate(hub, folder)
         assert_helpful(caught.value)
         assert len(str(caught.value)) < 450 and str(folder) in str(caught.value)
         assert sorted(path.read_bytes() for path in folder.iterdir()) == sorted(
             image for number, image in enumerate(images) if number != 1
         )
-        got = completed(resumed(hub, folder, "hub-0001")).images
+        got = completed(resume(hub, folder, "hub-0001")).images
         assert [one.bytes for one in got] == images
 
 
@@ -200,14 +200,14 @@ def test_an_unwritable_folder_is_replaced_by_a_temporary_one(
     blocked = tmp_path / "a file"
     blocked.write_text("mine")
     with StandInHub() as hub:
-        events = ordered(hub, blocked)
+        events = generate(hub, blocked)
         assert (len(hub.posts), len(hub.downloads_seen)) == (1, 1)
     (notice,) = (event.text for event in events if isinstance(event, Notice))
     (saved,) = completed(events).images
     assert saved.bytes == image()
     assert saved.path.is_relative_to(tmp_path)
     assert str(blocked) in notice and str(saved.path.parent) in notice
-    assert [got.path for got in newest(blocked).files] == [saved.path]
+    assert [got.path for got in newest_entry(blocked).files] == [saved.path]
     assert blocked.read_text() == "mine"
 
 
@@ -227,7 +227,7 @@ def test_a_disk_that_fills_up_moves_all_images_once(
     monkeypatch.setattr(HubClient, "download", full)
     request = build_request("a dog", parameters={"num_images": 3})
     with StandInHub() as hub:
-        events = ordered(hub, folder, request)
+        events = generate(hub, folder, request)
         assert (len(hub.posts), len(hub.downloads_seen)) == (1, 3)
     (notice,) = (event.text for event in events if isinstance(event, Notice))
     images = completed(events).images
@@ -250,11 +250,11 @@ def test_without_any_writable_folder_the_task_can_still_be_resumed(
         with monkeypatch.context() as patch:
             patch.setattr(tempfile, "mkdtemp", full)
             with pytest.raises(DownloadFailed, match="could not be written") as caught:
-                ordered(hub, folder)
+                generate(hub, folder)
         assert_helpful(caught.value)
-        assert newest(folder).is_open
+        assert newest_entry(folder).is_open
         folder.unlink()
-        assert completed(resumed(hub, folder, "hub-0001")).images[0].bytes == image()
+        assert completed(resume(hub, folder, "hub-0001")).images[0].bytes == image()
         assert len(hub.posts) == 1
 
 
@@ -262,7 +262,7 @@ def test_without_any_writable_folder_the_task_can_still_be_resumed(
 def test_expired_urls_are_refreshed(folder: Path, status: int) -> None:
     """An expired URL leads to one more poll of the task, and to the image."""
     with StandInHub(downloads=[Reply(status, b"expired")]) as hub:
-        assert completed(ordered(hub, folder)).images[0].bytes == image()
+        assert completed(generate(hub, folder)).images[0].bytes == image()
         assert (len(hub.posts), len(hub.polls_seen), len(hub.downloads_seen)) == (1, 2, 2)
 
 
@@ -270,8 +270,8 @@ def test_new_urls_replace_expired_ones(folder: Path) -> None:
     """The URL of the second poll is downloaded, and becomes the image's `url`."""
     with StandInHub(downloads=[Reply(410), Reply(200, image())]) as hub:
         old, new = hub.image_url("old"), hub.image_url("new")
-        hub.looks += [hub.done(hub.data([old])), hub.done(hub.data([new]))]
-        (got,) = completed(resumed(hub, folder)).images
+        hub.polls += [hub.done(hub.data([old])), hub.done(hub.data([new]))]
+        (got,) = completed(resume(hub, folder)).images
         paths = [seen.path.partition("?")[0] for seen in hub.downloads_seen]
     assert paths == ["/old", "/new"]
     assert (got.bytes, got.url) == (image(), new)
@@ -281,8 +281,8 @@ def test_expired_urls_of_one_task_need_one_poll(folder: Path) -> None:
     """Four URLs that have expired are refreshed together."""
     request = build_request("a dog", parameters={"num_images": 4})
     with StandInHub() as hub:
-        hub.looks.append(hub.done(hub.data([hub.image_url(f"old/{n}") for n in range(4)])))
-        done = completed(ordered(hub, folder, request))
+        hub.polls.append(hub.done(hub.data([hub.image_url(f"old/{n}") for n in range(4)])))
+        done = completed(generate(hub, folder, request))
         assert (len(hub.posts), len(hub.polls_seen), len(hub.downloads_seen)) == (1, 2, 8)
     assert [got.bytes for got in done.images] == [image("png", n) for n in range(4)]
 
@@ -292,7 +292,7 @@ def test_a_download_fails_after_four_attempts(reply: Reply, folder: Path) -> Non
     """An image that never arrives is `DownloadFailed` after three retries."""
     with StandInHub(downloads=[reply] * 9) as hub:
         with pytest.raises(DownloadFailed):
-            ordered(hub, folder)
+            generate(hub, folder)
         assert (len(hub.posts), len(hub.downloads_seen)) == (1, 1 + len(NO_PAUSES))
 
 
@@ -306,7 +306,7 @@ def test_a_broken_download_is_retried(folder: Path) -> None:
     """A connection reset and a truncated body are retried."""
     cut = Reply(200, image()[:100], {"Content-Type": "image/png"})
     with StandInHub(downloads=[RESET, cut]) as hub:
-        assert completed(ordered(hub, folder)).images[0].bytes == image()
+        assert completed(generate(hub, folder)).images[0].bytes == image()
         assert (len(hub.posts), len(hub.downloads_seen)) == (1, 3)
 
 
@@ -316,16 +316,16 @@ def test_a_download_over_the_size_limit_is_not_retried(
     """Its `Content-Length` is too large, and will be again."""
     monkeypatch.setattr(downloads, "MAX_BYTES", 10)
     with StandInHub() as hub, pytest.raises(DownloadFailed, match="more than 10"):
-        ordered(hub, folder)
+        generate(hub, folder)
     assert len(hub.downloads_seen) == 1
 
 
 def test_downloading_a_task_twice_overwrites_nothing(folder: Path) -> None:
     """Even within one second each download gets its own files."""
     with StandInHub() as hub:
-        ordered(hub, folder)
+        generate(hub, folder)
         for _ in range(3):
-            resumed(hub, folder, "hub-0001")
+            resume(hub, folder, "hub-0001")
         assert len(hub.posts) == 1
     assert len(names(folder)) == 4
     assert {path.read_bytes() for path in folder.iterdir()} == {image()}
@@ -339,7 +339,7 @@ def test_cancelling_downloads_leaves_no_partial_file(folder: Path) -> None:
 
         async def work(client: HubClient) -> None:
             running = asyncio.ensure_future(
-                collect(begun(client, request, folder, schedule=Often()))
+                collect(start_generation(client, request, folder, schedule=FrequentPolls()))
             )
             await asyncio.to_thread(hub.wait_until, lambda: len(hub.downloads_seen) == 3)
             assert [name.endswith(".part") for name in names(folder)] == [True] * 3
@@ -348,6 +348,6 @@ def test_cancelling_downloads_leaves_no_partial_file(folder: Path) -> None:
                 await running
             assert asyncio.all_tasks() == {asyncio.current_task()}
             assert names(folder) == []
-            assert newest(folder).is_open
+            assert newest_entry(folder).is_open
 
         with_client(hub, work)

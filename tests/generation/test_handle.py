@@ -44,7 +44,7 @@ def test_background_cell_returns_at_once(hub: StandInHub, start: Start) -> None:
     """The handle exists while the POST is pending, and is updated afterwards."""
     answered = threading.Event()
     hub.submits.append(json_reply({"task_id": "hub-slow"}, hold=answered))
-    hub.looks.append(hub.done({"url": hub.image_url("hub-slow")}))
+    hub.polls.append(hub.done({"url": hub.image_url("hub-slow")}))
     dog = start()
     assert not dog.done() and dog.task_id is None
     with pytest.raises(TimeoutError, match="did not end within 0 s"):
@@ -66,7 +66,7 @@ def test_wait_returns_the_handle(hub: StandInHub, start: Start) -> None:
 
 def test_wait_raises_the_error(hub: StandInHub, start: Start) -> None:
     """With its type and task id, each time, as a blocking cell would."""
-    hub.looks.append(FAILED)
+    hub.polls.append(FAILED)
     dog = start()
     for _ in range(2):
         with pytest.raises(TaskFailed, match="no dogs") as caught:
@@ -128,7 +128,7 @@ def test_cancelling_an_await_does_not_stop_the_generation(hub: StandInHub, start
 
 def test_await_raises_the_error(hub: StandInHub, start: Start) -> None:
     """As `wait` does."""
-    hub.looks.append(FAILED)
+    hub.polls.append(FAILED)
     dog = start()
 
     async def awaited() -> None:
@@ -142,7 +142,7 @@ def test_cancel_stops_the_wait_and_keeps_the_task(
     hub: StandInHub, here: Session, start: Start
 ) -> None:
     """No poll follows, the error names the command, and a resume fetches the images."""
-    hub.looks.append(SILENT)  # no other poll is pending when the wait ends
+    hub.polls.append(SILENT)  # no other poll is pending when the wait ends
     dog = start()
     hub.wait_until(lambda: len(hub.polls_seen) == 1)
     dog.cancel()
@@ -196,7 +196,7 @@ def test_an_unfinished_handle_can_be_pickled(hub: StandInHub, start: Start, how:
     """The copy has the task id and the error, so that it can be resumed elsewhere."""
     hub.ready_after_polls = 10**6
     if how == "failed":
-        hub.looks.append(FAILED)
+        hub.polls.append(FAILED)
     dog = start()
     hub.wait_until(lambda: len(hub.polls_seen) >= 1)
     if how == "interrupted":

@@ -25,21 +25,21 @@ from hub_server import (
 from runs import (
     DOG,
     HUB,
-    Often,
+    FrequentPolls,
     assert_discreet,
     assert_helpful,
     assert_named,
-    begun,
     collect,
     completed,
-    followed,
+    generate,
     in_virtual_time,
     journal_of,
     names,
-    newest,
-    ordered,
+    newest_entry,
     processing,
-    resumed,
+    resume,
+    start_generation,
+    start_waiting,
     with_client,
 )
 
@@ -79,7 +79,7 @@ def test_a_submission_leads_to_files(folder: Path) -> None:
     """One POST, the events in order, and originals that equal the downloads byte for byte."""
     images = [image("png"), image("jpeg"), image("webp")]
     with StandInHub(images=images, ready_after_polls=2, key=KEY) as hub:
-        events = ordered(hub, folder / "new" / "folder")
+        events = generate(hub, folder / "new" / "folder")
         assert [seen.json for seen in hub.posts] == [
             {"model": "nano-banana", "input": {"prompt": "A dog!"}}
         ]
@@ -116,8 +116,8 @@ def test_a_submission_leads_to_files(folder: Path) -> None:
 def test_a_completed_task_is_journaled(folder: Path) -> None:
     """With task id, state, time, description and files, but without image URLs."""
     with StandInHub() as hub:
-        done = completed(ordered(hub, folder))
-    entry = newest(folder)
+        done = completed(generate(hub, folder))
+    entry = newest_entry(folder)
     assert (entry.hub, entry.task_id, entry.state) == (HUB, "hub-0001", "completed")
     assert (entry.prompt, entry.model) == ("A dog!", "nano-banana")
     assert (entry.elapsed_s, entry.description) == (done.elapsed_s, done.description)
@@ -129,19 +129,19 @@ def test_a_completed_task_is_journaled(folder: Path) -> None:
 def test_a_lone_surrogate_in_a_task_id_loses_no_image(folder: Path) -> None:
     """JSON may contain one; it is replaced in URLs and in the journal."""
     with StandInHub(submits=[json_reply({"task_id": "hub-\ud800"})]) as hub:
-        hub.looks.append(hub.done({"url": data_uri(image())}))
-        done = completed(ordered(hub, folder))
+        hub.polls.append(hub.done({"url": data_uri(image())}))
+        done = completed(generate(hub, folder))
         assert [seen.path for seen in hub.polls_seen] == ["/hub/v1/tasks/hub-%3F"]
     assert (done.task_id, done.images[0].bytes) == ("hub-\ud800", image())
-    assert (newest(folder).task_id, newest(folder).state) == ("hub-?", "completed")
+    assert (newest_entry(folder).task_id, newest_entry(folder).state) == ("hub-?", "completed")
 
 
 def test_every_status_of_a_running_task_is_passed_on(folder: Path) -> None:
     """Known, unknown and missing statuses all mean that the task is still running."""
     polls: list[Script] = ["pending", "queued", "PROCESSING", "ready", "dreaming", {}]
     polls += [{"status": None, "ready": None, "data": None, "elapsed_ms": None, "news": [1]}]
-    with StandInHub(looks=polls) as hub:
-        events = ordered(hub, folder)
+    with StandInHub(polls=polls) as hub:
+        events = generate(hub, folder)
     statuses = [event.status for event in events if isinstance(event, Waiting)]
     assert statuses == [
         "pending",
@@ -157,12 +157,12 @@ def test_every_status_of_a_running_task_is_passed_on(folder: Path) -> None:
 
 def test_polls_follow_the_schedule(folder: Path) -> None:
     """The schedule is called once before each poll, with the time waited so far."""
-    often = Often()
+    often = FrequentPolls()
     with StandInHub(ready_after_polls=9) as hub:
-        events = ordered(hub, folder, schedule=often)
-        assert len(hub.polls_seen) == len(often.asked) == 10
-    assert often.asked[0] == 0.0
-    assert often.asked == sorted(often.asked)
+        events = generate(hub, folder, schedule=often)
+        assert len(hub.polls_seen) == len(often.calls) == 10
+    assert often.calls[0] == 0.0
+    assert often.calls == sorted(often.calls)
     waited = [event.elapsed_s for event in events if isinstance(event, Waiting)]
     assert waited == sorted(waited)
 
@@ -170,29 +170,29 @@ def test_polls_follow_the_schedule(folder: Path) -> None:
 def test_the_default_schedule_polls_rarely(folder: Path) -> None:
     """A task that is ready at once needs one poll."""
     with StandInHub() as hub:
-        with_client(hub, lambda client: collect(begun(client, DOG, folder)))
+        with_client(hub, lambda client: collect(start_generation(client, DOG, folder)))
         assert len(hub.polls_seen) == 1
 
 
 def test_a_resumed_task_is_polled_at_once(folder: Path) -> None:
     """No pause before the first poll, no POST, and the duration is the Hub's."""
-    often = Often()
+    often = FrequentPolls()
     with StandInHub() as hub:
-        hub.looks.append(hub.done({"url": data_uri(image())}))
+        hub.polls.append(hub.done({"url": data_uri(image())}))
         events = with_client(
-            hub, lambda client: collect(followed(client, "hub-x", folder, schedule=often))
+            hub, lambda client: collect(start_waiting(client, "hub-x", folder, schedule=often))
         )
         assert [seen.path for seen in hub.requests] == ["/hub/v1/tasks/hub-x"]
-    assert often.asked == []
+    assert often.calls == []
     assert completed(events).elapsed_s == 1.5
 
 
 def test_the_duration_of_a_resumed_task_may_be_unknown(folder: Path) -> None:
     """Unless the Hub reports it, there is none, and later estimates ignore the task."""
     with StandInHub() as hub:
-        hub.looks.append(hub.done({"url": data_uri(image())}, elapsed_ms=None))
-        assert completed(resumed(hub, folder)).elapsed_s is None
-    assert newest(folder).elapsed_s is None
+        hub.polls.append(hub.done({"url": data_uri(image())}, elapsed_ms=None))
+        assert completed(resume(hub, folder)).elapsed_s is None
+    assert newest_entry(folder).elapsed_s is None
     assert journal_of(folder).durations(HUB, DOG) == []
 
 
@@ -211,14 +211,14 @@ def test_the_duration_of_a_resumed_task_may_be_unknown(folder: Path) -> None:
 )
 def test_the_error_of_a_failed_task_has_the_reason(status: dict[str, Any], folder: Path) -> None:
     """The wait ends at once; the Hub's reason is sanitized, and nothing was charged."""
-    with StandInHub(looks=["processing", status]) as hub:
+    with StandInHub(polls=["processing", status]) as hub:
         with pytest.raises(TaskFailed, match="Nothing was charged") as caught:
-            ordered(hub, folder)
+            generate(hub, folder)
         assert (len(hub.posts), len(hub.polls_seen), len(hub.downloads_seen)) == (1, 2, 0)
     assert_named(caught.value)
     assert "no dogs" in str(caught.value)
     assert not re.search("[\x1b\u202e]", str(caught.value))
-    assert (newest(folder).is_open, newest(folder).error) == (False, str(caught.value))
+    assert (newest_entry(folder).is_open, newest_entry(folder).error) == (False, str(caught.value))
 
 
 def test_failed_polls_are_retried(folder: Path) -> None:
@@ -235,11 +235,11 @@ def test_failed_polls_are_retried(folder: Path) -> None:
         Reply(200, b'{"status":', length=99),
         json_reply([]),
     ]
-    often = Often()
-    with StandInHub(looks=polls, key=KEY) as hub:
-        events = ordered(hub, folder, schedule=often)
+    often = FrequentPolls()
+    with StandInHub(polls=polls, key=KEY) as hub:
+        events = generate(hub, folder, schedule=often)
         assert (len(hub.posts), len(hub.polls_seen)) == (1, len(polls) + 1)
-    assert len(often.asked) == len(polls) + 1
+    assert len(often.calls) == len(polls) + 1
     assert [event.status for event in events if isinstance(event, Waiting)] == ["processing"]
     assert isinstance(events[-1], Completed)
 
@@ -250,8 +250,8 @@ def test_a_404_is_retried_just_after_the_submission(
     """Not all servers of the Hub may know the task yet."""
     monkeypatch.setattr(retry, "NEW_TASK_GRACE_S", 60.0)
     unknown = json_reply({"message": "no such task"}, 404)
-    with StandInHub(looks=[unknown, unknown]) as hub:
-        assert isinstance(ordered(hub, folder)[-1], Completed)
+    with StandInHub(polls=[unknown, unknown]) as hub:
+        assert isinstance(generate(hub, folder)[-1], Completed)
         assert (len(hub.posts), len(hub.polls_seen)) == (1, 3)
 
 
@@ -260,9 +260,9 @@ def test_a_404_after_the_grace_period_is_an_error(
 ) -> None:
     """It is not retried any more."""
     monkeypatch.setattr(retry, "NEW_TASK_GRACE_S", 0.0)
-    with StandInHub(looks=[json_reply({}, 404)]) as hub:
+    with StandInHub(polls=[json_reply({}, 404)]) as hub:
         with pytest.raises(InvalidRequest, match="404") as caught:
-            ordered(hub, folder)
+            generate(hub, folder)
         assert len(hub.polls_seen) == 1
     assert_named(caught.value)
 
@@ -283,16 +283,16 @@ def test_a_refused_poll_ends_the_wait_and_keeps_the_task_open(
 ) -> None:
     """What a retry can't fix is raised at once, and the error names the task."""
     refusal = json_reply({"message": f"not with {KEY}"}, status)
-    with StandInHub(looks=["processing", refusal]) as hub:
+    with StandInHub(polls=["processing", refusal]) as hub:
         with pytest.raises(kind) as caught:
-            ordered(hub, folder)
+            generate(hub, folder)
         assert (len(hub.posts), len(hub.polls_seen)) == (1, 2)
     assert caught.value.status_code == status
     if kind is InvalidRequest:
         assert_named(caught.value)
     else:
         assert_helpful(caught.value)
-    entry = newest(folder)
+    entry = newest_entry(folder)
     assert (entry.state, entry.is_open, entry.error) == ("processing", True, str(caught.value))
 
 
@@ -300,7 +300,7 @@ def test_resuming_an_unknown_task_fails_at_once(folder: Path) -> None:
     """A mistyped id gets no grace period, and no journal entry."""
     with StandInHub() as hub:
         with pytest.raises(InvalidRequest, match="404") as caught:
-            resumed(hub, folder, "hub-typo")
+            resume(hub, folder, "hub-typo")
         assert len(hub.requests) == 1
     assert_named(caught.value, "hub-typo")
     assert journal_of(folder).search() == []
@@ -312,25 +312,25 @@ def test_a_resume_just_after_the_submission_retries_a_404(
     """Right after an interrupt, not all servers of the Hub may know the task yet."""
     monkeypatch.setattr(retry, "NEW_TASK_GRACE_S", 60.0)
     unknown = json_reply({"message": "no such task"}, 404)
-    with StandInHub(looks=[unknown, unknown]) as hub:
+    with StandInHub(polls=[unknown, unknown]) as hub:
         with pytest.raises(WaitTimeout):
-            ordered(hub, folder, timeout_s=0.0)
-        assert completed(resumed(hub, folder, "hub-0001")).images[0].bytes == image()
+            generate(hub, folder, timeout_s=0.0)
+        assert completed(resume(hub, folder, "hub-0001")).images[0].bytes == image()
         assert (len(hub.posts), len(hub.polls_seen)) == (1, 3)
-    assert (newest(folder).state, newest(folder).is_open) == ("completed", False)
+    assert (newest_entry(folder).state, newest_entry(folder).is_open) == ("completed", False)
 
 
 def test_a_404_for_an_old_task_closes_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the grace period a 404 is final: later resumes skip the task."""
     monkeypatch.setattr(retry, "NEW_TASK_GRACE_S", 0.0)
-    with StandInHub(looks=[json_reply({"message": "no such task"}, 404)]) as hub:
+    with StandInHub(polls=[json_reply({"message": "no such task"}, 404)]) as hub:
         with pytest.raises(WaitTimeout):
-            ordered(hub, folder, timeout_s=0.0)
+            generate(hub, folder, timeout_s=0.0)
         with pytest.raises(InvalidRequest, match="has no task hub-0001") as caught:
-            resumed(hub, folder, "hub-0001")
+            resume(hub, folder, "hub-0001")
         assert (len(hub.posts), len(hub.polls_seen)) == (1, 1)
     assert_named(caught.value)
-    assert (newest(folder).state, newest(folder).is_open) == ("forgotten", False)
+    assert (newest_entry(folder).state, newest_entry(folder).is_open) == ("forgotten", False)
 
 
 def test_a_refused_submission_is_not_polled(folder: Path) -> None:
@@ -341,9 +341,12 @@ def test_a_refused_submission_is_not_polled(folder: Path) -> None:
     with StandInHub(submits=refusals) as hub:
         for kind in kinds:
             with pytest.raises(kind) as caught:
-                ordered(hub, folder)
+                generate(hub, folder)
             assert_discreet(caught.value)
-            assert (newest(folder).task_id, newest(folder).error) == (None, str(caught.value))
+            assert (newest_entry(folder).task_id, newest_entry(folder).error) == (
+                None,
+                str(caught.value),
+            )
         assert [seen.method for seen in hub.requests] == ["POST"] * 4
     states = [entry.state for entry in journal_of(folder).search()]
     assert states == ["uncertain", "uncertain", "refused", "refused"]
@@ -355,7 +358,9 @@ def test_the_wait_ends_at_the_timeout(folder: Path) -> None:
 
     async def work(client: HubClient) -> None:
         with pytest.raises(WaitTimeout, match=r"60 s") as caught:
-            await collect(begun(client, DOG, folder, timeout_s=60.0, schedule=Often(7.0)))
+            await collect(
+                start_generation(client, DOG, folder, timeout_s=60.0, schedule=FrequentPolls(7.0))
+            )
         assert_helpful(caught.value)
         assert asyncio.get_running_loop().time() == pytest.approx(60.0)
         assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -372,7 +377,9 @@ def test_retry_after_is_respected(folder: Path) -> None:
 
     async def work(client: HubClient) -> None:
         with pytest.raises(WaitTimeout, match="slow down") as caught:
-            await collect(begun(client, DOG, folder, timeout_s=30.0, schedule=Often(1.0)))
+            await collect(
+                start_generation(client, DOG, folder, timeout_s=30.0, schedule=FrequentPolls(1.0))
+            )
         assert_helpful(caught.value)
 
     assert in_virtual_time(work, slow_down) == ["POST", "GET"]
@@ -387,7 +394,9 @@ def test_a_poll_without_a_response_ends_at_the_timeout(folder: Path) -> None:
 
     async def work(client: HubClient) -> None:
         with pytest.raises(WaitTimeout) as caught:
-            await collect(begun(client, DOG, folder, timeout_s=30.0, schedule=Often(1.0)))
+            await collect(
+                start_generation(client, DOG, folder, timeout_s=30.0, schedule=FrequentPolls(1.0))
+            )
         assert_helpful(caught.value)
         assert asyncio.get_running_loop().time() == pytest.approx(30.0)
 
@@ -398,7 +407,7 @@ def test_a_timeout_of_0_still_submits(folder: Path) -> None:
     """The task is not polled, and stays open."""
     with StandInHub() as hub:
         with pytest.raises(WaitTimeout) as caught:
-            ordered(hub, folder, timeout_s=0.0)
+            generate(hub, folder, timeout_s=0.0)
         assert (len(hub.posts), len(hub.polls_seen)) == (1, 0)
     assert_helpful(caught.value)
 
@@ -412,14 +421,14 @@ def test_concurrent_generations_are_independent(folder: Path) -> None:
             return await asyncio.gather(
                 *(
                     collect(
-                        begun(
+                        start_generation(
                             client,
                             build_request(
                                 f"dog {number}",
                                 parameters={"output_format": kind, "num_images": 1 + number % 3},
                             ),
                             folder,
-                            schedule=Often(),
+                            schedule=FrequentPolls(),
                         )
                     )
                     for number, kind in enumerate(formats)
@@ -442,7 +451,9 @@ def test_a_cancelled_wait_stops_polling(folder: Path) -> None:
     """No asyncio task continues to poll in the background."""
 
     async def work(client: HubClient) -> None:
-        running = asyncio.ensure_future(collect(begun(client, DOG, folder, schedule=Often(5.0))))
+        running = asyncio.ensure_future(
+            collect(start_generation(client, DOG, folder, schedule=FrequentPolls(5.0)))
+        )
         await asyncio.sleep(17)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -459,13 +470,13 @@ def test_a_cancelled_submission_still_awaits_its_response(folder: Path) -> None:
     with StandInHub(submits=[json_reply({"task_id": "hub-late"}, hold=answered)]) as hub:
 
         async def work(client: HubClient) -> None:
-            events = begun(client, DOG, folder, pending=pending, on_task_id=ids.append)
+            events = start_generation(client, DOG, folder, pending=pending, on_task_id=ids.append)
             running = asyncio.ensure_future(collect(events))
             await asyncio.to_thread(hub.wait_until, lambda: len(hub.posts) == 1)
             running.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await running
-            assert (pending.count, ids, newest(folder).state) == (1, [], "submitting")
+            assert (pending.count, ids, newest_entry(folder).state) == (1, [], "submitting")
             answered.set()
             await pending.drain()
             assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -473,7 +484,7 @@ def test_a_cancelled_submission_still_awaits_its_response(folder: Path) -> None:
         with_client(hub, work)
         assert len(hub.requests) == 1
     assert (pending.count, ids) == (0, ["hub-late"])
-    assert (newest(folder).task_id, newest(folder).is_open) == ("hub-late", True)
+    assert (newest_entry(folder).task_id, newest_entry(folder).is_open) == ("hub-late", True)
 
 
 def test_closing_the_events_stops_polling(folder: Path) -> None:
@@ -481,7 +492,7 @@ def test_closing_the_events_stops_polling(folder: Path) -> None:
     with StandInHub() as hub:
 
         async def work(client: HubClient) -> None:
-            events = begun(client, DOG, folder, schedule=Often())
+            events = start_generation(client, DOG, folder, schedule=FrequentPolls())
             async with aclosing(events):
                 assert await anext(events) == Submitting()
                 assert await anext(events) == Submitted("hub-0001", PRIOR_S)

@@ -202,7 +202,7 @@ def test_a_result_that_the_hub_has_deleted_is_submitted_again(
 ) -> None:
     """One more POST; its images then answer the next request."""
     generate("a dog", seed=7)[0].path.unlink()
-    hub.looks.append(response)
+    hub.polls.append(response)
     repeated = generate("a dog", seed=7)
     assert (repeated.task_id, repeated.from_journal) == ("hub-0002", False)
     assert repeated[0].bytes == image()
@@ -227,14 +227,14 @@ def test_an_image_that_may_still_exist_is_not_submitted_again(hub: StandInHub, w
     generate("a dog", seed=7)[0].path.unlink()
     hub.downloads.extend([Reply(403 if way == "a proxy's 403" else 410)] * 4)
     if way == "no new URL":
-        hub.looks.append(None)
-        hub.looks.extend([Reply(502, b"<html>")] * 4)
+        hub.polls.append(None)
+        hub.polls.extend([Reply(502, b"<html>")] * 4)
     with pytest.raises(
         DownloadFailed, match="The task is complete; download its images with"
     ) as caught:
         generate("a dog", seed=7)
     assert caught.value.task_id == "hub-0001" and not caught.value.gone
-    hub.looks.clear()
+    hub.polls.clear()
     assert generate("a dog", seed=7)[0].bytes == image()
     assert len(hub.posts) == 1
 
@@ -243,7 +243,7 @@ def test_an_image_that_may_still_exist_is_not_submitted_again(hub: StandInHub, w
 def test_after_a_refused_key_nothing_is_submitted(hub: StandInHub, status: int) -> None:
     """It is then unknown whether the images still exist."""
     generate("a dog", seed=7)[0].path.unlink()
-    hub.looks.append(json_reply({"message": "no"}, status))
+    hub.polls.append(json_reply({"message": "no"}, status))
     with pytest.raises(AuthenticationError) as caught:
         generate("a dog", seed=7)
     assert caught.value.task_id == "hub-0001"
@@ -260,13 +260,13 @@ def test_a_temporarily_unavailable_result_is_not_submitted_again(
     monkeypatch.setattr(run, "REFETCH_TIMEOUT_S", 0.1)
     generate("a dog", seed=7)[0].path.unlink()
     if unavailable == "Hub":
-        hub.looks.append(Reply(502, b"<html>", lasting=True))
+        hub.polls.append(Reply(502, b"<html>", repeat=True))
     else:
         hub.downloads.extend([Reply(503)] * 4)
     with pytest.raises(WaitTimeout if unavailable == "Hub" else DownloadFailed) as caught:
         generate("a dog", seed=7)
     assert caught.value.task_id == "hub-0001"
-    hub.looks.clear()
+    hub.polls.clear()
     assert generate("a dog", seed=7)[0].bytes == image()
     assert len(hub.posts) == 1
 
@@ -321,7 +321,7 @@ def test_after_a_404_of_a_gateway_nothing_is_submitted(
     """Only a 404 with the Hub's JSON means that a task is deleted."""
     monkeypatch.setattr(run, "REFETCH_TIMEOUT_S", 0.2)
     generate("a dog", seed=7)[0].path.unlink()
-    hub.looks.extend([Reply(404, b"<html><title>404</title></html>")] * 10_000)
+    hub.polls.extend([Reply(404, b"<html><title>404</title></html>")] * 10_000)
     with pytest.raises(WaitTimeout, match="is not from the Hub"):
         generate("a dog", seed=7)
     assert len(hub.posts) == 1

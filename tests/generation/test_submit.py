@@ -27,9 +27,9 @@ from hub_server import (
     Reply,
     Script,
     StandInHub,
+    closed_port,
     image,
     json_reply,
-    nobody,
 )
 from own_session import begin_session
 
@@ -297,7 +297,7 @@ def test_after_a_429_the_retry_is_judged_like_the_first_attempt(
 
 def test_a_refused_connection_is_retried_twice(path: Path, pauses: list[float]) -> None:
     """A closed port: three attempts, then it is journaled as not sent."""
-    with nobody() as url:
+    with closed_port() as url:
         submission = submit_once(url, path)
     assert isinstance(submission.error, HubUnavailable)
     assert submission.events.count(Submitting()) == 3
@@ -428,7 +428,7 @@ def test_an_interrupt_during_a_submission_loses_no_task(
     with StandInHub() as hub:
         accepted = {"task_id": "hub-0001"}
         hub.submits.append(json_reply(accepted, hold=hold))
-        hub.looks.append(hub.done(hub.data([image()])))
+        hub.polls.append(hub.done(hub.data([image()])))
         monkeypatch.setenv("MOUNTSEA_BASE_URL", hub.url)
 
         def press_stop() -> None:

@@ -1,4 +1,4 @@
-"""The badges of a text, and what they lead to."""
+"""Parse the badges of a Markdown text."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _BADGE = re.compile(r"\[!\[(?P<alt>[^\]]+)\]\((?P<image>[^)]+)\)\]\((?P<target>[
 
 @dataclass(frozen=True)
 class Badge:
-    """An image that is a link.
+    """An image with a link.
 
     Attributes:
-        alt: What is read out in place of the image.
-        image: The image's address.
-        target: Where a click leads.
+        alt: The alt text.
+        image: The image's URL.
+        target: The URL of the link.
     """
 
     alt: str
@@ -28,17 +28,17 @@ class Badge:
 
     @property
     def urlpath(self) -> str:
-        """What a Binder opens when it has started."""
+        """The page that Binder opens once it has started."""
         return parse_qs(urlsplit(self.target).query)["urlpath"][0]
 
 
 def badges(text: str) -> dict[str, Badge]:
-    """Return the badges of a Markdown text, by the host that a click leads to."""
-    found = (Badge(**match.groupdict()) for match in _BADGE.finditer(text))
-    return {urlsplit(badge.target).hostname or "": badge for badge in found}
+    """Return the badges of a Markdown text, by the host of their link."""
+    parsed = (Badge(**match.groupdict()) for match in _BADGE.finditer(text))
+    return {urlsplit(badge.target).hostname or "": badge for badge in parsed}
 
 
-def opening(path: Path) -> str:
-    """Return the first cell of a notebook, where it is a text."""
+def first_cell(path: Path) -> str:
+    """Return the first cell of a notebook if it is Markdown, else an empty string."""
     first = nbformat.read(path, as_version=4).cells[0]
     return str(first.source) if first.cell_type == "markdown" else ""

@@ -1,4 +1,4 @@
-"""Cells in a shell without a kernel: run them, and see what came of them."""
+"""Run cells in an IPython shell without a kernel, and inspect the results."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from mountsea_magic.session import current_session
 from mountsea_magic.settings import Settings
 
 FAILED = {"status": "failed", "ready": True, "error_message": "no dogs"}
-"""What the Hub says of a task that failed."""
+"""The response to a poll of a failed task."""
 
 
 def run_cell(shell: InteractiveShell, body: str = "a dog", line: str = "") -> list[Generation]:
-    """Run a cell that binds ``dogs``, and return its handles."""
-    shell.run_cell_magic("mountsea", f"-o dogs {line}", body)  # type: ignore[no-untyped-call]  # IPython's is so
+    """Run a cell with ``-o dogs``, and return its handles."""
+    shell.run_cell_magic("mountsea", f"-o dogs {line}", body)  # type: ignore[no-untyped-call]  # IPython has no annotation here
     return handles(shell)
 
 
 def handles(shell: InteractiveShell) -> list[Generation]:
-    """Return what the cell bound, be it one or a list."""
+    """Return the handles that the cell has bound, as a list."""
     bound: Any = shell.user_ns["dogs"]
     return bound if isinstance(bound, list) else [bound]
 
 
 def prompts(hub: StandInHub) -> list[str]:
-    """Return the prompts that were ordered, in the order in which they came."""
+    """Return the submitted prompts, in order."""
     return [seen.json["input"]["prompt"] for seen in hub.posts]
 
 
 def composed(
     line: str, body: str, settings: Settings, variables: Mapping[str, Any] | None = None
 ) -> ImageRequest:
-    """Go a cell's way as far as its request: what would be sent."""
+    """Build the request that a cell would submit."""
     options = parse_cell_line(line)
     model = DEFAULT_MODEL if options.model is None else options.model
     catalog = current_session().catalog_for(settings, model, options.parameters)

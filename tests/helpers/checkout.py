@@ -1,4 +1,4 @@
-"""The checkout that the tests stand in: where it is, what it holds, what its package is called."""
+"""The repository checkout: its path, files and project metadata."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 def project() -> dict[str, Any]:
-    """Return the package's own metadata."""
-    read = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    found: dict[str, Any] = read["project"]
-    return found
+    """Return the ``project`` table of pyproject.toml."""
+    metadata = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    table: dict[str, Any] = metadata["project"]
+    return table
 
 
 def repository() -> str:
-    """Return owner and name, as the package's own metadata has them."""
-    address: str = project()["urls"]["Repository"]
-    return urlsplit(address).path.strip("/")
+    """Return the repository's ``owner/name``, from the project metadata."""
+    url: str = project()["urls"]["Repository"]
+    return urlsplit(url).path.strip("/")
 
 
 def files() -> list[str]:
-    """List what a clone would hold, with what is new but not yet committed."""
+    """List the tracked files, and new ones that are not committed yet."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, check=True, capture_output=True, text=True,

@@ -1,4 +1,4 @@
-"""A host that echoes the key in every way, and how a reader would find it in a text."""
+"""A server that echoes the API key in many encodings, and a search for the key in a text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Self
 from urllib.parse import quote, unquote
 
 KEY = "sk-m0untsea/+0123456789abcdef~Z"
-"""One with letters that each encoding spells in another way."""
+"""An API key with characters that each encoding represents differently."""
 
 
 def _escaped(key: str, spell: Callable[[str], str]) -> str:
@@ -49,60 +49,58 @@ FORMS: Mapping[str, str] = {
     "between spaces": " ".join(KEY),
     "in two pieces": f"{KEY[:15]}; and {KEY[15:]}",
 }
-"""The key as a text may have it."""
+"""Encodings of the key that a text may contain."""
 
 
 def leaks(text: str) -> list[str]:
-    """Return what a reader who knows encodings finds of the key in a text."""
-    wanted = {"key": KEY[:14], "its end": KEY[-14:], "hexadecimal": KEY[:9].encode().hex()}
-    for shift, blurred in enumerate((0, 2, 3)):
+    """Return which parts of the key can be found in a text, by encoding."""
+    patterns = {"key": KEY[:14], "its end": KEY[-14:], "hexadecimal": KEY[:9].encode().hex()}
+    for shift, cut in enumerate((0, 2, 3)):
         coded = base64.b64encode(bytes(shift) + KEY[:18].encode()).decode()
-        wanted[f"base64 behind {shift}"] = coded[blurred:-4]
+        patterns[f"base64 behind {shift}"] = coded[cut:-4]
     for shift in range(5):
         coded = base64.b32encode(bytes(shift) + KEY[:18].encode()).decode()
-        wanted[f"base32 behind {shift}"] = coded[-(-shift * 8 // 5) : (shift + 18) * 8 // 5]
-    readings = [text, unquote(text), unquote(unquote(text)), html.unescape(text)]
-    readings.append(re.sub(r"\\+(?:u00|x)([0-9a-f]{2})", lambda m: chr(int(m[1], 16)), text))
-    readings.append(re.sub(r"\\([01][0-7]{2})", lambda m: chr(int(m[1], 8)), text))
-    readings += [re.sub(r"<[^>]*>|\[\d+m", "", text), unicodedata.normalize("NFKC", text)]
-    folded = [re.sub(r"[^0-9a-z]", "", reading.lower()) for reading in readings]
+        patterns[f"base32 behind {shift}"] = coded[-(-shift * 8 // 5) : (shift + 18) * 8 // 5]
+    decodings = [text, unquote(text), unquote(unquote(text)), html.unescape(text)]
+    decodings.append(re.sub(r"\\+(?:u00|x)([0-9a-f]{2})", lambda m: chr(int(m[1], 16)), text))
+    decodings.append(re.sub(r"\\([01][0-7]{2})", lambda m: chr(int(m[1], 8)), text))
+    decodings += [re.sub(r"<[^>]*>|\[\d+m", "", text), unicodedata.normalize("NFKC", text)]
+    folded = [re.sub(r"[^0-9a-z]", "", decoding.lower()) for decoding in decodings]
     return [
-        f"{name}: {sought}"
-        for name, sought in wanted.items()
-        if any(re.sub(r"[^0-9a-z]", "", sought.lower()) in reading for reading in folded)
+        f"{name}: {pattern}"
+        for name, pattern in patterns.items()
+        if any(re.sub(r"[^0-9a-z]", "", pattern.lower()) in decoding for decoding in folded)
     ]
 
 
-def response(body: bytes, first: str = "HTTP/1.1 200 OK", *headers: str) -> bytes:
-    """Write a response down as it goes over the wire."""
-    lines = [first, f"Content-Length: {len(body)}", "Connection: close", *headers, "", ""]
+def response(body: bytes, status_line: str = "HTTP/1.1 200 OK", *headers: str) -> bytes:
+    """Build a raw HTTP response."""
+    lines = [status_line, f"Content-Length: {len(body)}", "Connection: close", *headers, "", ""]
     return "\r\n".join(lines).encode("utf-8") + body
 
 
 def in_json(**values: object) -> bytes:
-    """Write a response with a JSON body."""
+    """Build a raw HTTP response with a JSON body."""
     return response(json.dumps(values, ensure_ascii=False).encode())
 
 
 class EchoHub:
-    """A Hub, and an image host, that answers with given bytes, whatever HTTP thinks of them.
+    """A Hub and image host that sends the given bytes, which need not be valid HTTP.
+
+    Args:
+        submit: The response to a submission; by default with the task id `hub-1`.
+        poll: The response to a poll; by default with the URL of an image on this host.
+        image: The response to all other requests.
+        model: The response to requests for models.
 
     Attributes:
-        url: Where it is.
-        lines: The first line of each request, in order.
+        url: The base URL.
+        lines: The request line of each request, in order.
     """
 
     def __init__(
         self, *, submit: bytes = b"", poll: bytes = b"", image: bytes = b"", model: bytes = b""
     ) -> None:
-        """Open nothing yet.
-
-        Args:
-            submit: The response to a submission; a task `hub-1` if left out.
-            poll: The response to a poll; an image of this host's if left out.
-            image: The response to all else.
-            model: The response to what asks for models.
-        """
         hub = self
 
         class Handler(BaseRequestHandler):
@@ -115,7 +113,7 @@ class EchoHub:
                 while length and len(body) < int(length[1]):
                     body += self.request.recv(65536)
                 hub.lines.append(head.partition(b"\r\n")[0].decode())
-                self.request.sendall(hub.answer(hub.lines[-1]))
+                self.request.sendall(hub.respond(hub.lines[-1]))
 
         self.lines: list[str] = []
         self._server = ThreadingTCPServer(("127.0.0.1", 0), Handler)
@@ -126,8 +124,8 @@ class EchoHub:
         self._poll = poll or in_json(status="completed", ready=True, data=data)
         self._image, self._model = image or response(b"", "HTTP/1.1 404 Gone"), model
 
-    def answer(self, line: str) -> bytes:
-        """Return what a request is answered."""
+    def respond(self, line: str) -> bytes:
+        """Return the response to a request, given its request line."""
         if line.startswith("POST"):
             return self._submit
         if "/hub/v1/tasks/" in line:

@@ -1,4 +1,4 @@
-"""What goes wrong on the user's own machine: the disk, the journal, the folders."""
+"""Faults on the user's machine: full disk, damaged or locked journal, blocked folders."""
 
 from __future__ import annotations
 
@@ -10,40 +10,43 @@ from fault_layer import FaultLayer, fill_disk
 
 
 class Machine:
-    """A machine with a home folder in which one thing goes wrong.
+    """Causes one random fault in a MOUNTSEA_HOME folder.
+
+    Args:
+        home: The folder.
+        layer: Logs what happens, and has the random number generator.
 
     Attributes:
-        forgetful: Whether entries of the journal may be gone without anybody's fault.
-        mute: Whether the journal may be out of use for so long that this is said.
+        may_lose_entries: Whether entries of the journal may be lost.
+        may_warn: Whether the journal may be unusable for so long that a warning is shown.
     """
 
     def __init__(self, home: Path, layer: FaultLayer) -> None:
-        """Break nothing yet."""
-        self.forgetful = self.mute = False
+        self.may_lose_entries = self.may_warn = False
         self._home, self._journal, self._layer = home, home / "journal.sqlite", layer
         self._rng = layer.rng
         self._locks: list[sqlite3.Connection] = []
         self._obstacles: list[Path] = []
 
     async def break_down(self) -> None:
-        """Do one thing at a random moment."""
+        """Cause one fault at a random time."""
         await asyncio.sleep(self._rng.choice((0.0, 0.0, 1.0, 20.0)) * self._rng.random())
-        trouble = self._rng.choice(
+        fault = self._rng.choice(
             (
                 *(self._lock, self._lock, self._damage, self._damage, self._damage),
                 *(self._delete, self._block, self._block_originals, self._fill),
             )
         )
-        self._layer.note(f"machine: {trouble.__name__}")
-        hold_s = trouble()
+        self._layer.note(f"machine: {fault.__name__}")
+        hold_s = fault()
         if hold_s:
             try:
                 await asyncio.sleep(hold_s)
             finally:
                 self._unlock()
 
-    def mend(self) -> None:
-        """End all that is wrong; what is lost stays lost."""
+    def repair(self) -> None:
+        """Undo the fault; lost data stays lost."""
         self._unlock()
         fill_disk(False)
         for obstacle in self._obstacles:
@@ -51,21 +54,21 @@ class Machine:
         self._obstacles.clear()
 
     def _lock(self) -> float:
-        """Another process writes for a while, or hangs while it does."""
+        """Lock the journal for a while, or for good, as another process may."""
         if not self._journal.is_file():
             return 0.0
         lock = sqlite3.connect(self._journal, isolation_level=None)
         lock.execute("BEGIN EXCLUSIVE")
         self._locks.append(lock)
         long = self._rng.random() < 0.1
-        self.mute = self.mute or long
+        self.may_warn = self.may_warn or long
         return 0.0 if long else self._rng.uniform(0.1, 2.0)
 
     def _damage(self) -> float:
-        """Bytes of the file are overwritten, or its end is gone."""
+        """Overwrite parts of the journal, or truncate it."""
         if not self._journal.is_file():
             return 0.0
-        self.forgetful = True
+        self.may_lose_entries = True
         content = bytearray(self._journal.read_bytes())
         how = self._rng.choice(("bytes", "bytes", "head", "zero", "page", "end", "other"))
         if how == "bytes":
@@ -86,21 +89,21 @@ class Machine:
         return 0.0
 
     def _delete(self) -> float:
-        """Somebody tidies up."""
-        self.forgetful = True
+        """Delete the journal."""
+        self.may_lose_entries = True
         self._journal.unlink(missing_ok=True)
         return 0.0
 
     def _block(self) -> float:
-        """The journal can't be had: a folder stands in its place."""
-        self.forgetful = self.mute = True
+        """Replace the journal by a folder."""
+        self.may_lose_entries = self.may_warn = True
         self._journal.unlink(missing_ok=True)
         self._journal.mkdir(parents=True)
         self._obstacles.append(self._journal)
         return 0.0
 
     def _block_originals(self) -> float:
-        """The folder of the originals can't be had: a file stands in its place."""
+        """Create a file in place of the folder of originals."""
         originals = self._home / "originals"
         if not originals.exists():
             self._home.mkdir(parents=True, exist_ok=True)
@@ -109,8 +112,8 @@ class Machine:
         return 0.0
 
     def _fill(self) -> float:
-        """The disk is full, for a while or for good."""
-        self.mute = True
+        """Fill the disk."""
+        self.may_warn = True
         fill_disk(True)
         return 0.0
 

@@ -1,4 +1,4 @@
-"""What a Hub, an image's host or a changed file may say, by chance: the same for the same seed."""
+"""Random JSON, schemas, URLs and images for fuzz tests, reproducible by seed."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _PIECES = (
 
 
 def anything(rng: random.Random, names: tuple[str, ...] = _NAMES, depth: int = 5) -> Any:
-    """Make a value as JSON has it."""
+    """Return a random JSON value."""
     kind = rng.random()
     if depth and kind < 0.45:
         return {
@@ -75,7 +75,7 @@ def anything(rng: random.Random, names: tuple[str, ...] = _NAMES, depth: int = 5
 
 
 def body(rng: random.Random) -> bytes:
-    """Make the body of a response: mostly an object, sometimes no JSON any more."""
+    """Return a response body: mostly a JSON object, sometimes invalid JSON."""
     tree = anything(rng)
     if isinstance(tree, dict) and rng.random() < 0.5:
         tree["status"], tree["ready"] = rng.choice(("completed", "failed", "x")), True
@@ -89,7 +89,7 @@ def body(rng: random.Random) -> bytes:
 
 
 def schema(rng: random.Random) -> Any:
-    """Make an input schema that is nearly one."""
+    """Return a nearly valid input schema."""
     properties = {
         name: anything(rng, _SCHEMA_NAMES, 3)
         for name in rng.sample(("prompt", "seed", "size", "num_images", "image_urls"), 3)
@@ -101,12 +101,12 @@ def schema(rng: random.Random) -> Any:
 
 
 def value(rng: random.Random) -> Any:
-    """Make what a user gives for a parameter."""
+    """Return a value for a parameter."""
     return anything(rng, depth=2) if rng.random() < 0.3 else rng.choice(_ATOMS)
 
 
 def url(rng: random.Random) -> str:
-    """Make a URL that is nearly one."""
+    """Return a nearly valid URL."""
     text = rng.choice(_URLS)
     for _ in range(rng.randint(0, 4)):
         at = rng.randint(0, len(text))
@@ -115,12 +115,12 @@ def url(rng: random.Random) -> str:
 
 
 def image(rng: random.Random, kind: str) -> bytes:
-    """Make an image of which some bytes are bent, missing or twice there."""
+    """Return an image with some bytes changed, missing or repeated."""
     return bent(rng, rng.choice(_images(kind)))
 
 
 def bent(rng: random.Random, content: bytes) -> bytes:
-    """Change some bytes, or leave some out, or say some twice."""
+    """Change, drop or repeat some bytes."""
     changed = bytearray(content)
     for _ in range(rng.choice((1, 1, 2, 5, 20))):
         start = rng.randrange(len(changed) + 1)
@@ -132,7 +132,7 @@ def bent(rng: random.Random, content: bytes) -> bytes:
 
 @cache
 def _images(kind: str) -> tuple[bytes, ...]:
-    """Small whole images of all sorts."""
+    """Return small valid images of one format, with different modes and metadata."""
     exif = Image.Exif()
     exif.update({0x0112: 6, 0x010E: "a dog", 0x829A: 0.5})
     if kind == "png":

@@ -1,4 +1,4 @@
-"""Image files that are small on the wire, and were large or slow once they were decoded."""
+"""Image files that are small, but huge or slow to decode."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from mountsea_magic.runtime.limited_process import Result, run_limited
 
 
 def segment(code: int, body: bytes) -> bytes:
-    """Write a segment of a JPEG."""
+    """Build a JPEG segment."""
     return bytes((0xFF, code)) + struct.pack(">H", len(body) + 2) + body
 
 
 def chunk(name: bytes, body: bytes) -> bytes:
-    """Write a chunk of a PNG."""
+    """Build a PNG chunk."""
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
 def scanned_jpeg(width: int, height: int, scans: int) -> bytes:
-    """Write a progressive JPEG of black that goes through its pixels again and again."""
+    """Build a black progressive JPEG with many scans, each over all pixels."""
     blocks = -(-width // 8) * -(-height // 8)
     head = segment(0xDB, b"\0" + bytes([1] * 64))
     head += segment(0xC2, struct.pack(">BHHB3B", 8, height, width, 1, 1, 0x11, 0))
@@ -41,7 +41,7 @@ def scanned_jpeg(width: int, height: int, scans: int) -> bytes:
 
 
 def webp(*chunks: tuple[bytes, bytes]) -> bytes:
-    """Write a WebP of any chunks."""
+    """Build a WebP file from chunks."""
     body = b"".join(
         name + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
         for name, content in chunks
@@ -50,13 +50,13 @@ def webp(*chunks: tuple[bytes, bytes]) -> bytes:
 
 
 def canvas(width: int, height: int) -> tuple[bytes, bytes]:
-    """Write the chunk by which a WebP says how large it is."""
+    """Build the WebP chunk that declares the size."""
     sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     return b"VP8X", bytes(4) + sides
 
 
 def with_exif(kind: str, image: Image.Image, exif: bytes) -> bytes:
-    """Encode an image, and put any bytes where its EXIF is."""
+    """Encode an image with the given bytes as its EXIF."""
     buffer = io.BytesIO()
     if kind == "webp":
         image.save(buffer, "WEBP", exif=b"Exif\0\0" + exif)
@@ -66,14 +66,14 @@ def with_exif(kind: str, image: Image.Image, exif: bytes) -> bytes:
     if kind == "png":
         at = content.index(b"IDAT") - 4
         return content[:at] + chunk(b"eXIf", exif) + content[at:]
-    # without its first segment, since Pillow asks EXIF for the resolution that is in it
+    # without its first segment: with it, Pillow would read the resolution from EXIF
     after = 4 + int.from_bytes(content[4:6])
     pieces = [exif[n : n + 65_000] for n in range(0, max(1, len(exif)), 65_000)]
     return b"\xff\xd8" + b"".join(segment(0xE1, b"Exif\0\0" + p) for p in pieces) + content[after:]
 
 
 def exif_of(turn: int, *entries: tuple[int, int, int, int], order: str = "<") -> bytes:
-    """Write EXIF: an orientation after any entries of tag, type, count and value."""
+    """Build EXIF: entries of (tag, type, count, value), then an orientation."""
     head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}L", 8)
     table = b"".join(struct.pack(f"{order}HHLL", *entry) for entry in entries)
     table += struct.pack(f"{order}HHLHH", 0x0112, 3, 1, turn, 0)
@@ -81,7 +81,7 @@ def exif_of(turn: int, *entries: tuple[int, int, int, int], order: str = "<") ->
 
 
 def bent_exif(count: int) -> Iterator[bytes]:
-    """Write EXIF of a turned photo that is cut, bent, in a loop, or claims to be huge."""
+    """Yield EXIF that is truncated, corrupted, cyclic, or declares huge values."""
     far = 2**32 - 1
     whole = [
         exif_of(6, (0x010E, 2, 40, 8), (0x829A, 5, 1, 30), (0x8769, 4, 1, 8), order=order)
@@ -101,11 +101,11 @@ def bent_exif(count: int) -> Iterator[bytes]:
 
 @contextmanager
 def held_process(folder: Path, abandoned: threading.Event) -> Iterator[Future[Result]]:
-    """Have a decoder in another process read a file that does not end, for a block's length."""
+    """Run a decoder process that blocks on an endless file until the block ends."""
     pipe = folder / "endless"
     os.mkfifo(pipe)
     job = DaemonThreads().submit(
         run_limited, "mountsea_magic.images.files", "_measure", [str(pipe), "png", 99], abandoned
     )
-    with pipe.open("wb"):  # which waits until it is read
+    with pipe.open("wb"):  # blocks until the decoder opens it
         yield job

@@ -1,4 +1,4 @@
-"""A stand-in for the Hub: two real HTTP servers in threads, which record all that they are sent."""
+"""A fake Hub for tests: two real HTTP servers in threads, which record every request."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ JSON = "application/json"
 
 KEY = "sk-mountsea-0123456789abcdef"
 OTHER_KEY = "sk-another-9876543210fedcba"
-"""What tests give as their keys; the stand-in takes any, unless it is told which."""
+"""API keys for tests; the stand-in accepts any key unless it is given one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """One request, as it arrived.
+class ReceivedRequest:
+    """One request, as it was received.
 
     Attributes:
         method: Such as ``POST``.
-        path: The path with its query, as it was sent.
-        headers: The headers, by lower-case names.
-        body: The body, undecoded.
+        path: The path and query, as sent.
+        headers: The headers, with lower-case names.
+        body: The raw body.
     """
 
     method: str
@@ -46,23 +46,23 @@ class Seen:
 
     @property
     def json(self) -> Any:
-        """The body, decoded."""
+        """The body, parsed as JSON."""
         return json.loads(self.body)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One scripted answer.
+    """One scripted response.
 
     Attributes:
         status: The HTTP status.
-        body: Sent as it is.
-        headers: Sent beside ``Content-Length``.
-        length: What ``Content-Length`` claims; what is true if left out.
-        endless: Sends ``body`` again and again, in chunks, until the client has had enough.
-        reset: Answers nothing: the connection is reset.
-        hold: Waits for this event before it answers (or for the end of the stand-in).
-        lasting: Stays the next answer until the test clears the script.
+        body: The raw body.
+        headers: Sent in addition to ``Content-Length``.
+        length: The value of ``Content-Length``; the actual length if None.
+        endless: Repeats ``body`` in chunks until the client disconnects.
+        reset: Resets the connection instead of responding.
+        hold: Waits for this event, or the end of the stand-in, before responding.
+        repeat: Is repeated until the test clears the script.
     """
 
     status: int = 200
@@ -72,22 +72,22 @@ class Reply:
     endless: bool = False
     reset: bool = False
     hold: threading.Event | None = None
-    lasting: bool = False
+    repeat: bool = False
 
 
 RESET = Reply(reset=True)
-"""No answer: the connection is reset."""
+"""Resets the connection instead of responding."""
 
 SILENT = Reply(hold=threading.Event())
-"""No response for as long as the stand-in runs: what the client waits for never comes."""
+"""Never responds while the stand-in runs."""
 
 BAD_GATEWAY = Reply(
     502, b"<html><h1>502 Bad Gateway</h1></html>", {"Content-Type": "text/html; charset=utf-8"}
 )
-"""What a proxy says in place of the Hub."""
+"""The error page of a proxy in front of the Hub."""
 
 Script = Reply | Mapping[str, Any] | str | None
-"""A reply, or the JSON of one with status 200."""
+"""A response, or the JSON body of one with status 200; None for the default response."""
 
 
 def json_reply(
@@ -96,21 +96,21 @@ def json_reply(
     *,
     headers: Mapping[str, str] | None = None,
     hold: threading.Event | None = None,
-    lasting: bool = False,
+    repeat: bool = False,
 ) -> Reply:
-    """Make a reply of a JSON value."""
+    """Create a response with a JSON body."""
     content = json.dumps(body).encode()
     named = {"Content-Type": JSON} | dict(headers or {})
-    return Reply(status, content, named, hold=hold, lasting=lasting)
+    return Reply(status, content, named, hold=hold, repeat=repeat)
 
 
 @cache
 def image(kind: str = "png", number: int = 0, size: tuple[int, int] = (64, 48)) -> bytes:
-    """Draw and encode a small image; another number gives another image.
+    """Draw and encode a small image; each number gives a different one.
 
     Args:
         kind: ``png``, ``jpeg`` or ``webp``.
-        number: Which.
+        number: Selects the image.
         size: Width and height in pixels.
     """
     image = Image.linear_gradient("L").resize(size).convert("RGB")
@@ -121,41 +121,55 @@ def image(kind: str = "png", number: int = 0, size: tuple[int, int] = (64, 48)) 
 
 
 def data_uri(content: bytes, kind: str = "png") -> str:
-    """Write an image as a data URI."""
+    """Encode an image as a data URI."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 @dataclass(slots=True)
 class _Task:
-    """One order that the stand-in has taken."""
+    """One submission that the stand-in has accepted."""
 
     body: Any
-    born: float
-    looks: int = 0
+    created_at: float
+    polls: int = 0
 
 
 class StandInHub:
     """A small Hub on two ports: one for the API, one for the images (another origin).
 
-    Left alone it takes every order, completes it, and draws as many images as were asked for, in
-    the format that was asked for. What it is told to say goes out first, in order: put replies
-    into `submits`, `looks` and `downloads`, at the start or at any time. A mapping stands for the
-    JSON of a 200; for a look, a bare text stands for that status, and None for the stand-in's own
-    answer. It answers ``GET /hub/v1/models``, ``GET /hub/v1/models/{id}`` and
-    ``GET /api-user/credits`` too.
+    By default it accepts every submission, completes it, and draws the requested number of images
+    in the requested format. Scripted responses are sent first, in order: put them into `submits`,
+    `polls` and `downloads`, at the start or at any time. A mapping is the JSON body of a 200; in
+    `polls` a string is a status; None is the default response. It also serves
+    ``GET /hub/v1/models``, ``GET /hub/v1/models/{id}`` and ``GET /api-user/credits``.
+
+    Nothing listens before the ``with`` block.
+
+    Args:
+        ready_after_s: How long a task runs, in seconds.
+        ready_after_polls: How many polls find a task still running (both conditions must hold).
+        images: The images of every task; drawn as requested if None.
+        ending: The final status of tasks.
+        key: The only API key to accept; None accepts any key and none.
+        credits: The credit balance.
+        submits: Scripted responses to submissions.
+        polls: Scripted responses to polls.
+        downloads: Scripted responses to downloads.
+        models: The response for each model, by id; only nano-banana is listed if None.
+        listing: The response to the list of models; the ids of `models` if None.
 
     Attributes:
-        requests: What the API has received, in order: submissions, looks, and all else.
-        downloads_seen: What the image host has received, in order.
-        submits: Scripted answers to submissions.
-        looks: Scripted answers to looks at a task.
-        downloads: Scripted answers to downloads.
-        ready_after_s: How long a task takes, in seconds.
-        ready_after_polls: How many looks find a task still running (and both must have passed).
-        ending: The status with which tasks end.
-        credits: How many credits it tells.
-        models: What it says of each model, by id; a model that it lacks is a 404.
-        listing: What it says to who asks for all models; the ids of `models` if None.
+        requests: All requests to the API, in order.
+        downloads_seen: All requests to the image host, in order.
+        submits: Scripted responses to submissions.
+        polls: Scripted responses to polls.
+        downloads: Scripted responses to downloads.
+        ready_after_s: How long a task runs, in seconds.
+        ready_after_polls: How many polls find a task still running.
+        ending: The final status of tasks.
+        credits: The credit balance.
+        models: The response for each model, by id; other models are a 404.
+        listing: The response to the list of models; the ids of `models` if None.
 
     Example:
         >>> with StandInHub(ready_after_s=0.3, images=[image("jpeg")]) as hub:
@@ -174,32 +188,17 @@ class StandInHub:
         key: str | None = None,
         credits: float = 1000,
         submits: Iterable[Script] = (),
-        looks: Iterable[Script] = (),
+        polls: Iterable[Script] = (),
         downloads: Iterable[Script] = (),
         models: Mapping[str, Script] | None = None,
         listing: Script = None,
     ) -> None:
-        """Open nothing yet; the servers run inside the ``with`` block.
-
-        Args:
-            ready_after_s: How long a task takes, in seconds.
-            ready_after_polls: How many looks find a task still running.
-            images: The images of every task; drawn as asked for if left out.
-            ending: The status with which tasks end.
-            key: The only key that is accepted; any and none if left out.
-            credits: How many credits it tells.
-            submits: Scripted answers to submissions.
-            looks: Scripted answers to looks.
-            downloads: Scripted answers to downloads.
-            models: What it says of each model, by id; it lists but nano-banana if left out.
-            listing: What it says to who asks for all models.
-        """
         self.ready_after_s, self.ready_after_polls = ready_after_s, ready_after_polls
         self.ending, self.credits = ending, credits
-        self.requests: list[Seen] = []
-        self.downloads_seen: list[Seen] = []
+        self.requests: list[ReceivedRequest] = []
+        self.downloads_seen: list[ReceivedRequest] = []
         self.submits: deque[Script] = deque(submits)
-        self.looks: deque[Script] = deque(looks)
+        self.polls: deque[Script] = deque(polls)
         self.downloads: deque[Script] = deque(downloads)
         self.models: dict[str, Script] = dict(models or {"nano-banana": None})
         self.listing = listing
@@ -209,69 +208,73 @@ class StandInHub:
         self.closing = threading.Event()
         self._api = _Server(self, partial(self._respond, self.requests, self._answer_api))
         self._image_host = _Server(
-            self, partial(self._respond, self.downloads_seen, self._answer_image)
+            self, partial(self._respond, self.downloads_seen, self._respond_image)
         )
 
     @property
     def url(self) -> str:
-        """The API's address, without a trailing slash."""
+        """The API's base URL, without a trailing slash."""
         return self._api.url
 
     @property
     def image_origin(self) -> str:
-        """The address of the image host, without a trailing slash."""
+        """The base URL of the image host, without a trailing slash."""
         return self._image_host.url
 
     @property
     def credits_url(self) -> str:
-        """The whole address of the credits endpoint."""
+        """The full URL of the credits endpoint."""
         return f"{self.url}/api-user/credits"
 
     @property
-    def posts(self) -> list[Seen]:
-        """The submissions that arrived, in order."""
+    def posts(self) -> list[ReceivedRequest]:
+        """The submissions received, in order."""
         return [seen for seen in self.requests if seen.method == "POST"]
 
     @property
-    def polls_seen(self) -> list[Seen]:
-        """The looks at tasks that arrived, in order."""
+    def polls_seen(self) -> list[ReceivedRequest]:
+        """The polls received, in order."""
         return [seen for seen in self.requests if seen.path.startswith("/hub/v1/tasks/")]
 
     @property
     def models_seen(self) -> list[str]:
-        """The questions about models that arrived, in order: each one's path without its query."""
+        """The paths, without the query, of the requests for models, in order."""
         paths = [seen.path.partition("?")[0] for seen in self.requests]
         return [path for path in paths if path.startswith("/hub/v1/models")]
 
     @property
     def task_ids(self) -> list[str]:
-        """The ids of the tasks that it gave out itself, in order."""
+        """The ids of the tasks that it has created, in order; scripted ones do not count."""
         with self._changed:
             return list(self._tasks)
 
     @property
-    def most_open(self) -> tuple[int, int]:
-        """How many connections were open at once at most: the API's and the image host's."""
-        return self._api.most_open, self._image_host.most_open
+    def peak_connections(self) -> tuple[int, int]:
+        """The peak number of open connections: of the API and of the image host."""
+        return self._api.peak_connections, self._image_host.peak_connections
 
     def image_url(self, name: str) -> str:
-        """Return an address on the image host, signed as addresses of images are."""
+        """Return a URL on the image host with a signature in its query."""
         return f"{self.image_origin}/{name}?signature=s3cret-query"
 
     def wait_until(self, holds: Callable[[], bool], *, timeout_s: float = 10.0) -> None:
-        """Block until a condition holds, looking at it whenever a request has been answered.
+        """Block until a condition holds; it is checked after each request.
 
-        A response that is on hold counts as one: what is held back is only its bytes.
+        A request whose response is on hold counts too.
+
+        Args:
+            holds: The condition.
+            timeout_s: How long to wait, in seconds.
 
         Raises:
             TimeoutError: If it does not hold in time.
         """
         with self._changed:
             if not self._changed.wait_for(holds, timeout_s):
-                raise TimeoutError("the stand-in Hub did not see what was waited for")
+                raise TimeoutError(f"the condition did not hold within {timeout_s} s")
 
     def data(self, images: Sequence[bytes | str]) -> dict[str, Any]:
-        """Return the ``data`` of a completed task in the provider's shape, all fields given."""
+        """Return the ``data`` of a completed task in the provider's shape, with all fields."""
         return {
             "images": [
                 {
@@ -288,7 +291,7 @@ class StandInHub:
         }
 
     def done(self, data: Any, **more: Any) -> dict[str, Any]:
-        """Return the answer to a look at a completed task with the given ``data``."""
+        """Return the response to a poll of a completed task with the given ``data``."""
         return {
             "task_id": "hub-scripted",
             "status": "completed",
@@ -314,42 +317,47 @@ class StandInHub:
         self._api.stop()
         self._image_host.stop()
 
-    def _respond(self, received: list[Seen], respond: Callable[[Seen], Reply], seen: Seen) -> Reply:
-        """Record a request and choose its response in one step, as if no other came meanwhile."""
-        # one lock for both: the nth recorded POST has the nth id, and no two have the same
+    def _respond(
+        self,
+        received: list[ReceivedRequest],
+        respond: Callable[[ReceivedRequest], Reply],
+        seen: ReceivedRequest,
+    ) -> Reply:
+        """Record a request and choose its response."""
+        # one lock for both, so that the nth recorded POST gets the nth task id
         with self._changed:
             received.append(seen)
             self._changed.notify_all()
             return respond(seen)
 
     def _next(self, queue: deque[Script]) -> Script:
-        """Take the next scripted answer."""
-        if queue and isinstance(queue[0], Reply) and queue[0].lasting:
+        """Take the next scripted response."""
+        if queue and isinstance(queue[0], Reply) and queue[0].repeat:
             return queue[0]
         return queue.popleft() if queue else None
 
-    def _answer_api(self, seen: Seen) -> Reply:
-        """Submissions, looks, models, credits."""
-        given = seen.headers.get("x-api-key") or seen.headers.get("authorization", "")
-        if self._key is not None and given.removeprefix("Bearer ") != self._key:
+    def _answer_api(self, seen: ReceivedRequest) -> Reply:
+        """Handle submissions, polls, models and credits."""
+        key = seen.headers.get("x-api-key") or seen.headers.get("authorization", "")
+        if self._key is not None and key.removeprefix("Bearer ") != self._key:
             return json_reply({"statusCode": 401, "message": "Unauthorized"}, 401)
         path = seen.path.partition("?")[0]
         if seen.method == "POST" and path == "/hub/v1/image":
-            return self._submitted(seen)
+            return self._respond_submit(seen)
         if path.startswith("/hub/v1/tasks/"):
-            return self._looked(path.rpartition("/")[2])
+            return self._respond_poll(path.rpartition("/")[2])
         if path == "/api-user/credits":
             return json_reply({"credits": self.credits})
         if path == "/hub/v1/models":
             listed = [{"model": name, "capability": "image"} for name in self.models]
             return _as_reply({"data": listed} if self.listing is None else self.listing)
-        said = self.models.get(unquote(path.removeprefix("/hub/v1/models/")))
-        if said is not None:
-            return _as_reply(said)
+        script = self.models.get(unquote(path.removeprefix("/hub/v1/models/")))
+        if script is not None:
+            return _as_reply(script)
         return json_reply({"statusCode": 404, "message": f"no route {path}"}, 404)
 
-    def _submitted(self, seen: Seen) -> Reply:
-        """The documented answer, with the wrong echo of the vendor's own sample."""
+    def _respond_submit(self, seen: ReceivedRequest) -> Reply:
+        """Return the documented response, with the wrong echo of the vendor's own sample."""
         script = self._next(self.submits)
         if script is not None:
             return _as_reply(script)
@@ -367,9 +375,9 @@ class StandInHub:
             }
         )
 
-    def _looked(self, task_id: str) -> Reply:
-        """A scripted answer, or what time and the number of looks make of the task."""
-        script = self._next(self.looks)
+    def _respond_poll(self, task_id: str) -> Reply:
+        """Return the scripted response, or the task's status by its age and number of polls."""
+        script = self._next(self.polls)
         if isinstance(script, str):
             script = {"task_id": task_id, "status": script, "ready": False, "data": None}
         if script is not None:
@@ -377,8 +385,8 @@ class StandInHub:
         task = self._tasks.get(task_id)
         if task is None:
             return json_reply({"statusCode": 404, "message": "no such task"}, 404)
-        task.looks += 1
-        age_s = time.monotonic() - task.born
+        task.polls += 1
+        age_s = time.monotonic() - task.created_at
         body: dict[str, Any] = {
             "task_id": task_id,
             "status": "processing",
@@ -388,7 +396,7 @@ class StandInHub:
             "error_code": None,
             "error_message": None,
         }
-        if age_s >= self.ready_after_s and task.looks > self.ready_after_polls:
+        if age_s >= self.ready_after_s and task.polls > self.ready_after_polls:
             body |= {"status": self.ending, "ready": True}
             if self.ending == "completed":
                 names = [self.image_url(f"{task_id}/{n}") for n in range(len(self._drawn(task)))]
@@ -398,15 +406,14 @@ class StandInHub:
         return json_reply(body)
 
     def _drawn(self, task: _Task) -> Sequence[bytes]:
-        """The images of a task."""
         if self._given_images is not None:
             return self._given_images
-        asked = task.body.get("input", {})
-        kind = asked.get("output_format") or "png"
-        return [image(kind, number) for number in range(asked.get("num_images", 1))]
+        given = task.body.get("input", {})
+        kind = given.get("output_format") or "png"
+        return [image(kind, number) for number in range(given.get("num_images", 1))]
 
-    def _answer_image(self, seen: Seen) -> Reply:
-        """A scripted answer, or the image that the path names."""
+    def _respond_image(self, seen: ReceivedRequest) -> Reply:
+        """Return the scripted response, or the image with this path."""
         script = self._next(self.downloads)
         if script is not None:
             return _as_reply(script)
@@ -418,20 +425,19 @@ class StandInHub:
 
 
 def _as_reply(script: Script) -> Reply:
-    """JSON is what most answers are."""
     return script if isinstance(script, Reply) else json_reply(script)
 
 
 class _Server(ThreadingHTTPServer):
-    """One port; it ends with all its connections, kept alive or not."""
+    """An HTTP server on a free port; `stop` also closes idle keep-alive connections."""
 
     request_queue_size = 64
     daemon_threads = False
 
-    def __init__(self, hub: StandInHub, answer: Callable[[Seen], Reply]) -> None:
-        self.hub, self.answer = hub, answer
+    def __init__(self, hub: StandInHub, respond: Callable[[ReceivedRequest], Reply]) -> None:
+        self.hub, self.respond = hub, respond
         self._open: set[socket.socket] = set()
-        self.most_open = 0
+        self.peak_connections = 0
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         super().__init__(("127.0.0.1", 0), _Handler, bind_and_activate=False)
@@ -457,7 +463,7 @@ class _Server(ThreadingHTTPServer):
         self.server_close()
 
     def server_bind(self) -> None:
-        """Without the look-up of the host's name that `http.server` makes."""
+        """Bind without the reverse DNS lookup that `http.server` makes."""
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
@@ -465,7 +471,7 @@ class _Server(ThreadingHTTPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:
             self._open.add(request)
-            self.most_open = max(self.most_open, len(self._open))
+            self.peak_connections = max(self.peak_connections, len(self._open))
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
@@ -474,11 +480,11 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away in mid-answer is what some tests are about."""
+        """Ignore clients that disconnect during a response, as some tests do."""
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Reads one request, notes it, writes one reply."""
+    """Reads requests and writes their responses."""
 
     server: _Server
     protocol_version = "HTTP/1.1"
@@ -495,12 +501,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._exchange()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Tests speak for themselves."""
+        """Log nothing."""
 
     def _exchange(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        reply = self.server.answer(Seen(self.command, self.path, headers, body))
+        reply = self.server.respond(ReceivedRequest(self.command, self.path, headers, body))
         while reply.hold is not None and not reply.hold.wait(0.02):
             if self.server.hub.closing.is_set():
                 break
@@ -535,30 +541,29 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def nobody() -> Iterator[str]:
-    """Keep a port at which nobody listens, and yield its URL: every connection is refused."""
+def closed_port() -> Iterator[str]:
+    """Reserve a port that nothing listens on, and yield its URL: connections are refused."""
     with socket.socket() as reserved:
-        # bound for as long as the test runs, or another process could be given the port
+        # bound while the test runs, or another process could be given the port
         reserved.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{reserved.getsockname()[1]}"
 
 
-def told(error: BaseException) -> str:
-    """Write out all that an error and its causes say of themselves, and what their frames say.
+def all_text_of(error: BaseException) -> str:
+    """Return all text of an error and its causes that a verbose traceback may show.
 
-    This is what a verbose traceback would show: messages, representations, and the locals of every
-    frame that is not a test's.
+    That is messages, representations, and the local variables of all frames outside of tests.
     """
     lines: list[str] = []
-    waiting: list[BaseException | None] = [error]
-    known: set[int] = set()
-    while waiting:
-        current = waiting.pop()
-        if current is None or id(current) in known:
+    pending: list[BaseException | None] = [error]
+    visited: set[int] = set()
+    while pending:
+        current = pending.pop()
+        if current is None or id(current) in visited:
             continue
-        known.add(id(current))
+        visited.add(id(current))
         lines += [str(current), repr(current), repr(current.args), repr(vars(current))]
-        waiting += [current.__cause__, current.__context__]
+        pending += [current.__cause__, current.__context__]
         trace = current.__traceback__
         while trace is not None:
             if "/tests/" not in trace.tb_frame.f_code.co_filename.replace("\\", "/"):

@@ -1,4 +1,4 @@
-"""A real Jupyter kernel for tests: run cells, collect what they output, interrupt them."""
+"""A real Jupyter kernel for tests: run cells, collect their outputs, interrupt them."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ RESET = Path(__file__).with_name("kernel_reset.py")
 
 @dataclass
 class CellRun:
-    """What one cell did.
+    """The result of one cell.
 
     Attributes:
         status: ``ok`` or ``error``.
-        error: The error's name, or an empty text.
-        said: The error's message.
-        traceback: The error's lines, as they are shown.
-        outputs: What the saved notebook would hold: updates of a display replace it.
-        text: What was printed.
-        messages: Every message, as it came.
-        message_id: The message that asked for it.
-        ended: Whether the cell is over.
-        ended_at: When the kernel said so, in seconds since 1970, by its own clock.
+        error: The name of the exception, or an empty string.
+        error_message: The message of the exception.
+        traceback: The traceback lines, as displayed.
+        outputs: The outputs as a saved notebook has them, with updated displays replaced.
+        text: The stdout and stderr output.
+        messages: All IOPub messages, in order.
+        message_id: The id of the execute request.
+        ended: Whether the cell has ended.
+        ended_at: When it ended, in seconds since 1970, by the kernel's clock.
     """
 
     message_id: str = ""
@@ -42,7 +42,7 @@ class CellRun:
     ended_at: float = 0.0
     status: str = "unknown"
     error: str = ""
-    said: str = ""
+    error_message: str = ""
     traceback: list[str] = field(default_factory=list)
     outputs: list[Message] = field(default_factory=list)
     text: str = ""
@@ -50,13 +50,13 @@ class CellRun:
     displays: dict[str, Message] = field(default_factory=dict, repr=False)
 
     def take(self, message: Message) -> None:
-        """Learn from a message, as a front end does, also when the cell is over."""
+        """Process a message as a front end does, also after the cell has ended."""
         content, kind = message["content"], message["msg_type"]
         self.messages.append(message)
         if kind == "update_display_data":
-            shown = self.displays.get(content["transient"]["display_id"])
-            if shown is not None:
-                shown.update(data=content["data"], metadata=content["metadata"])
+            display = self.displays.get(content["transient"]["display_id"])
+            if display is not None:
+                display.update(data=content["data"], metadata=content["metadata"])
         if message["parent_header"].get("msg_id") != self.message_id:
             return
         if kind == "stream":
@@ -68,7 +68,7 @@ class CellRun:
             if display_id:
                 self.displays[display_id] = output
         elif kind == "error":
-            self.error, self.said = content["ename"], content["evalue"]
+            self.error, self.error_message = content["ename"], content["evalue"]
             self.traceback = content["traceback"]
         elif kind == "status" and content["execution_state"] == "idle" and not self.ended:
             self.ended = True
@@ -85,19 +85,18 @@ class CellRun:
         ]
 
     def html(self) -> str:
-        """Return all HTML that the cell left behind."""
+        """Return all HTML output of the cell."""
         return "\n".join(output["data"].get("text/html", "") for output in self.outputs)
 
     def widgets(self) -> list[Message]:
-        """Return the outputs that would be saved as widgets."""
+        """Return the outputs that are widgets."""
         return [out for out in self.outputs if any("widget" in kind for kind in out["data"])]
 
 
 class Kernel:
-    """A kernel and its client."""
+    """A running kernel and its client."""
 
     def __init__(self, manager: KernelManager, client: BlockingKernelClient) -> None:
-        """Take over a started kernel."""
         self.manager, self.client = manager, client
 
     def run(
@@ -112,16 +111,16 @@ class Kernel:
 
         Args:
             code: The cell.
-            on_message: Called with each message as it comes, for example to interrupt.
+            on_message: Called with each message as it arrives, for example to interrupt.
             timeout_s: How long the cell may take, in seconds.
-            watched: Whether to ask as a front end does, and not as nbclient.
+            watched: Whether to execute as an interactive front end does, rather than as nbclient.
         """
-        asked = self.begin(code, watched=watched)
-        return self.collect(asked, on_message=on_message, timeout_s=timeout_s)
+        message_id = self.begin(code, watched=watched)
+        return self.collect(message_id, on_message=on_message, timeout_s=timeout_s)
 
     def begin(self, code: str, *, watched: bool = True) -> str:
-        """Send a cell that none is queued behind, and return its message's id, for `collect`."""
-        # after an error ipykernel 6 drops for a moment what comes next, as if it had been queued
+        """Start a cell with no others queued behind it; return its message id, for `collect`."""
+        # for a moment after an error, ipykernel 6 drops new requests as if they had been queued
         return str(self.client.execute(code, stop_on_error=False, allow_stdin=watched))
 
     def run_all(self, codes: list[str], *, timeout_s: float = 120) -> list[CellRun]:
@@ -136,28 +135,28 @@ class Kernel:
         on_message: Callable[[Message], None] | None = None,
         timeout_s: float = 60,
     ) -> CellRun:
-        """Collect a queued cell's messages until it is idle again."""
+        """Collect the messages of a started cell until it has ended."""
         run = CellRun(message_id)
         return self.follow(
-            run, lambda: run.ended, "it has ended", on_message=on_message, timeout_s=timeout_s
+            run, lambda: run.ended, "the cell has ended", on_message=on_message, timeout_s=timeout_s
         )
 
     def follow(
         self,
         run: CellRun,
         until: Callable[[], bool],
-        what: str,
+        condition: str,
         *,
         on_message: Callable[[Message], None] | None = None,
         timeout_s: float = 20,
     ) -> CellRun:
-        """Go on collecting a cell's messages, as a front end does when it is over.
+        """Keep collecting a cell's messages, as a front end does after it has ended.
 
         Args:
             run: The cell.
-            until: Asked after each message.
-            what: What is waited for, in words.
-            on_message: Called with each message as it comes.
+            until: Returns whether to stop; called after each message.
+            condition: Describes `until`, for the error message.
+            on_message: Called with each message as it arrives.
             timeout_s: How long that may take, in seconds.
         """
         deadline = time.monotonic() + timeout_s
@@ -165,46 +164,46 @@ class Kernel:
             try:
                 message = self.client.get_iopub_msg(timeout=max(0.1, deadline - time.monotonic()))
             except queue.Empty:
-                raise AssertionError(f"not within {timeout_s} s: {what}") from None
+                raise AssertionError(f"not within {timeout_s} s: {condition}") from None
             run.take(message)
             if on_message is not None:
                 on_message(message)
         return run
 
     def renew(self, scratch: Path) -> None:
-        """Make the kernel as good as new, with this process's environment and working folder.
+        """Reset the kernel, with this process's environment and working folder.
 
         Args:
-            scratch: A folder of the test's own.
+            scratch: A temporary folder.
         """
-        asked = self.client.execute(reset_code(scratch), silent=True, store_history=False)
-        assert self.collect(str(asked)).status == "ok"
+        message_id = self.client.execute(reset_code(scratch), silent=True, store_history=False)
+        assert self.collect(str(message_id)).status == "ok"
 
     def interrupt(self) -> None:
-        """Send the signal that the Stop button sends."""
+        """Interrupt the kernel, as the Stop button does."""
         self.manager.interrupt_kernel()
 
 
 def reset_code(scratch: Path) -> str:
-    """Write what makes an IPython as good as new, with this process's environment and folder.
+    """Return code that resets an IPython, with this process's environment and folder.
 
     Args:
-        scratch: A folder for a file.
+        scratch: A temporary folder.
     """
-    # by a file: no message and no history holds the environment
-    given = scratch / "given.json"
-    given.write_text(json.dumps({"environ": dict(os.environ), "folder": os.getcwd()}))
+    # through a file, so that no message and no history contains the environment
+    arguments = scratch / "given.json"
+    arguments.write_text(json.dumps({"environ": dict(os.environ), "folder": os.getcwd()}))
     return (
         f"import json\nmodule = {{}}\nexec(open({str(RESET)!r}).read(), module)\n"
-        f"module['renew'](**json.load(open({str(given)!r})))"
+        f"module['renew'](**json.load(open({str(arguments)!r})))"
     )
 
 
 @contextmanager
 def started_kernel() -> Iterator[Kernel]:
-    """Start a kernel with this process's environment, and end it with the block."""
-    # Sockets in a folder of its own: TCP ports are chosen before the kernel binds them, and
-    # meanwhile another process may be given the same ones.
+    """Start a kernel with this process's environment, and shut it down after the block."""
+    # IPC sockets in a temporary folder: TCP ports are chosen before the kernel binds them, and
+    # another process may get one of them meanwhile
     with TemporaryDirectory(prefix="k") as folder:
         manager = KernelManager(kernel_name="python3", transport="ipc", ip=f"{folder}/k")
         manager.start_kernel()

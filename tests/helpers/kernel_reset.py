@@ -1,4 +1,4 @@
-"""Run inside a kernel: makes it as good as new for the next test, without a new process."""
+"""Run inside a kernel: resets it for the next test, without a new process."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 from IPython.core.getipython import get_ipython
 
 
-async def _end_jobs(session: Any) -> None:
-    """Cancel what still runs in the background, and close the connections."""
+async def _cancel_jobs(session: Any) -> None:
+    """Cancel background tasks, and close the connections."""
     jobs = asyncio.all_tasks() - {asyncio.current_task()}
     for job in jobs:
         job.cancel()
@@ -21,12 +21,12 @@ async def _end_jobs(session: Any) -> None:
 
 
 def _forget_package(shell: Any) -> None:
-    """Unload the extension, and all that the package has in memory."""
+    """Unload the extension and all modules of the package."""
     module = sys.modules.get("mountsea_magic.session")
     if module is not None and module.current_session().worker.is_running:
-        module.current_session().worker.run(_end_jobs(module.current_session()))
+        module.current_session().worker.run(_cancel_jobs(module.current_session()))
     shell.extension_manager.unload_extension("mountsea_magic")
-    shell.config.pop("MountseaMagics", None)  # what `%config` said
+    shell.config.pop("MountseaMagics", None)  # set by `%config`
     for name in [name for name in sys.modules if name.partition(".")[0] == "mountsea_magic"]:
         del sys.modules[name]
     if widgets := sys.modules.get("ipywidgets"):
@@ -34,7 +34,7 @@ def _forget_package(shell: Any) -> None:
 
 
 def _reset(shell: Any) -> None:
-    """Restore what a test may have changed: variables, callbacks, tracebacks, the process."""
+    """Restore what a test may have changed: variables, callbacks, the traceback mode."""
     if not hasattr(shell, "callbacks_at_start"):
         shell.callbacks_at_start = {name: [*all_] for name, all_ in shell.events.callbacks.items()}
     for name, callbacks in shell.callbacks_at_start.items():
@@ -44,7 +44,7 @@ def _reset(shell: Any) -> None:
 
 
 def _poll_often() -> None:
-    """Let no test wait for the pauses between two polls, as `here` does without a kernel."""
+    """Shorten the pauses between polls, as the `here` fixture does without a kernel."""
     from mountsea_magic.generation import poll
     from mountsea_magic.generation.schedule import LearnedSchedule
 
@@ -53,11 +53,11 @@ def _poll_often() -> None:
 
 
 def renew(environ: dict[str, str], folder: str) -> None:
-    """Make the kernel as good as new.
+    """Reset the kernel.
 
     Args:
-        environ: Its environment.
-        folder: Its working folder.
+        environ: The new environment.
+        folder: The new working folder.
     """
     shell = get_ipython()
     _forget_package(shell)

@@ -1,4 +1,4 @@
-"""A real JupyterLab server for tests, and a page of real Chromium that shows a notebook in it."""
+"""A real JupyterLab server for tests, and a Chromium page to show its notebooks."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def lab(
 
     Args:
         root: The folder with the notebooks.
-        scratch: For Jupyter's and IPython's own files and the log.
-        home: The kernels' MOUNTSEA_HOME, in scratch if left out.
-        demo_seconds: How long a task of the demo Hub takes if the notebook does not say.
+        scratch: A folder for Jupyter's and IPython's files and the log.
+        home: The kernels' MOUNTSEA_HOME; in `scratch` if None.
+        demo_seconds: Duration of a demo task in seconds, unless the notebook sets it.
 
     Yields:
-        The server's address.
+        The server's base URL.
     """
     own = {f"JUPYTER_{name}_DIR": str(scratch / name) for name in ("CONFIG", "DATA")}
     own |= {"IPYTHONDIR": str(scratch / "ipython"), "MOUNTSEA_HOME": str(home or scratch / "home")}
@@ -76,7 +76,7 @@ def lab(
         "--LabApp.expose_app_in_browser=True", "--JupyterNotebookApp.expose_app_in_browser=True",
         "--KernelManager.transport=ipc",
     ]  # fmt: skip
-    # the kernels' sockets are there, and a socket's path must be short
+    # it holds the kernels' IPC sockets, whose paths must be short
     with TemporaryDirectory(prefix="lab") as runtime, reserved_port() as port:
         own["JUPYTER_RUNTIME_DIR"] = runtime
         with (scratch / "lab.log").open("wb") as log:
@@ -93,7 +93,7 @@ def lab(
 
 @contextmanager
 def page_in_chromium() -> Iterator[Page]:
-    """Open a page in Debian's Chromium, 1280×800 pixels."""
+    """Open a page of 1280×800 pixels in Debian's Chromium."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -107,12 +107,12 @@ def page_in_chromium() -> Iterator[Page]:
 
 
 def has_chromium() -> bool:
-    """Tell whether the browser is there: `apt-get install chromium` brings it."""
+    """Return whether Chromium is installed (`apt-get install chromium`)."""
     return shutil.which(CHROMIUM) is not None
 
 
 def write_profile(folder: Path, demo_seconds: float) -> None:
-    """Make the demo Hub's tasks as long as this in kernels whose IPYTHONDIR is the folder."""
+    """Set the duration of demo tasks for kernels whose IPYTHONDIR is the folder."""
     profile = folder / "profile_default"
     profile.mkdir(parents=True, exist_ok=True)
     setting = f"c = get_config()\nc.MountseaMagics.demo_seconds = {demo_seconds}\n"
@@ -131,31 +131,31 @@ def write_notebook(path: Path, *sources: str) -> str:
 
 
 def open_notebook(page: Page, url: str, name: str, *, face: str = "lab") -> None:
-    """Show a notebook in JupyterLab, or in Notebook 7, and wait until its kernel is idle.
+    """Open a notebook in JupyterLab or in Notebook 7, and wait until its kernel is idle.
 
-    A JupyterLab that is there already is not loaded anew.
+    If the page already shows JupyterLab, it is not reloaded.
     """
     if face == "lab" and page.url.startswith(f"{url}/lab"):
         page.evaluate(_OPEN, name)
     else:
-        where = f"lab/tree/{name}?reset&" if face == "lab" else f"notebooks/{name}?"
-        page.goto(f"{url}/{where}token={TOKEN}")
+        path = f"lab/tree/{name}?reset&" if face == "lab" else f"notebooks/{name}?"
+        page.goto(f"{url}/{path}token={TOKEN}")
     page.wait_for_function(KERNEL_IDLE, timeout=60_000)
 
 
 def close_notebooks(page: Page) -> None:
-    """Close what JupyterLab shows, unsaved."""
+    """Close all documents in JupyterLab without saving them."""
     page.evaluate(_CLOSE)
 
 
 def run_all_cells(page: Page) -> None:
-    """Click Run All, and do not wait for it."""
-    # the braces keep the command's promise from being awaited
+    """Run all cells without waiting for them."""
+    # with braces nothing is returned, so the command's promise is not awaited
     page.evaluate("() => { jupyterapp.commands.execute('notebook:run-all-cells') }")
 
 
 def run_cell(page: Page, number: int) -> None:
-    """Run one cell, and do not wait for it."""
+    """Run one cell without waiting for it."""
     page.evaluate(
         """number => {
           jupyterapp.shell.currentWidget.content.activeCellIndex = number;
@@ -172,12 +172,12 @@ def await_cells(page: Page, *, timeout_s: float = 60) -> None:
 
 
 def save(page: Page) -> None:
-    """Save the notebook that is shown."""
+    """Save the current notebook."""
     page.evaluate("async () => { await jupyterapp.commands.execute('docmanager:save') }")
 
 
 def saved(page: Page, path: Path) -> list[Any]:
-    """Save the notebook that is shown, and return the outputs of each code cell."""
+    """Save the current notebook, and return the outputs of each code cell."""
     import nbformat
 
     save(page)
@@ -198,16 +198,16 @@ def alts_of(outputs: list[Any]) -> list[str]:
 
 @contextmanager
 def reserved_port() -> Iterator[int]:
-    """Keep a port for a server that is to listen on it, so that no other process is given it."""
+    """Reserve a port for a server, so that no other process gets it."""
     with socket.socket() as reserved:
-        # with this option, which servers set too, two sockets may be bound while one listens
+        # with this option, which servers set too, two sockets may be bound if only one listens
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         reserved.bind(("127.0.0.1", 0))
         yield reserved.getsockname()[1]
 
 
 def end_demo_tasks(home: Path) -> None:
-    """Let the demo Hub's tasks be ready now, however long they were to take."""
+    """Make all tasks of the demo Hub end now."""
     for path in (home / "demo").glob("hub-*.json"):
         task = json.loads(path.read_text())
         part = path.with_suffix(".part")
@@ -216,13 +216,13 @@ def end_demo_tasks(home: Path) -> None:
 
 
 def end_kernels(url: str) -> None:
-    """End all kernels of the server, so that no notebook meets another's."""
+    """Shut down all kernels of the server, so that notebooks do not share any."""
     for session in _api(f"{url}/api/sessions"):
         _api(f"{url}/api/sessions/{session['id']}", "DELETE")
 
 
 def await_server(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until it answers, which is after its port opens; one that died is not waited for."""
+    """Wait until the server responds, or has died."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if server.poll() is not None:
@@ -236,7 +236,7 @@ def await_server(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def stop_server(server: subprocess.Popen[bytes]) -> None:
-    """End a server, and its kernels with it."""
+    """Stop a server and its kernels."""
     server.terminate()
     try:
         server.wait(timeout=10)
@@ -246,7 +246,7 @@ def stop_server(server: subprocess.Popen[bytes]) -> None:
 
 
 def _api(url: str, method: str = "GET") -> Any:
-    """Ask the server as its own page does."""
+    """Call the server's REST API."""
     request = Request(url, method=method, headers={"Authorization": f"token {TOKEN}"})
-    with urlopen(request) as answer:
-        return json.loads(answer.read() or b"null")
+    with urlopen(request) as response:
+        return json.loads(response.read() or b"null")

@@ -1,7 +1,7 @@
-"""Run a program's entry point with kernels whose sockets are files.
+"""Run a program's entry point with kernels that use IPC sockets.
 
-TCP ports are chosen before a kernel binds them: meanwhile another process may be given the same
-ones, and then the kernel dies. ``python over_ipc.py papermill.cli:papermill in.ipynb out.ipynb``.
+TCP ports are chosen before a kernel binds them; if another process gets one of them meanwhile,
+the kernel dies. ``python over_ipc.py papermill.cli:papermill in.ipynb out.ipynb``.
 """
 
 from __future__ import annotations
@@ -20,6 +20,6 @@ def _over_ipc(self: KernelManager, *args: Any, **named: Any) -> None:
 
 
 if __name__ == "__main__":
-    KernelManager.__init__ = _over_ipc  # type: ignore[method-assign]  # it has no setting for this
+    KernelManager.__init__ = _over_ipc  # type: ignore[method-assign]  # there is no setting for this
     module, _, function = sys.argv.pop(1).partition(":")
     getattr(import_module(module), function)()

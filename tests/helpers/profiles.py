@@ -1,4 +1,4 @@
-"""Color profiles for tests, built by hand: ICC.1 with nothing but what a transform needs."""
+"""Minimal ICC color profiles for tests."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from PIL import Image, ImageCms, ImageOps
 
 
 def _fixed(*numbers: float) -> bytes:
-    """Write numbers as ICC's s15Fixed16."""
+    """Encode numbers as ICC s15Fixed16."""
     return struct.pack(f">{len(numbers)}i", *(round(number * 65536) for number in numbers))
 
 
 def _profile(kind: bytes, space: bytes, pcs: bytes, tags: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """Put a header and a table of tags before the tags."""
+    """Assemble a profile: header, tag table and tags."""
     table, data, start = b"", b"", 132 + 12 * len(tags)
     for name, content in tags:
         content += bytes(-len(content) % 4)
@@ -52,13 +52,13 @@ def p3_profile(padding: int = 0) -> bytes:
 
 
 def gray_profile(gamma: float = 1.0) -> bytes:
-    """Build a profile for greys."""
+    """Build a grayscale profile."""
     white = _xyz(0.9642, 1.0, 0.8249)
     return _profile(b"mntr", b"GRAY", b"XYZ ", [(b"kTRC", _curve(gamma)), (b"wtpt", white)])
 
 
 def cmyk_profile() -> bytes:
-    """Build a profile of inks that are all shades of one green, which no naive conversion gives."""
+    """Build a CMYK profile with shades of one green, unlike any conversion without profiles."""
     ramp = bytes(range(256))
     grid = b"".join(
         bytes((255 - 50 * sum(inks), 128 - 20 * sum(inks), 128 + 10 * sum(inks)))
@@ -72,7 +72,7 @@ def cmyk_profile() -> bytes:
 
 
 def visible(content: bytes, at: tuple[int, int] = (0, 0)) -> tuple[int, ...]:
-    """Return a pixel as a color-managed viewer displays it: in sRGB, with the profile applied."""
+    """Return a pixel in sRGB, with the profile applied, as a color-managed viewer shows it."""
     with Image.open(io.BytesIO(content)) as image:
         upright = ImageOps.exif_transpose(image)
     profile = upright.info.get("icc_profile")
@@ -80,8 +80,8 @@ def visible(content: bytes, at: tuple[int, int] = (0, 0)) -> tuple[int, ...]:
     colors = upright.convert(base)
     if profile:
         screen = ImageCms.createProfile("sRGB")
-        given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        shown = ImageCms.profileToProfile(colors, given, screen, outputMode="RGB")
+        embedded = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        shown = ImageCms.profileToProfile(colors, embedded, screen, outputMode="RGB")
         assert shown is not None
         colors = shown
     pixel = colors.convert("RGB").getpixel(at)
@@ -89,6 +89,6 @@ def visible(content: bytes, at: tuple[int, int] = (0, 0)) -> tuple[int, ...]:
     return tuple(int(level) for level in pixel)
 
 
-def far(first: Sequence[int], second: Sequence[int]) -> int:
-    """Return how far two colors are apart in the channel where they differ most, of 255."""
+def max_difference(first: Sequence[int], second: Sequence[int]) -> int:
+    """Return the largest difference of two colors in any channel, from 0 to 255."""
     return max(abs(a - b) for a, b in zip(first, second, strict=True))

@@ -1,4 +1,4 @@
-"""Real proxies and TLS servers on 127.0.0.1, each on its own thread, which note their guests."""
+"""Real proxies and TLS servers on 127.0.0.1, in threads, which record their requests."""
 
 from __future__ import annotations
 
@@ -17,23 +17,21 @@ from urllib.parse import urlsplit
 
 
 class Relay:
-    """A server in a thread that leads each connection to another one.
+    """A server in a thread that forwards each connection to another server.
+
+    Args:
+        routes: The real ``host:port`` for hosts that do not exist in DNS.
+        tls: Use TLS with this context.
 
     Attributes:
-        seen: What was asked of it, in order.
-        routes: Where ``host:port`` really is, for hosts that exist in no DNS.
+        seen: The requests it has received, in order.
+        routes: The real ``host:port`` for hosts that do not exist in DNS.
         port: Its port.
     """
 
     def __init__(
         self, routes: Mapping[str, str] | None = None, *, tls: ssl.SSLContext | None = None
     ) -> None:
-        """Start when entered.
-
-        Args:
-            routes: Where ``host:port`` really is.
-            tls: Speak TLS, with this context.
-        """
         self.seen: list[str] = []
         self.routes = dict(routes or {})
         self.port = 0
@@ -72,37 +70,37 @@ class Relay:
     async def _serve(self, reader: Reader, writer: Writer) -> None:
         with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
             await self.serve(reader, writer)
-        await _closed(writer)
+        await _close(writer)
 
     async def serve(self, reader: Reader, writer: Writer) -> None:
-        """Serve one connection; here, whatever comes goes where ``*`` leads."""
-        await self.lead("*", reader, writer)
+        """Serve one connection: forward it to the route ``*``."""
+        await self.forward("*", reader, writer)
 
-    async def lead(self, place: str, reader: Reader, writer: Writer, head: bytes = b"") -> None:
-        """Carry bytes both ways between a guest and a place."""
-        host, _, port = self.routes.get(place, place).rpartition(":")
-        away_reader, away_writer = await asyncio.open_connection(host.strip("[]"), int(port))
-        away_writer.write(head)
-        ways = [
-            asyncio.ensure_future(way)
-            for way in (_carry(reader, away_writer), _carry(away_reader, writer))
+    async def forward(self, target: str, reader: Reader, writer: Writer, head: bytes = b"") -> None:
+        """Copy bytes in both directions between a client and a target."""
+        host, _, port = self.routes.get(target, target).rpartition(":")
+        server_reader, server_writer = await asyncio.open_connection(host.strip("[]"), int(port))
+        server_writer.write(head)
+        copies = [
+            asyncio.ensure_future(copy)
+            for copy in (_copy(reader, server_writer), _copy(server_reader, writer))
         ]
         try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(copies, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for way in ways:
-                way.cancel()
-            await _closed(away_writer)
+            for copy in copies:
+                copy.cancel()
+            await _close(server_writer)
 
 
 class HttpProxy(Relay):
-    """A proxy as companies have them: CONNECT for https, and whole URLs for http.
+    """An HTTP proxy: CONNECT for https, absolute URLs for http.
 
     Attributes:
-        refusal: What it answers in place of serving, such as ``407 Proxy Authentication Required``.
-        page: The body of that answer.
-        hang_up: Closes each connection once it has read what is wanted, without an answer.
-        users: The user and password that it wants, as ``user:password``.
+        refusal: If set, the status of each response, such as ``407 Proxy Authentication Required``.
+        page: The body of that response.
+        hang_up: Closes each connection after the request, without a response.
+        users: The required credentials, as ``user:password``.
     """
 
     refusal = ""
@@ -111,15 +109,15 @@ class HttpProxy(Relay):
     users = ""
 
     async def serve(self, reader: Reader, writer: Writer) -> None:
-        """Read the first request, and lead its connection on."""
+        """Read the first request, and forward the connection."""
         head = await reader.readuntil(b"\r\n\r\n")
         method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ", 2)
         self.seen.append(f"{method} {target}")
         if self.hang_up:
             return
-        given = f"Proxy-Authorization: Basic {base64.b64encode(self.users.encode()).decode()}"
+        expected = f"Proxy-Authorization: Basic {base64.b64encode(self.users.encode()).decode()}"
         refusal = self.refusal
-        if self.users and given.encode() not in head:
+        if self.users and expected.encode() not in head:
             refusal = "407 Proxy Authentication Required"
         if refusal:
             start = f"HTTP/1.1 {refusal}\r\nContent-Type: text/html\r\n"
@@ -129,45 +127,45 @@ class HttpProxy(Relay):
             return
         if method == "CONNECT":
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            await self.lead(target, reader, writer)
+            await self.forward(target, reader, writer)
             return
         url = urlsplit(target)
         path = url.path + (f"?{url.query}" if url.query else "")
         head = head.replace(target.encode(), path.encode(), 1)
-        # one request a connection, so that the next one is noted too
+        # one request per connection, so that each is recorded
         head = re.sub(rb"(?i)\r\nconnection:[^\r]*", b"", head)
         head = head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-        await self.lead(f"{url.hostname}:{url.port or 80}", reader, writer, head)
+        await self.forward(f"{url.hostname}:{url.port or 80}", reader, writer, head)
 
 
 class SocksProxy(Relay):
     """A SOCKS5 server, as ``ssh -D`` makes one.
 
     Attributes:
-        users: The user and password that it wants, as ``user:password``; none if empty.
-        reply: The code with which it answers a wish to connect; 0 means that it does.
+        users: The required credentials, as ``user:password``; none if empty.
+        reply: The reply code to a connect request; 0 is success.
     """
 
     users = ""
     reply = 0
 
     async def serve(self, reader: Reader, writer: Writer) -> None:
-        """Shake hands, and lead the connection on."""
+        """Do the handshake, and forward the connection."""
         _, count = await reader.readexactly(2)
         methods = await reader.readexactly(count)
-        wanted = 2 if self.users else 0
-        writer.write(bytes([5, wanted if wanted in methods else 255]))
-        if wanted not in methods:
+        required = 2 if self.users else 0
+        writer.write(bytes([5, required if required in methods else 255]))
+        if required not in methods:
             self.seen.append("wrong method")
             await writer.drain()
             return
-        if wanted == 2:
+        if required == 2:
             await reader.readexactly(1)
             user = await reader.readexactly((await reader.readexactly(1))[0])
             password = await reader.readexactly((await reader.readexactly(1))[0])
-            good = (user + b":" + password).decode() == self.users
-            writer.write(bytes([1, 0 if good else 1]))
-            if not good:
+            is_valid = (user + b":" + password).decode() == self.users
+            writer.write(bytes([1, 0 if is_valid else 1]))
+            if not is_valid:
                 self.seen.append("wrong user")
                 await writer.drain()
                 return
@@ -180,21 +178,21 @@ class SocksProxy(Relay):
         self.seen.append(f"{host}:{port}")
         writer.write(bytes([5, self.reply, 0, 1, 0, 0, 0, 0, 0, 0]))
         if self.reply == 0:
-            await self.lead(f"{host}:{port}", reader, writer)
+            await self.forward(f"{host}:{port}", reader, writer)
         else:
             await writer.drain()
 
 
-async def _carry(reader: Reader, writer: Writer) -> None:
-    """Until one side has had enough."""
+async def _copy(reader: Reader, writer: Writer) -> None:
+    """Copy bytes until one side closes."""
     with contextlib.suppress(OSError):
         while data := await reader.read(1 << 16):
             writer.write(data)
             await writer.drain()
 
 
-async def _closed(writer: Writer) -> None:
-    """Leave no socket to the garbage collector, which would warn of it."""
+async def _close(writer: Writer) -> None:
+    """Close a socket, or the garbage collector would warn about it."""
     writer.close()
     with contextlib.suppress(OSError, asyncio.CancelledError):
         await asyncio.wait_for(writer.wait_closed(), 5)

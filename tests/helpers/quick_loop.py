@@ -1,4 +1,4 @@
-"""An event loop whose time is a number: it jumps to the next timer instead of waiting for it."""
+"""An event loop with virtual time: it jumps to the next timer instead of waiting for it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Ts = TypeVarTuple("Ts")
 
 
 class Deadlock(Exception):
-    """Nothing is ready and no timer is set: what is awaited can never come."""
+    """Nothing is ready and no timer is set, so the loop would wait forever."""
 
 
 class QuickLoop(asyncio.SelectorEventLoop):
-    """A loop that passes ten minutes of waiting in no time, the same way each time.
+    """An event loop on which sleeping takes no real time, and runs are deterministic.
 
     Attributes:
-        slips: What nobody caught: the contexts that the loop's exception handler was given.
+        unhandled: The contexts of unhandled exceptions, from the loop's exception handler.
 
     Example:
         >>> with QuickLoop() as loop:
@@ -29,11 +29,10 @@ class QuickLoop(asyncio.SelectorEventLoop):
     """
 
     def __init__(self) -> None:
-        """Begin at 0 s."""
         self._now_s = 0.0
-        self.slips: list[dict[str, Any]] = []
+        self.unhandled: list[dict[str, Any]] = []
         super().__init__(_Jumping(self._jump))
-        self.set_exception_handler(lambda _, context: self.slips.append(context))
+        self.set_exception_handler(lambda _, context: self.unhandled.append(context))
 
     def time(self) -> float:
         """Return the virtual time, in seconds."""
@@ -42,7 +41,7 @@ class QuickLoop(asyncio.SelectorEventLoop):
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
     ) -> Future[T]:
-        """Run the function here and now: no thread races with a time that jumps."""
+        """Run the function right here: threads can't follow a clock that jumps."""
         done = self.create_future()
         try:
             done.set_result(func(*args))
@@ -51,7 +50,7 @@ class QuickLoop(asyncio.SelectorEventLoop):
         return done
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine to its end, as this thread's loop."""
+        """Run a coroutine to completion, as this thread's loop."""
         asyncio.set_event_loop(self)
         try:
             return self.run_until_complete(work)
@@ -70,7 +69,7 @@ class QuickLoop(asyncio.SelectorEventLoop):
 
 
 class _Jumping(selectors.SelectSelector):
-    """Where the loop would sleep, time jumps."""
+    """A selector that advances the virtual time instead of blocking."""
 
     def __init__(self, jump: Callable[[float], None]) -> None:
         super().__init__()

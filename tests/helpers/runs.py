@@ -1,4 +1,4 @@
-"""One generation against a stand-in Hub, step by step: what tests of it share."""
+"""Run generations against a stand-in Hub: shared by the tests of `generation`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import httpx
-from hub_server import KEY, StandInHub, told
+from hub_server import KEY, StandInHub, all_text_of
 from quick_loop import QuickLoop
 
 from mountsea_magic.errors import MountseaError
@@ -27,30 +27,32 @@ from mountsea_magic.settings import Secret
 T = TypeVar("T")
 DOG = build_request("A dog!")
 HUB = "https://hub.example"
-"""What the journal calls the Hub here; nothing is asked at this name."""
+"""The Hub's URL in the journal; nothing is sent there."""
 
 
-class Often:
-    """A schedule that looks every few milliseconds, and knows how often it was asked.
+class FrequentPolls:
+    """A schedule that polls every few milliseconds, and records its calls.
+
+    Args:
+        interval_s: The time between two polls, in seconds.
 
     Attributes:
-        asked: For how long the task had been waited for, at each question.
+        calls: The `waited_s` of each call.
     """
 
     def __init__(self, interval_s: float = 0.002) -> None:
-        """Look that often."""
-        self.asked: list[float] = []
+        self.calls: list[float] = []
         self._interval_s = interval_s
 
     def interval_s(self, waited_s: float, *, jitter: float) -> float:
-        """Note the question."""
+        """Record the call, and return the interval."""
         assert 0 <= jitter < 1
-        self.asked.append(waited_s)
+        self.calls.append(waited_s)
         return self._interval_s
 
 
 def with_client(hub: StandInHub, work: Callable[[HubClient], Awaitable[T]]) -> T:
-    """Run a coroutine with a client, and close it."""
+    """Run a coroutine with a client, and close the client."""
 
     async def run() -> T:
         client = HubClient(hub.url, Secret(KEY))
@@ -66,11 +68,11 @@ def in_virtual_time(
     work: Callable[[HubClient], Awaitable[None]],
     poll: Callable[[httpx.Request], Awaitable[httpx.Response]],
 ) -> list[str]:
-    """Run a coroutine on a clock that jumps, with a Hub that takes every submission.
+    """Run a coroutine in virtual time, with a Hub that accepts every submission.
 
     Args:
-        work: What runs; its loop tells the virtual time.
-        poll: Answers a poll.
+        work: The coroutine; the time of its loop is virtual.
+        poll: Handles a poll.
 
     Returns:
         The method of each request, in order.
@@ -90,32 +92,32 @@ def in_virtual_time(
 
     with QuickLoop() as loop:
         loop.run(run())
-    assert loop.slips == []
+    assert loop.unhandled == []
     return methods
 
 
 async def processing(_: httpx.Request) -> httpx.Response:
-    """Answer a poll of a task that never ends."""
+    """Respond to a poll of a task that never ends."""
     return httpx.Response(200, json={"status": "processing"})
 
 
 async def collect(events: AsyncGenerator[Event, None]) -> list[Event]:
-    """Take all events."""
+    """Collect all events."""
     async with aclosing(events):
         return [event async for event in events]
 
 
 def journal_of(folder: Path) -> Journal:
-    """Return the journal beside a folder of originals."""
+    """Return the journal next to a folder of originals."""
     return Journal(folder.parent / "journal.sqlite")
 
 
-def newest(folder: Path) -> Entry:
-    """Return what the journal knows of the newest order."""
+def newest_entry(folder: Path) -> Entry:
+    """Return the newest entry of the journal."""
     return journal_of(folder).search()[0]
 
 
-def begun(
+def start_generation(
     client: HubClient,
     request: ImageRequest,
     folder: Path,
@@ -125,7 +127,7 @@ def begun(
     pending: PendingSubmissions | None = None,
     on_task_id: Callable[[str], None] = lambda task_id: None,
 ) -> AsyncGenerator[Event, None]:
-    """Begin an order that is written down beside the folder."""
+    """Start a submission, with a journal next to the folder."""
     return submit_and_wait(
         client,
         request,
@@ -138,18 +140,18 @@ def begun(
     )
 
 
-def followed(
+def start_waiting(
     client: HubClient, task_id: str, folder: Path, *, schedule: Schedule | None = None
 ) -> AsyncGenerator[Event, None]:
-    """Begin to follow a task by its id alone, or by what the journal knows of it."""
+    """Start waiting for a task, given its id, with its journal entry if there is one."""
     journal = journal_of(folder)
     entry = journal.find(task_id) or Entry.begin(HUB, task_id=task_id)
     return wait_for_images(
-        client, JournaledSubmission(journal, entry), folder, schedule=schedule or Often()
+        client, JournaledSubmission(journal, entry), folder, schedule=schedule or FrequentPolls()
     )
 
 
-def ordered(
+def generate(
     hub: StandInHub,
     folder: Path,
     request: ImageRequest = DOG,
@@ -157,48 +159,50 @@ def ordered(
     timeout_s: float = 20.0,
     schedule: Schedule | None = None,
 ) -> list[Event]:
-    """Order, and follow to the end."""
-    often = schedule or Often()
+    """Submit, and wait for the images."""
+    often = schedule or FrequentPolls()
     return with_client(
         hub,
-        lambda client: collect(begun(client, request, folder, timeout_s=timeout_s, schedule=often)),
+        lambda client: collect(
+            start_generation(client, request, folder, timeout_s=timeout_s, schedule=often)
+        ),
     )
 
 
-def resumed(hub: StandInHub, folder: Path, task_id: str = "hub-x") -> list[Event]:
-    """Follow a task by its id."""
-    return with_client(hub, lambda client: collect(followed(client, task_id, folder)))
+def resume(hub: StandInHub, folder: Path, task_id: str = "hub-x") -> list[Event]:
+    """Wait for a task, given its id."""
+    return with_client(hub, lambda client: collect(start_waiting(client, task_id, folder)))
 
 
 def completed(events: list[Event]) -> Completed:
-    """Return the last event."""
+    """Return the last event, which must be `Completed`."""
     last = events[-1]
     assert isinstance(last, Completed)
     return last
 
 
 def names(folder: Path) -> list[str]:
-    """List all files, hidden ones too."""
+    """List all files, including hidden ones."""
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
 def assert_helpful(error: MountseaError, task_id: str = "hub-0001") -> None:
-    """Check what every error that concerns a task must bear, and what it must not."""
+    """Check that an error has its task id and the command to resume, and no secrets."""
     assert error.task_id == task_id
     assert f"`%mountsea resume {task_id}`" in str(error)
     assert_discreet(error)
 
 
 def assert_named(error: MountseaError, task_id: str = "hub-0001") -> None:
-    """Check that an error names its task, where the Hub itself will not tell of it."""
+    """Check that an error has its task id, where resuming is not possible."""
     assert error.task_id == task_id
     assert task_id in str(error)
     assert_discreet(error)
 
 
 def assert_discreet(error: MountseaError) -> None:
-    """Check that neither the error nor a cause tells the key or a signed address."""
-    assert KEY not in told(error)
+    """Check that neither the error nor its causes contain the key or a signed URL."""
+    assert KEY not in all_text_of(error)
     cause: BaseException | None = error
     while cause is not None:
         assert "s3cret-query" not in f"{cause} {cause!r} {vars(cause)}"

@@ -1,4 +1,4 @@
-"""Images for tests: noise, which compresses worst, the same in each run."""
+"""Images for tests, the same in each run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mountsea_magic.images.files import GeneratedImage, check
 
 
 def noise(mode: str, width: int, height: int) -> Image.Image:
-    """Make the image that compresses worst, the same in each run."""
+    """Create an image of random noise, which compresses worst."""
     data = random.Random(7).randbytes(width * height * len(mode))
     return Image.frombytes(mode, (width, height), data)
 
@@ -25,17 +25,17 @@ def encoded(image: Image.Image, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def kept(
+def stored_image(
     folder: Path, image: Image.Image, kind: str = "png", name: str = "original"
 ) -> GeneratedImage:
-    """Put an image on disk and check it, as a download does."""
+    """Write an image to disk and check it, as a download does."""
     path = folder / f"{name}.{kind}"
     path.write_bytes(encoded(image, kind))
     return check(path)
 
 
 def bent_photos(count: int) -> Iterator[bytes]:
-    """Make photos that lie on their side, each with some bytes of its notes bent."""
+    """Yield rotated photos, each with some corrupted bytes in its EXIF."""
     exif = Image.Exif()
     exif.update({0x0112: 6, 0x010E: "a dog", 0x829A: 0.5, 0x8827: 100})
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Processes in a terminal of their own, which end when their test does."""
+"""Stop processes that run in a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pexpect
 
 
 def end_terminal(child: pexpect.spawn) -> None:
-    """Kill a process and wait for its end, for which pexpect itself gives it 0.1 seconds."""
+    """Kill a process and wait until it has ended; pexpect's `close` gives up after 0.1 s."""
     if child.isalive():
         os.kill(child.pid, signal.SIGKILL)
         child.wait()

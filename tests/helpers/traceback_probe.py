@@ -1,7 +1,7 @@
-"""Fails in every way that is near a key, and prints verbose tracebacks; run by test_tracebacks.
+"""Fails in many ways near the API key, and prints verbose tracebacks; run by test_tracebacks.
 
-Neither this script's frames nor its arguments hold the key: it is in the environment alone, as in
-a container.
+Neither the frames nor the arguments of this script contain the key: it is only in the environment,
+as in a container.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from mountsea_magic.hub import exchange, retry
 
 @contextmanager
 def variables(**values: str) -> Iterator[None]:
-    """Set variables for a while; `{key}` stands for the key."""
+    """Set environment variables temporarily; `{key}` is replaced by the key."""
     filled = {
         name: value.format(key=os.environ["MOUNTSEA_API_KEY"]) for name, value in values.items()
     }
@@ -42,7 +42,7 @@ def variables(**values: str) -> Iterator[None]:
 
 
 def with_variables(**values: str) -> Callable[[], None]:
-    """Read the settings, and submit if they can be read."""
+    """Return a function that generates an image with these environment variables."""
 
     def fail() -> None:
         with variables(**values):
@@ -52,7 +52,7 @@ def with_variables(**values: str) -> Callable[[], None]:
 
 
 def at_hub(*submits: Any, **values: str) -> Callable[[], None]:
-    """Submit to a stand-in that answers so."""
+    """Return a function that submits to a stand-in with these responses."""
 
     def fail() -> None:
         with StandInHub(submits=submits) as hub, variables(MOUNTSEA_BASE_URL=hub.url, **values):
@@ -62,7 +62,7 @@ def at_hub(*submits: Any, **values: str) -> Callable[[], None]:
 
 
 def magic(line: str, **values: str) -> Callable[[], None]:
-    """Run a command."""
+    """Return a function that runs a line magic."""
 
     def fail() -> None:
         with variables(**values):
@@ -72,7 +72,7 @@ def magic(line: str, **values: str) -> Callable[[], None]:
 
 
 def typed(text: str, line: str = "login --save") -> Callable[[], None]:
-    """Log in with what is typed."""
+    """Return a function that logs in with this text as the key."""
 
     def ask(_: str) -> str:
         return text.format(key=os.environ["MOUNTSEA_API_KEY"])
@@ -85,17 +85,16 @@ def typed(text: str, line: str = "login --save") -> Callable[[], None]:
 
 
 class BrokenKeyring(ModuleType):
-    """Raises with the key in its text, as a backend may that logs its arguments."""
+    """A keyring whose exceptions contain the key, as a backend's may."""
 
     def __init__(self, kind: type[BaseException]) -> None:
-        """Look like a good keyring."""
         super().__init__("keyring")
         self.__spec__ = ModuleSpec("keyring", None)
         self.core = SimpleNamespace(recommended=lambda _: True)
         self.kind = kind
 
     def get_keyring(self) -> None:
-        """Return some backend."""
+        """Return a backend."""
 
     def get_password(self, service: str, name: str) -> NoReturn:
         """Fail."""
@@ -103,11 +102,11 @@ class BrokenKeyring(ModuleType):
 
     def set_password(self, service: str, name: str, password: str) -> NoReturn:
         """Fail."""
-        raise self.kind(f"can't keep {password}")
+        raise self.kind(f"can't store {password}")
 
 
 def with_keyring(kind: type[BaseException], work: Callable[[], None]) -> Callable[[], None]:
-    """Do something on a machine whose keyring raises."""
+    """Return a function that does something on a machine whose keyring raises."""
 
     def fail() -> None:
         broken = BrokenKeyring(kind)
@@ -117,8 +116,8 @@ def with_keyring(kind: type[BaseException], work: Callable[[], None]) -> Callabl
     return fail
 
 
-def file_in_the_way() -> None:
-    """Save a key where a folder is."""
+def folder_in_the_way() -> None:
+    """Save a key to a path that is a folder."""
     path = Path(os.environ["MOUNTSEA_HOME"], "keys.json")
     path.mkdir(parents=True)
     try:
@@ -128,7 +127,7 @@ def file_in_the_way() -> None:
 
 
 def interrupted_while_reading() -> None:
-    """Interrupt in the very moment in which a variable is read."""
+    """Interrupt while an environment variable is read."""
 
     def interrupt(*_: Any) -> NoReturn:
         raise KeyboardInterrupt
@@ -138,7 +137,7 @@ def interrupted_while_reading() -> None:
 
 
 def interrupted_while_parsing() -> None:
-    """Interrupt in the very moment in which a key is read."""
+    """Interrupt while a key is validated."""
 
     def interrupt(text: str) -> NoReturn:
         raise KeyboardInterrupt
@@ -148,7 +147,7 @@ def interrupted_while_parsing() -> None:
 
 
 def interrupted_while_saving() -> None:
-    """Interrupt while the file is written."""
+    """Interrupt while the key file is written."""
 
     def interrupt(*_: Any) -> NoReturn:
         raise KeyboardInterrupt
@@ -158,7 +157,7 @@ def interrupted_while_saving() -> None:
 
 
 def cancelled() -> None:
-    """Cancel a submission that waits for its answer, on the caller's own loop."""
+    """Cancel a submission that waits for its response, on the caller's event loop."""
 
     async def work(hub: StandInHub) -> None:
         client = clients.ClientPool().client(session.current_session().settings())
@@ -174,7 +173,7 @@ def cancelled() -> None:
 
 
 def interrupted_in_httpx() -> None:
-    """Interrupt the thread whose loop is within httpx, as it is with the nested runner."""
+    """Interrupt the thread whose loop is inside httpx, as with the nested runner."""
 
     def interrupt(*_: Any, **__: Any) -> NoReturn:
         signal.raise_signal(signal.SIGINT)
@@ -190,31 +189,31 @@ def interrupted_in_httpx() -> None:
 
 
 def echoed() -> None:
-    """Meet a Hub that repeats the key in its message."""
+    """Submit to a Hub that echoes the key in its error message."""
 
     class Echo(Reply):
         __slots__ = ()
 
         def __repr__(self) -> str:
-            return "Echo()"  # this script's frames hold it
+            return "Echo()"  # the frames of this script contain it
 
     at_hub(Echo(422, b'{"message": "bad %s"}' % os.environ["MOUNTSEA_API_KEY"].encode()))()
 
 
 def control() -> NoReturn:
-    """Hold the key in a local, so that the probe is seen to find one."""
+    """Keep the key in a local variable, to prove that the probe finds it."""
     key = os.environ["MOUNTSEA_API_KEY"]
     raise RuntimeError("this one shows the key" if key else "")
 
 
 def timed_out() -> None:
-    """Give up on an answer."""
+    """Time out while waiting for a response."""
     with mock.patch.object(exchange, "SUBMIT_READ_TIMEOUT_S", 0.05):
         at_hub(Reply(hold=threading.Event()))()
 
 
 def bad_header() -> None:
-    """Let httpx's own code fail in an unforeseen way, with the header at hand."""
+    """Raise an unexpected exception inside httpx, near the header."""
 
     def fail(*_: Any, **__: Any) -> NoReturn:
         raise TypeError("unforeseen")
@@ -254,7 +253,7 @@ WAYS: dict[str, Callable[[], None]] = {
     "interrupted while saving": interrupted_while_saving,
     "login with quotes": typed("“{key}”"),
     "login with a blank": typed("{key} x"),
-    "login with a file in the way": file_in_the_way,
+    "login with a folder in the way": folder_in_the_way,
     "login with an interrupted keyring": with_keyring(KeyboardInterrupt, typed("{key}")),
     "logout with a broken keyring": with_keyring(OSError, magic("logout")),
     "credits of a dead host": magic("credits", MOUNTSEA_CREDITS_URL="http://127.0.0.1:9/c"),
@@ -264,25 +263,25 @@ WAYS: dict[str, Callable[[], None]] = {
 
 
 def rendered(error: BaseException) -> str:
-    """Print an error as verbose tools do, with the variables of all frames and all causes."""
+    """Format an error as verbose tools do, with the local variables of all frames and causes."""
     lines = list(traceback.TracebackException.from_exception(error, capture_locals=True).format())
-    waiting: list[BaseException | None] = [error]
-    known: set[int] = set()
-    while waiting:
-        current = waiting.pop()
-        if current is None or id(current) in known:
+    pending: list[BaseException | None] = [error]
+    visited: set[int] = set()
+    while pending:
+        current = pending.pop()
+        if current is None or id(current) in visited:
             continue
-        known.add(id(current))
-        waiting += [current.__cause__, current.__context__]
+        visited.add(id(current))
+        pending += [current.__cause__, current.__context__]
         lines += [repr(current), repr(current.args), repr(vars(current))]
         for frame, _ in traceback.walk_tb(current.__traceback__):
-            # as pytest -l and IPython's Verbose mode, and as rich, which looks into containers
+            # as pytest -l and IPython's Verbose mode do, and as rich, which expands containers
             lines += [repr(frame.f_locals), pretty_repr(frame.f_locals, max_width=10_000)]
     return "\n".join(lines)
 
 
 def main() -> None:
-    """Go all ways."""
+    """Run all failures."""
     retry.MAX_CONNECT_ATTEMPTS = 1
     mountsea_magic.load_ipython_extension(InteractiveShell.instance())
     for name, fail in WAYS.items():

@@ -18,10 +18,10 @@ from hub_server import (
     Reply,
     Script,
     StandInHub,
+    all_text_of,
+    closed_port,
     image,
     json_reply,
-    nobody,
-    told,
 )
 
 import mountsea_magic.hub.exchange
@@ -111,7 +111,7 @@ def serve_slowly(head: bytes, rest: bytes, work: Callable[[HubClient], Awaitable
 @pytest.fixture
 def unreachable() -> Iterator[str]:
     """Return a URL at which no server listens."""
-    with nobody() as url:
+    with closed_port() as url:
         yield url
 
 
@@ -246,7 +246,7 @@ def test_a_submission_in_an_envelope_is_sent_once_and_its_task_is_polled() -> No
     """Some gateways wrap every response."""
     done = {"task_id": "hub-7", "status": "completed", "data": {"url": "https://a.example/b"}}
     wrapped = {"code": 0, "message": "success", "data": {"task_id": "hub-7", "status": "pending"}}
-    with StandInHub(submits=[wrapped], looks=[{"code": 0, "data": done}]) as hub:
+    with StandInHub(submits=[wrapped], polls=[{"code": 0, "data": done}]) as hub:
         assert submitted(hub) == "hub-7"
         assert polled(hub).succeeded
         assert len(hub.posts) == 1
@@ -275,7 +275,7 @@ def test_no_cookies_are_stored(tmp_path: Path) -> None:
     hop = Reply(302, headers={"Location": "/b", **given})
     with StandInHub(
         submits=[json_reply({"task_id": "hub-1"}, headers=given)] * 2,
-        looks=[json_reply({"status": "processing"}, headers=given)] * 2,
+        polls=[json_reply({"status": "processing"}, headers=given)] * 2,
         downloads=[hop, found, hop, found],
     ) as hub:
 
@@ -347,7 +347,7 @@ def test_redirects_of_the_api_are_not_followed(status: int) -> None:
     with StandInHub() as hub, StandInHub() as thief:
         away = Reply(status, headers={"Location": f"{thief.url}/hub/v1/image"})
         hub.submits.append(away)
-        hub.looks.append(away)
+        hub.polls.append(away)
         with pytest.raises(ConfigurationError, match="MOUNTSEA_BASE_URL"):
             submitted(hub)
         with pytest.raises(ConfigurationError, match="MOUNTSEA_BASE_URL"):
@@ -358,7 +358,7 @@ def test_redirects_of_the_api_are_not_followed(status: int) -> None:
 
 def test_a_task_id_stays_one_path_segment() -> None:
     """Slashes, queries and fragments are quoted."""
-    with StandInHub(looks=["pending"]) as hub:
+    with StandInHub(polls=["pending"]) as hub:
         polled(hub, "a/b?c#d e")
         assert hub.requests[0].path == "/hub/v1/tasks/a%2Fb%3Fc%23d%20e"
 
@@ -384,7 +384,7 @@ def test_ended_and_succeeded_are_read_from_any_variant(
     body: dict[str, Any], ended: bool, succeeded: bool
 ) -> None:
     """Only a final status or a true `ready` ends a task; any other status means still running."""
-    with StandInHub(looks=[body]) as hub:
+    with StandInHub(polls=[body]) as hub:
         state = polled(hub)
     assert (state.ended, state.succeeded) == (ended, succeeded)
 
@@ -403,7 +403,7 @@ def test_ended_and_succeeded_are_read_from_any_variant(
 )
 def test_a_poll_without_a_valid_response_is_hub_unavailable(reply: Reply) -> None:
     """It may be retried, since polling is free."""
-    with StandInHub(looks=[reply]) as hub, pytest.raises(HubUnavailable):
+    with StandInHub(polls=[reply]) as hub, pytest.raises(HubUnavailable):
         polled(hub)
 
 
@@ -411,7 +411,7 @@ def test_an_endless_response_is_aborted(monkeypatch: pytest.MonkeyPatch) -> None
     """It does not fill the memory."""
     monkeypatch.setattr(mountsea_magic.hub.exchange, "MAX_TASK_BYTES", 100_000)
     endless = Reply(200, b'{"a": "' + b"x" * 10_000, endless=True)
-    with StandInHub(submits=[endless], looks=[endless]) as hub:
+    with StandInHub(submits=[endless], polls=[endless]) as hub:
         with pytest.raises(HubUnavailable, match="too large"):
             polled(hub)
         with pytest.raises(SubmissionUncertain):
@@ -472,7 +472,7 @@ def test_a_key_that_the_hub_echoes_is_redacted(status: int) -> None:
             for _ in bodies:
                 with pytest.raises(MountseaError, match=r"\[key\]") as caught:
                     await client.submit(DOG)
-                assert KEY not in told(caught.value)
+                assert KEY not in all_text_of(caught.value)
 
         with_client(hub.url, work)
 
@@ -480,11 +480,11 @@ def test_a_key_that_the_hub_echoes_is_redacted(status: int) -> None:
 @pytest.mark.parametrize("script", [RESET, BAD_GATEWAY, json_reply({}, 401)])
 def test_no_error_contains_the_key_or_a_request(script: Script) -> None:
     """The key is in no error, cause or frame; causes have no frames."""
-    with StandInHub(submits=[script], looks=[script]) as hub:
+    with StandInHub(submits=[script], polls=[script]) as hub:
         for work in (submitted, polled):
             with pytest.raises(MountseaError) as caught:
                 work(hub)
-            assert KEY not in told(caught.value)
+            assert KEY not in all_text_of(caught.value)
             cause = caught.value.__cause__
             if cause is not None:
                 assert isinstance(cause, httpx.RequestError)

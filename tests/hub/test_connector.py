@@ -163,4 +163,4 @@ def test_a_connection_is_not_reused_for_a_download_with_other_permissions() -> N
 
     with StandInHub() as hub:
         asyncio.run(work(hub))
-        assert (len(hub.requests), hub.most_open) == (2, (2, 0))
+        assert (len(hub.requests), hub.peak_connections) == (2, (2, 0))

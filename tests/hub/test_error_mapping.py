@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from wire import NOT_JSON, answer
+from wire import NOT_JSON, hub_response
 
 from mountsea_magic.errors import (
     AuthenticationError,
@@ -150,12 +150,12 @@ def test_each_status_maps_to_its_error(
     status: int, body: dict[str, Any], kind: type[MountseaError]
 ) -> None:
     """The error has the status code; every reader raises it."""
-    error = error_from_response(answer(body, status))
+    error = error_from_response(hub_response(body, status))
     assert type(error) is kind
     assert error.status_code == status
     for read in (read_task, read_credits):
         with pytest.raises(kind):
-            read(answer(body, status))
+            read(hub_response(body, status))
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 422, 429, 500, 503])
@@ -171,7 +171,7 @@ def test_an_error_response_without_json_does_not_show_its_page(status: int, cont
 def test_a_rejected_submission_is_not_uncertain(status: int) -> None:
     """A 3xx or 4xx means that nothing was submitted."""
     assert not isinstance(
-        error_from_response(answer({}, status), submitting=True), SubmissionUncertain
+        error_from_response(hub_response({}, status), submitting=True), SubmissionUncertain
     )
 
 
@@ -211,13 +211,15 @@ def test_404_of_a_gateway_does_not_mean_an_unknown_task() -> None:
     """Only the Hub itself knows its tasks; otherwise an image would be paid for twice."""
     page = error_from_response(HubResponse.read(404, {}, b"default backend - 404"))
     assert not is_unknown_task(page) and may_retry_poll(page, age_s=None)
-    assert is_unknown_task(error_from_response(answer({"message": "no such task"}, 404)))
+    assert is_unknown_task(error_from_response(hub_response({"message": "no such task"}, 404)))
 
 
 def test_a_redirect_names_its_target_without_the_query() -> None:
     """The target may be a hotel's login page, and its URL may contain a token."""
     message = str(
-        error_from_response(answer({}, 302, location="https://login.example/start?token=s3cret"))
+        error_from_response(
+            hub_response({}, 302, location="https://login.example/start?token=s3cret")
+        )
     )
     assert "redirects (HTTP 302 to https://login.example/start?…)" in message
     assert "MOUNTSEA_BASE_URL" in message and "s3cret" not in message
@@ -241,18 +243,20 @@ def test_413_suggests_shrink() -> None:
 def test_an_unknown_path_points_to_the_base_url(status: int) -> None:
     """Also with the Hub's own message, if the base URL has an extra path segment."""
     error = error_from_response(
-        answer({"message": "Cannot POST /hub/hub/v1/image"}, status), submitting=True
+        hub_response({"message": "Cannot POST /hub/hub/v1/image"}, status), submitting=True
     )
     assert "MOUNTSEA_BASE_URL" in str(error)
 
 
 def test_error_messages_say_what_to_do() -> None:
     """They name the command or variable."""
-    assert "`%mountsea login`" in str(error_from_response(answer({}, 401)))
-    assert "`%mountsea credits`" in str(error_from_response(answer({}, 402)))
-    assert "MOUNTSEA_BASE_URL" in str(error_from_response(answer({}, 302)))
-    assert "Nothing was submitted" in str(error_from_response(answer({}, 429), submitting=True))
-    assert "submitted" not in str(error_from_response(answer({}, 429)))
+    assert "`%mountsea login`" in str(error_from_response(hub_response({}, 401)))
+    assert "`%mountsea credits`" in str(error_from_response(hub_response({}, 402)))
+    assert "MOUNTSEA_BASE_URL" in str(error_from_response(hub_response({}, 302)))
+    assert "Nothing was submitted" in str(
+        error_from_response(hub_response({}, 429), submitting=True)
+    )
+    assert "submitted" not in str(error_from_response(hub_response({}, 429)))
 
 
 @pytest.mark.parametrize(
@@ -287,25 +291,27 @@ def test_retry_after_is_seconds_or_a_date(value: str | None, pause_s: float | No
 
 def test_rate_limited_has_retry_after_in_seconds() -> None:
     """The header's name is case-insensitive."""
-    error = error_from_response(answer({}, 429, Retry_After="17"))
+    error = error_from_response(hub_response({}, 429, Retry_After="17"))
     assert isinstance(error, RateLimited)
     assert error.retry_after_s == 17.0
 
 
 def test_rate_limited_has_retry_after_from_a_date() -> None:
     """Relative to now, and 0 for a date in the past."""
-    past = error_from_response(answer({}, 429, Retry_After="Thu, 01 Jan 1998 00:00:00 GMT"))
+    past = error_from_response(hub_response({}, 429, Retry_After="Thu, 01 Jan 1998 00:00:00 GMT"))
     assert isinstance(past, RateLimited) and past.retry_after_s == 0.0
     then = datetime.now(UTC) + timedelta(days=1)
-    coming = error_from_response(answer({}, 429, Retry_After=f"{then:%a, %d %b %Y %H:%M:%S} GMT"))
+    coming = error_from_response(
+        hub_response({}, 429, Retry_After=f"{then:%a, %d %b %Y %H:%M:%S} GMT")
+    )
     assert isinstance(coming, RateLimited) and coming.retry_after_s
 
 
 def test_rate_limited_without_a_valid_retry_after() -> None:
     """The header may be missing or invalid."""
     for error in (
-        error_from_response(answer({}, 429)),
-        error_from_response(answer({}, 429, Retry_After="later")),
+        error_from_response(hub_response({}, 429)),
+        error_from_response(hub_response({}, 429, Retry_After="later")),
     ):
         assert isinstance(error, RateLimited)
         assert error.retry_after_s is None
@@ -322,11 +328,12 @@ def test_uncertain_says_why_and_where_to_check() -> None:
 def test_403_about_permissions_is_about_the_key() -> None:
     """And not about credits."""
     assert isinstance(
-        error_from_response(answer({"message": "Insufficient permissions"}, 403)),
+        error_from_response(hub_response({"message": "Insufficient permissions"}, 403)),
         AuthenticationError,
     )
     assert isinstance(
-        error_from_response(answer({"message": "Insufficient credits"}, 403)), InsufficientCredits
+        error_from_response(hub_response({"message": "Insufficient credits"}, 403)),
+        InsufficientCredits,
     )
 
 

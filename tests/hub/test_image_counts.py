@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from hub_server import Reply, StandInHub, image
-from runs import completed, names, newest, ordered, resumed
+from runs import completed, generate, names, newest_entry, resume
 
 from mountsea_magic.errors import DownloadFailed
 from mountsea_magic.generation import download
@@ -65,12 +65,12 @@ def test_extra_images_are_not_downloaded(folder: Path, requested: int | None, li
     """Only the first ones are; the others are counted."""
     request = build_request("a dog", parameters={"num_images": requested} if requested else {})
     with StandInHub(images=[image()] * 3000) as hub:
-        done = completed(ordered(hub, folder, request))
+        done = completed(generate(hub, folder, request))
         assert (len(hub.posts), len(hub.downloads_seen)) == (1, limit)
         first = [hub.image_url(f"hub-0001/{n}") for n in range(limit)]
     assert [got.url for got in done.images] == first
     assert done.left_out == 3000 - limit
-    assert len(names(folder)) == len(newest(folder).files) == limit
+    assert len(names(folder)) == len(newest_entry(folder).files) == limit
 
 
 def test_a_resumed_task_has_the_number_in_the_journal_as_its_limit(folder: Path) -> None:
@@ -78,11 +78,11 @@ def test_a_resumed_task_has_the_number_in_the_journal_as_its_limit(folder: Path)
     request = build_request("a dog", parameters={"num_images": 2})
     with StandInHub(downloads=[Reply(500)] * 8, images=[image()] * 6) as hub:
         with pytest.raises(DownloadFailed):
-            ordered(hub, folder, request)
-        known = completed(resumed(hub, folder, "hub-0001"))
+            generate(hub, folder, request)
+        known = completed(resume(hub, folder, "hub-0001"))
         assert (len(hub.downloads_seen), len(known.images), known.left_out) == (8 + 2, 2, 4)
-        hub.looks.append(hub.done(hub.data([hub.image_url(f"hub-0001/{n}") for n in range(6)])))
-        unknown = completed(resumed(hub, folder, "hub-x"))
+        hub.polls.append(hub.done(hub.data([hub.image_url(f"hub-0001/{n}") for n in range(6)])))
+        unknown = completed(resume(hub, folder, "hub-x"))
         assert (len(unknown.images), unknown.left_out) == (DOCUMENTED_MAX, 2)
 
 
@@ -90,7 +90,7 @@ def test_fresh_urls_of_too_many_images_are_limited_too(folder: Path) -> None:
     """Like the expired ones."""
     request = build_request("a dog", parameters={"num_images": 2})
     with StandInHub(downloads=[Reply(410), Reply(410)], images=[image()] * 5) as hub:
-        done = completed(ordered(hub, folder, request))
+        done = completed(generate(hub, folder, request))
         assert (len(hub.polls_seen), len(hub.downloads_seen)) == (2, 4)
     assert (len(done.images), done.left_out) == (2, 3)
 
@@ -102,7 +102,7 @@ def test_fewer_images_than_requested_are_downloaded_without_a_notice(
     """Nothing was left out."""
     request = build_request("a dog", parameters={"num_images": 2})
     with StandInHub(images=[image(number=n) for n in range(made)]) as hub:
-        done = completed(ordered(hub, folder, request))
+        done = completed(generate(hub, folder, request))
     assert (len(done.images), done.left_out) == (made, 0)
 
 
@@ -120,7 +120,7 @@ def test_the_final_line_reports_extra_images(folder: Path) -> None:
     request = build_request("a dog", parameters={"num_images": 1})
     handle = Generation(request)
     with StandInHub(images=[image(number=n) for n in range(3)]) as hub:
-        for event in ordered(hub, folder, request):
+        for event in generate(hub, folder, request):
             handle.take(event)
     line = final_line(handle)
     assert handle.left_out == 2

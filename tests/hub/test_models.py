@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from wire import answer
+from wire import hub_response
 
 from mountsea_magic.errors import InvalidRequest, MountseaError
 from mountsea_magic.hub.models import read_model, read_model_ids
@@ -42,7 +42,7 @@ def deep(levels: int) -> dict[str, Any]:
 @pytest.mark.parametrize("wrap", [None, "data", "models", "items"])
 def test_every_shape_of_the_list_is_read(wrap: str | None, items: list[Any]) -> None:
     """Bare or wrapped, of strings or objects: the ids in order, without duplicates."""
-    assert read_model_ids(answer(items if wrap is None else {wrap: items})) == ("a", "b")
+    assert read_model_ids(hub_response(items if wrap is None else {wrap: items})) == ("a", "b")
 
 
 @pytest.mark.parametrize(
@@ -50,21 +50,21 @@ def test_every_shape_of_the_list_is_read(wrap: str | None, items: list[Any]) -> 
 )
 def test_a_body_without_a_list_gives_no_models(body: Any) -> None:
     """An unexpected response raises nothing."""
-    assert read_model_ids(answer(body)) == ()
+    assert read_model_ids(hub_response(body)) == ()
 
 
 def test_a_list_in_nested_wrappers_is_found() -> None:
     """As in responses of similar services."""
-    assert read_model_ids(answer({"data": {"models": [{"id": "a"}]}})) == ("a",)
+    assert read_model_ids(hub_response({"data": {"models": [{"id": "a"}]}})) == ("a",)
 
 
 @pytest.mark.parametrize("status", [401, 404, 429, 500])
 def test_an_error_response_is_raised(status: int) -> None:
     """By both readers."""
     with pytest.raises(MountseaError):
-        read_model_ids(answer({"message": "no"}, status))
+        read_model_ids(hub_response({"message": "no"}, status))
     with pytest.raises(MountseaError):
-        read_model(answer({"message": "no"}, status), "m")
+        read_model(hub_response({"message": "no"}, status), "m")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_every_shape_of_a_schema_is_read(wrap: str | None, schema: Any) -> None:
     """JSON Schema, its text, a table or list of parameters, of the input or the whole body."""
     fields: Any = {"model": "m", "input_schema": schema}
     body = {None: fields, "alone": [fields]}.get(wrap, {wrap: fields})
-    model = read_model(answer(body), "m")
+    model = read_model(hub_response(body), "m")
     assert model is not None and set(model.parameters) == {"mood"}
     assert model.input_schema["required"] == ["prompt"]
     own = Catalog({"m": model})
@@ -140,7 +140,7 @@ def test_every_shape_of_a_schema_is_read(wrap: str | None, schema: Any) -> None:
 )
 def test_an_invalid_schema_raises_nothing_but_invalid_request(schema: Any) -> None:
     """It is not used, or a request is accepted or rejected with it."""
-    model = read_model(answer({"input_schema": schema}), "zz-9")
+    model = read_model(hub_response({"input_schema": schema}), "zz-9")
     if model is not None:
         own = Catalog({"zz-9": model})
         try:
@@ -156,7 +156,7 @@ def test_an_invalid_schema_raises_nothing_but_invalid_request(schema: Any) -> No
 )
 def test_a_response_without_a_schema_is_none(body: Any) -> None:
     """The bundled model is then used."""
-    assert read_model(answer(body), "m") is None
+    assert read_model(hub_response(body), "m") is None
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_unusual_valid_schemas_accept_or_reject_values(
 ) -> None:
     """Keywords that the bundled models do not use still work."""
     properties = {"prompt": {"type": "string"}, name: rule}
-    model = read_model(answer({"input_schema": {"properties": properties}}), "m")
+    model = read_model(hub_response({"input_schema": {"properties": properties}}), "m")
     assert model is not None
     model.values(name)
     try:
@@ -194,7 +194,7 @@ def test_unusual_valid_schemas_accept_or_reject_values(
 def test_fields_beside_the_schema_are_read() -> None:
     """Name, vendor, mode, summary and example; missing ones come from the bundled model."""
     bundled = bundled_catalog().model("nano-banana")
-    model = read_model(answer({"input_schema": SCHEMA}), "nano-banana", bundled)
+    model = read_model(hub_response({"input_schema": SCHEMA}), "nano-banana", bundled)
     assert model is not None
     assert (model.name, model.vendor, model.mode) == ("Nano Banana", "Google", "text-to-image")
     assert (model.mark, model.example) == ("live", bundled.example)
@@ -204,7 +204,7 @@ def test_fields_beside_the_schema_are_read() -> None:
         "description": "D",
         "example": {"input": {"prompt": "p"}},
     }
-    model = read_model(answer({"input_schema": SCHEMA} | fields), "m")
+    model = read_model(hub_response({"input_schema": SCHEMA} | fields), "m")
     assert model is not None
     assert (model.name, model.vendor, model.summary) == ("Ü", "V", "D")
     assert model.example == {"prompt": "p"}
@@ -214,7 +214,7 @@ def test_fields_beside_the_schema_are_read() -> None:
 def test_a_model_that_needs_images_is_an_edit_model(required: list[str]) -> None:
     """If the Hub does not give the mode."""
     schema = {"properties": {"prompt": {}, "image_urls": {"type": "array"}}, "required": required}
-    model = read_model(answer({"input_schema": schema}), "m")
+    model = read_model(hub_response({"input_schema": schema}), "m")
     assert model is not None and model.image_parameter == "image_urls"
     assert model.mode == ("image-to-image" if "image_urls" in required else "text-to-image")
 
@@ -222,9 +222,9 @@ def test_a_model_that_needs_images_is_an_edit_model(required: list[str]) -> None
 def test_model_fields_are_safe_to_print() -> None:
     """Terminal escapes are removed."""
     fields = {"input_schema": SCHEMA, "name": "a\x1b[31mb\nc", "vendor": "\x1b"}
-    model = read_model(answer(fields), "m")
+    model = read_model(hub_response(fields), "m")
     assert model is not None and model.name == "a[31mb c"
-    assert read_model_ids(answer(["a\x1b[31m"])) == ("a[31m",)
+    assert read_model_ids(hub_response(["a\x1b[31m"])) == ("a[31m",)
 
 
 @pytest.mark.parametrize(
@@ -236,5 +236,5 @@ def test_a_schema_that_rejects_every_prompt_is_not_used(rule: Any) -> None:
     properties = {"mood": {"type": "string"}} | ({} if rule is None else {"prompt": rule})
     reasons: list[str] = []
     fields = {"input_schema": {"type": "object", "properties": properties}}
-    assert read_model(answer(fields), "m", on_unusable=reasons.append) is None
+    assert read_model(hub_response(fields), "m", on_unusable=reasons.append) is None
     assert reasons == ["it does not accept an ordinary prompt"]

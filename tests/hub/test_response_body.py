@@ -39,7 +39,7 @@ def zipped(body: Any) -> bytes:
 
 def test_requests_accept_only_identity() -> None:
     """An uncompressed body can't expand."""
-    with StandInHub(submits=[TASK], looks=[TASK]) as hub:
+    with StandInHub(submits=[TASK], polls=[TASK]) as hub:
         submitted(hub)
         polled(hub)
     assert {seen.headers["accept-encoding"] for seen in hub.requests} == {"identity"}
@@ -48,7 +48,7 @@ def test_requests_accept_only_identity() -> None:
 def test_a_response_that_a_proxy_compressed_is_read() -> None:
     """An echoed key is redacted in it, too."""
     refused = encoded(zipped({"message": f"bad {KEY}"}), status=422)
-    with StandInHub(submits=[encoded(zipped(TASK)), refused], looks=[encoded(zipped(TASK))]) as hub:
+    with StandInHub(submits=[encoded(zipped(TASK)), refused], polls=[encoded(zipped(TASK))]) as hub:
         assert submitted(hub) == "hub-1"
         assert polled(hub).status == "pending"
         with pytest.raises(MountseaError, match=r"bad \[key\]"):
@@ -97,7 +97,7 @@ def test_an_unreadable_response_says_nothing_about_a_task() -> None:
         encoded(b"?", "br"),
         encoded(b"?", "zstd"),
     ]
-    with StandInHub(looks=replies) as hub:
+    with StandInHub(polls=replies) as hub:
         for _ in replies:
             with pytest.raises(HubUnavailable):
                 polled(hub)
@@ -209,7 +209,7 @@ def test_cancelling_does_not_wait_for_a_large_response_to_be_parsed(
         assert not go_on.is_set()
         go_on.set()
 
-    with StandInHub(looks=[TASK]) as hub:
+    with StandInHub(polls=[TASK]) as hub:
         with_client(hub.url, work)
 
 
@@ -218,7 +218,7 @@ def test_four_inline_images_are_downloaded(tmp_path: Path) -> None:
     images = [image("png", number) + bytes(1 << 20) for number in range(4)]
     done = {"status": "completed", "input": {"image_urls": [data_uri(images[0])]}}
     with StandInHub() as hub:
-        hub.looks.append(done | {"data": hub.data(images)})
+        hub.polls.append(done | {"data": hub.data(images)})
 
         async def work(client: HubClient) -> list[bytes]:
             state = await client.task("hub-1")

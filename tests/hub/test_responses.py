@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from wire import HTML, NOT_JSON, answer
+from wire import HTML, NOT_JSON, hub_response
 
 from mountsea_magic.errors import HubUnavailable, SubmissionUncertain
 from mountsea_magic.hub.error_mapping import HubResponse, error_from_response
@@ -24,7 +24,7 @@ ECHO = "iVBORw0KGgoAAAANSUhEUgAAASECRETIMAGE"
 
 def state(**body: Any) -> TaskState:
     """Read a task's state."""
-    return read_task(answer(body))
+    return read_task(hub_response(body))
 
 
 def test_a_response_is_decoded_and_its_header_names_are_lower_case() -> None:
@@ -66,7 +66,7 @@ def test_the_task_id_is_found_under_every_name(
     status: int, body: dict[str, Any], task_id: str
 ) -> None:
     """It needs no prefix, and the echoed model is not checked."""
-    assert read_submission(answer(body, status)) == task_id
+    assert read_submission(hub_response(body, status)) == task_id
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_the_task_id_is_found_under_every_name(
 def test_a_submission_response_without_an_id_is_uncertain(body: Any) -> None:
     """The Hub may have accepted it, so it is not retried automatically."""
     with pytest.raises(SubmissionUncertain, match="never pay twice") as caught:
-        read_submission(answer(body))
+        read_submission(hub_response(body))
     assert caught.value.status_code == 200
 
 
@@ -111,7 +111,7 @@ def test_a_status_that_is_not_a_string_is_unknown_and_still_running(given: objec
     """Null and other types."""
     read = state(status=given)
     assert (read.status, read.ended) == ("unknown", False)
-    assert read_task(answer({})).status == "unknown"
+    assert read_task(hub_response({})).status == "unknown"
 
 
 @pytest.mark.parametrize("status", ["completed", "succeeded", "COMPLETED", " Succeeded "])
@@ -260,7 +260,7 @@ def test_non_finite_and_huge_numbers_are_not_an_elapsed_time(number: str) -> Non
 def test_the_error_message_is_found_under_every_name(body: dict[str, Any], message: str) -> None:
     """In a task and in an error response alike, as one safe line."""
     assert state(status="failed", **body).error == message
-    text = str(error_from_response(answer(body, 400)))
+    text = str(error_from_response(hub_response(body, 400)))
     assert text == f"The Hub rejected the request (HTTP 400){': ' + message if message else ''}."
 
 
@@ -284,14 +284,14 @@ def test_an_echoed_input_is_never_shown(
     body: dict[str, Any], status: int, submitting: bool
 ) -> None:
     """The `input` of a validation error may hold a whole image."""
-    assert ECHO not in str(error_from_response(answer(body, status), submitting=submitting))
+    assert ECHO not in str(error_from_response(hub_response(body, status), submitting=submitting))
     assert ECHO not in state(status="failed", **body).error
 
 
 def test_a_long_error_message_is_truncated() -> None:
     """However long the Hub's is."""
     body = {"detail": [{"loc": ["body"], "msg": "x" * 5000}] * 50}
-    assert len(str(error_from_response(answer(body, 422)))) < 500
+    assert len(str(error_from_response(hub_response(body, 422)))) < 500
 
 
 @pytest.mark.parametrize("content", NOT_JSON, ids=range(len(NOT_JSON)))
@@ -305,7 +305,7 @@ def test_a_task_response_that_is_not_json_is_hub_unavailable(content: bytes) -> 
 def test_a_task_response_that_is_not_an_object_is_hub_unavailable(body: Any) -> None:
     """Other JSON is not from the Hub either."""
     with pytest.raises(HubUnavailable):
-        read_task(answer(body))
+        read_task(hub_response(body))
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_a_task_response_that_is_not_an_object_is_hub_unavailable(body: Any) -> 
 )
 def test_the_number_of_credits_is_read(body: dict[str, Any], left: float) -> None:
     """Also inside `data`."""
-    assert read_credits(answer(body)) == left
+    assert read_credits(hub_response(body)) == left
 
 
 @pytest.mark.parametrize(
@@ -331,13 +331,13 @@ def test_the_number_of_credits_is_read(body: dict[str, Any], left: float) -> Non
 def test_credits_without_a_number_are_an_error(body: Any) -> None:
     """And not zero credits."""
     with pytest.raises(HubUnavailable, match="without a number"):
-        read_credits(answer(body))
+        read_credits(hub_response(body))
 
 
 def test_204_makes_a_submission_uncertain() -> None:
     """The Hub may have accepted it."""
     with pytest.raises(SubmissionUncertain):
-        read_submission(answer(None, 204))
+        read_submission(hub_response(None, 204))
 
 
 def test_images_in_output_are_found_behind_empty_data() -> None:
@@ -364,7 +364,7 @@ TASK = {"task_id": "hub-1", "status": "pending"}
 )
 def test_a_submission_in_an_envelope_is_a_task(body: dict[str, Any], task_id: str) -> None:
     """Under every name of the id; an existing task is never lost, whatever the code."""
-    assert read_submission(answer(body)) == task_id
+    assert read_submission(hub_response(body)) == task_id
 
 
 @pytest.mark.parametrize(
@@ -387,7 +387,7 @@ def test_an_error_in_an_envelope_is_uncertain_and_says_why(body: dict[str, Any])
     with pytest.raises(
         SubmissionUncertain, match=r"without a task id: no dogs\. It is not retried"
     ):
-        read_submission(answer(body))
+        read_submission(hub_response(body))
 
 
 IMAGES = {"images": [{"url": URL}], "description": "a dog"}
@@ -415,17 +415,19 @@ DONE = {"task_id": "hub-1", "status": "completed", "ready": True, "data": IMAGES
 )
 def test_a_task_in_an_envelope_is_unwrapped(body: dict[str, Any]) -> None:
     """But a task's own output is not an envelope, whatever it contains."""
-    read = read_task(answer(body))
+    read = read_task(hub_response(body))
     assert (read.ended, read.succeeded) == (True, True)
     assert read.sources == (ImageSource(URL),)
 
 
 def test_a_task_in_an_envelope_may_run_or_fail() -> None:
     """The task's status is used, not the envelope's."""
-    running = read_task(answer({"code": 0, "status": "success", "data": {"status": "processing"}}))
+    running = read_task(
+        hub_response({"code": 0, "status": "success", "data": {"status": "processing"}})
+    )
     assert (running.status, running.ended) == ("processing", False)
     failed = {"status": "failed", "error_message": "no dogs", "elapsed_ms": 7}
-    read = read_task(answer({"code": 0, "message": "success", "data": failed}))
+    read = read_task(hub_response({"code": 0, "message": "success", "data": failed}))
     assert (read.ended, read.succeeded, read.error, read.elapsed_ms) == (True, False, "no dogs", 7)
 
 
@@ -441,14 +443,14 @@ def test_a_task_in_an_envelope_may_run_or_fail() -> None:
 def test_an_error_in_place_of_a_task_is_hub_unavailable(body: dict[str, Any]) -> None:
     """The task may still complete, so polling continues; the error has the message."""
     with pytest.raises(HubUnavailable, match="no dogs"):
-        read_task(answer(body))
+        read_task(hub_response(body))
 
 
 def test_an_error_in_place_of_credits_says_why() -> None:
     """With the Hub's message."""
     with pytest.raises(HubUnavailable, match="without a number of credits: no dogs"):
-        read_credits(answer({"code": 1001, "message": "no dogs", "data": None}))
-    assert read_credits(answer({"code": 0, "data": {"credits": 7}})) == 7
+        read_credits(hub_response({"code": 1001, "message": "no dogs", "data": None}))
+    assert read_credits(hub_response({"code": 0, "data": {"credits": 7}})) == 7
 
 
 B64 = "iVBORw0KGgoAAAANSUhEUg"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from hub_server import BAD_GATEWAY, KEY, Reply, StandInHub, told
+from hub_server import BAD_GATEWAY, KEY, Reply, StandInHub, all_text_of
 from proxies import HttpProxy, Relay, SocksProxy
 
 import mountsea_magic.hub.exchange
@@ -89,7 +89,7 @@ def failure_of(url: str, kind: type[MountseaError] = HubUnavailable) -> str:
     """Return the error message of a submission; check that no traceback shows key or password."""
     with pytest.raises(kind) as caught:
         submitted(url)
-    shown = told(caught.value)
+    shown = all_text_of(caught.value)
     assert KEY not in shown and "s3cret" not in shown
     return str(caught.value)
 
@@ -385,7 +385,7 @@ def test_a_response_that_is_lost_behind_a_proxy_is_uncertain(
     company.hub.submits.append(BAD_GATEWAY if host == "proxy" else Reply(reset=True))
     with pytest.raises(MountseaError, match="may have accepted the submission") as caught:
         submitted(HUB)
-    assert KEY not in told(caught.value)
+    assert KEY not in all_text_of(caught.value)
     assert len(company.hub.posts) == 1
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from PIL import Image, ImageFile
-from profiles import cmyk_profile, far, gray_profile, p3_profile, visible
+from profiles import cmyk_profile, gray_profile, max_difference, p3_profile, visible
 
 from mountsea_magic.errors import InvalidRequest
 from mountsea_magic.images import inputs
@@ -102,7 +102,7 @@ def test_16_bit_greys_keep_their_level(name: str, tmp_path: Path) -> None:
     for value in (DEEP[name], io.BytesIO(DEEP[name]), tmp_path / "deep", image):
         with Image.open(io.BytesIO(sent(value))) as received:
             assert not received.mode.startswith("I")
-            assert far(visible(sent(value)), (117, 117, 117)) <= 1
+            assert max_difference(visible(sent(value)), (117, 117, 117)) <= 1
 
 
 @pytest.mark.parametrize("mode", ["I;16", "I;16B", "I;16L"])
@@ -158,7 +158,7 @@ def test_colors_of_every_mode_are_kept(mode: str) -> None:
         assert isinstance(expected, tuple)
     else:
         image, expected = orange.convert(mode), ORANGE
-    assert far(visible(sent(image)), [int(level) for level in expected]) <= 4
+    assert max_difference(visible(sent(image)), [int(level) for level in expected]) <= 4
 
 
 @pytest.mark.parametrize("kind", ["GIF", "TIFF", "WEBP", "PNG"])
@@ -191,7 +191,7 @@ def test_wide_gamut_colors_are_preserved(
     content = encoded(image.convert(mode), kind, icc_profile=p3_profile(padding), **options)
     at = (5, 5) if kind == "TIFF" else (55, 55)
     expected = visible(content, at)
-    assert far(expected, ORANGE) > 12  # without its profile it would have another color
+    assert max_difference(expected, ORANGE) > 12  # without its profile it would have another color
     results = [sent(content)]
     if kind != "TIFF":
         path = tmp_path / "original"
@@ -206,7 +206,7 @@ def test_wide_gamut_colors_are_preserved(
         with Image.open(io.BytesIO(result)) as received:
             scale = received.width / 60
         position = (int(at[0] * scale), int(at[1] * scale))
-        assert far(visible(result, position), expected) <= 6
+        assert max_difference(visible(result, position), expected) <= 6
 
 
 @pytest.mark.parametrize("mode", ["P", "PA", "RGBa", "RGBX", "YCbCr", "RGBA"])
@@ -217,10 +217,10 @@ def test_the_profile_of_a_pillow_image_is_kept_or_applied(mode: str) -> None:
     image = image.convert(mode) if mode != "YCbCr" else image.convert("RGB").convert(mode)
     image.info["icc_profile"] = p3_profile()
     expected = visible(encoded(Image.new("RGB", (6, 4), ORANGE), "PNG", icc_profile=p3_profile()))
-    assert far(visible(sent(image)), expected) <= 6
+    assert max_difference(visible(sent(image)), expected) <= 6
     applied = normalized(image, ("RGB", "RGBA"), max_profile_bytes=0)
     assert "icc_profile" not in applied.info
-    assert far(visible(encoded(applied, "PNG")), expected) <= 6
+    assert max_difference(visible(encoded(applied, "PNG")), expected) <= 6
 
 
 def cmyk(profile: bytes | None, kind: str = "JPEG") -> bytes:
@@ -235,14 +235,14 @@ def test_cmyk_is_converted_by_its_profile(kind: str, with_profile: bool, tmp_pat
     """The profile is applied, since it does not fit an RGB image."""
     content = cmyk(cmyk_profile() if with_profile else None, kind)
     expected = visible(content)
-    assert (far(expected, visible(cmyk(None, kind))) > 30) is with_profile
+    assert (max_difference(expected, visible(cmyk(None, kind))) > 30) is with_profile
     results = [sent(content)]
     if kind == "JPEG":
         (tmp_path / "original").write_bytes(content)
         results += [preview(check(tmp_path / "original"), 30).data]
         results += [preview(check(tmp_path / "original"), 30, png=True).data]
     for result in results:
-        assert far(visible(result), expected) <= 4
+        assert max_difference(visible(result), expected) <= 4
     with Image.open(io.BytesIO(results[-1])) as image:
         assert image.mode in ("RGB", "RGBA") and "icc_profile" not in image.info
 
@@ -254,7 +254,9 @@ def test_grey_is_converted_by_its_profile(mode: str, tmp_path: Path) -> None:
     content = encoded(grey, "PNG", icc_profile=gray_profile(1.0))
     (tmp_path / "original").write_bytes(content)
     result = preview(check(tmp_path / "original"), 30).data
-    assert far(visible(result), (168, 168, 168)) <= 3  # linear light of 100 of 255 in sRGB
+    assert (
+        max_difference(visible(result), (168, 168, 168)) <= 3
+    )  # linear light of 100 of 255 in sRGB
     with Image.open(io.BytesIO(result)) as image:
         assert "icc_profile" not in image.info
 
@@ -281,7 +283,10 @@ def test_an_invalid_profile_is_ignored(profile: bytes, kind: str, tmp_path: Path
     for result in results:
         with Image.open(io.BytesIO(result)) as image:
             pixel = image.convert("RGB").getpixel((0, 0))
-        assert isinstance(pixel, tuple) and far([int(level) for level in pixel], ORANGE) <= 4
+        assert (
+            isinstance(pixel, tuple)
+            and max_difference([int(level) for level in pixel], ORANGE) <= 4
+        )
 
 
 def test_a_huge_compressed_profile_is_ignored(tmp_path: Path) -> None:
@@ -298,7 +303,7 @@ def test_a_pngs_gamma_is_applied_in_its_preview(gamma: int, grey: int, tmp_path:
     """A JPEG has no gamma."""
     content = png(8, 2, bytes([128] * 12), extra=chunk(b"gAMA", struct.pack(">I", gamma)))
     (tmp_path / "original").write_bytes(content)
-    assert far(visible(preview(check(tmp_path / "original"), 2).data), (grey,) * 3) <= 2
+    assert max_difference(visible(preview(check(tmp_path / "original"), 2).data), (grey,) * 3) <= 2
 
 
 def rotated_photo(kind: str, orientation: int = 6) -> bytes:

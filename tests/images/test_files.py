@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, ImageFile
-from sample_images import encoded, kept, noise
+from sample_images import encoded, noise, stored_image
 
 from mountsea_magic.images import files
 from mountsea_magic.images.files import (
@@ -41,7 +41,7 @@ def test_check_returns_format_size_and_digest(tmp_path: Path, kind: str, url: st
 
 def test_a_changed_file_is_not_intact(tmp_path: Path) -> None:
     """A flipped bit, added or missing bytes, a missing file or a folder."""
-    image = kept(tmp_path, noise("RGB", 31, 17))
+    image = stored_image(tmp_path, noise("RGB", 31, 17))
     assert image.is_intact()
     original = image.bytes
     flipped = original[:-1] + bytes([original[-1] ^ 1])
@@ -76,7 +76,7 @@ def test_a_truncated_image_is_refused(
 def test_check_restores_pillows_leniency(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a valid image, too."""
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
-    kept(tmp_path, noise("RGB", 8, 8))
+    stored_image(tmp_path, noise("RGB", 8, 8))
     assert ImageFile.LOAD_TRUNCATED_IMAGES is True
 
 
@@ -191,7 +191,7 @@ def test_an_image_has_its_bytes_and_pixels(tmp_path: Path, kind: str) -> None:
 
 def test_an_image_is_frozen_and_its_repr_has_the_path(tmp_path: Path) -> None:
     """The repr also has the size."""
-    image = kept(tmp_path, Image.new("RGB", (12, 8)))
+    image = stored_image(tmp_path, Image.new("RGB", (12, 8)))
     assert repr(image) == f"Image({str(image.path)!r}, 12×8)"
     with pytest.raises(FrozenInstanceError):
         image.width = 1  # type: ignore[misc]  # that is the point
@@ -199,7 +199,7 @@ def test_an_image_is_frozen_and_its_repr_has_the_path(tmp_path: Path) -> None:
 
 def test_an_image_is_saved_to_a_path_or_into_a_folder(tmp_path: Path) -> None:
     """The copy is identical; its path is returned."""
-    image = kept(tmp_path, noise("RGB", 8, 8))
+    image = stored_image(tmp_path, noise("RGB", 8, 8))
     folder = tmp_path / "folder"
     folder.mkdir()
     assert image.save(tmp_path / "a.png") == tmp_path / "a.png"
@@ -210,7 +210,7 @@ def test_an_image_is_saved_to_a_path_or_into_a_folder(tmp_path: Path) -> None:
 
 def test_save_never_overwrites(tmp_path: Path) -> None:
     """An existing file raises, whether given as a path or found in a folder."""
-    image = kept(tmp_path, noise("RGB", 8, 8))
+    image = stored_image(tmp_path, noise("RGB", 8, 8))
     other = tmp_path / "other.png"
     other.write_bytes(b"mine")
     with pytest.raises(FileExistsError):
@@ -226,7 +226,7 @@ def test_save_expands_the_home_folder(tmp_path: Path, monkeypatch: pytest.Monkey
     """`~` is expanded as in a shell."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    assert kept(tmp_path, noise("RGB", 8, 8)).save("~/a.png") == tmp_path / "a.png"
+    assert stored_image(tmp_path, noise("RGB", 8, 8)).save("~/a.png") == tmp_path / "a.png"
 
 
 @pytest.mark.parametrize(
@@ -324,7 +324,7 @@ def test_many_threads_can_publish_under_one_name(
 
 def test_copies_keep_their_name(tmp_path: Path) -> None:
     """A number is added if the name is taken; no part file remains."""
-    image = kept(tmp_path, noise("RGB", 8, 8), "jpeg", "dog")
+    image = stored_image(tmp_path, noise("RGB", 8, 8), "jpeg", "dog")
     folder = tmp_path / "new" / "folder"
     copies = [copy_into(image, folder) for _ in range(2)]
     assert [copy.name for copy in copies] == ["dog.jpg", "dog-2.jpg"]
@@ -334,7 +334,7 @@ def test_copies_keep_their_name(tmp_path: Path) -> None:
 
 def test_a_failed_copy_leaves_no_file(tmp_path: Path) -> None:
     """A missing original raises FileNotFoundError."""
-    image = kept(tmp_path, noise("RGB", 8, 8))
+    image = stored_image(tmp_path, noise("RGB", 8, 8))
     image.path.unlink()
     with pytest.raises(FileNotFoundError):
         copy_into(image, tmp_path / "folder")
@@ -343,7 +343,7 @@ def test_a_failed_copy_leaves_no_file(tmp_path: Path) -> None:
 
 def test_copy_raises_if_the_folder_is_a_file(tmp_path: Path) -> None:
     """The error is an OSError."""
-    image = kept(tmp_path, noise("RGB", 8, 8))
+    image = stored_image(tmp_path, noise("RGB", 8, 8))
     (tmp_path / "taken").write_bytes(b"")
     with pytest.raises(FileExistsError):
         copy_into(image, tmp_path / "taken")

@@ -30,8 +30,8 @@ from hostile_images import (
     with_exif,
 )
 from PIL import Image
-from profiles import far
-from sample_images import encoded, kept, noise
+from profiles import max_difference
+from sample_images import encoded, noise, stored_image
 
 from mountsea_magic.generation import download
 from mountsea_magic.images import files, isolation, previews
@@ -182,7 +182,10 @@ def test_damaged_exif_is_ignored(
             result = preview(got, 768)
         assert max(result.width, result.height) <= 768
         seen = decode(result.data, max_pixels=size[0] * size[1]).convert("RGB").getpixel((0, 0))
-        assert isinstance(seen, tuple) and far([int(level) for level in seen], (0, 128, 128)) < 4
+        assert (
+            isinstance(seen, tuple)
+            and max_difference([int(level) for level in seen], (0, 128, 128)) < 4
+        )
 
 
 def test_exif_in_several_segments_is_joined(tmp_path: Path) -> None:
@@ -221,7 +224,7 @@ def test_an_expensive_image_is_decoded_in_a_subprocess(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the same size, preview and errors."""
-    got = kept(tmp_path, noise("RGB", 300, 200), kind)
+    got = stored_image(tmp_path, noise("RGB", 300, 200), kind)
     result = preview(got, 90)
     monkeypatch.setattr(isolation, "IN_PROCESS_WORK", 0)
     with monkeypatch.context() as patch:
@@ -236,7 +239,7 @@ def test_without_a_subprocess_the_image_is_decoded_in_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such as in an application that embeds Python."""
-    got = kept(tmp_path, noise("RGB", 30, 20))
+    got = stored_image(tmp_path, noise("RGB", 30, 20))
     monkeypatch.setattr(isolation, "IN_PROCESS_WORK", 0)
     for executable in ("", "/opt/app/xpython", str(tmp_path / "python-gone")):
         monkeypatch.setattr(sys, "executable", executable)
@@ -258,7 +261,7 @@ def test_exceeding_a_limit_is_not_retried(
     kind: str, expected: type[BadImage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A crash may be caused by a damaged download, so that is retried."""
-    got = kept(tmp_path, noise("RGB", 30, 20))
+    got = stored_image(tmp_path, noise("RGB", 30, 20))
 
     def give_up(*_: object) -> None:
         raise ProcessFailed("it took too much", kind)
@@ -411,7 +414,7 @@ def test_too_many_jpeg_segments_are_refused(tmp_path: Path) -> None:
 
 def test_a_replaced_file_has_no_preview(tmp_path: Path) -> None:
     """Every reason raises `NoPreview`: another file, a truncated one, an empty one."""
-    got = kept(tmp_path, noise("RGB", 900, 40))
+    got = stored_image(tmp_path, noise("RGB", 900, 40))
     for content in (b"", b"text", got.bytes[:99], scanned_jpeg(512, 512, 9000)):
         with pytest.raises(previews.NoPreview):
             preview(GeneratedImage(saved(tmp_path, content), "png", 900, 40, ""), 90)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from sample_images import kept, noise
+from sample_images import noise, stored_image
 
 from mountsea_magic.images.files import FORMATS, check, sniff
 from mountsea_magic.images.previews import PREVIEW_BYTES, preview
@@ -22,7 +22,7 @@ def big_noise() -> Image.Image:
 @pytest.mark.parametrize("kind", FORMATS)
 def test_preview_0_is_the_original(tmp_path: Path, kind: str) -> None:
     """Byte for byte, however large it is."""
-    image = kept(tmp_path, noise("RGB", 512, 512), kind)
+    image = stored_image(tmp_path, noise("RGB", 512, 512), kind)
     result = preview(image, 0)
     assert result.data == image.bytes
     assert (result.mimetype, result.width, result.height) == (f"image/{kind}", 512, 512)
@@ -31,13 +31,13 @@ def test_preview_0_is_the_original(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("kind", ["png", "jpeg"])
 def test_a_small_image_is_not_reencoded(tmp_path: Path, kind: str) -> None:
     """An image within the limits is displayed byte for byte."""
-    image = kept(tmp_path, noise("RGB", 100, 60), kind)
+    image = stored_image(tmp_path, noise("RGB", 100, 60), kind)
     assert preview(image, 100).data == image.bytes
 
 
 def test_a_small_webp_is_converted_to_jpeg(tmp_path: Path) -> None:
     """Git hosts and mail programs do not display WebP."""
-    result = preview(kept(tmp_path, noise("RGB", 100, 60), "webp"), 768)
+    result = preview(stored_image(tmp_path, noise("RGB", 100, 60), "webp"), 768)
     assert (result.mimetype, result.width, result.height) == ("image/jpeg", 100, 60)
     assert sniff(result.data) == "jpeg"
 
@@ -47,7 +47,7 @@ def test_the_preview_of_noise_is_under_the_limit(
     tmp_path: Path, big_noise: Image.Image, longest_px: int
 ) -> None:
     """Quality, then size is reduced, whatever the longest side may be."""
-    result = preview(kept(tmp_path, big_noise), longest_px)
+    result = preview(stored_image(tmp_path, big_noise), longest_px)
     assert len(result.data) <= PREVIEW_BYTES <= 140_000
     assert result.mimetype == "image/jpeg"
     with Image.open(io.BytesIO(result.data)) as image:
@@ -58,7 +58,7 @@ def test_the_preview_of_noise_is_under_the_limit(
 @pytest.mark.parametrize("kind", ["png", "webp"])
 def test_the_preview_of_a_transparent_image_is_png(tmp_path: Path, kind: str) -> None:
     """Transparency is kept; the size is reduced instead."""
-    result = preview(kept(tmp_path, noise("RGBA", 400, 400), kind), 300)
+    result = preview(stored_image(tmp_path, noise("RGBA", 400, 400), kind), 300)
     assert (result.mimetype, sniff(result.data)) == ("image/png", "png")
     assert len(result.data) <= PREVIEW_BYTES
     with Image.open(io.BytesIO(result.data)) as image:
@@ -78,7 +78,7 @@ def test_the_preview_of_a_palette_with_transparency_is_png(tmp_path: Path) -> No
 def test_every_mode_has_a_preview(tmp_path: Path, mode: str) -> None:
     """Grey, palette, bilevel, 16-bit and CMYK images."""
     kind = "jpeg" if mode == "CMYK" else "png"
-    result = preview(kept(tmp_path, Image.new(mode, (400, 200)), kind), 100)
+    result = preview(stored_image(tmp_path, Image.new(mode, (400, 200)), kind), 100)
     assert (result.width, result.height) == (100, 50)
     assert result.mimetype == ("image/png" if mode == "LA" else "image/jpeg")
 
@@ -96,7 +96,7 @@ def test_the_longest_side_is_limited_and_the_aspect_ratio_kept(
     tmp_path: Path, size: tuple[int, int], longest_px: int, preview_size: tuple[int, int]
 ) -> None:
     """A preview has at least one pixel in each direction."""
-    result = preview(kept(tmp_path, Image.new("RGB", size)), longest_px)
+    result = preview(stored_image(tmp_path, Image.new("RGB", size)), longest_px)
     assert (result.width, result.height) == preview_size
 
 
@@ -112,7 +112,7 @@ def test_a_preview_is_upright(tmp_path: Path) -> None:
 
 def test_a_preview_does_not_change_the_original(tmp_path: Path, big_noise: Image.Image) -> None:
     """No file is written to the folder of the originals."""
-    image = kept(tmp_path, big_noise)
+    image = stored_image(tmp_path, big_noise)
     before = image.bytes
     preview(image, 64)
     assert image.bytes == before

@@ -60,7 +60,7 @@ def test_a_failed_task_does_not_stop_the_others(
     hub: StandInHub, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its error is raised at the end, with the number of its prompt."""
-    hub.looks.append(FAILED)
+    hub.polls.append(FAILED)
     with pytest.raises(TaskFailed, match=r"^Prompt \d: .*no dogs") as caught:
         run_cell(shell, SIX)
     dogs = handles(shell)
@@ -96,7 +96,7 @@ def test_results_are_shown_in_the_order_of_the_prompts(
 ) -> None:
     """Not in the order of completion."""
     hub.ready_after_polls = 1
-    hub.looks += [{"status": "processing"}] * 2
+    hub.polls += [{"status": "processing"}] * 2
     dogs = run_cell(shell, "a dog\n---\na cat\n---\na cow")
     output = capsys.readouterr().out
     positions = [output.index(str(dog[0].path)) for dog in dogs]
@@ -105,7 +105,7 @@ def test_results_are_shown_in_the_order_of_the_prompts(
 
 def test_several_errors_are_merged(hub: StandInHub, shell: InteractiveShell) -> None:
     """The error has the type of the first, and lists all with their prompt's number."""
-    hub.looks += [FAILED, FAILED]
+    hub.polls += [FAILED, FAILED]
     with pytest.raises(TaskFailed) as caught:
         run_cell(shell, "a dog\n---\na cat")
     first, second = str(caught.value).splitlines()

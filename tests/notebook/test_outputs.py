@@ -13,7 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from kernel_driver import Kernel
 from nbconvert.exporters import MarkdownExporter
 from PIL import Image, ImageOps
-from sample_images import kept, noise
+from sample_images import noise, stored_image
 
 from mountsea_magic.generation.events import Completed
 from mountsea_magic.generation.handle import Generation
@@ -34,7 +34,7 @@ HOSTILE = '<img src=x onerror=alert(1)> $x^2$ & "quotes"'
 def completed(folder: Path, prompt: str, count: int = 1, **facts: object) -> Generation:
     """Return the handle of a completed generation, with images on disk."""
     generation = Generation(build_request(prompt), task_id="hub-1")
-    images = tuple(kept(folder, noise("RGB", 64, 48), name=f"p{n}") for n in range(count))
+    images = tuple(stored_image(folder, noise("RGB", 64, 48), name=f"p{n}") for n in range(count))
     generation.take(Completed(images, "", 12.34, "hub-1"))
     for name, value in facts.items():
         setattr(generation, name, value)

@@ -30,7 +30,7 @@ def test_a_quiet_cell_prints_nothing(
     capsys.readouterr()
     run_cell(shell, "a dog\n---\na cat", "-q")
     assert capsys.readouterr() == ("", "")
-    hub.looks.append(FAILED)
+    hub.polls.append(FAILED)
     with pytest.raises(TaskFailed):
         run_cell(shell, "a dog", "-q")
 

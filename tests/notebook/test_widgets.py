@@ -158,7 +158,7 @@ def test_cancel_stops_the_wait(hub: StandInHub, kernel: Kernel, line: str) -> No
         _updates_until(kernel, "interrupted")
         run = kernel.run(WAIT)
     assert run.error == "Interrupted"
-    assert "%mountsea resume hub-0001" in run.said and len(hub.posts) == 1
+    assert "%mountsea resume hub-0001" in run.error_message and len(hub.posts) == 1
     hub.ready_after_s = 0
     assert len(kernel.run("%mountsea resume").images()) == 1
     assert len(hub.posts) == 1
@@ -174,11 +174,11 @@ def test_the_cancel_button_has_a_tooltip(hub: StandInHub, kernel: Kernel) -> Non
 
 def test_a_status_from_the_hub_is_escaped(hub: StandInHub, kernel: Kernel) -> None:
     """It is shown as text."""
-    hub.looks.append(json_reply({"status": "<img src=x onerror=alert(1)>"}, lasting=True))
+    hub.polls.append(json_reply({"status": "<img src=x onerror=alert(1)>"}, repeat=True))
 
     def on_message(message: Message) -> None:
         if "img src=x" in json.dumps(message["content"]):
-            hub.looks.clear()
+            hub.polls.clear()
 
     run = kernel.run("%%mountsea\na dog", on_message=on_message)
     sent = json.dumps(run.messages, default=str)
@@ -229,13 +229,13 @@ def test_a_background_cell_leaves_no_empty_output(
     hub: StandInHub, kernel: Kernel, made: int, watched: bool
 ) -> None:
     """Reserved outputs without an image get a text."""
-    hub.looks.append(json_reply({"status": "processing"}, lasting=True))
+    hub.polls.append(json_reply({"status": "processing"}, repeat=True))
     run = kernel.run("%%mountsea -b -n 2 -o dog\na dog", watched=watched)
     hub.ending = "completed" if made else "failed"
-    hub.looks.clear()
+    hub.polls.clear()
     if made:
         drawn = hub.done(hub.data([image("png", number) for number in range(made)]))
-        hub.looks.append(json_reply(drawn, lasting=True))
+        hub.polls.append(json_reply(drawn, repeat=True))
     held = len(run.outputs) == 3
     assert held != (watched and int(version("ipykernel").partition(".")[0]) >= 7)
     then = kernel.run("try:\n    dog.wait()\nexcept Exception: pass", on_message=run.take)
@@ -297,7 +297,7 @@ def test_an_interrupted_wait_leaves_the_generation_running(hub: StandInHub, kern
     hub.wait_until(lambda: len(hub.polls_seen) >= 1)
     kernel.interrupt()
     stopped = kernel.collect(waiting)
-    assert stopped.error == "Interrupted" and "continues in the background" in stopped.said
+    assert stopped.error == "Interrupted" and "continues in the background" in stopped.error_message
     assert kernel.run("print(dog.done())").text == "False\n"
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from wire import answer
+from wire import hub_response
 
 from mountsea_magic.errors import HubUnavailable, InvalidRequest, SubmissionUncertain
 from mountsea_magic.hub.error_mapping import HubResponse, reason, retry_after
@@ -32,7 +32,7 @@ def test_an_invalid_number_is_read_as_none(value: Any) -> None:
     assert finite_number(value) is None
     assert read_milliseconds(value) is None
     with pytest.raises(HubUnavailable, match="without a number of credits"):
-        read_credits(answer({"credits": value}))
+        read_credits(hub_response({"credits": value}))
 
 
 def test_a_valid_number_is_unchanged() -> None:
@@ -55,16 +55,16 @@ def test_an_overlong_number_next_to_a_task_id_does_not_lose_it(field: str) -> No
 )
 def test_an_invalid_task_id_is_ignored(task_id: Any) -> None:
     """The next field name is tried; without a valid id the submission is uncertain."""
-    assert read_submission(answer({"task_id": task_id, "taskId": 7})) == "7"
+    assert read_submission(hub_response({"task_id": task_id, "taskId": 7})) == "7"
     with pytest.raises(SubmissionUncertain):
-        read_submission(answer({"task_id": task_id}))
+        read_submission(hub_response({"task_id": task_id}))
 
 
 @pytest.mark.parametrize("status", [True, 7, HUGE, [], {"completed": 1}, float("nan")])
 def test_a_status_that_is_not_text_means_still_running(status: Any) -> None:
     """Also with an invalid `ready`, `progress`, `elapsed_ms` and `eta`."""
     invalid = {"ready": "true", "progress": 1e400, "elapsed_ms": -5, "eta": status}
-    state = read_task(answer({"task_id": "hub-1", "status": status} | invalid))
+    state = read_task(hub_response({"task_id": "hub-1", "status": status} | invalid))
     assert (state.status, state.ended, state.elapsed_ms) == ("unknown", False, None)
 
 
@@ -76,7 +76,7 @@ def test_a_reason_with_an_invalid_location_is_still_reported() -> None:
     detail = [{"loc": ["body", deep, None, 0, 1], "msg": "no dogs"}]
     assert reason({"detail": detail}) == "body.0.1: no dogs"
     assert reason({"code": deep, "message": "no"}) == "no"
-    assert read_submission(answer({"code": deep, "task_id": "hub-1"})) == "hub-1"
+    assert read_submission(hub_response({"code": deep, "task_id": "hub-1"})) == "hub-1"
 
 
 @pytest.mark.parametrize(

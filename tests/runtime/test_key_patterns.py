@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from echoes import FORMS, KEY, leaks
-from hub_server import told
+from hub_server import all_text_of
 
 from mountsea_magic.runtime.key_patterns import KeyForms
 from mountsea_magic.runtime.key_redaction import MAX_SEARCHED_CHARS
@@ -93,4 +93,4 @@ def test_an_interrupt_during_the_search_exposes_no_key(monkeypatch: pytest.Monke
     with pytest.raises(KeyboardInterrupt) as caught:
         secret.redact_in(FORMS["between spaces"])
     assert caught.value.__context__ is None
-    assert leaks(repr(KeyForms(KEY)) + told(caught.value)) == []
+    assert leaks(repr(KeyForms(KEY)) + all_text_of(caught.value)) == []

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from hub_server import KEY, RESET, Reply, Script, StandInHub, data_uri, image, json_reply
-from runs import assert_discreet, newest, ordered
+from runs import assert_discreet, generate, newest_entry
 
 from mountsea_magic.errors import HubUnavailable, MountseaError
 from mountsea_magic.hub.downloads import ImageDownloader
@@ -75,7 +75,7 @@ def test_the_logs_of_a_generation_contain_no_query_and_no_key(
 ) -> None:
     """At INFO and DEBUG, each request is logged, without the signature of an image's URL."""
     with StandInHub(key=KEY) as hub:
-        ordered(hub, tmp_path / "originals")
+        generate(hub, tmp_path / "originals")
         paths = [seen.path.partition("?")[0] for seen in (*hub.requests, *hub.downloads_seen)]
     lines = records(logs, "httpx")
     assert [path for path in paths if sum(path in line for line in lines) == 1] == paths
@@ -130,9 +130,9 @@ def test_a_signed_url_in_a_message_of_the_hub_is_redacted(
 ) -> None:
     """Errors and the journal have its host and path, and nothing of its query."""
     cut = re.escape("could not fetch https://…@cdn.example/in.png")
-    with StandInHub(submits=submits, looks=looks) as hub:
+    with StandInHub(submits=submits, polls=looks) as hub:
         with pytest.raises(MountseaError, match=cut) as caught:
-            ordered(hub, tmp_path / "originals")
+            generate(hub, tmp_path / "originals")
         assert len(hub.posts) == 1
     assert_discreet(caught.value)
     journal = b"".join(file.read_bytes() for file in tmp_path.glob("journal*"))
@@ -144,9 +144,9 @@ def test_a_signed_url_in_the_models_description_is_redacted(tmp_path: Path) -> N
     """The description of a completed task keeps all but the query."""
     folder = tmp_path / "originals"
     with StandInHub() as hub:
-        hub.looks.append(hub.done({"url": data_uri(image()), "description": ECHO}))
-        ordered(hub, folder)
-    assert newest(folder).description == "could not fetch https://…@cdn.example/in.png?…"
+        hub.polls.append(hub.done({"url": data_uri(image()), "description": ECHO}))
+        generate(hub, folder)
+    assert newest_entry(folder).description == "could not fetch https://…@cdn.example/in.png?…"
 
 
 def test_the_users_own_requests_are_logged_unchanged(

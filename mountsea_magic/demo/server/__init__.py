@@ -1,1 +1,1 @@
-"""The demo Hub as an ASGI app, in this process or over HTTP."""
+"""The demo Hub as an ASGI app, served in-process or over HTTP."""

@@ -1,4 +1,4 @@
-"""The demo Hub as an ASGI app: the documented contract, with the shapes of the vendor's page."""
+"""The demo Hub as an ASGI app: the endpoints and response shapes that the vendor documents."""
 
 from __future__ import annotations
 
@@ -19,21 +19,27 @@ from starlette.routing import Route
 from ...request.catalog import bundled_catalog
 from .inputs import BadInput, take_inputs
 from .render import Painter, format_of
-from .render import draw as draw  # it has always been found here
-from .responses import broken, listed, refused
-from .submissions import Refusal, read_submission
+from .render import draw as draw  # re-exported
+from .responses import error_response, internal_error, model_summary
+from .submissions import RequestRejected, read_submission
 from .tasks import DemoTask, TaskStore
 
-URL_LIFE_S = 600.0
-"""How long an image's URL is good for, in seconds; then the task gives a fresh one."""
+URL_LIFETIME_S = 600.0
+"""How long an image URL is valid, in seconds; polling the task returns a fresh one."""
 
-MAX_IMAGES = 999
-"""A number that no image of a task has."""
+_NO_SUCH_IMAGE = 999
+"""An image number that no task has."""
 
 _REASONS = {
-    "failed": ("content_policy", "The prompt asked the demo Hub to fail."),
-    "timeout": ("timeout", "The prompt asked the demo Hub to run out of time."),
-    "cancelled": ("cancelled", "The prompt asked the demo Hub to cancel."),
+    "failed": ("content_policy", "The prompt contains [fail], so the demo Hub let this task fail."),
+    "timeout": (
+        "timeout",
+        "The prompt contains [timeout], so the demo Hub let this task time out.",
+    ),
+    "cancelled": (
+        "cancelled",
+        "The prompt contains [cancel], so the demo Hub cancelled this task.",
+    ),
 }
 
 
@@ -45,14 +51,14 @@ def create_app(
     clock: Callable[[], float] = time.time,
     painter: Painter | None = None,
 ) -> Starlette:
-    """Make a demo Hub.
+    """Create the demo Hub's ASGI app for use in-process.
 
     Args:
-        folder: Where its tasks are kept.
-        seconds: How long a task takes, give or take a quarter, in seconds, or what tells it.
-        key: The only key it accepts; None accepts any and none.
-        clock: Tells the seconds since 1970.
-        painter: Draws the images; the real painter if left out.
+        folder: Where tasks are stored.
+        seconds: Duration of a task in seconds, varied by up to 25 %; or a function that returns it.
+        key: The only API key to accept; None accepts any key and none.
+        clock: Returns the current time in seconds since 1970.
+        painter: Draws the images; `draw` if None.
 
     Returns:
         The app; its ``state.tasks`` is the `TaskStore`.
@@ -61,12 +67,12 @@ def create_app(
         >>> app = create_app(Path("demo"), seconds=2)
     """
     tasks = TaskStore(folder, seconds=seconds, clock=clock)
-    drawn = painter or (lambda task, number: draw(task, number, tasks.inputs(task)))
-    return app_of(DemoHub(tasks, key, drawn))
+    paint = painter or (lambda task, number: draw(task, number, tasks.inputs(task)))
+    return build_app(DemoHub(tasks, key, paint))
 
 
-def app_of(hub: DemoHub) -> Starlette:
-    """Route requests to the endpoints of a demo Hub.
+def build_app(hub: DemoHub) -> Starlette:
+    """Create the ASGI app that routes requests to a demo Hub's endpoints.
 
     Args:
         hub: The endpoints.
@@ -76,67 +82,71 @@ def app_of(hub: DemoHub) -> Starlette:
     """
     app = Starlette(
         routes=[
-            Route("/hub/v1/image", hub.guarded(hub.submit), methods=["POST"]),
-            Route("/hub/v1/tasks/{task_id}", hub.guarded(hub.task)),
-            Route("/hub/v1/models", hub.guarded(hub.models)),
-            Route("/hub/v1/models/{model}", hub.guarded(hub.model)),
-            Route("/api-user/credits", hub.guarded(hub.credits, "x-api-key", "")),
+            Route("/hub/v1/image", hub.require_key(hub.submit), methods=["POST"]),
+            Route("/hub/v1/tasks/{task_id}", hub.require_key(hub.task)),
+            Route("/hub/v1/models", hub.require_key(hub.models)),
+            Route("/hub/v1/models/{model}", hub.require_key(hub.model)),
+            Route("/api-user/credits", hub.require_key(hub.credits, "x-api-key", "")),
             Route("/pictures/{task_id}/{number}", hub.image),
         ],
-        exception_handlers={Exception: broken},
+        exception_handlers={Exception: internal_error},
     )
     app.state.tasks = hub.tasks
     return app
 
 
 class DemoHub:
-    """The endpoints; what they share is the store, the key and the painter.
+    """The endpoints, which share the task store, the API key and the painter.
+
+    Args:
+        tasks: The task store.
+        key: The only API key to accept; None accepts any key and none.
+        painter: Draws the images.
 
     Attributes:
-        tasks: The store.
+        tasks: The task store.
     """
 
     def __init__(self, tasks: TaskStore, key: str | None, painter: Painter) -> None:
-        """Touch nothing yet.
-
-        Args:
-            tasks: The store.
-            key: The only key that is accepted; None accepts any and none.
-            painter: Draws the images.
-        """
         self.tasks, self._key, self._painter = tasks, key, painter
 
-    def guarded(
+    def require_key(
         self,
         endpoint: Callable[[Request], Awaitable[Response]],
         header: str = "authorization",
         prefix: str = "Bearer ",
     ) -> Callable[[Request], Awaitable[Response]]:
-        """A demo with a key is there to teach what a wrong one looks like."""
+        """Wrap an endpoint so that it returns 401 unless the request has the right API key.
+
+        Args:
+            endpoint: Handles requests that have the key, and all requests if the Hub has no key.
+            header: The header that carries the key.
+            prefix: What precedes the key in that header.
+        """
 
         async def check_key(request: Request) -> Response:
-            given = request.headers.get(header)
-            if self._key is not None and given != prefix + self._key:
-                return refused(Refusal(401, "Unauthorized"))
+            value = request.headers.get(header)
+            if self._key is not None and value != prefix + self._key:
+                return error_response(RequestRejected(401, "Unauthorized"))
             return await endpoint(request)
 
         return check_key
 
     async def submit(self, request: Request) -> Response:
-        """Documented: 200 with the task's id; 400 and 422 as at a neighbour."""
+        """Handle a submission: 200 with the task id, or 400, 402 or 422."""
         try:
             task = await self.accept(request)
-        except Refusal as refusal:
-            return refused(refusal)
-        known = bundled_catalog().model(task.model)
+        except RequestRejected as rejection:
+            return error_response(rejection)
+        model = bundled_catalog().model(task.model)
         return JSONResponse(
             {
                 "task_id": task.task_id,
                 "status": "pending",
                 "capability": "image",
                 "model": task.model,
-                "vendor": known.vendor,
-                "mode": known.mode,
+                "vendor": model.vendor,
+                "mode": model.mode,
                 "created_at": datetime.fromtimestamp(task.created_at, UTC)
                 .isoformat(timespec="milliseconds")
                 .replace("+00:00", "Z"),
@@ -144,53 +154,52 @@ class DemoHub:
         )
 
     async def accept(self, request: Request) -> DemoTask:
-        """Make a task of a submission.
+        """Create a task from a submission.
 
         Args:
             request: The submission.
 
         Raises:
-            Refusal: If it is bad; it makes no task then.
+            RequestRejected: If it is invalid or can't be paid for; no task is created.
         """
-        # input images are decoded, and may have to be drawn: not on the loop
-        return await asyncio.to_thread(self._take, await request.body())
+        # off the event loop: input images are decoded, and those of this Hub are drawn
+        return await asyncio.to_thread(self._create_task, await request.body())
 
-    def _take(self, content: bytes) -> DemoTask:
-        """A bad order makes no task."""
+    def _create_task(self, content: bytes) -> DemoTask:
         model, given = read_submission(content)
         self.require_credits()
         try:
             inputs = take_inputs(given, self._own_image, model=model)
         except BadInput as error:
-            raise Refusal(422, str(error)) from error
+            raise RequestRejected(422, str(error)) from error
         return self.tasks.add(model, given, inputs)
 
     def require_credits(self) -> None:
-        """Refuse a submission that can't be paid for.
+        """Reject a submission if the account has no credits left.
 
         Raises:
-            Refusal: If no credits are left.
+            RequestRejected: With status 402.
         """
         if self.tasks.credits() <= 0:
-            raise Refusal(402, "Insufficient credits")
+            raise RequestRejected(402, "Insufficient credits")
 
     def _own_image(self, task_id: str, number: int) -> bytes | None:
-        """An image of this Hub as an input of another: no network is needed for it."""
+        """Draw an image of this Hub that a submission uses as an input, or return None."""
         task = self._with_image(task_id, number)
         return None if task is None else self._painter(task, number)
 
     def _with_image(self, task_id: str, number: int) -> DemoTask | None:
-        """The task that has made that image, or None while there is none."""
+        """Return the completed task that has this image, or None."""
         task = self.tasks.get(task_id)
         if task is None or number >= task.image_count:
             return None
         return task if task.status(self.tasks.clock()) == "completed" else None
 
     async def task(self, request: Request) -> Response:
-        """Documented: status, ready, data when completed, error_code and error_message if not."""
+        """Handle a poll: status, data of a completed task, error fields of a failed one."""
         task = self.tasks.get(request.path_params["task_id"])
         if task is None:
-            return refused(Refusal(404, "There is no such task."))
+            return error_response(RequestRejected(404, "No such task."))
         now = self.tasks.clock()
         status = self.status_of(task, request)
         ended = status not in ("pending", "processing")
@@ -211,43 +220,45 @@ class DemoHub:
         )
 
     def status_of(self, task: DemoTask, request: Request) -> str:
-        """Return the status that a poll gets: here the clock's."""
+        """Return the status to report for a task; subclasses may delay `completed`."""
         return task.status(self.tasks.clock())
 
     async def task_response(
         self, task: DemoTask, body: dict[str, Any], request: Request
     ) -> Response:
-        """Return the response to a poll: the body that tells of the task."""
+        """Return the response to a poll, given its JSON body."""
         return JSONResponse(body)
 
     async def models(self, request: Request) -> Response:
-        """Documented: a list of the models of a capability, here always images."""
-        wanted = request.query_params.get("capability", "image")
-        known = bundled_catalog() if wanted == "image" else ()
-        return JSONResponse({"data": [listed(model) for model in known]})
+        """Handle the list of models; the demo Hub has image models only."""
+        capability = request.query_params.get("capability", "image")
+        models = bundled_catalog() if capability == "image" else ()
+        return JSONResponse({"data": [model_summary(model) for model in models]})
 
     async def model(self, request: Request) -> Response:
-        """Documented: a model with its input_schema and a ready example."""
+        """Handle one model: its description, `input_schema` and a valid example input."""
         for model in bundled_catalog():
             if model.id == request.path_params["model"]:
                 detail = {"input_schema": model.input_schema, "example": model.example}
-                return JSONResponse(listed(model) | detail)
-        return refused(Refusal(404, "There is no such model."))
+                return JSONResponse(model_summary(model) | detail)
+        return error_response(RequestRejected(404, "No such model."))
 
     async def credits(self, request: Request) -> Response:
-        """Documented: the number of credits that are left."""
+        """Handle the credit balance."""
         return JSONResponse({"credits": self.tasks.credits()})
 
     async def image(self, request: Request) -> Response:
-        """On another host than the API at a real Hub: no key is asked for, but URLs expire."""
-        place = request.path_params["number"]
-        number = int(place) if re.fullmatch("[0-9]{1,3}", place) else MAX_IMAGES
+        """Handle a download; as on the real image host, no key is needed and URLs expire."""
+        text = request.path_params["number"]
+        number = int(text) if re.fullmatch("[0-9]{1,3}", text) else _NO_SUCH_IMAGE
         task = self._with_image(request.path_params["task_id"], number)
         if task is None:
-            return refused(Refusal(404, "There is no such image."))
+            return error_response(RequestRejected(404, "No such image."))
         expires = request.query_params.get("expires", "")
         if not re.fullmatch("[0-9]{1,12}", expires) or int(expires) < self.tasks.clock():
-            return refused(Refusal(403, "This URL has expired: ask the task for a fresh one."))
+            return error_response(
+                RequestRejected(403, "This URL has expired; poll the task for a fresh one.")
+            )
         return await self.image_response(task, number, request)
 
     async def image_response(self, task: DemoTask, number: int, request: Request) -> Response:
@@ -256,14 +267,14 @@ class DemoHub:
         return Response(content, media_type=f"image/{format_of(task)}")
 
     async def data_uri(self, task: DemoTask, number: int) -> str:
-        """Return an image as the URL that ``sync_mode`` asks for."""
+        """Return an image as a data URI, for ``sync_mode``."""
         content = await asyncio.to_thread(self._painter, task, number)
         return f"data:image/{format_of(task)};base64,{base64.b64encode(content).decode()}"
 
     async def _data(self, task: DemoTask, request: Request) -> dict[str, Any]:
-        """The provider's shape; with sync_mode the images themselves, as data URIs."""
+        """Return the ``data`` of a completed task; with ``sync_mode`` its URLs are data URIs."""
         width, height = task.size
-        expires = int(self.tasks.clock() + URL_LIFE_S)
+        expires = int(self.tasks.clock() + URL_LIFETIME_S)
         images = []
         for number in range(task.image_count):
             url = f"{request.base_url}pictures/{task.task_id}/{number}?expires={expires}"
@@ -279,4 +290,4 @@ class DemoHub:
                     "height": height,
                 }
             )
-        return {"images": images, "description": "A demo drawing: no model has seen this prompt."}
+        return {"images": images, "description": "A demo drawing, not made by the model."}

@@ -1,4 +1,4 @@
-"""Hosts: by which names the demo Hub may be asked, so that no web page can rebind one to it."""
+"""Which Host and Origin headers the demo Hub accepts; protects against DNS rebinding."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 @dataclass(frozen=True, slots=True)
 class AllowedHosts:
-    """The hosts that a demo Hub was started for.
+    """The hosts that a demo Hub accepts.
 
     Attributes:
-        names: Names, in lower case; those of the loopback are always allowed.
-        addresses: IP addresses beside the loopback's; None allows any. Rebinding needs a name, so
-            a server that listens on all addresses can allow them all, also a router's or Docker's.
+        names: Host names, in lower case; the loopback's are always allowed.
+        addresses: IP addresses besides the loopback's; None allows any. DNS rebinding needs a
+            name, so a server that listens on all interfaces can safely allow every address.
 
     Example:
         >>> hosts = AllowedHosts(frozenset({"teacher-laptop.local"}), None)
@@ -33,7 +33,7 @@ class AllowedHosts:
     addresses: frozenset[str] | None = frozenset()
 
     def allows(self, host: str) -> bool:
-        """Say whether a `Host` header names one of them; its port may be a tunnel's.
+        """Return whether a `Host` header is allowed; any port is, as it may be a tunnel's.
 
         Args:
             host: The header's value.
@@ -42,14 +42,14 @@ class AllowedHosts:
         if match is None or int(match[2] or 0) > 65535:
             return False
         name = match[1].removesuffix(".")
-        address = _address(name)
+        address = _parse_address(name)
         if address is not None:
-            known = self.addresses is None or str(address) in self.addresses
-            return known or address.is_loopback
+            listed = self.addresses is None or str(address) in self.addresses
+            return listed or address.is_loopback
         return name == "localhost" or name.endswith(".localhost") or name in self.names
 
     def describe(self) -> str:
-        """Name them for the startup line."""
+        """List the allowed hosts for the startup message."""
         names = ["localhost", *sorted(self.names)]
         if self.addresses is None:
             names.append("any IP address")
@@ -59,23 +59,23 @@ class AllowedHosts:
 
 
 def allowed_hosts(host: str, bound: str, extra: Iterable[str] = ()) -> AllowedHosts:
-    """Return the hosts that a server was started for.
+    """Return the hosts that a server should accept.
 
     Args:
-        host: What ``--host`` says.
-        bound: The IP address that it is listening on.
-        extra: More names.
+        host: The value of ``--host``.
+        bound: The IP address that the server is listening on.
+        extra: More names or addresses.
 
     Example:
         >>> allowed_hosts("127.0.0.1", "127.0.0.1", ["hub.example"]).describe()
         'localhost, hub.example, 127.0.0.1'
     """
     names = {name.lower().removesuffix(".") for name in extra}
-    addresses: set[str] | None = {str(found) for name in names if (found := _address(name))}
-    names -= {name for name in names if _address(name)}
-    if _address(host) is None:
+    addresses: set[str] | None = {str(parsed) for name in names if (parsed := _parse_address(name))}
+    names -= {name for name in names if _parse_address(name)}
+    if _parse_address(host) is None:
         names.add(host.lower().removesuffix("."))
-    address = _address(bound)
+    address = _parse_address(bound)
     if address is not None and not address.is_loopback:
         own = socket.gethostname().lower()
         names |= {own, own.partition(".")[0], f"{own.partition('.')[0]}.local"}
@@ -89,28 +89,28 @@ def allowed_hosts(host: str, bound: str, extra: Iterable[str] = ()) -> AllowedHo
 
 
 def read_host_name(text: str) -> str:
-    """Read a name that ``--allow-host`` gives.
+    """Validate and normalize a value of ``--allow-host``.
 
     Args:
         text: A name or an IP address, without scheme, port, path or ``*``.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is not one.
 
     Example:
         >>> read_host_name("Hub.example")
         'hub.example'
     """
     name = text.strip().lower()
-    if _address(name) is None and _NAME.fullmatch(name) is None:
+    if _parse_address(name) is None and _NAME.fullmatch(name) is None:
         raise ValueError(text)
     return name
 
 
 def is_own_origin(origin: str, host: str) -> bool:
-    """Say whether an `Origin` header names the very host and port that are asked.
+    """Return whether an `Origin` header has the same host and port as `Host`.
 
-    A proxy in front may speak https, so that the scheme tells nothing.
+    The scheme is not compared: a proxy in front of the server may add TLS.
 
     Args:
         origin: The value of `Origin`.
@@ -120,12 +120,12 @@ def is_own_origin(origin: str, host: str) -> bool:
         >>> is_own_origin("http://localhost:8787", "localhost:8787")
         True
     """
-    scheme, separator, place = origin.lower().partition("://")
-    return scheme in ("http", "https") and bool(separator) and place == host.lower()
+    scheme, separator, authority = origin.lower().partition("://")
+    return scheme in ("http", "https") and bool(separator) and authority == host.lower()
 
 
-def _address(name: str) -> _Address | None:
-    """An address as URLs write it, or None for a name."""
+def _parse_address(name: str) -> _Address | None:
+    """Parse an IP address as it is written in URLs; None for a name."""
     try:
         address = ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
     except ValueError:

@@ -1,4 +1,4 @@
-"""The network between this process and its demo Hub: no socket, and faults by name for lessons."""
+"""An httpx transport to the demo Hub in this process: no sockets, and named faults for lessons."""
 
 from __future__ import annotations
 
@@ -8,23 +8,27 @@ import httpx
 from starlette.applications import Starlette
 
 DEMO_ORIGIN = "http://demo-hub.invalid"
-"""What the demo Hub is called on its own network; no resolver knows names that end in .invalid."""
+"""The demo Hub's base URL in-process; names that end in .invalid never resolve."""
 
 FAULTS = {
-    "none": "all is well",
-    "offline": "nothing can be reached",
-    "lost-answer": "an order arrives, but its answer is lost",
-    "busy": "the Hub refuses orders with 429 and asks for a pause of 2 s",
-    "flaky": "every other look at a task fails",
-    "html": "a proxy answers looks at a task with its own page, 502",
-    "expired": "the URLs of images have expired",
-    "cut": "images arrive only by half",
+    "none": "no fault",
+    "offline": "the Hub can't be reached",
+    "lost-answer": "a submission arrives, but its response is lost",
+    "busy": "the Hub rejects submissions with 429 and Retry-After: 2",
+    "flaky": "every other poll fails",
+    "html": "a proxy answers polls with its own HTML page, 502",
+    "expired": "image URLs have expired",
+    "cut": "downloads are cut off halfway",
 }
-"""The faults that `%mountsea demo --fail` knows, with what each does."""
+"""The modes of `%mountsea demo --fail`, and what each does."""
 
 
 class DemoNetwork(httpx.AsyncBaseTransport):
-    """Carries requests to a demo Hub in this process.
+    """Sends requests to a demo Hub in this process.
+
+    Args:
+        app: The demo Hub.
+        fault: Returns which of `FAULTS` is on; called for each request.
 
     Example:
         >>> from pathlib import Path
@@ -33,67 +37,63 @@ class DemoNetwork(httpx.AsyncBaseTransport):
     """
 
     def __init__(self, app: Starlette, fault: Callable[[], str] = lambda: "none") -> None:
-        """Connect to an app.
-
-        Args:
-            app: The demo Hub.
-            fault: Tells at each request which of `FAULTS` is on.
-        """
         self._fault = fault
-        # a fault of the app is a 500 of the Hub's, as it would be over a socket
+        # an exception in the app becomes a 500 response, as it would over a socket
         self._hub = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-        self._looks = 0
+        self._polls = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Carry one request, or break it as the fault says.
+        """Send one request, subject to the current fault.
 
         Raises:
-            httpx.TransportError: If the fault is one of the network's.
+            httpx.TransportError: If the fault is a network error.
         """
-        place, fault = _place(request), self._fault()
+        endpoint, fault = _endpoint_of(request), self._fault()
         if fault == "offline":
-            raise httpx.ConnectError("the demo's network is off")
-        broken = _BREAKS.get((fault, place))
-        if fault == "flaky" and place == "task":
-            self._looks += 1
-            if self._looks % 2:
-                raise httpx.ReadError("the demo's network is flaky")
-        if broken is None:
+            raise httpx.ConnectError("the demo network is offline")
+        break_request = _BREAKS.get((fault, endpoint))
+        if fault == "flaky" and endpoint == "task":
+            self._polls += 1
+            if self._polls % 2:
+                raise httpx.ReadError("the demo network is flaky")
+        if break_request is None:
             return await self._hub.handle_async_request(request)
-        return await broken(self._hub, request)
+        return await break_request(self._hub, request)
 
 
-def _place(request: httpx.Request) -> str:
-    """Which part of the contract a request is about."""
+def _endpoint_of(request: httpx.Request) -> str:
+    """Return which kind of endpoint a request is for."""
     if request.method == "POST":
-        return "order"
-    step = request.url.path.rpartition("/")[0]
-    return "task" if step == "/hub/v1/tasks" else "picture" if "/pictures/" in step else "other"
+        return "submit"
+    parent = request.url.path.rpartition("/")[0]
+    if parent == "/hub/v1/tasks":
+        return "task"
+    return "image" if "/pictures/" in parent else "other"
 
 
-async def _lose_answer(hub: httpx.ASGITransport, request: httpx.Request) -> httpx.Response:
-    """The worst case of all: the order is taken, and nobody is told its id."""
+async def _lose_response(hub: httpx.ASGITransport, request: httpx.Request) -> httpx.Response:
+    """The Hub creates the task, but the client never gets its id."""
     await hub.handle_async_request(request)
-    raise httpx.ReadError("the demo's network lost the answer")
+    raise httpx.ReadError("the demo network lost the response")
 
 
 async def _refuse_busy(hub: httpx.ASGITransport, request: httpx.Request) -> httpx.Response:
-    """A refusal with 429 is the one answer to an order after which it surely was not taken."""
+    """Reject a submission with 429: no task is created."""
     return httpx.Response(429, headers={"Retry-After": "2"}, json={"message": "Slow down."})
 
 
-async def _answer_html(hub: httpx.ASGITransport, request: httpx.Request) -> httpx.Response:
-    """Proxies speak HTML where an API speaks JSON."""
+async def _send_html_page(hub: httpx.ASGITransport, request: httpx.Request) -> httpx.Response:
+    """Respond as a proxy in front of the Hub does."""
     return httpx.Response(502, html="<html><body><h1>502 Bad Gateway</h1></body></html>")
 
 
 async def _expire(hub: httpx.ASGITransport, request: httpx.Request) -> httpx.Response:
-    """As a signed URL does after some minutes."""
+    """Respond as an image host does to an expired signed URL."""
     return httpx.Response(403, text="Request has expired")
 
 
 async def _cut(hub: httpx.ASGITransport, request: httpx.Request) -> httpx.Response:
-    """Half a file with a friendly 200 in front: only decoding it tells."""
+    """Send half the file with status 200: only decoding it reveals the damage."""
     response = await hub.handle_async_request(request)
     content = await response.aread()
     return httpx.Response(200, content=content[: len(content) // 2])
@@ -101,9 +101,9 @@ async def _cut(hub: httpx.ASGITransport, request: httpx.Request) -> httpx.Respon
 
 _Break = Callable[[httpx.ASGITransport, httpx.Request], Awaitable[httpx.Response]]
 _BREAKS: dict[tuple[str, str], _Break] = {
-    ("lost-answer", "order"): _lose_answer,
-    ("busy", "order"): _refuse_busy,
-    ("html", "task"): _answer_html,
-    ("expired", "picture"): _expire,
-    ("cut", "picture"): _cut,
+    ("lost-answer", "submit"): _lose_response,
+    ("busy", "submit"): _refuse_busy,
+    ("html", "task"): _send_html_page,
+    ("expired", "image"): _expire,
+    ("cut", "image"): _cut,
 }

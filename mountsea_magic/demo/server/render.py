@@ -1,4 +1,4 @@
-"""Drawing: from a task of the demo Hub to the file of one of its images."""
+"""Render the images of a task: draw or edit, and encode."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def draw(task: DemoTask, number: int, inputs: Inputs | None = None) -> bytes:
 
     Args:
         task: The task.
-        number: Which of its images, from 0; each has a seed of its own.
-        inputs: The images that are edited; None for a task that draws from text.
+        number: Which of its images, from 0; each has its own seed.
+        inputs: The images to edit; None for a text-to-image task.
 
     Returns:
-        A file of the format that the task asks for, PNG if it asks for none.
+        The encoded image, in the format that the task asks for; PNG by default.
     """
     prompt, seed = str(task.input["prompt"]), task.seed_of(number)
     if inputs is not None and inputs.images:
@@ -37,24 +37,24 @@ def draw(task: DemoTask, number: int, inputs: Inputs | None = None) -> bytes:
     else:
         image = paint(prompt, seed, *task.size, model=task.model)
     buffer = io.BytesIO()
-    # zlib's usual level takes as long as the drawing, and saves a tenth of a grainy PNG
+    # zlib's default level takes as long as the drawing, for a PNG that is 10 % smaller
     image.save(buffer, format_of(task).upper(), quality=90, compress_level=2)
     return buffer.getvalue()
 
 
 def format_of(task: DemoTask) -> str:
-    """Return the format of a task's images: PNG is what the Hub documents as its default."""
+    """Return the image format of a task; the documented default is PNG."""
     return str(task.input.get("output_format") or "png")
 
 
 def draw_file(folder: Path, task: DemoTask, number: int, path: Path) -> int:
-    """Draw an image into a file that only this user may read.
+    """Draw an image into a file that only this user can read.
 
     Args:
-        folder: Where the tasks are kept.
+        folder: Where tasks are stored.
         task: The task.
         number: Which of its images, from 0.
-        path: The file.
+        path: The file to write.
 
     Returns:
         The file's size in bytes.
@@ -74,16 +74,16 @@ def draw_file(folder: Path, task: DemoTask, number: int, path: Path) -> int:
 
 
 def read_inputs(folder: Path, given: Mapping[str, Any], model: str, now: float) -> Inputs:
-    """Read the input images that a client sent, with images of this Hub's tasks drawn anew.
+    """Load the input images of a submission; images of this Hub are drawn again.
 
     Args:
-        folder: Where the tasks are kept.
-        given: The request's input.
+        folder: Where tasks are stored.
+        given: The input of the request.
         model: The model's id.
-        now: Seconds since 1970.
+        now: The time in seconds since 1970.
 
     Raises:
-        BadInput: If an image is refused.
+        BadInput: If an image is rejected.
     """
     tasks = TaskStore(folder)
 

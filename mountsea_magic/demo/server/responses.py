@@ -1,4 +1,4 @@
-"""The demo Hub's responses that need no task: refusals, models, and its own faults."""
+"""Response bodies of the demo Hub that need no task: errors and model descriptions."""
 
 from __future__ import annotations
 
@@ -8,31 +8,34 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ...request.catalog import Model
-from .submissions import Refusal
+from .submissions import RequestRejected
 
 
-def refused(refusal: Refusal) -> JSONResponse:
-    """Return the response that a neighbouring API gives to a refusal.
+def error_response(rejection: RequestRejected) -> JSONResponse:
+    """Return the JSON response for a rejected request, in the shape that the vendor's APIs use.
 
     Example:
-        >>> refused(Refusal(429, "Slow down.", retry_after_s=2)).headers["retry-after"]
+        >>> error = RequestRejected(429, "Too many requests.", retry_after_s=2)
+        >>> error_response(error).headers["retry-after"]
         '2'
     """
-    pause = refusal.retry_after_s
+    retry_after_s = rejection.retry_after_s
     return JSONResponse(
-        {"statusCode": refusal.status, "message": str(refusal)},
-        status_code=refusal.status,
-        headers=None if pause is None else {"Retry-After": str(pause)},
+        {"statusCode": rejection.status, "message": str(rejection)},
+        status_code=rejection.status,
+        headers=None if retry_after_s is None else {"Retry-After": str(retry_after_s)},
     )
 
 
-async def broken(request: Request, error: Exception) -> Response:
-    """Return what a fault of our own is: a response of the Hub's, no traceback in a cell."""
-    return refused(Refusal(500, f"The demo Hub failed ({type(error).__name__})."))
+async def internal_error(request: Request, error: Exception) -> Response:
+    """Return a 500 response for an unhandled exception, so that no traceback reaches a cell."""
+    return error_response(
+        RequestRejected(500, f"Internal error in the demo Hub ({type(error).__name__}).")
+    )
 
 
-def listed(model: Model) -> dict[str, Any]:
-    """Return how a model stands in the list."""
+def model_summary(model: Model) -> dict[str, Any]:
+    """Return the entry of a model in the list of models."""
     return {
         "model": model.id,
         "name": model.name,

@@ -1,4 +1,4 @@
-"""The server of the demo Hub over HTTP: uvicorn with bounds, and what it says as it starts."""
+"""Serve the demo Hub over HTTP: uvicorn with connection limits and a startup message."""
 
 from __future__ import annotations
 
@@ -17,51 +17,51 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from .app import app_of
+from .app import build_app
 from .guard import Guard
 from .hosts import AllowedHosts, allowed_hosts
-from .http_app import ServedHub
+from .http_app import HttpDemoHub
 from .limits import Limits
 from .tasks import TaskStore
-from .worker_pool import Workshop
+from .worker_pool import WorkerPool
 
 _CHECK_S = 1.0
 """How often each connection is checked, in seconds."""
 
 _MAX_LINES, _MAX_LINE = 1000, 500
-"""How many log lines wait to be written, and how many characters one has at most."""
+"""How many log lines may be queued, and how many characters each may have."""
 
 
 class BoundedProtocol(H11Protocol):
-    """A connection that is dropped if no whole request comes, or its response is not read.
+    """A connection that is dropped if the client is too slow to send a request or read a response.
 
     Attributes:
-        limits: How many there are, and how long each may take.
+        limits: How many connections there may be, and how long each may take.
     """
 
     limits = Limits()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
-        """Begin to watch the connection, and drop an idle one if there are too many."""
+        """Start the periodic check, and drop an idle connection if there are too many."""
         super().connection_made(transport)
-        self._seen: tuple[object, bool] = (None, False)
+        self._last_state: tuple[object, bool] = (None, False)
         self.since_s = self.loop.time()
-        self._watch = self.loop.call_later(_CHECK_S, self._check)
+        self._timer = self.loop.call_later(_CHECK_S, self._check)
         others = [
             other
             for other in self.connections
             if isinstance(other, BoundedProtocol) and not other.transport.is_closing()
         ]
         if len(others) > self.limits.connections:
-            # whoever has most of them loses the one that has been idle longest
-            count = Counter(other.client_host for other in others)
+            # of the client with the most connections, drop the one that has been idle longest
+            counts = Counter(other.client_host for other in others)
             idle = [other for other in others if not other.is_busy]
-            worst = min(idle, key=lambda other: (-count[other.client_host], other.since_s))
+            worst = min(idle, key=lambda other: (-counts[other.client_host], other.since_s))
             worst.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Watch it no longer."""
-        self._watch.cancel()
+        """Stop the periodic check."""
+        self._timer.cancel()
         super().connection_lost(exc)
 
     @property
@@ -75,33 +75,31 @@ class BoundedProtocol(H11Protocol):
         return self.client[0] if self.client else ""
 
     def _check(self) -> None:
-        """Any byte ends uvicorn's own time-outs, also of headers that never end."""
-        now_s, seen = self.loop.time(), (self.cycle, self.is_busy)
-        if seen != self._seen:
-            self._seen, self.since_s = seen, now_s
+        """Drop the connection after its time limit; uvicorn's time-outs restart at every byte."""
+        now_s, state = self.loop.time(), (self.cycle, self.is_busy)
+        if state != self._last_state:
+            self._last_state, self.since_s = state, now_s
         limit_s = self.limits.request_s if self.is_busy else self.limits.headers_s
         if now_s - self.since_s > limit_s:
             self.transport.abort()
         else:
-            self._watch = self.loop.call_later(_CHECK_S, self._check)
+            self._timer = self.loop.call_later(_CHECK_S, self._check)
 
 
-class PatientLog(logging.Handler):
-    """Writes log lines in a thread: a terminal or pipe that nobody reads stops no request.
+class BackgroundLogHandler(logging.Handler):
+    """Writes log lines in a thread, so that a blocked terminal or pipe never blocks requests.
+
+    Args:
+        handler: Formats the lines, and has the stream to write to.
 
     Example:
-        >>> log = PatientLog(logging.StreamHandler(sys.stdout))
+        >>> log = BackgroundLogHandler(logging.StreamHandler(sys.stdout))
         >>> log.emit(logging.makeLogRecord({"msg": "ready"}))
         >>> log.close()
         ready
     """
 
     def __init__(self, handler: logging.StreamHandler[TextIO]) -> None:
-        """Write what a handler would.
-
-        Args:
-            handler: Formats the lines, and has the stream.
-        """
         super().__init__()
         self._handler = handler
         self._lines: queue.Queue[str | None] = queue.Queue(_MAX_LINES)
@@ -109,7 +107,7 @@ class PatientLog(logging.Handler):
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Have a line written, or drop it if too many wait."""
+        """Queue a line, or drop it if the queue is full."""
         text = self._handler.format(record)
         if record.exc_info is None:
             text = text[:_MAX_LINE]
@@ -119,7 +117,7 @@ class PatientLog(logging.Handler):
             return
 
     def close(self) -> None:
-        """Wait a second at most for the lines that are left."""
+        """Wait up to a second for the queued lines to be written."""
         try:
             self._lines.put_nowait(None)
         except queue.Full:
@@ -130,7 +128,7 @@ class PatientLog(logging.Handler):
         while (line := self._lines.get()) is not None:
             try:
                 print(line, file=self._handler.stream, flush=True)
-            except (OSError, ValueError):  # nobody is there to read it
+            except (OSError, ValueError):  # the stream is closed
                 return
 
 
@@ -147,16 +145,16 @@ def serve(
     """Serve the demo Hub until interrupted.
 
     Args:
-        folder: Where its tasks are kept.
-        host: The address or name to listen on.
-        port: The port; 0 takes a free one.
-        seconds: How long a task takes, give or take a quarter, in seconds.
-        key: The only key that is accepted; None accepts any and none.
-        allow_hosts: More names by which it may be asked.
-        limits: What it takes, keeps and waits for.
+        folder: Where tasks are stored.
+        host: The IP address or host name to listen on.
+        port: The port; 0 picks a free one.
+        seconds: Duration of a task in seconds, varied by up to 25 %.
+        key: The only API key to accept; None accepts any key and none.
+        allow_hosts: More host names to accept.
+        limits: The limits to enforce; the defaults if None.
 
     Raises:
-        OSError: If it can't listen there.
+        OSError: If it can't listen on that address.
     """
     limits = limits or Limits()
     listener = listen(host, port)
@@ -165,24 +163,24 @@ def serve(
     tasks = TaskStore(
         folder,
         seconds=seconds,
-        max_tasks=limits.kept_tasks,
+        max_tasks=limits.stored_tasks,
         max_input_bytes=limits.input_bytes,
     )
-    workshop = Workshop(tasks, folder, limits)
-    workshop.warm_up()
-    app = Guard(app_of(ServedHub(tasks, key, workshop, limits)), hosts, limits)
+    pool = WorkerPool(tasks, folder, limits)
+    pool.warm_up()
+    app = Guard(build_app(HttpDemoHub(tasks, key, pool, limits)), hosts, limits)
     config = server_config(app, limits)
-    logs = _patient_logs()
-    # connections wait in the listener from now on, so that the line is true
-    print(startup_message(host, port, hosts, key, limits, workshop), file=sys.stderr, flush=True)
+    log_handlers = _log_in_background()
+    # the listener already accepts connections, so the message is true
+    print(startup_message(host, port, hosts, key, limits, pool), file=sys.stderr, flush=True)
     try:
         uvicorn.Server(config).run(sockets=[listener])
     except KeyboardInterrupt:
-        return  # Ctrl+C is how it is ended
+        return  # Ctrl+C is the normal way to stop
     finally:
-        workshop.close()
-        for log in logs:
-            log.close()
+        pool.close()
+        for handler in log_handlers:
+            handler.close()
 
 
 def startup_message(
@@ -191,30 +189,30 @@ def startup_message(
     hosts: AllowedHosts,
     key: str | None,
     limits: Limits,
-    workshop: Workshop,
+    pool: WorkerPool,
 ) -> str:
-    """Say where it listens, for whom, and within which limits, in two lines."""
-    place = f"[{host}]" if ":" in host else host
-    needs = "needs the key of --key" if key else "no key needed"
+    """Return two lines: where the server listens and for which hosts, and its limits."""
+    url_host = f"[{host}]" if ":" in host else host
+    key_note = "requires the key given by --key" if key else "no key needed"
     return (
-        f"Demo Hub on http://{place}:{port} ({needs}), asked as {hosts.describe()}; "
-        "not from web pages of other origins. Ctrl+C ends it.\n"
+        f"Demo Hub on http://{url_host}:{port} ({key_note}). Allowed hosts: {hosts.describe()}; "
+        "no requests from web pages of other origins. Press Ctrl+C to stop.\n"
         f"Limits: bodies {limits.body_bytes // 10**6} MB, prompts {limits.prompt_chars} "
-        f"characters, {limits.open_tasks} open tasks ({limits.client_tasks} of one client), "
-        f"{limits.kept_tasks} kept, {limits.image_bytes // 10**6} MB of images, "
-        f"{limits.connections} connections; {workshop.helpers} images drawn at once, in turn."
+        f"characters, {limits.open_tasks} open tasks ({limits.client_tasks} per client), "
+        f"{limits.stored_tasks} stored, {limits.image_bytes // 10**6} MB of images, "
+        f"{limits.connections} connections, {pool.workers} images drawn at once."
     )
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Listen on an address, and accept connections from now on.
+    """Create a listening socket.
 
     Args:
         host: An IP address or a name.
-        port: The port; 0 takes a free one.
+        port: The port; 0 picks a free one.
 
     Raises:
-        OSError: If it is not to be had.
+        OSError: If the address can't be used.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     both = host == "::" and socket.has_dualstack_ipv6()
@@ -222,10 +220,10 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def server_config(app: ASGIApp, limits: Limits) -> uvicorn.Config:
-    """Configure uvicorn: no WebSockets, and the one parser of HTTP whose bounds are known.
+    """Configure uvicorn: no WebSockets, and h11, whose size limits are known, as the parser.
 
     Args:
-        app: What answers.
+        app: The ASGI app.
         limits: How many connections there are, and how long each may take.
     """
 
@@ -244,14 +242,14 @@ def server_config(app: ASGIApp, limits: Limits) -> uvicorn.Config:
     )
 
 
-def _patient_logs() -> list[PatientLog]:
-    """Uvicorn has set up its loggers by now; each handler writes in a thread of its own."""
-    made = []
+def _log_in_background() -> list[BackgroundLogHandler]:
+    """Replace the handlers that uvicorn has set up with ones that write in a thread."""
+    replaced = []
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         for handler in [*logger.handlers]:
             if isinstance(handler, logging.StreamHandler):
-                made.append(PatientLog(handler))
+                replaced.append(BackgroundLogHandler(handler))
                 logger.removeHandler(handler)
-                logger.addHandler(made[-1])
-    return made
+                logger.addHandler(replaced[-1])
+    return replaced

@@ -1,4 +1,4 @@
-"""How large the demo Hub's images are: the native sizes of the models, in pixels."""
+"""Sizes of the demo Hub's images: the models' native sizes, in pixels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-NATIVE = {
+NATIVE_SIZES = {
     "1:1": (1024, 1024),
     "16:9": (1344, 768),
     "9:16": (768, 1344),
@@ -22,9 +22,9 @@ NATIVE = {
     "8:1": (2816, 352),
     "1:8": (352, 2816),
 }
-"""Known of nano-banana from a neighbouring API; the last four are assumed."""
+"""Documented for nano-banana by a related API; the last four are assumed."""
 
-NAMED = {
+NAMED_SIZES = {
     "square_hd": (1024, 1024),
     "square": (512, 512),
     "portrait_4_3": (768, 1024),
@@ -32,27 +32,28 @@ NAMED = {
     "landscape_4_3": (1024, 768),
     "landscape_16_9": (1024, 576),
 }
-"""The names of gpt-image-2's `image_size`; the pixels are assumed."""
+"""Named sizes of gpt-image-2's `image_size`; the pixel values are assumed."""
 
-LONGEST = 4096
+MAX_SIDE = 4096
 _AREA = 1024 * 1024
-_NEAR = 0.1
-"""How far, as a share, a source may be from the area and keep its size: a chain stays sharp."""
+_AREA_TOLERANCE = 0.1
+"""An edit keeps its source's size if the area deviates by at most this fraction, so that a chain of
+edits stays sharp."""
 
-_FLATTEST = 8.0
+_MAX_RATIO = 8.0
 _SCALES = {"0.5K": 0.5, "1K": 1.0, "2K": 2.0, "4K": 4.0}
 
 
 def image_size(given: Mapping[str, Any], source: tuple[int, int] | None = None) -> tuple[int, int]:
-    """Return width and height of the images that an input asks for.
+    """Return the size of the images that an input asks for.
 
     Args:
-        given: The request's input.
-        source: Width and height of the image that is edited, in pixels: without a shape of its
-            own, or with the shape ``auto``, the result has the source's, at about 1024² pixels.
+        given: The input of the request.
+        source: Width and height of the image to edit, in pixels. Unless the input asks for another
+            aspect ratio than ``auto``, the result has the source's, at about 1024² pixels.
 
     Returns:
-        Width and height in pixels, each from 64 to `LONGEST`.
+        Width and height in pixels, each from 64 to `MAX_SIDE`.
 
     Example:
         >>> image_size({"aspect_ratio": "16:9"})
@@ -60,24 +61,24 @@ def image_size(given: Mapping[str, Any], source: tuple[int, int] | None = None) 
         >>> image_size({"aspect_ratio": "auto"}, (4000, 1000))
         (2048, 512)
     """
-    named = given.get("image_size")
+    size = given.get("image_size")
     ratio = str(given.get("aspect_ratio", "auto" if source else "1:1"))
-    if isinstance(named, Mapping):
-        width, height = (min(LONGEST, int(named[side])) for side in ("width", "height"))
-    elif isinstance(named, str):
-        width, height = NAMED[named]
+    if isinstance(size, Mapping):
+        width, height = (min(MAX_SIDE, int(size[side])) for side in ("width", "height"))
+    elif isinstance(size, str):
+        width, height = NAMED_SIZES[size]
     elif ratio == "auto" and source is not None:
         width, height = _same_shape(*source)
     else:
-        width, height = NATIVE.get(ratio, NATIVE["1:1"])
+        width, height = NATIVE_SIZES.get(ratio, NATIVE_SIZES["1:1"])
     scale = _SCALES.get(str(given.get("resolution", "1K")), 1.0)
-    scale = min(scale, LONGEST / max(width, height))
+    scale = min(scale, MAX_SIDE / max(width, height))
     return max(64, round(width * scale)), max(64, round(height * scale))
 
 
 def _same_shape(width: int, height: int) -> tuple[int, int]:
-    """A source of about the right size is kept as it is; what is flatter than a banner is not."""
-    ratio = max(1 / _FLATTEST, min(_FLATTEST, width / height))
-    if abs(width * height / _AREA - 1) <= _NEAR and ratio == width / height:
+    """Return the source's size, scaled to the usual area; extreme aspect ratios are limited."""
+    ratio = max(1 / _MAX_RATIO, min(_MAX_RATIO, width / height))
+    if abs(width * height / _AREA - 1) <= _AREA_TOLERANCE and ratio == width / height:
         return width, height
     return round(math.sqrt(_AREA * ratio)), round(math.sqrt(_AREA / ratio))

@@ -1,4 +1,4 @@
-"""The orders of the demo Hub: what the body of a submission holds, or why it is refused."""
+"""Parse and validate the body of a submission to the demo Hub."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from ...request.catalog import bundled_catalog
 from ...request.request import build_request
 
 
-class Refusal(Exception):
-    """An order that is not taken.
+class RequestRejected(Exception):
+    """A request that the demo Hub rejects.
+
+    Args:
+        status: The HTTP status of the response.
+        message: The message in the response body.
+        retry_after_s: The value of ``Retry-After`` in seconds, or None.
 
     Attributes:
-        status: The HTTP status of the answer; the message is its text.
-        retry_after_s: When to come back, in seconds, or None.
+        status: The HTTP status of the response.
+        retry_after_s: The value of ``Retry-After`` in seconds, or None.
     """
 
     def __init__(self, status: int, message: str, *, retry_after_s: int | None = None) -> None:
-        """Keep the status beside the message."""
         super().__init__(message)
         self.status, self.retry_after_s = status, retry_after_s
 
@@ -28,17 +32,17 @@ class Refusal(Exception):
 def read_submission(
     content: bytes, check: Callable[[dict[str, Any]], None] = lambda given: None
 ) -> tuple[str, dict[str, Any]]:
-    """Read the body of a submission, as strictly as a real Hub would: types are not bent.
+    """Parse the body of a submission, as strictly as a real Hub: values are not coerced.
 
     Args:
-        content: The body, as it came.
-        check: Raises for an input that is too large to be read closely.
+        content: The request body.
+        check: Raises if the input is too large to be validated.
 
     Returns:
-        The model's id, and its input.
+        The model's id and the input.
 
     Raises:
-        Refusal: If it is no order: 400 for its form, 422 for what it asks for.
+        RequestRejected: If the body is invalid: 400 for its form, 422 for its content.
 
     Example:
         >>> read_submission(b'{"model": "nano-banana", "input": {"prompt": "a dog"}}')
@@ -47,20 +51,20 @@ def read_submission(
     try:
         body = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise Refusal(400, "The body is not JSON.") from error
+        raise RequestRejected(400, "The request body is not valid JSON.") from error
     if not isinstance(body, dict) or not isinstance(body.get("input"), dict):
-        raise Refusal(400, "The body must be an object with model and input.")
+        raise RequestRejected(400, "The request body must be a JSON object with model and input.")
     given = dict(body["input"])
     check(given)
     prompt, model = given.pop("prompt", None), body.get("model")
     if not isinstance(model, str) or model not in bundled_catalog().models:
-        raise Refusal(422, f"There is no model {str(model)[:60]!r}.")
+        raise RequestRejected(422, f"Unknown model {str(model)[:60]!r}.")
     if not isinstance(prompt, str) or not prompt.strip():
-        raise Refusal(422, "input.prompt must be a text that is not empty.")
+        raise RequestRejected(422, "input.prompt must be a non-empty string.")
     try:
-        checked = build_request(prompt, model=model, parameters=given)
+        request = build_request(prompt, model=model, parameters=given)
     except InvalidRequest as error:
-        raise Refusal(422, str(error)) from error
-    if {"prompt": prompt, **given} != {**checked.input, "prompt": prompt}:
-        raise Refusal(422, "A parameter is not of the type that the schema wants.")
-    return checked.model, dict(checked.input)
+        raise RequestRejected(422, str(error)) from error
+    if {"prompt": prompt, **given} != {**request.input, "prompt": prompt}:
+        raise RequestRejected(422, "A parameter does not have the type that the schema requires.")
+    return request.model, dict(request.input)

@@ -1,8 +1,8 @@
-"""The demo Hub's tasks: one small file each; all else is a function of that file and the clock.
+"""The demo Hub's tasks: one small JSON file each, from which, with the clock, all else follows.
 
-The input images of an edit are files of their own beside it, so that counting tasks stays cheap.
+The input images of an edit are stored in separate files, so that counting tasks stays cheap.
 
-Nothing runs in the background, so a task outlives the kernel that ordered it, as at a real Hub.
+Nothing runs in the background, so a task outlives the kernel that submitted it, as at a real Hub.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from ...runtime.rng import RNG
 from .inputs import Inputs
 from .sizes import image_size
 
-FIRST_CREDITS = 1000
-"""What a demo account starts with."""
+INITIAL_CREDITS = 1000
+"""The initial balance of a demo account."""
 
-PRICE = 4
-"""What an image costs, in demo credits, once its task is completed."""
+CREDITS_PER_IMAGE = 4
+"""The price of an image in demo credits, charged when its task completes."""
 
-PENDING_PART = 0.15
-"""The part of a task's duration during which it is pending."""
+PENDING_FRACTION = 0.15
+"""For which fraction of its duration a task is pending."""
 
 _MAX_BYTES = 64 * 1024 * 1024
-"""The largest file that is read, in bytes."""
+"""The largest file to read, in bytes."""
 
-KEPT_S = 7 * 24 * 3600.0
-"""How long a task is remembered, in seconds."""
+RETENTION_S = 7 * 24 * 3600.0
+"""How long a task is stored, in seconds."""
 
 _IMAGES = ("image_urls", "mask_url")
-"""The parameters whose images are kept as files: what they say may be megabytes long."""
+"""Parameters that are stored as files instead: their data URIs may be megabytes long."""
 
 _ENDING = re.compile(r"\[(fail|timeout|cancel)\]", re.IGNORECASE)
 _ENDINGS = {"fail": "failed", "timeout": "timeout", "cancel": "cancelled"}
@@ -47,17 +47,17 @@ _ENDINGS = {"fail": "failed", "timeout": "timeout", "cancel": "cancelled"}
 
 @dataclass(frozen=True, slots=True)
 class DemoTask:
-    """One task, as it was ordered.
+    """One task, as it was submitted.
 
     Attributes:
-        task_id: Its id, with the prefix that the vendor's page shows.
+        task_id: Its id, with the prefix `hub-` that the vendor documents.
         model: The model's id.
-        input: The input, as it was sent, but for its images.
-        seed: The seed of its first image: the request's, or one drawn by lot.
-        created_at: When it was ordered, in seconds since 1970.
-        duration_s: How long it takes, in seconds.
+        input: The input as it was submitted, without its images.
+        seed: The seed of its first image: the request's, or a random one.
+        created_at: When it was submitted, in seconds since 1970.
+        duration_s: How long it runs, in seconds.
         input_count: How many input images it has.
-        input_size: Width and height of the first of them, in pixels; empty without one.
+        input_size: Width and height of the first one in pixels; empty if there is none.
         masked: Whether it has a mask.
     """
 
@@ -72,41 +72,51 @@ class DemoTask:
     masked: bool = False
 
     @property
-    def ending(self) -> str:
-        """How it ends: `[fail]`, `[timeout]` or `[cancel]` in the prompt asks for a bad one."""
-        asked = _ENDING.search(str(self.input.get("prompt", "")))
-        return _ENDINGS[asked[1].lower()] if asked else "completed"
+    def final_status(self) -> str:
+        """Its final status: `[fail]`, `[timeout]` or `[cancel]` in the prompt choose a failure."""
+        match = _ENDING.search(str(self.input.get("prompt", "")))
+        return _ENDINGS[match[1].lower()] if match else "completed"
 
     @property
     def image_count(self) -> int:
-        """How many images it makes."""
+        """How many images it has."""
         return int(self.input.get("num_images", 1))
 
     def seed_of(self, number: int) -> int:
-        """Return the seed of one of its images, counted from 0: the next seed's are others."""
+        """Return the seed of an image, from 0; hashed, so that it is not another task's seed."""
         return self.seed if number == 0 else zlib.crc32(f"{self.seed} {number}".encode())
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of the images that it makes, in pixels."""
+        """Width and height of its images, in pixels."""
         source = (self.input_size[0], self.input_size[1]) if self.input_size else None
         return image_size(self.input, source)
 
     def status(self, now: float) -> str:
-        """Return its status at a time, in seconds since 1970.
+        """Return its status.
+
+        Args:
+            now: The time in seconds since 1970.
 
         Example:
             >>> DemoTask("hub-1", "nano-banana", {"prompt": "a dog"}, 1, 100.0, 10.0).status(105.0)
             'processing'
         """
-        age = now - self.created_at
-        if age < self.duration_s * PENDING_PART:
+        age_s = now - self.created_at
+        if age_s < self.duration_s * PENDING_FRACTION:
             return "pending"
-        return "processing" if age < self.duration_s else self.ending
+        return "processing" if age_s < self.duration_s else self.final_status
 
 
 class TaskStore:
-    """The tasks of one demo account, kept as files of a folder that many kernels may share.
+    """The tasks of one demo account, stored as files in a folder that several kernels may share.
+
+    Args:
+        folder: Where the files are stored; created with the first task.
+        seconds: Duration of a task in seconds, varied by up to 25 %; or a function that returns it.
+        clock: Returns the current time in seconds since 1970.
+        max_tasks: How many tasks to store; the oldest finished ones are deleted. None for no limit.
+        max_input_bytes: Total size of the stored input images. None for no limit.
 
     Example:
         >>> store = TaskStore(Path("/tmp/demo"))  # doctest: +SKIP
@@ -123,29 +133,20 @@ class TaskStore:
         max_tasks: int | None = None,
         max_input_bytes: int | None = None,
     ) -> None:
-        """Touch nothing yet.
-
-        Args:
-            folder: Where the files go; made when the first task comes.
-            seconds: How long a task takes, give or take a quarter, in seconds, or what tells it.
-            clock: Tells the seconds since 1970.
-            max_tasks: How many are kept: the oldest that have ended make room; None keeps all.
-            max_input_bytes: How much the files of their input images hold together.
-        """
         self._limits = (max_tasks, max_input_bytes)
         self._seconds = seconds
         self.clock = clock
         self._folder = folder
 
     def add(self, model: str, given: dict[str, Any], inputs: Inputs | None = None) -> DemoTask:
-        """Take an order.
+        """Store a new task.
 
         Args:
             model: The model's id.
-            given: The request's input.
-            inputs: The images that it names; None for a model that draws from text.
+            given: The input of the request.
+            inputs: The input images; None for a text-to-image model.
         """
-        self._forget_old()
+        self._delete_expired()
         inputs = inputs or Inputs()
         seconds = self._seconds() if callable(self._seconds) else self._seconds
         seed = given.get("seed")
@@ -169,7 +170,7 @@ class TaskStore:
         return task
 
     def get(self, task_id: str) -> DemoTask | None:
-        """Return the task of that id, or None."""
+        """Return the task with this id, or None."""
         if not re.fullmatch(r"hub-[0-9a-f-]{36}", task_id):
             return None
         task = _read(self._folder / f"{task_id}.json")
@@ -181,7 +182,7 @@ class TaskStore:
         """Return the input images of a task.
 
         Raises:
-            FileNotFoundError: If they were removed meanwhile.
+            FileNotFoundError: If they have been deleted.
         """
         contents = [read_regular(path, _MAX_BYTES) for path in self._files(task)]
         mask = contents.pop() if task.masked else None
@@ -189,67 +190,69 @@ class TaskStore:
         return Inputs(tuple(contents), mask, size)
 
     def credits(self) -> int:
-        """Return the credits that are left: only completed tasks are charged."""
+        """Return the remaining credits; only completed tasks are charged."""
         now = self.clock()
-        charged = (t.image_count * PRICE for t in self._all() if t.status(now) == "completed")
-        return max(0, FIRST_CREDITS - sum(charged))
+        charged = (
+            t.image_count * CREDITS_PER_IMAGE for t in self._all() if t.status(now) == "completed"
+        )
+        return max(0, INITIAL_CREDITS - sum(charged))
 
     def _files(self, task: DemoTask) -> list[Path]:
-        """Where its input images are kept, the mask last."""
+        """Return the files of its input images, the mask last."""
         count = task.input_count + task.masked
         return [self._folder / f"{task.task_id}.{number}.input" for number in range(count)]
 
     def _all(self) -> Iterator[DemoTask]:
-        """A file that another kernel has just removed is no task any more."""
+        """Yield all tasks; files that another kernel has just deleted are skipped."""
         for path in self._folder.glob("hub-*.json"):
             task = _read(path)
             if task is not None:
                 yield task
 
-    def _forget(self, task: DemoTask) -> None:
-        """Remove its files, first the one by which it is known."""
+    def _delete(self, task: DemoTask) -> None:
+        """Delete its files, first the JSON file."""
         for path in (self._folder / f"{task.task_id}.json", *self._files(task)):
             path.unlink(missing_ok=True)
 
-    def _make_room(self, kept: list[DemoTask]) -> None:
-        """A task that has not ended is never forgotten."""
+    def _enforce_limits(self, tasks: list[DemoTask]) -> None:
+        """Delete the oldest finished tasks until the limits hold."""
         max_tasks, max_bytes = self._limits
         sizes = {path.name: path.stat().st_size for path in self._folder.glob("hub-*.input")}
-        count, used = len(kept), sum(sizes.values())
-        for task in sorted(kept, key=lambda task: task.created_at):
-            many = max_tasks is not None and count >= max_tasks
-            large = max_bytes is not None and used > max_bytes
-            if not many and not (large and task.input_count):
+        count, used = len(tasks), sum(sizes.values())
+        for task in sorted(tasks, key=lambda task: task.created_at):
+            too_many = max_tasks is not None and count >= max_tasks
+            too_large = max_bytes is not None and used > max_bytes
+            if not too_many and not (too_large and task.input_count):
                 continue
             if task.status(self.clock()) in ("pending", "processing"):
                 continue
-            self._forget(task)
+            self._delete(task)
             count, used = count - 1, used - sum(sizes.get(p.name, 0) for p in self._files(task))
 
-    def _forget_old(self) -> None:
-        """A classroom machine must not gather files for ever; images go with their task."""
-        kept = []
+    def _delete_expired(self) -> None:
+        """Delete tasks that are too old, and what breaks the limits: disk use must stay bounded."""
+        stored = []
         for task in self._all():
-            if self.clock() - task.created_at > KEPT_S:
-                self._forget(task)
+            if self.clock() - task.created_at > RETENTION_S:
+                self._delete(task)
             else:
-                kept.append(task)
+                stored.append(task)
         if self._limits != (None, None):
-            self._make_room(kept)
+            self._enforce_limits(stored)
         for path in (*self._folder.glob("hub-*.input"), *self._folder.glob(".hub-*.part")):
-            # what a kernel that was killed has left behind
+            # left behind by a kernel that was killed
             with suppress(FileNotFoundError):
                 task_file = path.with_name(f"{path.name.partition('.')[0]}.json")
-                if not task_file.exists() and self.clock() - path.stat().st_mtime > KEPT_S:
+                if not task_file.exists() and self.clock() - path.stat().st_mtime > RETENTION_S:
                     path.unlink()
 
 
 def _read(path: Path) -> DemoTask | None:
-    """A damaged or missing file is a task that the demo Hub does not know."""
+    """Read a task; None if the file is damaged or missing."""
     try:
         task = DemoTask(**json.loads(read_regular(path, _MAX_BYTES)))
     except (OSError, ValueError, TypeError, RecursionError):
         return None
     numbers = (task.seed, task.created_at, task.duration_s, task.input_count, *task.input_size)
-    whole = isinstance(task.input, dict) and all(isinstance(n, int | float) for n in numbers)
-    return task if whole and len(task.input_size) in (0, 2) else None
+    is_valid = isinstance(task.input, dict) and all(isinstance(n, int | float) for n in numbers)
+    return task if is_valid and len(task.input_size) in (0, 2) else None

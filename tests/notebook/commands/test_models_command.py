@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from cells import composed
-from hub_server import Reply, Seen, StandInHub, json_reply
+from hub_server import ReceivedRequest, Reply, StandInHub, json_reply
 from IPython.core.interactiveshell import InteractiveShell
 from kernel_driver import started_kernel
 from own_session import reach
@@ -38,7 +38,7 @@ class ModelsHub(StandInHub):
         super().__init__()
         self.served = dict(served)
 
-    def _answer_api(self, seen: Seen) -> Reply:
+    def _answer_api(self, seen: ReceivedRequest) -> Reply:
         """Respond to requests for models here, and to others in the stand-in."""
         place = seen.path.partition("?")[0].removeprefix("/hub/v1/models")
         if place == seen.path.partition("?")[0]:
@@ -334,5 +334,5 @@ def test_a_notebook_shows_html_tables(served: ModelsHub) -> None:
         helped = kernel.run("%%mountsea --help -m comet-1\na comet").text
         assert "--aspect-ratio" in helped and "-p glow  integer 1 to 3" in helped
         failed = kernel.run("%mountsea models comet-2")
-        assert failed.error == "InvalidRequest" and "comet-1" in failed.said
+        assert failed.error == "InvalidRequest" and "comet-1" in failed.error_message
     assert not served.posts

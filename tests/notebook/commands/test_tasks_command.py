@@ -218,7 +218,7 @@ def test_resume_continues_after_a_failure_and_raises_at_the_end(
             replace(entry, created=entry.created - 60)
         )  # past the grace period of new tasks
     failed = {"status": "failed", "error_message": "no dogs"}
-    hub.looks.extend([failed, None, json_reply({"message": "who?"}, 404)])
+    hub.polls.extend([failed, None, json_reply({"message": "who?"}, 404)])
     monkeypatch.setattr(retry, "NEW_TASK_GRACE_S", 0.0)
     with pytest.raises(MountseaError, match=r"2 of 3 tasks returned no images") as caught:
         run("resume")
@@ -263,7 +263,7 @@ def test_tasks_of_another_hub_are_not_resumed(
         assert caught.value.task_id == "hub-0001"
         assert f"hub-0001 submitted at {hub.url}" in run("")
         assert (len(hub.requests), len(other.requests)) == before
-        other.looks.append(other.done(other.data([image(number=4)])))
+        other.polls.append(other.done(other.data([image(number=4)])))
         output = run("resume")
         assert (
             f"hub-0001: The task belongs to another Hub: set MOUNTSEA_BASE_URL to {hub.url}"
@@ -337,13 +337,13 @@ def test_ids_and_texts_are_shown_without_control_characters(
 ) -> None:
     """A task id or status moves no cursor and reverses no text."""
     hub.submits.append({"task_id": HOSTILE})
-    hub.looks.append(json_reply({"status": "pro\x1b[2Jcessing\u202e"}, lasting=True))
+    hub.polls.append(json_reply({"status": "pro\x1b[2Jcessing\u202e"}, repeat=True))
     with pytest.raises(WaitTimeout) as caught:
         generate("a \x1b[31mred\u202e dog\x07", timeout=0.4)
     assert caught.value.task_id == HOSTILE
-    hub.looks.clear()
+    hub.polls.clear()
     failed_so = {"status": "failed", "error_message": "\x1b[31mno\u202e\x9b"}
-    hub.looks.append(json_reply(failed_so, lasting=True))
+    hub.polls.append(json_reply(failed_so, repeat=True))
     output = str(caught.value) + run("history") + run("")
     with pytest.raises(TaskFailed) as failed:
         run("resume")
@@ -378,7 +378,7 @@ def test_resume_waits_for_a_submission_in_progress(
     """Right after an interrupt it finds the task of the interrupted cell."""
     hold = threading.Event()
     hub.submits.append(json_reply({"task_id": "hub-7"}, hold=hold))
-    hub.looks.append(hub.done(hub.data([image()])))
+    hub.polls.append(hub.done(hub.data([image()])))
     dog = Generation(build_request("a dog"))
     job = here.worker.start(here.generate(dog, here.settings()))
     hub.wait_until(lambda: len(hub.posts) == 1)
