@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hang import HANG_S
 from hub_server import KEY, RESET, Reply, StandInHub, all_text_of, image, json_reply
 from own_session import SMALL, demo_tasks, reach
 from PIL import Image
@@ -285,7 +286,7 @@ def test_if_warnings_are_errors_the_image_is_still_returned(
         # idle keep-alive connections are still open when the script ends
         strict = ["-W", "error", "-W", "ignore::ResourceWarning"]
         command = [sys.executable, *strict, "-c", STRICT]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, check=False)
         assert len(hub.posts) == 1
     assert (done.returncode, done.stderr.count("\n")) == (0, 1)
     assert "the journal" in done.stderr and "could not write to" in done.stderr

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from checkout import ROOT
+from hang import HANG_S
 
 
 def run_pytest(
@@ -21,7 +22,7 @@ def run_pytest(
     # with its own basetemp: pytest fails if several runs clean up a shared one at once
     command = [sys.executable, "-m", "pytest", f"--basetemp={tmp_path / 'inner'}", *options]
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=60, preexec_fn=preexec_fn
+        command, cwd=ROOT, capture_output=True, text=True, timeout=HANG_S, preexec_fn=preexec_fn
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

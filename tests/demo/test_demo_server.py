@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import uvicorn
+from hang import HANG_S
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
@@ -90,7 +91,7 @@ def test_thirty_concurrent_clients_get_their_images(served: tuple[str, str]) -> 
     url, _ = served
 
     def generate(number: int) -> bytes:
-        with httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
+        with httpx.Client(base_url=url, trust_env=False, timeout=HANG_S) as client:
             body = {"model": "gpt-image-2", "input": SMALL}
             submitted = client.post("/hub/v1/image", json=body)
             assert submitted.status_code == 200, submitted.text
@@ -112,7 +113,7 @@ def test_thirty_concurrent_clients_get_their_images(served: tuple[str, str]) -> 
 def test_sync_mode_images_are_streamed_within_the_json(served: tuple[str, str]) -> None:
     """`sync_mode` returns as many data URIs as requested; edits accept them."""
     url, _ = served
-    with httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
+    with httpx.Client(base_url=url, trust_env=False, timeout=HANG_S) as client:
         given = {"prompt": "red", "sync_mode": True, "num_images": 2, "resolution": "0.5K"}
         body = {"model": "nano-banana-2", "input": given}
         task_id = client.post("/hub/v1/image", json=body).json()["task_id"]

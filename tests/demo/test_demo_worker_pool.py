@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hang import HANG_S
 from hub_server import image
 
 from mountsea_magic.demo.server.http_app import OpenTasks
@@ -206,7 +207,7 @@ def test_too_many_submissions_with_images_get_429(tasks: TaskStore, tmp_path: Pa
 
     class Blocked(Worker):
         def call(self, function: Any, *arguments: Any, timeout_s: float) -> Any:
-            release.wait(30)
+            release.wait(HANG_S)
             return Inputs()
 
     async def work(pool: WorkerPool) -> list[Any]:

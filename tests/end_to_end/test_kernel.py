@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hang import HANG_S
 from hub_server import KEY, RESET, SILENT, Reply, StandInHub, data_uri, image, json_reply
 from kernel_driver import CellRun, Kernel, started_kernel
 
@@ -349,7 +350,7 @@ def test_login_prompts_without_echo(home: Path, kernel: Kernel) -> None:
     kernel.run("%mountsea demo --if-no-key")
     assert "demo:" in kernel.run("%mountsea").text
     message_id = kernel.client.execute("%mountsea login")
-    prompt_message = kernel.client.get_stdin_msg(timeout=20)
+    prompt_message = kernel.client.get_stdin_msg(timeout=HANG_S)
     assert prompt_message["content"]["password"] is True
     kernel.client.input(KEY)
     run = kernel.collect(message_id)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hang import HANG_S
 from hub_server import SILENT, Reply, StandInHub, image, json_reply
 from kernel_driver import Kernel, started_kernel
 
@@ -52,7 +53,7 @@ def run_until(kernel: Kernel, hub: StandInHub, journal: Journal, moment: str, si
     kernel.client.execute(CELL)
     hub.wait_until(lambda: len(hub.posts) > posts)
     if moment == "saved":
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + HANG_S
         while len(journal.open_entries()) != 1:
             assert time.monotonic() < deadline, "the task id was never saved"
             time.sleep(0.002)  # only the file itself shows it

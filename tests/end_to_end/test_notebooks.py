@@ -13,6 +13,7 @@ import nbformat
 import pytest
 from badges import badges, first_cell
 from checkout import HELPERS, NOTEBOOKS, ROOT, repository
+from hang import HANG_S
 from lab_server import alts_of, write_notebook
 
 from mountsea_magic.journal.journal import Journal
@@ -107,7 +108,7 @@ def test_runners_save_all_images_and_no_widgets(tmp_path: Path, home: Path, runn
     """
     write_notebook(tmp_path / "in.ipynb", *SOURCES)
     command = [sys.executable, str(OVER_IPC), *RUNNERS[runner]]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=HANG_S)
     assert done.returncode == 0, done.stderr[-3000:]
     notebook = nbformat.read(tmp_path / "out.ipynb", as_version=4)
     *cells, last = notebook.cells

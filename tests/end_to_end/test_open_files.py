@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hang import HANG_S
 from hub_server import ReceivedRequest, Reply, StandInHub, image, json_reply
 
 from mountsea_magic import agenerate
@@ -84,7 +85,7 @@ def test_concurrent_connections_are_limited(hub: StandInHub, here: Session, oper
 def run_many(limit: int, count: int) -> subprocess.CompletedProcess[str]:
     """Run generations in a process with a limit on open files."""
     command = [sys.executable, "-c", MANY, str(limit), str(count)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, timeout=HANG_S)
 
 
 def test_many_generations_with_few_open_files(hub: StandInHub, home: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
+from hang import HANG_S
 from hub_server import KEY, StandInHub, image
 from kernel_driver import reset_code
 from PIL import Image
@@ -45,7 +46,7 @@ def ipython(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pexpect.spawn]
     # IPython's history fails when the tests reset the cell numbers
     command = [*IPYTHON, "--HistoryManager.enabled=False"]
     child = pexpect.spawn(
-        sys.executable, command, encoding="utf-8", dimensions=(40, 100), timeout=30, env=environ
+        sys.executable, command, encoding="utf-8", dimensions=(40, 100), timeout=HANG_S, env=environ
     )
     child.expect(r"In \[1\]: ")
     yield child
@@ -71,7 +72,12 @@ def _cell(line: str, prompt: str) -> str:
 def _in_terminal(*cells: str) -> str:
     """Run cells in a terminal of 100 columns, and return the whole output."""
     child = pexpect.spawn(
-        sys.executable, IPYTHON, encoding="utf-8", dimensions=(40, 100), timeout=30, env=os.environ
+        sys.executable,
+        IPYTHON,
+        encoding="utf-8",
+        dimensions=(40, 100),
+        timeout=HANG_S,
+        env=os.environ,
     )
     output = ""
     for number, cell in enumerate([*cells, "exit()"], start=1):
@@ -160,7 +166,7 @@ def test_script_prints_the_final_line_and_paths(hub: StandInHub, tmp_path: Path)
     script = tmp_path / "script.ipy"
     script.write_text("%load_ext mountsea_magic\n" + _cell("-o dog", "a dog") + "\n")
     command = [sys.executable, "-m", "IPython", "--colors=NoColor", str(script)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, check=True)
     lines = done.stdout.strip().splitlines()
     assert len(lines) == 2 and "nano-banana" in lines[0]
     assert Path(lines[1].strip()).read_bytes() == image()
@@ -171,5 +177,5 @@ def test_plain_python_process(hub: StandInHub) -> None:
     """The API works in a plain Python process."""
     code = "import mountsea_magic as m; g = m.generate('a dog', num_images=2); print(len(g), g)"
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, check=True)
     assert done.stdout.startswith("2 <Generation nano-banana completed, 2 images, task hub-")

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import pytest
 from checkout import HELPERS
+from hang import HANG_S
 from traceback_probe import WAYS
 
 import mountsea_magic
@@ -41,7 +42,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         env=environment,
         capture_output=True,
         encoding="utf-8",
-        timeout=300,
+        timeout=HANG_S,
     )
     assert done.returncode == 0, done.stderr
     assert FORMS[0] not in done.stderr

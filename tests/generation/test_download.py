@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hang import HANG_S
 from hub_server import RESET, Reply, StandInHub, data_uri, image
 from runs import (
     FrequentPolls,
@@ -216,7 +217,7 @@ def test_a_disk_that_fills_up_moves_all_images_once(
 ) -> None:
     """Concurrent downloads go to one temporary folder, with one notice."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    download, met = HubClient.download, threading.Barrier(3, timeout=20)
+    download, met = HubClient.download, threading.Barrier(3, timeout=HANG_S)
 
     async def full(client: HubClient, source: ImageSource, part: Path) -> None:
         if part.parent == folder:

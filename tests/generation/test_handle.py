@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import pytest
 from cells import FAILED
+from hang import HANG_S
 from hub_server import SILENT, StandInHub, image, json_reply
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -37,7 +38,7 @@ def start(hub: StandInHub, shell: InteractiveShell) -> Iterator[Start]:
     for handle in started:
         handle.cancel()
         with suppress(MountseaError, Interrupted):
-            handle.wait(10)
+            handle.wait(HANG_S)
 
 
 def test_background_cell_returns_at_once(hub: StandInHub, start: Start) -> None:
@@ -58,7 +59,7 @@ def test_background_cell_returns_at_once(hub: StandInHub, start: Start) -> None:
 def test_wait_returns_the_handle(hub: StandInHub, start: Start) -> None:
     """After the end further waits return at once."""
     dog = start("-n 2")
-    assert dog.wait(20) is dog is dog.wait() is dog.wait(0)
+    assert dog.wait(HANG_S) is dog is dog.wait() is dog.wait(0)
     assert dog.done() and dog.status == "completed"
     assert [made.bytes for made in dog] == [image("png", number) for number in range(2)]
     assert len(hub.posts) == 1
@@ -70,7 +71,7 @@ def test_wait_raises_the_error(hub: StandInHub, start: Start) -> None:
     dog = start()
     for _ in range(2):
         with pytest.raises(TaskFailed, match="no dogs") as caught:
-            dog.wait(20)
+            dog.wait(HANG_S)
         assert caught.value is dog.error and caught.value.task_id == dog.task_id == "hub-0001"
     assert dog.done() and dog.status == "failed"
 
@@ -82,7 +83,7 @@ def test_wait_timeout_does_not_stop_the_generation(hub: StandInHub, start: Start
     with pytest.raises(TimeoutError, match=r"0\.05 s"):
         dog.wait(0.05)
     hub.ready_after_polls = 0
-    assert len(dog.wait(20)) == 1
+    assert len(dog.wait(HANG_S)) == 1
 
 
 def test_await_does_not_block_the_loop(hub: StandInHub, start: Start) -> None:
@@ -123,7 +124,7 @@ def test_cancelling_an_await_does_not_stop_the_generation(hub: StandInHub, start
     with pytest.raises(TimeoutError):
         asyncio.run(impatient())
     hub.ready_after_polls = 0
-    assert len(dog.wait(20)) == 1
+    assert len(dog.wait(HANG_S)) == 1
 
 
 def test_await_raises_the_error(hub: StandInHub, start: Start) -> None:
@@ -147,7 +148,7 @@ def test_cancel_stops_the_wait_and_keeps_the_task(
     hub.wait_until(lambda: len(hub.polls_seen) == 1)
     dog.cancel()
     with pytest.raises(Interrupted, match="`%mountsea resume hub-0001`"):
-        dog.wait(20)
+        dog.wait(HANG_S)
     assert dog.done() and isinstance(dog.error, KeyboardInterrupt)
     dog.cancel()
     resumed = here.worker.run(here.generate(*here.recall("hub-0001")))
@@ -158,9 +159,9 @@ def test_cancel_stops_the_wait_and_keeps_the_task(
 def test_cancel_after_the_end_changes_nothing(hub: StandInHub, start: Start) -> None:
     """The images stay, and no error is raised."""
     dog = start()
-    dog.wait(20)
+    dog.wait(HANG_S)
     dog.cancel()
-    assert len(dog.wait(20)) == 1 and dog.status == "completed"
+    assert len(dog.wait(HANG_S)) == 1 and dog.status == "completed"
 
 
 def test_cancel_during_a_submission_loses_no_task(
@@ -173,7 +174,7 @@ def test_cancel_during_a_submission_loses_no_task(
     hub.wait_until(lambda: len(hub.posts) == 1)
     dog.cancel()
     with pytest.raises(Interrupted, match="already being submitted"):
-        dog.wait(20)
+        dog.wait(HANG_S)
     answered.set()
     here.worker.run(here.drain())
     assert dog.task_id == "hub-late" and len(hub.posts) == 1
@@ -183,7 +184,7 @@ def test_cancel_during_a_submission_loses_no_task(
 def test_a_result_can_be_pickled(hub: StandInHub, start: Start) -> None:
     """The copy has the request and the images, and is done."""
     dog = start("-n 2 -s 7")
-    dog.wait(20)
+    dog.wait(HANG_S)
     copy = pickle.loads(pickle.dumps(dog))
     assert isinstance(copy, Generation) and copy.done() and copy.wait() is copy
     assert (copy.request, copy.task_id, copy.images) == (dog.request, dog.task_id, dog.images)
@@ -203,7 +204,7 @@ def test_an_unfinished_handle_can_be_pickled(hub: StandInHub, start: Start, how:
         dog.cancel()
     if how != "running":
         with suppress(TaskFailed, Interrupted):
-            dog.wait(20)
+            dog.wait(HANG_S)
     copy = pickle.loads(pickle.dumps(dog))
     assert (copy.task_id, copy.request, str(copy.error)) == (
         dog.task_id,

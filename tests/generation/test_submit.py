@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+from hang import HANG_S
 from hub_server import (
     BAD_GATEWAY,
     KEY,
@@ -474,6 +475,6 @@ def test_a_process_waits_at_exit_for_a_pending_submission(
         while "Interrupted: Stopped waiting" not in (line := script.stderr.readline()):
             assert line
         hold.set()
-        _, rest = script.communicate(timeout=30)
+        _, rest = script.communicate(timeout=HANG_S)
         assert len(hub.requests) == 1
     assert (rest, state(path)) == ("", ("submitted", "hub-7"))

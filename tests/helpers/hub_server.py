@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import unquote
 
+from hang import HANG_S
 from PIL import Image
 
 JSON = "application/json"
@@ -257,7 +258,7 @@ class StandInHub:
         """Return a URL on the image host with a signature in its query."""
         return f"{self.image_origin}/{name}?signature=s3cret-query"
 
-    def wait_until(self, holds: Callable[[], bool], *, timeout_s: float = 10.0) -> None:
+    def wait_until(self, holds: Callable[[], bool], *, timeout_s: float = HANG_S) -> None:
         """Block until a condition holds; it is checked after each request.
 
         A request whose response is on hold counts too.

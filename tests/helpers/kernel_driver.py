@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from hang import HANG_S
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
@@ -104,7 +105,7 @@ class Kernel:
         code: str,
         *,
         on_message: Callable[[Message], None] | None = None,
-        timeout_s: float = 60,
+        timeout_s: float = HANG_S,
         watched: bool = True,
     ) -> CellRun:
         """Run a cell to its end.
@@ -123,7 +124,7 @@ class Kernel:
         # for a moment after an error, ipykernel 6 drops new requests as if they had been queued
         return str(self.client.execute(code, stop_on_error=False, allow_stdin=watched))
 
-    def run_all(self, codes: list[str], *, timeout_s: float = 120) -> list[CellRun]:
+    def run_all(self, codes: list[str], *, timeout_s: float = HANG_S) -> list[CellRun]:
         """Queue several cells at once, as Run All does, then collect each."""
         ids = [self.client.execute(code) for code in codes]
         return [self.collect(message_id, timeout_s=timeout_s) for message_id in ids]
@@ -133,7 +134,7 @@ class Kernel:
         message_id: str,
         *,
         on_message: Callable[[Message], None] | None = None,
-        timeout_s: float = 60,
+        timeout_s: float = HANG_S,
     ) -> CellRun:
         """Collect the messages of a started cell until it has ended."""
         run = CellRun(message_id)
@@ -148,7 +149,7 @@ class Kernel:
         condition: str,
         *,
         on_message: Callable[[Message], None] | None = None,
-        timeout_s: float = 20,
+        timeout_s: float = HANG_S,
     ) -> CellRun:
         """Keep collecting a cell's messages, as a front end does after it has ended.
 
@@ -210,7 +211,7 @@ def started_kernel() -> Iterator[Kernel]:
         client = manager.client()
         try:
             client.start_channels()
-            client.wait_for_ready(timeout=60)
+            client.wait_for_ready(timeout=HANG_S)
             yield Kernel(manager, client)
         finally:
             client.stop_channels()

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
+from hang import HANG_S
+
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
@@ -99,7 +101,7 @@ def page_in_chromium() -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(1000 * HANG_S)
         try:
             yield page
         finally:
@@ -140,7 +142,7 @@ def open_notebook(page: Page, url: str, name: str, *, face: str = "lab") -> None
     else:
         path = f"lab/tree/{name}?reset&" if face == "lab" else f"notebooks/{name}?"
         page.goto(f"{url}/{path}token={TOKEN}")
-    page.wait_for_function(KERNEL_IDLE, timeout=60_000)
+    page.wait_for_function(KERNEL_IDLE, timeout=1000 * HANG_S)
 
 
 def close_notebooks(page: Page) -> None:
@@ -165,7 +167,7 @@ def run_cell(page: Page, number: int) -> None:
     )
 
 
-def await_cells(page: Page, *, timeout_s: float = 60) -> None:
+def await_cells(page: Page, *, timeout_s: float = HANG_S) -> None:
     """Wait until every code cell has run and the kernel is idle."""
     page.wait_for_function(_ALL_RUN, timeout=timeout_s * 1000)
     page.wait_for_function(KERNEL_IDLE, timeout=timeout_s * 1000)
@@ -223,7 +225,7 @@ def end_kernels(url: str) -> None:
 
 def await_server(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
     """Wait until the server responds, or has died."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANG_S
     while time.monotonic() < deadline:
         if server.poll() is not None:
             break

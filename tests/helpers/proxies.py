@@ -15,6 +15,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+from hang import HANG_S
+
 
 class Relay:
     """A server in a thread that forwards each connection to another server.
@@ -42,7 +44,7 @@ class Relay:
     def __enter__(self) -> Self:
         self._thread.start()
         starting = asyncio.run_coroutine_threadsafe(self._start(), self._loop)
-        self._server = starting.result(10)
+        self._server = starting.result(HANG_S)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -52,7 +54,7 @@ class Relay:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(HANG_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

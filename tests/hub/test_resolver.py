@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hang import HANG_S
 from hub_server import KEY, StandInHub
 
 from mountsea_magic.errors import HubUnavailable
@@ -32,7 +33,7 @@ class SlowNames:
         """Replace `socket.getaddrinfo`."""
         self.lookups.append(host)
         if host.startswith("slow"):
-            self.released.wait(30)
+            self.released.wait(HANG_S)
         if host.startswith("broken"):
             raise ZeroDivisionError("in the resolver's own module")
         return FOUND

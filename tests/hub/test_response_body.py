@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hang import HANG_S
 from hub_server import KEY, Reply, StandInHub, data_uri, image, json_reply
 from test_client import DOG, polled, submitted, with_client
 
@@ -195,7 +196,7 @@ def test_cancelling_does_not_wait_for_a_large_response_to_be_parsed(
 
     def parse(body: JsonBody) -> None:
         parsing.set()
-        go_on.wait(30)
+        go_on.wait(HANG_S)
 
     monkeypatch.setattr(response_body, "_SMALL_BYTES", 1)
     monkeypatch.setattr(JsonBody, "finish", parse)

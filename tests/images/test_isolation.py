@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 import pytest
+from hang import HANG_S
 from hostile_images import (
     bent_exif,
     canvas,
@@ -283,7 +284,7 @@ def test_a_crash_of_the_decoder_raises(number: int, kind: str, tmp_path: Path) -
         (child,) = psutil.Process().children()
         child.send_signal(number)
         with pytest.raises(ProcessFailed) as caught:
-            job.result(30)
+            job.result(HANG_S)
     assert caught.value.kind == kind
 
 
@@ -295,7 +296,7 @@ def test_an_abandoned_decoder_is_killed(tmp_path: Path) -> None:
         (child,) = psutil.Process().children()
         abandoned.set()
         with pytest.raises(Abandoned):
-            job.result(30)
+            job.result(HANG_S)
         assert not child.is_running()
 
 
@@ -321,7 +322,7 @@ def test_exit_leaves_no_decoder_running(killed: bool, tmp_path: Path) -> None:
     command = [sys.executable, "-c", code]
     # opening blocks until the decoder reads from the pipe
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process, pipe.open("wb", 0) as endless:
-        process.communicate(timeout=60)
+        process.communicate(timeout=HANG_S)
         assert process.returncode == -9 * killed
         with pytest.raises(BrokenPipeError):
             for _ in range(3000):
@@ -350,7 +351,7 @@ def test_a_cancelled_download_abandons_its_check(
 
     def stubborn(path: Path, *, url: str | None, abandoned: threading.Event) -> None:
         begun.set()
-        if abandoned.wait(30):
+        if abandoned.wait(HANG_S):
             notified.set()
 
     monkeypatch.setattr(download, "check", stubborn)
@@ -363,7 +364,7 @@ def test_a_cancelled_download_abandons_its_check(
             await running
 
     asyncio.run(work())
-    assert notified.wait(30)
+    assert notified.wait(HANG_S)
 
 
 def test_an_abandoned_caller_takes_no_turn() -> None:
@@ -385,7 +386,7 @@ def test_an_interrupt_abandons_the_work() -> None:
     def work(abandoned: threading.Event) -> None:
         seen.append(abandoned)
         signal.raise_signal(signal.SIGINT)
-        release.wait(30)
+        release.wait(HANG_S)
 
     with pytest.raises(KeyboardInterrupt):
         run_in_thread(work)

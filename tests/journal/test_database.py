@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hang import HANG_S
 
 from mountsea_magic.journal import database
 from mountsea_magic.journal.database import MIGRATIONS, JournalDatabase, JournalError, wal_is_safe
@@ -306,7 +307,7 @@ def test_a_full_disk_is_an_error_and_keeps_existing_rows(path: Path, free_bytes:
     """The write fails, and the file is not treated as damaged."""
     insert(JournalDatabase(path), "dog")
     command = [sys.executable, "-c", FULL_DISK, str(path), str(free_bytes)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     written, busy, aside = done.stdout.split()
     assert (busy, aside) == ("False", "None")
@@ -359,7 +360,7 @@ def test_processes_that_create_the_same_file_at_once_agree(path: Path, initial: 
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    ended = [process.communicate(timeout=60) for process in started]
+    ended = [process.communicate(timeout=HANG_S) for process in started]
     assert [stderr for _, stderr in ended] == [""] * len(started)
     assert names(JournalDatabase(path)) == [str(number) for number in range(len(started))]
     assert len(set_aside(path)) == (1 if initial == "garbage" else 0)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hang import HANG_S
 from hub_server import KEY, StandInHub, data_uri, image, json_reply
 from own_session import begin_session
 
@@ -407,7 +408,7 @@ def test_two_processes_with_many_generations_lose_no_row(path: Path, hub: StandI
     for process in started:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + HANG_S
     for process in started:
         assert process.stdin is not None
         process.stdin.write("go\n")

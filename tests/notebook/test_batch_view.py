@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from cells import FAILED, handles, prompts, run_cell
+from hang import HANG_S
 from hub_server import StandInHub, image, json_reply
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -28,7 +29,7 @@ def test_prompts_run_concurrently(hub: StandInHub, shell: InteractiveShell) -> N
     hub.wait_until(lambda: len({seen.path for seen in hub.polls_seen}) == CONCURRENCY)
     hub.ready_after_polls = 0
     for dog in dogs:
-        dog.wait(20)
+        dog.wait(HANG_S)
     assert sorted(prompts(hub)) == [f"dog {number}" for number in range(6)]
     assert [dog.prompt for dog in dogs] == [f"dog {number}" for number in range(6)]
     prompt_of = dict(zip(hub.task_ids, prompts(hub), strict=True))
@@ -49,7 +50,7 @@ def test_concurrency_is_limited(hub: StandInHub, shell: InteractiveShell) -> Non
         dog.cancel()
     for dog in handles(shell):
         with pytest.raises(Interrupted):
-            dog.wait(20)
+            dog.wait(HANG_S)
     assert len(hub.posts) == CONCURRENCY + 1
     errors = [str(dog.error) for dog in handles(shell)]
     assert errors[5] == "Stopped before anything was submitted."
@@ -119,6 +120,6 @@ def test_save_copies_the_images_of_all_prompts(
     """Also in the background."""
     folder = tmp_path / "copies"
     for dog in run_cell(shell, "a dog\n---\na cat", f"-n 2 -q --save {folder} {line}"):
-        dog.wait(20)
+        dog.wait(HANG_S)
     contents = sorted(path.read_bytes() for path in folder.iterdir())
     assert contents == sorted([image("png", 0), image("png", 1)] * 2)

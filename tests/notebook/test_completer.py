@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hang import HANG_S
 from hub_server import StandInHub, image
 from IPython.core import completer
 from IPython.core.interactiveshell import InteractiveShell
@@ -35,7 +36,7 @@ def kernel(folder: None, kernel: Kernel) -> Kernel:
 def tab(kernel: Kernel, code: str) -> list[str]:
     """Press TAB at the ‸ of a cell (default: its end); return the completed lines."""
     before, _, after = code.partition("‸")
-    reply: Any = kernel.client.complete(before + after, len(before), reply=True, timeout=30)
+    reply: Any = kernel.client.complete(before + after, len(before), reply=True, timeout=HANG_S)
     content = reply["content"]
     start, end = content["cursor_start"], content["cursor_end"]
     whole = before + after

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 from cells import FAILED, handles, prompts, run_cell
+from hang import HANG_S
 from hub_server import Reply, StandInHub, json_reply
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -58,7 +59,7 @@ def test_the_status_lists_open_background_tasks(
     assert "open tasks: 1\n  hub-0001 " in capsys.readouterr().out
     dog.cancel()
     with pytest.raises(Interrupted):
-        dog.wait(20)
+        dog.wait(HANG_S)
     shell.run_line_magic("mountsea", "")
     assert "hub-0001" in capsys.readouterr().out
     hub.ready_after_polls = 0
@@ -77,7 +78,7 @@ def test_errors_of_quiet_background_cells_are_printed(
     hub.ending = "failed"
     for dog in run_cell(shell, "\n---\n".join(["a dog"] * prompt_count), "-b -q"):
         with pytest.raises(TaskFailed):
-            dog.wait(20)
+            dog.wait(HANG_S)
     output = capsys.readouterr()
     assert output.out == "" and output.err.count("TaskFailed: ") == prompt_count
 
@@ -101,7 +102,7 @@ def test_resume_waits_for_a_background_generation(
     monkeypatch.setattr(Generation, "wait", ready_once_waited_for)
     shell.run_line_magic("mountsea", "resume")
     assert "runs in the background" in capsys.readouterr().out
-    assert dog.wait(20) is dog and dog.error is None
+    assert dog.wait(HANG_S) is dog and dog.error is None
     assert (len(hub.posts), len(hub.downloads_seen)) == (1, 1)
     assert len(list(dog[0].path.parent.iterdir())) == 1
 
@@ -136,7 +137,7 @@ def test_an_interrupt_before_the_submission_submits_nothing(
             run_cell(shell, "a dog")
     (dog,) = handles(shell)
     with pytest.raises(Interrupted):
-        dog.wait(20)
+        dog.wait(HANG_S)
     assert hub.requests == [] and session.current_session().open == []
 
 
@@ -154,11 +155,11 @@ def test_an_interrupt_during_rate_limiting_leaves_nothing_open(
     monkeypatch.setattr(Generation, "take", taken)
     hub.submits += [json_reply({"message": "slow down"}, 429, headers={"Retry-After": "20"})] * 3
     (dog,) = run_cell(shell, "a dog", "-b")
-    assert postponed.wait(20)
+    assert postponed.wait(HANG_S)
     assert session.current_session().open == [dog]
     dog.cancel()
     with pytest.raises(Interrupted, match="Stopped before anything was submitted"):
-        dog.wait(20)
+        dog.wait(HANG_S)
     assert session.current_session().open == [] and len(hub.posts) == 1
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
+from hang import HANG_S
 from hub_server import StandInHub
 from kernel_driver import CellRun, Kernel
 from terminals import end_terminal
@@ -119,7 +120,7 @@ def test_jupyter_console_prints_the_final_line(hub: StandInHub, tmp_path: Path) 
     options = ["--simple-prompt", "--ZMQTerminalInteractiveShell.image_handler=None"]
     console = pexpect.spawn(
         sys.executable, ["-m", "jupyter_console", "--transport=ipc", *options],
-        env=environment, encoding="utf-8", timeout=60, dimensions=(40, 250),
+        env=environment, encoding="utf-8", timeout=HANG_S, dimensions=(40, 250),
     )  # fmt: skip
     try:
         console.expect(r"In \[1\]:")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hang import HANG_S
 from hub_server import StandInHub, image, json_reply
 from kernel_driver import CellRun, Kernel, Message
 
@@ -28,7 +29,7 @@ def _updates_until(kernel: Kernel, text: str) -> list[Message]:
     """Collect output updates until one contains the text."""
     updates: list[Message] = []
     while not updates or text not in json.dumps(updates[-1]["data"]):
-        message = kernel.client.get_iopub_msg(timeout=20)
+        message = kernel.client.get_iopub_msg(timeout=HANG_S)
         if message["msg_type"] == "update_display_data":
             updates.append(message["content"])
     return updates
@@ -54,13 +55,13 @@ def _closed(run: CellRun) -> set[str]:
 
 def _subshell(kernel: Kernel) -> str:
     """Create a subshell, like a front end for its widgets; only ipykernel 7 has subshells."""
-    info = kernel.client.kernel_info(reply=True, timeout=20)
+    info = kernel.client.kernel_info(reply=True, timeout=HANG_S)
     if "kernel subshells" not in info["content"].get("supported_features", []):
         pytest.skip("this kernel has no subshells, so no click arrives while a cell runs")
     channel = kernel.client.control_channel
     message = kernel.client.session.msg("create_subshell_request")
     channel.send(message)
-    reply: Message = channel.get_msg(timeout=10)
+    reply: Message = channel.get_msg(timeout=HANG_S)
     return str(reply["content"]["subshell_id"])
 
 
@@ -126,7 +127,7 @@ def test_no_widget_is_left_behind(hub: StandInHub, kernel: Kernel, way: str) -> 
     made, closed = _opened(run), _closed(run)
     if way == "background":
         while not set(made) <= closed:
-            message = kernel.client.get_iopub_msg(timeout=20)
+            message = kernel.client.get_iopub_msg(timeout=HANG_S)
             run.messages.append(message)
             closed = _closed(run)
         updates = [m for m in run.messages if m["msg_type"] == "update_display_data"]

@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from hang import HANG_S
 from hub_server import SILENT, StandInHub
 
 from mountsea_magic.runtime import exit_hook
@@ -28,7 +29,7 @@ def test_a_background_submission_is_sent_before_the_process_exits(hub: StandInHu
     hub.ready_after_polls = 10**6
     # a long timeout, for slow machines; another test checks the timeout
     patient = LEAVE + "exit_hook.EXIT_TIMEOUT_S = 60.0\n"
-    subprocess.run([sys.executable, "-c", patient], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", patient], check=True, timeout=HANG_S)
     assert len(hub.posts) == 1
     code = (
         "from mountsea_magic.session import current_session\n"
@@ -44,7 +45,7 @@ def test_a_hub_that_does_not_respond_does_not_block_the_exit(hub: StandInHub) ->
     impatient = LEAVE + "exit_hook.EXIT_TIMEOUT_S = 0.1\ninput()\n"
     process = subprocess.Popen([sys.executable, "-c", impatient], stdin=subprocess.PIPE)
     hub.wait_until(lambda: len(hub.posts) == 1, timeout_s=30)
-    process.communicate(b"\n", timeout=60)
+    process.communicate(b"\n", timeout=HANG_S)
     assert (process.returncode, len(hub.posts)) == (0, 1)
     assert 0 < exit_hook.EXIT_TIMEOUT_S <= 5
 

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator
 
 import pytest
+from hang import HANG_S
 
 from mountsea_magic.runtime import loop_thread as module
 from mountsea_magic.runtime.loop_thread import Job, LoopThread
@@ -490,7 +491,7 @@ def test_run_nested_runs_on_the_running_loop() -> None:
     In a subprocess, since `nest-asyncio2` patches asyncio permanently.
     """
     done = subprocess.run(
-        [sys.executable, "-c", NESTED], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", NESTED], capture_output=True, text=True, timeout=HANG_S, check=False
     )
     assert done.stderr == ""
     assert done.stdout == "[42, True, 'no dogs', 'ticked', 'no loop']\n"
@@ -543,7 +544,7 @@ async def last():
 async def forty_two():
     return 42
 
-faulthandler.dump_traceback_later(100, exit=True)
+faulthandler.dump_traceback_later(280, exit=True)
 signal.signal(signal.SIGALRM, stop)
 loop_thread.TICK_S, rng, thread = 0.0002, random.Random(7), loop_thread.LoopThread()
 for number in range(700):
@@ -553,13 +554,13 @@ for number in range(700):
     except KeyboardInterrupt:
         pass
     alive = thread.start(forty_two())
-    assert alive.wait(10) and alive.outcome.result() == 42, f"the loop hangs after {number}"
+    assert alive.wait(250) and alive.outcome.result() == 42, f"the loop hangs after {number}"
 """
 
 
 def test_the_loop_survives_an_interrupt_at_any_moment() -> None:
     """Also between the `acquire` of a lock and the block that releases it."""
     done = subprocess.run(
-        [sys.executable, "-c", HAMMER], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", HAMMER], capture_output=True, text=True, timeout=HANG_S, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]

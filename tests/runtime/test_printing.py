@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from cells import prompts
+from hang import HANG_S
 from hub_server import StandInHub
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -158,7 +159,7 @@ def test_ipython_with_another_encoding_shows_everything(
         "MOUNTSEA_HOME": str(tmp_path / "Zoë 犬"),
     }
     command = [sys.executable, "-m", "IPython", "--no-banner", "--colors=NoColor", str(script)]
-    done = subprocess.run(command, env=environment, capture_output=True, timeout=60)
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=HANG_S)
     shown = done.stdout.decode(encoding)
     assert "all was displayed" in shown, done.stderr.decode("utf-8", "replace")
     assert "UnicodeEncodeError" not in shown and b"UnicodeEncodeError" not in done.stderr

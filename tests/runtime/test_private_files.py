@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hang import HANG_S
 from hub_server import StandInHub, image
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -84,7 +85,7 @@ def outcome_of(work: Callable[[], Any]) -> Any:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(20)
+    thread.join(HANG_S)
     assert outcome, "it hangs"
     return outcome[0]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import platformdirs
 import pytest
+from hang import HANG_S
 from hub_server import StandInHub, image
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -22,7 +23,7 @@ def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str
     """Run code in a subprocess."""
     command = [sys.executable, "-W", "always", "-c", code]
     return subprocess.run(
-        command, env=os.environ | environment, capture_output=True, text=True, timeout=60
+        command, env=os.environ | environment, capture_output=True, text=True, timeout=HANG_S
     )
 
 

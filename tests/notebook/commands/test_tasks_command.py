@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hang import HANG_S
 from hub_server import KEY, OTHER_KEY, RESET, Reply, StandInHub, image, json_reply
 from IPython.core.interactiveshell import InteractiveShell
 from own_session import begin_session
@@ -408,7 +409,7 @@ def test_resume_downloads_tasks_of_another_process(
     if how is not None:
         hub.wait_until(lambda: len(hub.polls_seen) >= 1, timeout_s=30)
         other.send_signal(how)
-    _, output = other.communicate(timeout=30)
+    _, output = other.communicate(timeout=HANG_S)
     assert other.returncode != 0
     assert how is signal.SIGKILL or "`%mountsea resume hub-0001`" in output
     assert [entry.task_id for entry in journal.open_entries()] == ["hub-0001"]
@@ -438,7 +439,7 @@ def test_another_ipython_process_can_resume(hub: StandInHub, tmp_path: Path) -> 
         ],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_S,
         check=True,
     )
     listed, rest = done.stdout.split("\n", 1)
