@@ -16,6 +16,7 @@ from lab_server import (
     WIDGETS,
     alts_of,
     await_cells,
+    await_kernel_after_error,
     end_demo_tasks,
     end_kernels,
     open_notebook,
@@ -117,8 +118,7 @@ def test_stop_and_cancel_end_the_cell_within_half_a_second(
         page.wait_for_selector(f"pre:visible:has-text('{task_id}')", timeout=1000 * HANG_S)
         elapsed_s.append(time.monotonic() - pressed)
         assert page.query_selector(WIDGETS) is None
-        # for a moment after an error, the kernel aborts new requests as if they had been queued
-        page.wait_for_function(KERNEL_IDLE)
+        await_kernel_after_error(page)
     assert statistics.median(elapsed_s) - statistics.median(round_trip_s) < 0.5
     run_cell(page, 2)
     page.wait_for_selector(".jp-OutputArea-output pre:has-text('42')", timeout=1000 * HANG_S)

@@ -39,6 +39,13 @@ KERNEL_IDLE = """() => {
   const widget = globalThis.jupyterapp?.shell.currentWidget;
   return widget?.sessionContext?.session?.kernel?.status === 'idle';
 }"""
+_ACCEPTS_CELLS = """async () => {
+  const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+  for (;;) {
+    const reply = await kernel.requestExecute({code: '', silent: true}).done;
+    if (reply.content.status === 'ok') return;
+  }
+}"""
 _OPEN = """async name => {
   await jupyterapp.commands.execute('docmanager:open', {path: name, factory: 'Notebook'});
 }"""
@@ -171,6 +178,12 @@ def await_cells(page: Page, *, timeout_s: float = HANG_S) -> None:
     """Wait until every code cell has run and the kernel is idle."""
     page.wait_for_function(_ALL_RUN, timeout=timeout_s * 1000)
     page.wait_for_function(KERNEL_IDLE, timeout=timeout_s * 1000)
+
+
+def await_kernel_after_error(page: Page) -> None:
+    """Wait until the kernel runs cells again: idle, it aborts some for a moment after an error."""
+    page.wait_for_function(KERNEL_IDLE)
+    page.evaluate(_ACCEPTS_CELLS)
 
 
 def save(page: Page) -> None:
