@@ -6,9 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from .errors import InvalidRequest, sanitize
+from .errors import InvalidRequest
 from .hub.proxies import Network, read_network
 from .request.catalog import nearest
+from .runtime.text import sanitize
 from .settings import Settings
 
 if TYPE_CHECKING:

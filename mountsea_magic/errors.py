@@ -23,7 +23,6 @@ from typing import Self, TypeVar
 
 from .runtime.printing import encodable, stdout_encoding
 from .runtime.text import is_pasteable, printable, quoted
-from .runtime.text import sanitize as sanitize
 
 E = TypeVar("E", bound=BaseException)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .clients import ClientPool
 from .credentials.key_store import KeyStore
-from .errors import ConfigurationError, MountseaError, sanitize
+from .errors import ConfigurationError, MountseaError
 from .generation.events import Event, Notice
 from .generation.handle import Generation
 from .generation.notices import notify
@@ -20,6 +20,7 @@ from .runtime.child_processes import ChildProcesses, inherited_demo
 from .runtime.environment import variable
 from .runtime.exit_hook import call_at_exit, wait_for_submissions
 from .runtime.loop_thread import LoopThread
+from .runtime.text import sanitize
 from .settings import DEFAULT_TIMEOUT_S, DEMO_URL, Secret, Settings, read_settings
 from .settings.hub_urls import is_same_hub
 

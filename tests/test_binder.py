@@ -101,7 +101,7 @@ def test_first_image_within_a_minute(image: BinderImage, record_property: Record
             run_all_cells(page)
             page.wait_for_function(_IMAGE_LOADED, arg=IMAGE)
             first_s = _record_elapsed(record_property, "first image", started)
-            await_cells(page, timeout_s=180)
+            await_cells(page)
             _record_elapsed(record_property, "all images", started)
             found = page.evaluate(_COUNT_OUTPUTS)
             questions = page.get_by_text("Would you like to get notified").count()

@@ -8,14 +8,8 @@ import pickle
 import pytest
 
 from mountsea_magic import errors
-from mountsea_magic.errors import (
-    Interrupted,
-    MountseaError,
-    RateLimited,
-    TaskFailed,
-    resume_hint,
-    sanitize,
-)
+from mountsea_magic.errors import Interrupted, MountseaError, RateLimited, TaskFailed, resume_hint
+from mountsea_magic.runtime.text import sanitize
 
 TREE = [
     kind

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..errors import ConfigurationError, sanitize
+from ..errors import ConfigurationError
+from ..runtime.text import sanitize
 from ..settings.secret import Secret
 from .key_file import KeyFile
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from ..errors import DownloadFailed, HubUnavailable, MountseaError, resume_hint, sanitize
+from ..errors import DownloadFailed, HubUnavailable, MountseaError, resume_hint
 from ..hub.client import HubClient
 from ..hub.connector import UnusableUrl
 from ..hub.image_counts import count_left_out, select_images
@@ -21,6 +21,7 @@ from ..images.files import BadImage, GeneratedImage, TooLarge, check, part_file,
 from ..runtime.clock import Stopwatch
 from ..runtime.daemon_threads import DaemonThreads
 from ..runtime.key_redaction import redact_key
+from ..runtime.text import sanitize
 from .events import Downloading, Notice
 
 PAUSES_S = (0.3, 0.9, 1.8)

@@ -9,7 +9,8 @@ import ssl
 import sys
 from functools import lru_cache
 
-from ..errors import ConfigurationError, sanitize
+from ..errors import ConfigurationError
+from ..runtime.text import sanitize
 from .proxies import Network
 
 

@@ -9,12 +9,13 @@ from typing import BinaryIO
 
 import httpx
 
-from ..errors import HubUnavailable, MountseaError, sanitize, without_frames
+from ..errors import HubUnavailable, MountseaError, without_frames
 from ..images.data_uris import InlineError, InlineTooLarge, inline_pieces
 from ..images.files import MAX_BYTES, BadImage, TooLarge
 from ..runtime.clock import Stopwatch
 from ..runtime.key_redaction import redact_key
 from ..runtime.redaction import guard_logs, without_queries
+from ..runtime.text import sanitize
 from .connector import PRIVATE_HOST, UnusableUrl
 from .content_coding import UndecodableBody, open_body
 from .network_errors import describe_failure
@@ -34,9 +35,9 @@ HEADERS_TIMEOUT_S = 25.0
 DOWNLOAD_TIMEOUT_S = 900.0
 """How long a download may take, with redirects, in seconds: 4K takes minutes on a slow line."""
 
-MIN_BYTES_S = 4096
+MIN_BYTES_PER_S = 4096
 GRACE_S = 10.0
-"""After this many seconds, less than `MIN_BYTES_S` bytes per second counts as a stall."""
+"""After this many seconds, less than `MIN_BYTES_PER_S` bytes per second counts as a stall."""
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -219,7 +220,8 @@ async def _write_body(response: httpx.Response, file: BinaryIO) -> MountseaError
                 await asyncio.sleep(0)  # few compressed bytes can be much work
             if is_too_slow(received, watch.elapsed_s):
                 return HubUnavailable(
-                    f"The download stalled (under {MIN_BYTES_S // 1024} kB/s for {GRACE_S:g} s)."
+                    f"The download stalled (under {MIN_BYTES_PER_S // 1024} kB/s "
+                    f"for {GRACE_S:g} s)."
                 )
         decoder.finish()
     except UndecodableBody as error:
@@ -238,7 +240,7 @@ def is_too_slow(received: int, elapsed_s: float) -> bool:
         >>> is_too_slow(100, 11.0), is_too_slow(100, 1.0)
         (True, False)
     """
-    return elapsed_s > GRACE_S and received < MIN_BYTES_S * elapsed_s
+    return elapsed_s > GRACE_S and received < MIN_BYTES_PER_S * elapsed_s
 
 
 def _checked_url(url: str | httpx.URL) -> httpx.URL:

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import MountseaError, sanitize
+from ..errors import MountseaError
 from ..request.catalog import Catalog, Model, bundled_catalog
+from ..runtime.text import sanitize
 from ..settings import Settings
 from .model_cache import LiveModels, load, save
 from .models import MAX_LISTED

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import httpx
 
-from ..errors import sanitize
 from ..runtime.redaction import without_queries
+from ..runtime.text import sanitize
 from .proxies import Network, Proxy
 
 _NOT_YET_VALID, _EXPIRED, _OTHER_NAME = 9, 10, frozenset({62, 64})

@@ -14,8 +14,9 @@ import sys
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from ..errors import ConfigurationError, sanitize
+from ..errors import ConfigurationError
 from ..runtime.environment import variable
+from ..runtime.text import sanitize
 
 CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 """The variables that name trusted certificates; the first one that is set is used.

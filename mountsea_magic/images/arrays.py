@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidRequest, sanitize
+from ..errors import InvalidRequest
+from ..runtime.text import sanitize
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -6,7 +6,7 @@ import io
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from ..errors import sanitize
+from ..runtime.text import sanitize
 from .color_profiles import COLOR_SPACES, convert_to_srgb, exponent_of, has_transparency, profile_of
 from .decoding_cost import MAX_WORK, Work, work_of
 from .exif import orientation_of

@@ -11,8 +11,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidRequest, sanitize
+from ..errors import InvalidRequest
 from ..runtime.daemon_threads import run_in_thread
+from ..runtime.text import sanitize
 from ..settings.hub_urls import has_valid_host
 from .arrays import as_image
 from .data_uris import InlineError, InlineTooLarge, clean_url, read_inline

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import sanitize
 from ..runtime.daemon_threads import run_in_thread
 from ..runtime.limited_process import Result
+from ..runtime.text import sanitize
 from .decoding import decode, normalized, orientation
 from .decoding_cost import IN_PROCESS_WORK, work_of
 from .files import MAX_PIXELS, GeneratedImage, sniff

@@ -7,7 +7,8 @@ import re
 from mimetypes import MimeTypes
 from pathlib import Path
 
-from ..errors import InvalidRequest, sanitize
+from ..errors import InvalidRequest
+from ..runtime.text import sanitize
 
 _IMAGE_SUFFIXES = frozenset({".avif", ".heic", ".heif", ".jxl", ".webp"})
 """Image suffixes missing from `mimetypes` in some Python versions."""

@@ -21,12 +21,12 @@ from ..errors import (
     SubmissionUncertain,
     describe_kind,
     merge_errors,
-    sanitize,
 )
 from ..generation.events import Event, Notice
 from ..generation.handle import Generation
 from ..runtime.loop_thread import TICK_S, Job
 from ..runtime.printing import echo
+from ..runtime.text import sanitize
 from ..session import current_session
 from ..settings import Settings
 from .frontend import FrontEnd

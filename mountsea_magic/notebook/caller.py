@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from types import CodeType, FrameType
 from typing import Any
 
-from ..errors import InvalidRequest, sanitize
+from ..errors import InvalidRequest
+from ..runtime.text import sanitize
 
 _SKIPPED_PACKAGES = frozenset({"IPython", "decorator", __name__.partition(".")[0]})
 """The packages whose frames lie between a magic and the code that calls it."""

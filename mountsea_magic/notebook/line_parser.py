@@ -9,7 +9,8 @@ import shlex
 from difflib import get_close_matches
 from typing import NoReturn
 
-from ..errors import InvalidRequest, sanitize
+from ..errors import InvalidRequest
+from ..runtime.text import sanitize
 
 _ESCAPE = "" if os.name == "nt" else "\\"
 """Windows paths contain backslashes, so nothing is escaped there."""

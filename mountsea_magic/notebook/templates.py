@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidRequest, sanitize
+from ..errors import InvalidRequest
+from ..runtime.text import sanitize
 
 if TYPE_CHECKING:
     from jinja2 import Environment

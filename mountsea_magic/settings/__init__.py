@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import ConfigurationError, InvalidRequest, MountseaError, sanitize, without_frames
+from ..errors import ConfigurationError, InvalidRequest, MountseaError, without_frames
+from ..runtime.text import sanitize
 from .home import data_folder, make_home_absolute
 from .hub_urls import DEFAULT_BASE_URL as DEFAULT_BASE_URL
 from .hub_urls import DEFAULT_CREDITS_URL as DEFAULT_CREDITS_URL
 from .hub_urls import DEMO_URL as DEMO_URL
 from .hub_urls import read_base_url, read_credits_url
-from .secret import NO_KEY as NO_KEY
 from .secret import Secret as Secret
 
 DEFAULT_TIMEOUT_S = 600.0

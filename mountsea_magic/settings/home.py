@@ -6,9 +6,10 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import ConfigurationError, sanitize
+from ..errors import ConfigurationError
 from ..runtime.environment import set_variable, variable
 from ..runtime.private_files import UntrustedPathError, check_path
+from ..runtime.text import sanitize
 
 
 def make_home_absolute() -> None:

@@ -6,7 +6,8 @@ import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
-from ..errors import ConfigurationError, sanitize
+from ..errors import ConfigurationError
+from ..runtime.text import sanitize
 
 DEFAULT_BASE_URL = "https://api.mountsea.ai"
 """The Hub's base URL (documented by the vendor)."""

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hang import HANG_S
 from lab_server import (
     IMAGE,
     KERNEL_IDLE,
@@ -108,20 +107,20 @@ def test_stop_and_cancel_end_the_cell_within_half_a_second(
     for number in range(3):
         started = time.monotonic()
         run_cell(page, 3)
-        page.wait_for_selector(f"pre:has-text('cell number {number}')", timeout=1000 * HANG_S)
+        page.wait_for_selector(f"pre:has-text('cell number {number}')")
         round_trip_s.append(time.monotonic() - started)
         page.wait_for_function(KERNEL_IDLE)
         run_cell(page, 1)
         task_id = page.inner_text(LIVE).rpartition(" ")[2]
         pressed = time.monotonic()
         page.click(button)
-        page.wait_for_selector(f"pre:visible:has-text('{task_id}')", timeout=1000 * HANG_S)
+        page.wait_for_selector(f"pre:visible:has-text('{task_id}')")
         elapsed_s.append(time.monotonic() - pressed)
         assert page.query_selector(WIDGETS) is None
         await_kernel_after_error(page)
     assert statistics.median(elapsed_s) - statistics.median(round_trip_s) < 0.5
     run_cell(page, 2)
-    page.wait_for_selector(".jp-OutputArea-output pre:has-text('42')", timeout=1000 * HANG_S)
+    page.wait_for_selector(".jp-OutputArea-output pre:has-text('42')")
     (ending, error) = saved(page, folder / f"{tmp_path.name}.ipynb")[1]
     assert "interrupted" in ending.data["text/plain"] and error.ename == "Interrupted"
 
@@ -146,7 +145,7 @@ def test_background_cells_keep_their_own_output(
       cell => cell.model.outputs.toJSON().filter(
         output => 'image/jpeg' in (output.data ?? {})).length
     ).reduce((sum, images) => sum + images) === count"""
-    page.wait_for_function(shown, arg=5, timeout=1000 * HANG_S)
+    page.wait_for_function(shown, arg=5)
     assert (
         page.evaluate(
             "() => jupyterapp.shell.currentWidget.content.widgets[6].model.executionState"

@@ -11,10 +11,11 @@ from echoes import FORMS, KEY, EchoHub, in_json, leaks, response
 from hub_server import all_text_of
 from runs import DOG, FrequentPolls, collect, newest_entry, start_generation
 
-from mountsea_magic.errors import MountseaError, sanitize
+from mountsea_magic.errors import MountseaError
 from mountsea_magic.generation import download
 from mountsea_magic.hub.client import HubClient
 from mountsea_magic.runtime.redaction import guard_logs
+from mountsea_magic.runtime.text import sanitize
 from mountsea_magic.settings import Secret
 
 ON_ONE_LINE = {

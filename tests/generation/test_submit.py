@@ -469,7 +469,7 @@ def test_a_process_waits_at_exit_for_a_pending_submission(
             stderr=subprocess.PIPE,
             text=True,
         )
-        hub.wait_until(lambda: len(hub.posts) == 1, timeout_s=30)
+        hub.wait_until(lambda: len(hub.posts) == 1)
         script.send_signal(signal.SIGINT)
         assert script.stderr is not None
         while "Interrupted: Stopped waiting" not in (line := script.stderr.readline()):

@@ -258,21 +258,20 @@ class StandInHub:
         """Return a URL on the image host with a signature in its query."""
         return f"{self.image_origin}/{name}?signature=s3cret-query"
 
-    def wait_until(self, holds: Callable[[], bool], *, timeout_s: float = HANG_S) -> None:
+    def wait_until(self, holds: Callable[[], bool]) -> None:
         """Block until a condition holds; it is checked after each request.
 
         A request whose response is on hold counts too.
 
         Args:
             holds: The condition.
-            timeout_s: How long to wait, in seconds.
 
         Raises:
             TimeoutError: If it does not hold in time.
         """
         with self._changed:
-            if not self._changed.wait_for(holds, timeout_s):
-                raise TimeoutError(f"the condition did not hold within {timeout_s} s")
+            if not self._changed.wait_for(holds, HANG_S):
+                raise TimeoutError(f"the condition did not hold within {HANG_S:g} s")
 
     def data(self, images: Sequence[bytes | str]) -> dict[str, Any]:
         """Return the ``data`` of a completed task in the provider's shape, with all fields."""

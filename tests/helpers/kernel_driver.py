@@ -105,7 +105,6 @@ class Kernel:
         code: str,
         *,
         on_message: Callable[[Message], None] | None = None,
-        timeout_s: float = HANG_S,
         watched: bool = True,
     ) -> CellRun:
         """Run a cell to its end.
@@ -113,34 +112,30 @@ class Kernel:
         Args:
             code: The cell.
             on_message: Called with each message as it arrives, for example to interrupt.
-            timeout_s: How long the cell may take, in seconds.
             watched: Whether to execute as an interactive front end does, rather than as nbclient.
         """
         message_id = self.begin(code, watched=watched)
-        return self.collect(message_id, on_message=on_message, timeout_s=timeout_s)
+        return self.collect(message_id, on_message=on_message)
 
     def begin(self, code: str, *, watched: bool = True) -> str:
         """Start a cell with no others queued behind it; return its message id, for `collect`."""
         # for a moment after an error, ipykernel 6 drops new requests as if they had been queued
         return str(self.client.execute(code, stop_on_error=False, allow_stdin=watched))
 
-    def run_all(self, codes: list[str], *, timeout_s: float = HANG_S) -> list[CellRun]:
+    def run_all(self, codes: list[str]) -> list[CellRun]:
         """Queue several cells at once, as Run All does, then collect each."""
         ids = [self.client.execute(code) for code in codes]
-        return [self.collect(message_id, timeout_s=timeout_s) for message_id in ids]
+        return [self.collect(message_id) for message_id in ids]
 
     def collect(
         self,
         message_id: str,
         *,
         on_message: Callable[[Message], None] | None = None,
-        timeout_s: float = HANG_S,
     ) -> CellRun:
         """Collect the messages of a started cell until it has ended."""
         run = CellRun(message_id)
-        return self.follow(
-            run, lambda: run.ended, "the cell has ended", on_message=on_message, timeout_s=timeout_s
-        )
+        return self.follow(run, lambda: run.ended, "the cell has ended", on_message=on_message)
 
     def follow(
         self,
@@ -149,7 +144,6 @@ class Kernel:
         condition: str,
         *,
         on_message: Callable[[Message], None] | None = None,
-        timeout_s: float = HANG_S,
     ) -> CellRun:
         """Keep collecting a cell's messages, as a front end does after it has ended.
 
@@ -158,14 +152,13 @@ class Kernel:
             until: Returns whether to stop; called after each message.
             condition: Describes `until`, for the error message.
             on_message: Called with each message as it arrives.
-            timeout_s: How long that may take, in seconds.
         """
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + HANG_S
         while not until():
             try:
                 message = self.client.get_iopub_msg(timeout=max(0.1, deadline - time.monotonic()))
             except queue.Empty:
-                raise AssertionError(f"not within {timeout_s} s: {condition}") from None
+                raise AssertionError(f"not within {HANG_S:g} s: {condition}") from None
             run.take(message)
             if on_message is not None:
                 on_message(message)

@@ -149,7 +149,7 @@ def open_notebook(page: Page, url: str, name: str, *, face: str = "lab") -> None
     else:
         path = f"lab/tree/{name}?reset&" if face == "lab" else f"notebooks/{name}?"
         page.goto(f"{url}/{path}token={TOKEN}")
-    page.wait_for_function(KERNEL_IDLE, timeout=1000 * HANG_S)
+    page.wait_for_function(KERNEL_IDLE)
 
 
 def close_notebooks(page: Page) -> None:
@@ -174,10 +174,10 @@ def run_cell(page: Page, number: int) -> None:
     )
 
 
-def await_cells(page: Page, *, timeout_s: float = HANG_S) -> None:
+def await_cells(page: Page) -> None:
     """Wait until every code cell has run and the kernel is idle."""
-    page.wait_for_function(_ALL_RUN, timeout=timeout_s * 1000)
-    page.wait_for_function(KERNEL_IDLE, timeout=timeout_s * 1000)
+    page.wait_for_function(_ALL_RUN)
+    page.wait_for_function(KERNEL_IDLE)
 
 
 def await_kernel_after_error(page: Page) -> None:

@@ -446,7 +446,7 @@ def test_a_slow_response_to_a_submission_is_read_to_the_end(
 ) -> None:
     """It contains the task id; a poll at the same speed is aborted."""
     monkeypatch.setattr(downloads, "GRACE_S", 0.0)
-    monkeypatch.setattr(downloads, "MIN_BYTES_S", 10**12)
+    monkeypatch.setattr(downloads, "MIN_BYTES_PER_S", 10**12)
     body = b'{"task_id": "hub-slow"}'
 
     async def work(client: HubClient) -> None:

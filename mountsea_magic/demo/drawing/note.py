@@ -58,9 +58,9 @@ class Layout:
         """Height of the note in pixels."""
         return round(self.size * (2 * self.edge + self.pitch * len(self.lines)))
 
-    def fits(self, room: tuple[float, float]) -> bool:
+    def fits(self, space: tuple[float, float]) -> bool:
         """Say whether the note fits into a width and a height in pixels."""
-        return self.width <= room[0] and self.height <= room[1]
+        return self.width <= space[0] and self.height <= space[1]
 
 
 def draw_note(image: Image.Image, rng: Random, text: str, *, without_letters: str) -> None:
@@ -112,20 +112,20 @@ def writable(text: str) -> str:
 def lay_out(text: str, size: tuple[int, int]) -> Layout:
     """Wrap a text for the upper half of an image; what does not fit is made smaller and cut."""
     edge = unit_of(size) * _EDGE
-    room = (size[0] - 2 * edge, size[1] * 0.5 - edge)
+    space = (size[0] - 2 * edge, size[1] * 0.5 - edge)
     font_size = max(11.0, unit_of(size) * 0.031, math.sqrt(size[0] * size[1]) * 0.0185)
     for columns in _COLUMNS:
         layout = Layout(tuple(textwrap.wrap(text, columns)), font_size)
-        if layout.fits(room):
+        if layout.fits(space):
             return layout
     pitch, border = 1.1, 0.3
     font_size = max(_SMALLEST, font_size * 0.7)
-    rows = max(1, int((room[1] / font_size - 2 * border) / pitch))
+    rows = max(1, int((space[1] / font_size - 2 * border) / pitch))
     for columns in _NARROW_COLUMNS:
         lines = textwrap.wrap(text, columns)
         if len(lines) > rows:
             lines[rows - 1 :] = [lines[rows - 1][: columns - 1].rstrip() + "…"]
         layout = Layout(tuple(lines), font_size, border, border, pitch)
-        if layout.fits(room):
+        if layout.fits(space):
             break
     return layout

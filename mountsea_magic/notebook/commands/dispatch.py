@@ -6,9 +6,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ... import __version__
-from ...errors import ConfigurationError, InvalidRequest, sanitize
+from ...errors import ConfigurationError, InvalidRequest
 from ...request.catalog import nearest
 from ...runtime.printing import echo
+from ...runtime.text import sanitize
 from ...session import current_session
 from ..cell import Defaults
 from ..line_parser import split_line

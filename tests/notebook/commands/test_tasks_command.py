@@ -407,7 +407,7 @@ def test_resume_downloads_tasks_of_another_process(
     code = f"import mountsea_magic as m; m.generate('a dog', num_images=2, timeout={timeout_s})"
     other = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
     if how is not None:
-        hub.wait_until(lambda: len(hub.polls_seen) >= 1, timeout_s=30)
+        hub.wait_until(lambda: len(hub.polls_seen) >= 1)
         other.send_signal(how)
     _, output = other.communicate(timeout=HANG_S)
     assert other.returncode != 0
