@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import (
@@ -30,6 +29,7 @@ from ..runtime.text import sanitize
 from ..session import current_session
 from ..settings import Settings
 from .frontend import FrontEnd
+from .options import CellOptions
 from .outputs import ImageOutputs, ending_line, final_line, with_message
 from .progress import NO_FINAL_LINE, FinalLine, ProgressLine, ProgressView
 
@@ -48,29 +48,6 @@ _STOPS_SUBMISSIONS = (
     SubmissionUncertain,
 )
 """After such an error the cell submits nothing more: the other prompts would fail as well."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """How generations are run and shown.
-
-    Attributes:
-        timeout_s: How long to wait for each task, in seconds.
-        runner: ``thread``, or ``nested`` for the kernel's own loop.
-        quiet: Show nothing on success.
-        fresh: Never reuse a result from the journal.
-        cache: Reuse a result from the journal even without a seed.
-        copies: The folder to copy the originals to, or None.
-        background: Return at once.
-    """
-
-    timeout_s: float
-    runner: str = "thread"
-    quiet: bool = False
-    fresh: bool = False
-    cache: bool = False
-    copies: Path | None = None
-    background: bool = False
 
 
 @dataclass(slots=True)
@@ -94,14 +71,14 @@ class Batch:
         front: The front end that shows them.
 
     Example:
-        >>> Batch([], settings, RunOptions(600.0), view, front_end(None))  # doctest: +SKIP
+        >>> Batch([], settings, options, view, front_end(None))  # doctest: +SKIP
     """
 
     def __init__(
         self,
         generations: Sequence[Generation],
         settings: Settings,
-        options: RunOptions,
+        options: CellOptions,
         view: ProgressView,
         front: FrontEnd,
     ) -> None:
@@ -230,13 +207,13 @@ class Batch:
         await current_session().generate(
             generation,
             self._settings,
-            timeout_s=options.timeout_s,
+            timeout_s=options.timeout,
             on_event=on_event,
             fresh=options.fresh,
             cache=options.cache,
         )
-        if options.copies is not None:
-            await asyncio.to_thread(_copy, generation, options.copies)
+        if options.save is not None:
+            await asyncio.to_thread(_copy, generation, options.save)
 
     def _show_ended(self) -> None:
         """Show the generations that have ended, in the order of the prompts."""
@@ -271,7 +248,7 @@ def _interrupted(generation: Generation) -> FinalLine:
     return ending_line(generation, "interrupted")
 
 
-def _copy(generation: Generation, folder: Path) -> None:
+def _copy(generation: Generation, folder: str) -> None:
     """Copy the originals to the folder of ``--save``."""
     try:
         generation.save(folder)

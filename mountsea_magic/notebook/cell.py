@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidRequest
@@ -16,7 +16,6 @@ from ..runtime.printing import echo
 from ..runtime.text import json_text
 from ..session import current_session
 from ..settings import DEFAULT_BASE_URL, Settings
-from .batch_view import RunOptions
 from .caller import CallerNames, bind
 from .options import CellOptions, spell_option
 from .runner import run
@@ -26,31 +25,13 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """The values of ``%config MountseaMagics``, for options that the line does not set.
-
-    Attributes:
-        model: The model's id.
-        preview: The longest side of the previews, in pixels.
-        timeout: How long to wait, in seconds.
-        runner: ``thread`` or ``nested``.
-    """
-
-    model: str
-    preview: int
-    timeout: float
-    runner: str
-
-
-def run_cell(shell: InteractiveShell, options: CellOptions, cell: str, defaults: Defaults) -> None:
+def run_cell(shell: InteractiveShell, options: CellOptions, cell: str) -> None:
     """Submit the requests of a cell, wait for them, and show the images.
 
     Args:
         shell: The user's shell, for names and output.
-        options: The cell's parsed line.
+        options: The options of the cell's line.
         cell: The cell's body.
-        defaults: The values of options that the line does not set.
 
     Raises:
         MountseaError: If a request is not valid or fails; images completed until then are shown.
@@ -58,30 +39,22 @@ def run_cell(shell: InteractiveShell, options: CellOptions, cell: str, defaults:
     """
     settings = current_session().settings()
     names = CallerNames.of_caller(shell.user_ns)
-    requests = _requests(names, options, cell, defaults, settings)
+    requests = _requests(names, options, cell, settings)
     for request in requests:
         settings.refuse_key_in(request.canonical())
     if options.dry_run:
         echo("\n\n".join(describe(request, settings) for request in requests))
         return
     settings.require_key()
-    copies = None if options.save is None else output_folder(options.save, label="--save")
+    if options.save is not None:
+        options = replace(options, save=str(output_folder(options.save, label="--save")))
     generations = [Generation(request, is_demo=settings.is_demo) for request in requests]
     for generation in generations:
-        generation.preview_px = defaults.preview if options.preview is None else options.preview
+        generation.preview_px = options.preview
     if options.out is not None:
         result = generations if len(generations) > 1 else generations[0]
         bind(shell.user_ns, options.out, result)
-    run_options = RunOptions(
-        timeout_s=defaults.timeout if options.timeout is None else options.timeout,
-        runner=defaults.runner,
-        quiet=options.quiet,
-        fresh=options.fresh,
-        cache=options.cache,
-        copies=copies,
-        background=options.background,
-    )
-    run(shell, generations, settings, run_options)
+    run(shell, generations, settings, options)
 
 
 def describe(request: ImageRequest, settings: Settings) -> str:
@@ -113,17 +86,12 @@ def describe(request: ImageRequest, settings: Settings) -> str:
 
 
 def _requests(
-    names: CallerNames,
-    options: CellOptions,
-    cell: str,
-    defaults: Defaults,
-    settings: Settings,
+    names: CallerNames, options: CellOptions, cell: str, settings: Settings
 ) -> list[ImageRequest]:
     """Validate every prompt before submitting any, so that a typo never leaves a half-paid cell."""
-    model = defaults.model if options.model is None else options.model
-    catalog = current_session().catalog_for(settings, model, options.parameters)
+    catalog = current_session().catalog_for(settings, options.model, options.parameters)
     parameters = prepare(
-        catalog.model(model),
+        catalog.model(options.model),
         options.parameters,
         images=options.images,
         shrink=options.shrink,
@@ -137,7 +105,7 @@ def _requests(
             requests.append(
                 build_request(
                     prompt if options.raw else render(prompt, names),
-                    model=model,
+                    model=options.model,
                     parameters=parameters,
                     catalog=catalog,
                     spell=spell_option,

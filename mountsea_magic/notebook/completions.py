@@ -82,7 +82,7 @@ def _in_cell(shell: InteractiveShell, words: list[str], fragment: str, default: 
     action = options.get(words[-1]) if words else None
     if action is not None and action.nargs != 0:
         return _values(shell, action.dest, fragment, model, list(catalog.models))
-    used = {options[word].dest for word in words if word in options} - {"param", "image"}
+    used = {options[word].dest for word in words if word in options} - {"param", "images"}
     return [flag for flag, action in options.items() if _is_offered(flag, action.dest, used, model)]
 
 
@@ -113,7 +113,7 @@ def _values(
     """Return the values that an option can have."""
     if dest == "model":
         return _from_hub(models)
-    if dest == "image":
+    if dest == "images":
         return [*_variables(shell, _IMAGE_KINDS), *_paths(prefix)]
     if dest == "out":
         return _variables(shell, None)

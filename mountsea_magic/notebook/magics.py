@@ -18,7 +18,7 @@ from .completer import install, remove
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from .cell import Defaults
+    from .options import CellOptions
 
 
 @contextmanager
@@ -76,17 +76,17 @@ class MountseaMagics(Magics):
         with _short_errors():
             from .options import parse_cell_line
 
-            options = parse_cell_line(line)
+            options = parse_cell_line(line, self._defaults())
             if options.help:
                 echo(_cell_help())
-                if options.model is not None:
+                if "model" in options.given:
                     from .commands.models import model_text
 
                     echo(model_text(options.model))
                 return
             from .cell import run_cell
 
-            run_cell(self.shell, options, cell, self._defaults())
+            run_cell(self.shell, options, cell)
 
     @line_magic("mountsea")  # type: ignore[arg-type]  # as above
     def line(self, line: str) -> None:
@@ -99,10 +99,13 @@ class MountseaMagics(Magics):
             if self.base_url == DEMO_URL and not current_session().settings().is_demo:
                 self.base_url = ""  # overridden by `demo off`; setting it again takes effect
 
-    def _defaults(self) -> Defaults:
-        from .cell import Defaults
+    def _defaults(self) -> CellOptions:
+        """Return the options of a cell whose line is empty."""
+        from .options import CellOptions
 
-        return Defaults(self.model, self.preview, self.timeout, self.runner)
+        return CellOptions(
+            model=self.model, preview=self.preview, timeout=self.timeout, runner=self.runner
+        )
 
     @observe("base_url", "demo_seconds")
     def _update_session(self, change: object) -> None:

@@ -6,7 +6,7 @@ import argparse
 import keyword
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import InvalidRequest
@@ -29,19 +29,23 @@ FLAG_OPTIONS = {
 """The parameters of the Hub that are flags: sent as true, or not at all."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CellOptions:
-    """The parsed line of a ``%%mountsea`` cell.
+    """The options of a ``%%mountsea`` cell, from the parser to the runner.
+
+    To add an option, add an attribute here, and an option with its name as ``dest`` to
+    `cell_parser`.
 
     Attributes:
-        model: The model's id, or None for the default.
+        model: The model's id; like the next three, a trait unless the line sets it.
+        preview: The longest side of the previews, in pixels; 0 shows the originals.
+        timeout: How long to wait for each task, in seconds.
+        runner: ``thread``, or ``nested`` for the kernel's own loop; only a trait.
         parameters: The model's parameters that are set, as typed.
         images: The input images, as typed.
         shrink: Scale down input images that are too large.
         out: The name to bind the result to, or None.
         save: The folder to copy the originals to, or None.
-        preview: The longest side of the previews in pixels, or None for the default.
-        timeout: How long to wait in seconds, or None for the default.
         background: Return at once.
         fresh: Never reuse a result from the journal.
         cache: Reuse a result from the journal even without a seed.
@@ -49,27 +53,34 @@ class CellOptions:
         dry_run: Show the request, send nothing.
         raw: Use the body as is, as one prompt.
         help: Show the help.
+        given: The ``dest`` of each option on the line.
+
+    Example:
+        >>> CellOptions(model="nano-banana", preview=768, timeout=600.0, runner="thread").quiet
+        False
     """
 
-    model: str | None
-    parameters: Mapping[str, Any]
-    images: tuple[str, ...]
-    shrink: bool
-    out: str | None
-    save: str | None
-    preview: int | None
-    timeout: float | None
-    background: bool
-    fresh: bool
-    cache: bool
-    quiet: bool
-    dry_run: bool
-    raw: bool
-    help: bool
+    model: str
+    preview: int
+    timeout: float
+    runner: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    images: tuple[str, ...] = ()
+    shrink: bool = False
+    out: str | None = None
+    save: str | None = None
+    background: bool = False
+    fresh: bool = False
+    cache: bool = False
+    quiet: bool = False
+    dry_run: bool = False
+    raw: bool = False
+    help: bool = False
+    given: frozenset[str] = frozenset()
 
 
 def cell_parser() -> LineParser:
-    """Return the parser of the cell magic's line."""
+    """Return the parser of the cell magic's line; its result has only what the line sets."""
     parser = LineParser(
         prog="%%mountsea",
         description="Generate images with the Mountsea Hub; the cell's body is the prompt. "
@@ -78,6 +89,7 @@ def cell_parser() -> LineParser:
         add_help=False,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
     )
     add = parser.add_argument
     add("-m", "--model", metavar="ID", help="the model (default: nano-banana, a %%config trait)")
@@ -89,15 +101,14 @@ def cell_parser() -> LineParser:
         "-p",
         "--param",
         action="append",
-        default=[],
         metavar="NAME=VALUE",
         help="any other parameter of the model; repeatable",
     )
     add(
         "-i",
         "--image",
+        dest="images",
         action="append",
-        default=[],
         metavar="SRC",
         help="an input image for edit models: a path, a URL or a variable; repeatable",
     )
@@ -126,22 +137,42 @@ def cell_parser() -> LineParser:
     return parser
 
 
-def parse_cell_line(line: str) -> CellOptions:
+def parse_cell_line(line: str, defaults: CellOptions) -> CellOptions:
     """Parse the line of a ``%%mountsea`` cell.
+
+    Args:
+        line: The text after ``%%mountsea``.
+        defaults: The values of the options that the line does not set.
 
     Raises:
         InvalidRequest: If an option or its value is not valid.
 
     Example:
-        >>> parse_cell_line("-n 2 -o dog").parameters
+        >>> defaults = CellOptions(model="nano-banana", preview=768, timeout=600.0, runner="thread")
+        >>> parse_cell_line("-n 2 -o dog", defaults).parameters
         {'num_images': '2'}
     """
-    parsed = cell_parser().parse_line(line)
-    parameters: dict[str, Any] = {
-        name: getattr(parsed, name) for name in VALUE_OPTIONS if getattr(parsed, name) is not None
-    }
-    parameters |= {name: True for name in FLAG_OPTIONS if getattr(parsed, name)}
-    for text in parsed.param:
+    values = vars(cell_parser().parse_line(line))
+    given = frozenset(values)
+    values["parameters"] = _take_parameters(values)
+    values["images"] = tuple(values.get("images", ()))
+    out, preview, timeout = (values.get(name) for name in ("out", "preview", "timeout"))
+    if out is not None and (not out.isidentifier() or keyword.iskeyword(out)):
+        raise InvalidRequest(f"--out: '{sanitize(out, limit=60)}' is not a valid variable name.")
+    if preview is not None and preview < 0:
+        raise InvalidRequest(f"--preview must be at least 0 (got {preview}).")
+    if timeout is not None and not math.isfinite(timeout):
+        raise InvalidRequest(f"--timeout must be a finite number (got {timeout:g}).")
+    if timeout is not None and timeout <= 0:
+        raise InvalidRequest(f"--timeout must be greater than 0 (got {timeout:g}).")
+    return replace(defaults, **values, given=given)
+
+
+def _take_parameters(values: dict[str, Any]) -> dict[str, Any]:
+    """Remove the model's parameters from the values of the line, and return them."""
+    names = [*VALUE_OPTIONS, *FLAG_OPTIONS]
+    parameters = {name: values.pop(name) for name in names if name in values}
+    for text in values.pop("param", ()):
         name, equals, value = text.partition("=")
         name = name.strip().replace("-", "_")
         if not equals or not name:
@@ -149,33 +180,7 @@ def parse_cell_line(line: str) -> CellOptions:
         if name in parameters:
             raise InvalidRequest(f"{spell_option(name)} is given twice.")
         parameters[name] = value
-    if parsed.out is not None and (not parsed.out.isidentifier() or keyword.iskeyword(parsed.out)):
-        raise InvalidRequest(
-            f"--out: '{sanitize(parsed.out, limit=60)}' is not a valid variable name."
-        )
-    if parsed.preview is not None and parsed.preview < 0:
-        raise InvalidRequest(f"--preview must be at least 0 (got {parsed.preview}).")
-    if parsed.timeout is not None and not math.isfinite(parsed.timeout):
-        raise InvalidRequest(f"--timeout must be a finite number (got {parsed.timeout:g}).")
-    if parsed.timeout is not None and parsed.timeout <= 0:
-        raise InvalidRequest(f"--timeout must be greater than 0 (got {parsed.timeout:g}).")
-    return CellOptions(
-        model=parsed.model,
-        parameters=parameters,
-        images=tuple(parsed.image),
-        shrink=parsed.shrink,
-        out=parsed.out,
-        save=parsed.save,
-        preview=parsed.preview,
-        timeout=parsed.timeout,
-        background=parsed.background,
-        fresh=parsed.fresh,
-        cache=parsed.cache,
-        quiet=parsed.quiet,
-        dry_run=parsed.dry_run,
-        raw=parsed.raw,
-        help=parsed.help,
-    )
+    return parameters
 
 
 def spell_option(name: str) -> str:

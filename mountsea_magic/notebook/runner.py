@@ -12,8 +12,9 @@ from ..runtime.loop_thread import Job, run_nested
 from ..runtime.text import quoted
 from ..session import current_session
 from ..settings import Settings
-from .batch_view import Batch, RunOptions
+from .batch_view import Batch
 from .frontend import FrontEnd, front_end
+from .options import CellOptions
 from .progress import ProgressView, SilentView, TextView
 from .widgets import PlainTextView, StaticView, WidgetView
 
@@ -25,7 +26,7 @@ def run(
     shell: InteractiveShell,
     generations: Sequence[Generation],
     settings: Settings,
-    options: RunOptions,
+    options: CellOptions,
 ) -> None:
     """Run the generations of a cell concurrently, and show their images in order.
 
@@ -58,7 +59,7 @@ def _wait(
     batch: Batch,
     view: ProgressView,
     front: FrontEnd,
-    options: RunOptions,
+    options: CellOptions,
 ) -> BaseException | None:
     """Start the jobs, wait for them unless they run in the background, and return the error."""
     jobs = [
@@ -96,7 +97,7 @@ def _cancel_all(jobs: Sequence[Job[None]]) -> None:
         job.cancel()
 
 
-def _view(front: FrontEnd, generations: Sequence[Generation], options: RunOptions) -> ProgressView:
+def _view(front: FrontEnd, generations: Sequence[Generation], options: CellOptions) -> ProgressView:
     """Choose the view: widgets only where someone can see them; a terminal prints their reprs."""
     labels = [
         (quoted(generation.request.model) if generation.request is not None else "resumed")

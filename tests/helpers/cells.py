@@ -9,11 +9,16 @@ from hub_server import StandInHub
 from IPython.core.interactiveshell import InteractiveShell
 
 from mountsea_magic.generation.handle import Generation
-from mountsea_magic.notebook.options import parse_cell_line, spell_option
+from mountsea_magic.notebook.options import CellOptions, parse_cell_line, spell_option
 from mountsea_magic.request.prepare import prepare
 from mountsea_magic.request.request import DEFAULT_MODEL, ImageRequest, build_request
 from mountsea_magic.session import current_session
-from mountsea_magic.settings import Settings
+from mountsea_magic.settings import DEFAULT_PREVIEW_PX, DEFAULT_TIMEOUT_S, Settings
+
+DEFAULTS = CellOptions(
+    model=DEFAULT_MODEL, preview=DEFAULT_PREVIEW_PX, timeout=DEFAULT_TIMEOUT_S, runner="thread"
+)
+"""The options of a cell whose line is empty."""
 
 FAILED = {"status": "failed", "ready": True, "error_message": "no dogs"}
 """The response to a poll of a failed task."""
@@ -40,15 +45,16 @@ def composed(
     line: str, body: str, settings: Settings, variables: Mapping[str, Any] | None = None
 ) -> ImageRequest:
     """Build the request that a cell would submit."""
-    options = parse_cell_line(line)
-    model = DEFAULT_MODEL if options.model is None else options.model
-    catalog = current_session().catalog_for(settings, model, options.parameters)
+    options = parse_cell_line(line, DEFAULTS)
+    catalog = current_session().catalog_for(settings, options.model, options.parameters)
     given = prepare(
-        catalog.model(model),
+        catalog.model(options.model),
         options.parameters,
         images=options.images,
         shrink=options.shrink,
         variables=variables,
         spell=spell_option,
     )
-    return build_request(body, model=model, parameters=given, catalog=catalog, spell=spell_option)
+    return build_request(
+        body, model=options.model, parameters=given, catalog=catalog, spell=spell_option
+    )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
+from cells import DEFAULTS
 
 from mountsea_magic.errors import InvalidRequest
 from mountsea_magic.notebook.options import (
@@ -17,29 +19,16 @@ from mountsea_magic.notebook.options import (
     spell_option,
 )
 
-NOTHING = CellOptions(
-    model=None,
-    parameters={},
-    images=(),
-    shrink=False,
-    out=None,
-    save=None,
-    preview=None,
-    timeout=None,
-    background=False,
-    fresh=False,
-    cache=False,
-    quiet=False,
-    dry_run=False,
-    raw=False,
-    help=False,
-)
+
+def parse(line: str) -> CellOptions:
+    """Parse the line of a cell with the defaults of `%config`."""
+    return parse_cell_line(line, DEFAULTS)
 
 
 @pytest.mark.parametrize("line", ["", "   ", "\t"])
 def test_an_empty_line_sets_nothing(line: str) -> None:
     """Only options that the user sets are sent."""
-    assert parse_cell_line(line) == NOTHING
+    assert parse(line) == DEFAULTS
 
 
 @pytest.mark.parametrize(
@@ -76,7 +65,7 @@ def test_an_empty_line_sets_nothing(line: str) -> None:
 )
 def test_parameters_are_kept_as_typed(line: str, parameters: dict[str, Any]) -> None:
     """Parameters have the Hub's names; their values are parsed later, with the schema."""
-    assert parse_cell_line(line).parameters == parameters
+    assert parse(line).parameters == parameters
 
 
 @pytest.mark.parametrize(
@@ -110,14 +99,23 @@ def test_parameters_are_kept_as_typed(line: str, parameters: dict[str, Any]) -> 
 )
 def test_each_option_sets_its_field(line: str, name: str, value: object) -> None:
     """And no parameter."""
-    options = parse_cell_line(line)
+    options = parse(line)
     assert getattr(options, name) == value
     assert options.parameters == {}
 
 
+def test_only_options_that_the_line_sets_count_as_given() -> None:
+    """Even with a default's value: `-h -m MODEL` also describes the model."""
+    options = parse(f"-m {DEFAULTS.model} -n 2 --raw")
+    assert options.given == {"model", "num_images", "raw"}
+    assert options == replace(
+        DEFAULTS, parameters={"num_images": "2"}, raw=True, given=options.given
+    )
+
+
 def test_the_documented_example_line() -> None:
     """The example of the documentation."""
-    options = parse_cell_line("--aspect-ratio 16:9 --num-images 2 --seed 7 -o dog")
+    options = parse("--aspect-ratio 16:9 --num-images 2 --seed 7 -o dog")
     assert options.parameters == {"aspect_ratio": "16:9", "num_images": "2", "seed": "7"}
     assert options.out == "dog"
 
@@ -176,7 +174,7 @@ def test_an_invalid_line_raises_a_short_error(
 ) -> None:
     """One line without control characters; nothing is printed, and the process does not exit."""
     with pytest.raises(InvalidRequest) as caught:
-        parse_cell_line(line)
+        parse(line)
     message = str(caught.value)
     for word in words:
         assert word in message
@@ -188,7 +186,7 @@ def test_a_long_invalid_argument_is_shortened() -> None:
     """A prompt typed on the line by mistake does not fill the notebook."""
     for line in ("x" * 5000, "--" + "x" * 5000, "-p " + "x" * 5000):
         with pytest.raises(InvalidRequest) as caught:
-            parse_cell_line(line)
+            parse(line)
         assert len(str(caught.value)) < 500
 
 
@@ -208,12 +206,20 @@ def test_the_help_lists_every_option() -> None:
     assert "{{ expr }}" in text
 
 
+def test_every_option_is_an_attribute_or_a_parameter() -> None:
+    """An option without an attribute would fail only in the cell that uses it."""
+    names = {action.dest for action in cell_parser().options().values()}
+    attributes = {attribute.name for attribute in fields(CellOptions)}
+    assert names - attributes == {"param", *VALUE_OPTIONS, *FLAG_OPTIONS}
+    assert attributes - names == {"runner", "parameters", "given"}
+
+
 @pytest.mark.parametrize("name", [*VALUE_OPTIONS, *FLAG_OPTIONS])
 def test_spell_option_returns_the_parameters_own_option(name: str) -> None:
     """The parser accepts the option that error messages name."""
     spelled = spell_option(name)
     line = spelled if name in FLAG_OPTIONS else f"{spelled} 1"
-    assert list(parse_cell_line(line).parameters) == [name]
+    assert list(parse(line).parameters) == [name]
 
 
 def test_spell_option_returns_param_for_other_parameters() -> None:

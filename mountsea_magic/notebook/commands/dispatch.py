@@ -11,9 +11,8 @@ from ...request.catalog import nearest
 from ...runtime.printing import echo
 from ...runtime.text import sanitize
 from ...session import current_session
-from ..cell import Defaults
 from ..line_parser import split_line
-from ..options import command_parsers
+from ..options import CellOptions, command_parsers
 from .demo import demo
 from .login import key_line, login, logout
 from .models import show_models
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 
-def run_command(shell: InteractiveShell, line: str, defaults: Defaults) -> None:
+def run_command(shell: InteractiveShell, line: str, defaults: CellOptions) -> None:
     """Run a ``%mountsea`` command and print its result.
 
     Args:
@@ -87,7 +86,7 @@ def commands_help() -> str:
     return "\n".join(["%mountsea without a command shows the status. Commands:", *lines])
 
 
-def status(defaults: Defaults) -> str:
+def status(defaults: CellOptions) -> str:
     """Return version, Hub, source of the key, default model, folder and open tasks."""
     settings = current_session().settings()
     hub = "demo: (the embedded demo Hub)" if settings.is_demo else settings.base_url

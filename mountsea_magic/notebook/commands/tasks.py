@@ -14,8 +14,7 @@ from ...runtime.printing import echo
 from ...runtime.text import json_text, quoted, sanitize, sanitize_inline
 from ...session import current_session
 from ...settings import DEMO_URL
-from ..batch_view import RunOptions
-from ..cell import Defaults
+from ..options import CellOptions
 from ..outputs import show
 from ..runner import run
 
@@ -44,7 +43,7 @@ def history(text: str, count: int) -> str:
     return "\n".join([*map(_summary_line, entries), *notes])
 
 
-def show_task(task_id: str, defaults: Defaults) -> None:
+def show_task(task_id: str, defaults: CellOptions) -> None:
     """Print the details of a task, and show its images if they are on disk.
 
     Args:
@@ -68,7 +67,7 @@ def show_task(task_id: str, defaults: Defaults) -> None:
         show(generation)
 
 
-def resume(shell: InteractiveShell, task_ids: Sequence[str], defaults: Defaults) -> None:
+def resume(shell: InteractiveShell, task_ids: Sequence[str], defaults: CellOptions) -> None:
     """Wait for tasks submitted earlier and show their images; nothing is submitted.
 
     Args:
@@ -115,7 +114,7 @@ def open_lines() -> list[str]:
 
 
 def _resume_one(
-    shell: InteractiveShell, task_id: str, defaults: Defaults, *, all_open: bool
+    shell: InteractiveShell, task_id: str, defaults: CellOptions, *, all_open: bool
 ) -> None:
     """Resume one task; when resuming all, tasks of another Hub are only reported."""
     try:
@@ -131,7 +130,7 @@ def _resume_one(
         show(generation.wait(defaults.timeout))
         return
     generation.preview_px = defaults.preview
-    run(shell, [generation], settings, RunOptions(defaults.timeout, defaults.runner))
+    run(shell, [generation], settings, defaults)
 
 
 async def _describe_from_hub(task_id: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cells import composed
+from cells import DEFAULTS, composed
 from hub_server import ReceivedRequest, Reply, StandInHub, json_reply
 from IPython.core.interactiveshell import InteractiveShell
 from kernel_driver import started_kernel
@@ -17,7 +17,6 @@ from own_session import reach
 
 from mountsea_magic import session
 from mountsea_magic.errors import HubUnavailable, InvalidRequest
-from mountsea_magic.notebook.cell import Defaults
 from mountsea_magic.notebook.commands.dispatch import run_command
 from mountsea_magic.notebook.commands.models import model_text, models_text
 from mountsea_magic.notebook.options import spell_option
@@ -25,7 +24,6 @@ from mountsea_magic.request.catalog import bundled_catalog
 from mountsea_magic.session import Session
 
 IDS = list(bundled_catalog().models)
-DEFAULTS = Defaults("nano-banana", 768, 600.0, "thread")
 TEXT = {"type": "string"}
 HOSTILE = '<script>alert("x")</script>\x1b[31m\u202e'
 
