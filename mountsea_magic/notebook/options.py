@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import keyword
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -33,8 +33,8 @@ FLAG_OPTIONS = {
 class CellOptions:
     """The options of a ``%%mountsea`` cell, from the parser to the runner.
 
-    To add an option, add an attribute here, and an option with its name as ``dest`` to
-    `cell_parser`.
+    To add an option, add an attribute here, an option with its name as ``dest`` to `cell_parser`,
+    and the check of its value, if any, to `_wrong_values`.
 
     Attributes:
         model: The model's id; like the next three, a trait unless the line sets it.
@@ -145,7 +145,7 @@ def parse_cell_line(line: str, defaults: CellOptions) -> CellOptions:
         defaults: The values of the options that the line does not set.
 
     Raises:
-        InvalidRequest: If an option or its value is not valid.
+        InvalidRequest: If an option is not valid, or with all invalid values, one per line.
 
     Example:
         >>> defaults = CellOptions(model="nano-banana", preview=768, timeout=600.0, runner="thread")
@@ -154,33 +154,47 @@ def parse_cell_line(line: str, defaults: CellOptions) -> CellOptions:
     """
     values = vars(cell_parser().parse_line(line))
     given = frozenset(values)
-    values["parameters"] = _take_parameters(values)
+    values["parameters"], problems = _take_parameters(values)
+    problems += _wrong_values(values)
+    if problems:
+        raise InvalidRequest("\n".join(dict.fromkeys(problems)))
     values["images"] = tuple(values.get("images", ()))
-    out, preview, timeout = (values.get(name) for name in ("out", "preview", "timeout"))
-    if out is not None and (not out.isidentifier() or keyword.iskeyword(out)):
-        raise InvalidRequest(f"--out: '{sanitize(out, limit=60)}' is not a valid variable name.")
-    if preview is not None and preview < 0:
-        raise InvalidRequest(f"--preview must be at least 0 (got {preview}).")
-    if timeout is not None and not math.isfinite(timeout):
-        raise InvalidRequest(f"--timeout must be a finite number (got {timeout:g}).")
-    if timeout is not None and timeout <= 0:
-        raise InvalidRequest(f"--timeout must be greater than 0 (got {timeout:g}).")
     return replace(defaults, **values, given=given)
 
 
-def _take_parameters(values: dict[str, Any]) -> dict[str, Any]:
-    """Remove the model's parameters from the values of the line, and return them."""
+def _take_parameters(values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Remove the model's parameters from the line's values; return them, and what is wrong."""
     names = [*VALUE_OPTIONS, *FLAG_OPTIONS]
     parameters = {name: values.pop(name) for name in names if name in values}
+    problems = []
     for text in values.pop("param", ()):
         name, equals, value = text.partition("=")
         name = name.strip().replace("-", "_")
         if not equals or not name:
-            raise InvalidRequest(f"--param must be NAME=VALUE (got '{sanitize(text, limit=60)}').")
-        if name in parameters:
-            raise InvalidRequest(f"{spell_option(name)} is given twice.")
-        parameters[name] = value
-    return parameters
+            problems.append(f"--param must be NAME=VALUE (got '{sanitize(text, limit=60)}').")
+        elif name in parameters:
+            problems.append(f"{spell_option(name)} is given twice.")
+        else:
+            parameters[name] = value
+    return parameters, problems
+
+
+def _wrong_values(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the values of the other options.
+
+    argparse's ``type`` would stop at the first problem, and write ``-o/--out`` for ``--out``.
+    """
+    out = values.get("out", "_")
+    if not out.isidentifier() or keyword.iskeyword(out):
+        yield f"--out: '{sanitize(out, limit=60)}' is not a valid variable name."
+    preview = values.get("preview", 0)
+    if preview < 0:
+        yield f"--preview must be at least 0 (got {preview})."
+    timeout = values.get("timeout", 1.0)
+    if not math.isfinite(timeout):
+        yield f"--timeout must be a finite number (got {timeout:g})."
+    elif timeout <= 0:
+        yield f"--timeout must be greater than 0 (got {timeout:g})."
 
 
 def spell_option(name: str) -> str:

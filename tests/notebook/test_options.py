@@ -182,6 +182,19 @@ def test_an_invalid_line_raises_a_short_error(
     assert capsys.readouterr() == ("", "")
 
 
+def test_all_invalid_values_are_reported_at_once() -> None:
+    """One per line, each once."""
+    with pytest.raises(InvalidRequest) as caught:
+        parse("--timeout 0 --preview -1 -o 3x -s 1 -p seed=2 -p seed=3 -p =2K")
+    assert str(caught.value).splitlines() == [
+        "--seed is given twice.",
+        "--param must be NAME=VALUE (got '=2K').",
+        "--out: '3x' is not a valid variable name.",
+        "--preview must be at least 0 (got -1).",
+        "--timeout must be greater than 0 (got 0).",
+    ]
+
+
 def test_a_long_invalid_argument_is_shortened() -> None:
     """A prompt typed on the line by mistake does not fill the notebook."""
     for line in ("x" * 5000, "--" + "x" * 5000, "-p " + "x" * 5000):
