@@ -16,8 +16,9 @@ from fault_sequences import OVER_SOCKETS, SEQUENCES
 from kernel_driver import Kernel, started_kernel
 
 import mountsea_magic
+from mountsea_magic.notebook.commands.dispatch import command_parsers
 from mountsea_magic.notebook.line_parser import split_line
-from mountsea_magic.notebook.options import cell_parser, command_parsers
+from mountsea_magic.notebook.options import cell_parser
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import MountseaError
 from ..request.catalog import IMAGES
 from ..runtime.text import is_pasteable, sanitize
-from .options import FLAG_OPTIONS, VALUE_OPTIONS, cell_parser, command_parsers
+from .options import FLAG_OPTIONS, VALUE_OPTIONS, cell_parser
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -140,6 +140,7 @@ def _values(
 def _in_command(words: list[str]) -> list[str]:
     """Return the commands, or the arguments of a command."""
     from ..session import current_session
+    from .commands.dispatch import command_parsers
 
     parsers = command_parsers()
     if not words:

@@ -1,4 +1,4 @@
-"""The options of the cell magic and of the commands: from a line to a record."""
+"""The options of the cell magic: from its line to a record."""
 
 from __future__ import annotations
 
@@ -208,45 +208,3 @@ def spell_option(name: str) -> str:
         return "--image"
     has_own_option = name in VALUE_OPTIONS or name in FLAG_OPTIONS
     return f"--{name.replace('_', '-')}" if has_own_option else f"-p {name}"
-
-
-def command_parsers() -> Mapping[str, LineParser]:
-    """Return the parser of each ``%mountsea`` command, by its name."""
-
-    def parser(name: str, description: str) -> LineParser:
-        return LineParser(
-            prog=f"%mountsea {name}", description=description, add_help=False, allow_abbrev=False
-        )
-
-    models = parser("models", "list the models, or show one model's parameters")
-    models.add_argument("model", nargs="?", metavar="ID", help="the model")
-    models.add_argument("--refresh", action="store_true", help="update the list from the Hub")
-    demo = parser("demo", "use the embedded demo Hub: no key, no network, no credits")
-    demo.add_argument("state", nargs="?", choices=["on", "off"], help="default: on")
-    demo.add_argument("--if-no-key", action="store_true", help="only while no key is set")
-    demo.add_argument("--fail", metavar="MODE", help="simulate a network fault; none ends it")
-    login = parser("login", "ask for an API key, and store it in this kernel's memory")
-    login.add_argument(
-        "--save", action="store_true", help="also store it in the system keyring or a 0600 file"
-    )
-    history = parser("history", "list the latest submissions of all kernels")
-    history.add_argument(
-        "-n", dest="count", type=whole_number, default=20, metavar="N", help="how many to list"
-    )
-    history.add_argument(
-        "text", nargs="*", metavar="TEXT", help="part of a prompt, task id, model, status or Hub"
-    )
-    show = parser("show", "show the details of a task, and its images")
-    show.add_argument("task_id", metavar="TASK_ID")
-    resume = parser("resume", "wait for tasks submitted earlier, and download their images")
-    resume.add_argument("task_ids", nargs="*", metavar="TASK_ID", help="default: all open tasks")
-    return {
-        "models": models,
-        "demo": demo,
-        "login": login,
-        "logout": parser("logout", "remove the API key of login, wherever it is stored"),
-        "credits": parser("credits", "show how many credits are left"),
-        "history": history,
-        "show": show,
-        "resume": resume,
-    }

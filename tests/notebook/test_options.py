@@ -1,4 +1,4 @@
-"""The options of cells and commands: parsing, error messages and help."""
+"""The options of cells: parsing, error messages and help."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from mountsea_magic.notebook.options import (
     VALUE_OPTIONS,
     CellOptions,
     cell_parser,
-    command_parsers,
     parse_cell_line,
     spell_option,
 )
@@ -238,66 +237,3 @@ def test_spell_option_returns_the_parameters_own_option(name: str) -> None:
 def test_spell_option_returns_param_for_other_parameters() -> None:
     """Parameters without an option are set by -p."""
     assert spell_option("resolution") == "-p resolution"
-
-
-@pytest.mark.parametrize(
-    ("command", "line", "values"),
-    [
-        ("models", "", {"model": None, "refresh": False}),
-        ("models", "gpt-image-2 --refresh", {"model": "gpt-image-2", "refresh": True}),
-        ("demo", "", {"state": None, "if_no_key": False, "fail": None}),
-        ("demo", "on", {"state": "on"}),
-        ("demo", "off", {"state": "off"}),
-        ("demo", "--if-no-key", {"if_no_key": True}),
-        ("demo", "--fail none", {"fail": "none"}),
-        ("resume", "", {"task_ids": []}),
-        ("resume", "hub-1 'x y'", {"task_ids": ["hub-1", "x y"]}),
-        ("login", "", {"save": False}),
-        ("login", "--save", {"save": True}),
-        ("history", "", {"count": 20, "text": []}),
-        ("history", "-n 3 a dog", {"count": 3, "text": ["a", "dog"]}),
-        ("history", "'a dog' -n 3", {"count": 3, "text": ["a dog"]}),
-        ("show", "hub-1", {"task_id": "hub-1"}),
-        ("logout", "", {}),
-        ("credits", "", {}),
-    ],
-)
-def test_command_arguments_are_parsed(command: str, line: str, values: dict[str, object]) -> None:
-    """Each command has its own arguments."""
-    parsed = vars(command_parsers()[command].parse_line(line))
-    assert {name: parsed[name] for name in values} == values
-
-
-@pytest.mark.parametrize(
-    ("command", "line", "words"),
-    [
-        ("models", "--refesh", ["Did you mean --refresh?"]),
-        ("models", "a b", ["Unexpected argument 'b'"]),
-        ("demo", "maybe", ["invalid choice: 'maybe'", "%mountsea demo -h"]),
-        ("demo", "on off", ["Unexpected argument 'off'"]),
-        ("demo", "--if-no-keys", ["Did you mean --if-no-key?"]),
-        ("demo", "--fail", ["--fail", "expected one argument"]),
-        ("logout", "now", ["Unexpected argument 'now'"]),
-        ("credits", "--all", ["Unknown option '--all'", "%mountsea credits -h"]),
-        ("resume", "'open", ["Could not parse the line"]),
-        ("login", "--sav", ["Did you mean --save?"]),
-        ("history", "-n x", ["-n", "expected a whole number, got 'x'", "%mountsea history -h"]),
-        ("history", "--all", ["Unknown option '--all'", "%mountsea history -h"]),
-        ("show", "", ["required: TASK_ID", "%mountsea show -h"]),
-        ("show", "hub-1 hub-2", ["Unexpected argument 'hub-2'"]),
-    ],
-)
-def test_invalid_command_arguments_raise(command: str, line: str, words: list[str]) -> None:
-    """With the closest option, or the command's help option."""
-    with pytest.raises(InvalidRequest) as caught:
-        command_parsers()[command].parse_line(line)
-    for word in words:
-        assert word in str(caught.value)
-
-
-@pytest.mark.parametrize("command", sorted(command_parsers()))
-def test_every_command_has_help(command: str) -> None:
-    """With its usage and description."""
-    parser = command_parsers()[command]
-    assert parser.format_help().startswith(f"usage: %mountsea {command}")
-    assert parser.description and parser.description in " ".join(parser.format_help().split())

@@ -1,7 +1,9 @@
-"""Parses a ``%mountsea`` line and runs its command."""
+"""The ``%mountsea`` commands: their names, arguments and help, and how a line runs one."""
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -11,8 +13,8 @@ from ...request.catalog import nearest
 from ...runtime.printing import echo
 from ...runtime.text import sanitize
 from ...session import current_session
-from ..line_parser import split_line
-from ..options import CellOptions, command_parsers
+from ..line_parser import LineParser, split_line, whole_number
+from ..options import CellOptions
 from .demo import demo
 from .login import key_line, login, logout
 from .models import show_models
@@ -20,6 +22,71 @@ from .tasks import history, open_lines, resume, show_task
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
+
+    Run = Callable[[InteractiveShell, argparse.Namespace, CellOptions], str | None]
+    """Runs a command with its arguments and the values of ``%config``; returns what to print."""
+
+
+def command_parsers() -> Mapping[str, LineParser]:
+    """Return the parser of each command, by its name; ``run`` of its result is a `Run`."""
+    parsers: dict[str, LineParser] = {}
+
+    def command(name: str, description: str, run: Run) -> LineParser:
+        parsers[name] = LineParser(
+            prog=f"%mountsea {name}", description=description, add_help=False, allow_abbrev=False
+        )
+        parsers[name].set_defaults(run=run)
+        return parsers[name]
+
+    models = command(
+        "models",
+        "list the models, or show one model's parameters",
+        lambda shell, given, _: show_models(shell, given.model, refresh=given.refresh),
+    )
+    models.add_argument("model", nargs="?", metavar="ID", help="the model")
+    models.add_argument("--refresh", action="store_true", help="update the list from the Hub")
+    switch = command(
+        "demo",
+        "use the embedded demo Hub: no key, no network, no credits",
+        lambda _, given, __: demo(given.state, given.if_no_key, given.fail),
+    )
+    switch.add_argument("state", nargs="?", choices=["on", "off"], help="default: on")
+    switch.add_argument("--if-no-key", action="store_true", help="only while no key is set")
+    switch.add_argument("--fail", metavar="MODE", help="simulate a network fault; none ends it")
+    store = command(
+        "login",
+        "ask for an API key, and store it in this kernel's memory",
+        lambda _, given, __: login(given.save),
+    )
+    store.add_argument(
+        "--save", action="store_true", help="also store it in the system keyring or a 0600 file"
+    )
+    command("logout", "remove the API key of login, wherever it is stored", lambda *_: logout())
+    command("credits", "show how many credits are left", lambda *_: credits_line())
+    search = command(
+        "history",
+        "list the latest submissions of all kernels",
+        lambda _, given, __: history(" ".join(given.text), given.count),
+    )
+    search.add_argument(
+        "-n", dest="count", type=whole_number, default=20, metavar="N", help="how many to list"
+    )
+    search.add_argument(
+        "text", nargs="*", metavar="TEXT", help="part of a prompt, task id, model, status or Hub"
+    )
+    show = command(
+        "show",
+        "show the details of a task, and its images",
+        lambda _, given, defaults: show_task(given.task_id, defaults),
+    )
+    show.add_argument("task_id", metavar="TASK_ID")
+    wait = command(
+        "resume",
+        "wait for tasks submitted earlier, and download their images",
+        lambda shell, given, defaults: resume(shell, given.task_ids, defaults),
+    )
+    wait.add_argument("task_ids", nargs="*", metavar="TASK_ID", help="default: all open tasks")
+    return parsers
 
 
 def run_command(shell: InteractiveShell, line: str, defaults: CellOptions) -> None:
@@ -60,22 +127,9 @@ def run_command(shell: InteractiveShell, line: str, defaults: CellOptions) -> No
             "notebook. Run it without a key; it asks for the key."
         )
     arguments = parsers[name].parse_arguments(words[1:])
-    if name == "models":
-        show_models(shell, arguments.model, refresh=arguments.refresh)
-    elif name == "demo":
-        echo(demo(arguments.state, arguments.if_no_key, arguments.fail))
-    elif name == "login":
-        echo(login(arguments.save))
-    elif name == "logout":
-        echo(logout())
-    elif name == "credits":
-        echo(f"{current_session().worker.run(_credits()):,.10g} credits left{_demo_note()}.")
-    elif name == "history":
-        echo(history(" ".join(arguments.text), arguments.count))
-    elif name == "show":
-        show_task(arguments.task_id, defaults)
-    else:
-        resume(shell, arguments.task_ids, defaults)
+    output = arguments.run(shell, arguments, defaults)
+    if output is not None:
+        echo(output)
 
 
 def commands_help() -> str:
@@ -84,6 +138,13 @@ def commands_help() -> str:
     width = max(map(len, parsers))
     lines = [f"  {name:<{width}}  {parser.description}" for name, parser in parsers.items()]
     return "\n".join(["%mountsea without a command shows the status. Commands:", *lines])
+
+
+def credits_line() -> str:
+    """Return how many credits are left, marked at the demo Hub, where they are not real."""
+    count = current_session().worker.run(_credits())
+    at = " at the demo Hub" if current_session().settings().is_demo else ""
+    return f"{count:,.10g} credits left{at}."
 
 
 def status(defaults: CellOptions) -> str:
@@ -105,8 +166,3 @@ def status(defaults: CellOptions) -> str:
 async def _credits() -> float:
     """Get the credits on the worker's event loop, to which the client belongs."""
     return await current_session().clients.client(current_session().settings()).credits()
-
-
-def _demo_note() -> str:
-    """Mark the credits of the demo Hub, which are not real."""
-    return " at the demo Hub" if current_session().settings().is_demo else ""
