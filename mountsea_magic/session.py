@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .clients import ClientPool
 from .credentials.key_store import KeyStore
 from .errors import ConfigurationError, MountseaError
-from .generation.events import Event, Notice
+from .generation.events import Completed, Event, Notice
 from .generation.handle import Generation
 from .generation.notices import notify
 from .hub.model_registry import ModelRegistry
@@ -219,15 +219,16 @@ class Session:
         generation.error = None
         resumed = generation.task_id is not None
         journal, notices = self.journal(settings), list[str]()
+
+        def report(event: Event) -> None:
+            generation.take(event)
+            if isinstance(event, Notice):
+                notices.append(event.text)
+            elif on_event is not None:
+                on_event(event)
+
         try:
-            work = self._events(generation, settings, timeout_s, fresh, cache)
-            async with aclosing(work) as events:
-                async for event in events:
-                    generation.take(event)
-                    if isinstance(event, Notice):
-                        notices.append(event.text)
-                    elif on_event is not None:
-                        on_event(event)
+            report(await self._run(generation, settings, report, timeout_s, fresh, cache))
         except MountseaError as error:
             generation.fail(error, resumed=resumed)
             raise
@@ -254,14 +255,15 @@ class Session:
         if self._pending is not None:
             await self._pending.drain()
 
-    def _events(
+    async def _run(
         self,
         generation: Generation,
         settings: Settings,
+        on_event: Callable[[Event], None],
         timeout_s: float,
         fresh: bool,
         cache: bool,
-    ) -> AsyncGenerator[Event, None]:
+    ) -> Completed:
         """Resume a handle that has a task: nothing is submitted twice."""
         from .generation.run import GenerationContext, resume, run
 
@@ -271,16 +273,15 @@ class Session:
             self.journal(settings),
             self._ensure_pending(),
             settings.originals,
+            on_event,
+            generation.set_task_id,
         )
         request, task_id = generation.request, generation.task_id
         if task_id is not None:
-            return resume(context, task_id, request, timeout_s=timeout_s)
+            return await resume(context, task_id, request, timeout_s=timeout_s)
         if request is None:
             raise ValueError("a generation needs a request or a task id")
-        on_task_id = generation.set_task_id
-        return run(
-            context, request, on_task_id=on_task_id, timeout_s=timeout_s, fresh=fresh, cache=cache
-        )
+        return await run(context, request, timeout_s=timeout_s, fresh=fresh, cache=cache)
 
     def wait_for_submissions_at_exit(self) -> None:
         """Register the exit hook that waits a moment for pending submissions."""

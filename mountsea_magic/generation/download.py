@@ -7,7 +7,7 @@ import errno
 import sys
 import tempfile
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from ..runtime.clock import Stopwatch
 from ..runtime.daemon_threads import DaemonThreads
 from ..runtime.key_redaction import redact_key
 from ..runtime.text import sanitize
-from .events import Downloading, Notice
+from .events import Downloading, Event, Notice
 
 PAUSES_S = (0.3, 0.9, 1.8)
 """The pauses before the retries of a download, in seconds."""
@@ -56,7 +56,6 @@ class TaskDownloads:
 
     Attributes:
         folder: Where the originals go; a temporary folder if that one is not writable.
-        images: The originals in the Hub's order, once all are downloaded.
         left_out: How many images the Hub returned beyond the number requested.
 
     Args:
@@ -70,8 +69,7 @@ class TaskDownloads:
     Example:
         >>> async def fetch(client: HubClient, sources: tuple[ImageSource, ...]) -> None:
         ...     downloads = TaskDownloads(client, "hub-1", sources, Path("originals"), "dog")
-        ...     async for event in downloads.all():
-        ...         print(event)
+        ...     print(await downloads.all(on_event=print))
     """
 
     def __init__(
@@ -85,7 +83,6 @@ class TaskDownloads:
         limit: int = sys.maxsize,
     ) -> None:
         self.folder = folder
-        self.images: tuple[GeneratedImage, ...] = ()
         self._client, self._task_id, self._stem = client, task_id, stem
         self._limit = limit
         self._sources = select_images(sources, limit)
@@ -95,22 +92,26 @@ class TaskDownloads:
         self._notice: str | None = None
         self._permanent = False
 
-    async def all(self) -> AsyncGenerator[Downloading | Notice, None]:
+    async def all(self, on_event: Callable[[Event], None]) -> tuple[GeneratedImage, ...]:
         """Download all images concurrently.
 
-        Yields:
-            `Downloading` after each, and a `Notice` if their folder was not writable.
+        Args:
+            on_event: Called with `Downloading` after each, and with a `Notice` if their folder was
+                not writable.
+
+        Returns:
+            The originals in the Hub's order.
 
         Raises:
             DownloadFailed: If one of them could not be downloaded.
         """
         total = len(self._sources)
-        yield Downloading(0, total)
+        on_event(Downloading(0, total))
         downloads = [asyncio.ensure_future(self._download(number)) for number in range(total)]
         try:
             for done, download in enumerate(asyncio.as_completed(downloads), start=1):
                 await download
-                yield Downloading(done, total)
+                on_event(Downloading(done, total))
         except BaseException as error:
             # after a permanent failure keep the others: every resume would fail again, too
             failed = error if isinstance(error, DownloadFailed) and self._permanent else None
@@ -130,8 +131,8 @@ class TaskDownloads:
                 path.unlink(missing_ok=True)
             raise
         if self._notice is not None:
-            yield Notice(self._notice)
-        self.images = tuple(download.result() for download in downloads)
+            on_event(Notice(self._notice))
+        return tuple(download.result() for download in downloads)
 
     async def _download(self, number: int) -> GeneratedImage:
         """Download one image, with retries."""

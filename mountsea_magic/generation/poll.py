@@ -1,12 +1,11 @@
-"""Polling: wait for a submitted task and download its images, yielding events."""
+"""Polling: wait for a submitted task and download its images."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -41,24 +40,26 @@ async def wait_for_images(
     record: JournaledSubmission,
     folder: Path,
     *,
+    on_event: Callable[[Event], None],
     just_submitted: bool = False,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     estimate: DurationEstimate | None = None,
     schedule: Schedule | None = None,
-) -> AsyncGenerator[Event, None]:
+) -> Completed:
     """Wait for a task and download its images.
 
     Args:
         client: The Hub's client.
         record: The task's journal entry, which is kept up to date.
         folder: Where the originals go.
+        on_event: Called with `Waiting` after each poll of a running task, then with `Downloading`.
         just_submitted: Whether it was submitted just now; otherwise the first poll is immediate.
         timeout_s: How long to wait for the task, in seconds, not counting the downloads.
         estimate: The estimated duration of the task.
         schedule: When to poll; defaults to a `LearnedSchedule` for the estimate.
 
-    Yields:
-        `Waiting` and `Downloading` any number of times, last `Completed`.
+    Returns:
+        The images, which are on disk and journaled.
 
     Raises:
         TaskFailed: If the task failed; nothing was charged.
@@ -70,23 +71,17 @@ async def wait_for_images(
     if task_id is None:
         raise ValueError("only a task with an id can be polled")
     clock = Stopwatch()
+    estimate = estimate or DurationEstimate()
+    age_s = 0.0 if just_submitted else max(0.0, time.time() - record.entry.created)
     try:
-        age_s = _age_s(record, just_submitted)
-        age_at_start_s = 0.0 if just_submitted else max(0.0, time.time() - record.entry.created)
-        estimate = estimate or DurationEstimate()
-        polls = _poll(
+        state = await _poll(
             client,
-            task_id,
-            timeout_s,
+            record,
             schedule or LearnedSchedule(estimate),
+            lambda status: on_event(Waiting(status, age_s + clock.elapsed_s, estimate.median_s)),
+            timeout_s=timeout_s,
             just_submitted=just_submitted,
-            age_s=age_s,
         )
-        async with aclosing(polls):
-            async for state in polls:
-                await record.update(state=state.status)
-                if not state.ended:
-                    yield Waiting(state.status, age_at_start_s + clock.elapsed_s, estimate.median_s)
         waited_s = clock.elapsed_s
         if not state.succeeded or not state.sources:
             raise _no_images_error(task_id, state)
@@ -94,9 +89,7 @@ async def wait_for_images(
         stem = file_stem(record.entry.prompt, token, datetime.now())
         limit = max_images(record.entry.request)
         downloads = TaskDownloads(client, task_id, state.sources, folder, stem, limit=limit)
-        async with aclosing(downloads.all()) as events:
-            async for event in events:
-                yield event
+        images = await downloads.all(on_event)
     except MountseaError as error:
         mistyped = is_unknown_task(error) and record.entry.state == "resumed"
         if not mistyped:
@@ -106,12 +99,8 @@ async def wait_for_images(
     # only the Hub knows how long a resumed task took
     reported_s = None if state.elapsed_ms is None else state.elapsed_ms / 1000
     elapsed_s = waited_s if just_submitted else reported_s
-    await record.update(
-        files=downloads.images, elapsed_s=elapsed_s, description=state.description, error=""
-    )
-    yield Completed(
-        downloads.images, state.description, elapsed_s, task_id, left_out=downloads.left_out
-    )
+    await record.update(files=images, elapsed_s=elapsed_s, description=state.description, error="")
+    return Completed(images, state.description, elapsed_s, task_id, left_out=downloads.left_out)
 
 
 def _age_s(record: JournaledSubmission, just_submitted: bool) -> float | None:
@@ -150,14 +139,15 @@ def _state_after(error: MountseaError, state: str, just_submitted: bool) -> str:
 
 async def _poll(
     client: HubClient,
-    task_id: str,
-    timeout_s: float,
+    record: JournaledSubmission,
     schedule: Schedule,
+    on_running: Callable[[str], None],
     *,
+    timeout_s: float,
     just_submitted: bool,
-    age_s: float | None,
-) -> AsyncGenerator[TaskState, None]:
-    """Yield the result of each poll until the task has ended, never past the timeout."""
+) -> TaskState:
+    """Poll until the task has ended, never past the timeout; journal each status."""
+    task_id, age_s = str(record.entry.task_id), _age_s(record, just_submitted)
     clock = Stopwatch()
     pause_s = schedule.interval_s(0.0, jitter=RNG.random()) if just_submitted else 0.0
     last_failure = ""
@@ -189,9 +179,10 @@ async def _poll(
             raise error.with_task(task_id) from error.__cause__
         else:
             last_failure = ""
-            yield state
+            await record.update(state=state.status)
             if state.ended:
-                return
+                return state
+            on_running(state.status)
         waited_s = clock.elapsed_s
         total_s = (age_s or 0.0) + waited_s
         pause_s = max(schedule.interval_s(total_s, jitter=RNG.random()), retry_after_s)

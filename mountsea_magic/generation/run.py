@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +26,7 @@ REFETCH_TIMEOUT_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class GenerationContext:
-    """What a generation needs: the Hub, the journal and the folder of the originals.
+    """What a generation needs, and what it reports to.
 
     Attributes:
         hub: The Hub's base URL, or ``demo:``.
@@ -35,6 +34,8 @@ class GenerationContext:
         journal: The journal.
         pending: Keeps submissions alive after an interrupt.
         folder: Where the originals go.
+        on_event: Called with each event.
+        on_task_id: Called with the task id as soon as it is known, also after an interrupt.
     """
 
     hub: str
@@ -42,108 +43,61 @@ class GenerationContext:
     journal: Journal
     pending: PendingSubmissions
     folder: Path
+    on_event: Callable[[Event], None]
+    on_task_id: Callable[[str], None]
 
 
 async def run(
     context: GenerationContext,
     request: ImageRequest,
     *,
-    on_task_id: Callable[[str], None],
     timeout_s: float = DEFAULT_TIMEOUT_S,
     fresh: bool = False,
     cache: bool = False,
-) -> AsyncGenerator[Event, None]:
+    schedule: Schedule | None = None,
+) -> Completed:
     """Return the images of an identical request from the journal, or submit the request.
 
     Args:
-        context: The Hub, the journal and the folder of the originals.
+        context: The Hub, the journal, the folder of the originals, and the callbacks.
         request: The request; without a seed it is submitted each time.
-        on_task_id: Called with the task id as soon as it is known, also after an interrupt.
         timeout_s: How long to wait for the task, in seconds.
         fresh: Never use the journal.
         cache: Use the journal also without a seed.
-
-    Yields:
-        The events of the generation, last `Completed`.
-
-    Raises:
-        MountseaError: See `submit_and_wait`.
-    """
-    if not fresh and (cache or request.input.get("seed") is not None):
-        fingerprint = request.fingerprint()
-        found = await asyncio.to_thread(context.journal.find_identical, context.hub, fingerprint)
-        async with aclosing(_from_journal(context, found)) as events:
-            async for event in events:
-                yield event
-                if isinstance(event, Completed):
-                    return
-    record = JournaledSubmission(context.journal, Entry.begin(context.hub, request))
-    estimate = await _estimate(context, request)
-    submitted = submit_and_wait(
-        context.client(),
-        request,
-        record,
-        context.folder,
-        pending=context.pending,
-        on_task_id=on_task_id,
-        timeout_s=timeout_s,
-        estimate=estimate,
-    )
-    async with aclosing(submitted) as events:
-        async for event in events:
-            yield event
-
-
-async def submit_and_wait(
-    client: HubClient,
-    request: ImageRequest,
-    record: JournaledSubmission,
-    folder: Path,
-    *,
-    pending: PendingSubmissions,
-    on_task_id: Callable[[str], None],
-    timeout_s: float = DEFAULT_TIMEOUT_S,
-    estimate: DurationEstimate | None = None,
-    schedule: Schedule | None = None,
-) -> AsyncGenerator[Event, None]:
-    """Submit a request once, wait for its task and download the images.
-
-    Args:
-        client: The Hub's client.
-        request: The request.
-        record: Its journal entry.
-        folder: Where the originals go.
-        pending: Keeps the POST alive after an interrupt.
-        on_task_id: Called with the task id as soon as it is known, also after an interrupt.
-        timeout_s: How long to wait for the task, in seconds.
-        estimate: The estimated duration of the task.
-        schedule: When to poll; defaults to a `LearnedSchedule` for the estimate.
-
-    Yields:
-        The events of `submit`, then those of `wait_for_images`.
+        schedule: When to poll a new task; defaults to a `LearnedSchedule` for the estimate.
 
     Raises:
         MountseaError: See `submit` and `wait_for_images`.
     """
-    estimate = estimate or DurationEstimate()
-    submission = submit(client, request, record, pending, on_task_id, timeout_s=timeout_s)
-    async with aclosing(submission):
-        async for step in submission:
-            if isinstance(step, Submitted):
-                step = Submitted(step.task_id, estimate.median_s)
-            yield step
-    waiting = wait_for_images(
+    if not fresh and (cache or request.input.get("seed") is not None):
+        fingerprint = request.fingerprint()
+        found = await asyncio.to_thread(context.journal.find_identical, context.hub, fingerprint)
+        completed = await _from_journal(context, found)
+        if completed is not None:
+            return completed
+    record = JournaledSubmission(context.journal, Entry.begin(context.hub, request))
+    estimate = await _estimate(context, request)
+    client, on_event = context.client(), context.on_event
+    task_id = await submit(
+        client,
+        request,
+        record,
+        context.pending,
+        on_event=on_event,
+        on_task_id=context.on_task_id,
+        timeout_s=timeout_s,
+    )
+    on_event(Submitted(task_id, estimate.median_s))
+    return await wait_for_images(
         client,
         record,
-        folder,
+        context.folder,
+        on_event=on_event,
         just_submitted=True,
         timeout_s=timeout_s,
         estimate=estimate,
         schedule=schedule,
     )
-    async with aclosing(waiting) as events:
-        async for event in events:
-            yield event
 
 
 async def resume(
@@ -152,17 +106,14 @@ async def resume(
     request: ImageRequest | None = None,
     *,
     timeout_s: float = DEFAULT_TIMEOUT_S,
-) -> AsyncGenerator[Event, None]:
+) -> Completed:
     """Fetch the images of an existing task, from disk if they are there; submits nothing.
 
     Args:
-        context: The Hub, the journal and the folder of the originals.
+        context: The Hub, the journal, the folder of the originals, and the callbacks.
         task_id: The task.
         request: The request of the task, if known.
         timeout_s: How long to wait for the task, in seconds.
-
-    Yields:
-        The events of the generation, last `Completed`.
 
     Raises:
         MountseaError: See `wait_for_images`.
@@ -170,20 +121,17 @@ async def resume(
     entry = await asyncio.to_thread(context.journal.find, task_id, hub=context.hub)
     if entry is None or entry.hub != context.hub:
         entry = Entry.begin(context.hub, request, task_id=task_id)
-    found = await completed_from_disk(entry)
-    if found is not None:
-        yield found
-        return
-    waiting = wait_for_images(
+    completed = await completed_from_disk(entry)
+    if completed is not None:
+        return completed
+    return await wait_for_images(
         context.client(),
         JournaledSubmission(context.journal, entry),
         context.folder,
+        on_event=context.on_event,
         timeout_s=timeout_s,
         estimate=await _estimate(context, entry.request),
     )
-    async with aclosing(waiting) as events:
-        async for event in events:
-            yield event
 
 
 async def completed_from_disk(entry: Entry) -> Completed | None:
@@ -209,30 +157,27 @@ async def _estimate(context: GenerationContext, request: ImageRequest | None) ->
     )
 
 
-async def _from_journal(
-    context: GenerationContext, entries: list[Entry]
-) -> AsyncGenerator[Event, None]:
-    """Yield an earlier result, from disk or downloaded again; no `Completed` if all are gone."""
+async def _from_journal(context: GenerationContext, entries: list[Entry]) -> Completed | None:
+    """Return an earlier result, from disk or downloaded again; None if all are gone."""
     for entry in entries:
-        found = await completed_from_disk(entry)
-        if found is not None:
-            yield found
-            return
+        completed = await completed_from_disk(entry)
+        if completed is not None:
+            return completed
     for entry in entries:
-        record = JournaledSubmission(context.journal, entry)
-        waiting = wait_for_images(
-            context.client(), record, context.folder, timeout_s=REFETCH_TIMEOUT_S
-        )
         try:
-            async with aclosing(waiting) as events:
-                async for event in events:
-                    if isinstance(event, Completed):
-                        event = replace(event, from_journal=True)
-                    yield event
-            return
+            completed = await wait_for_images(
+                context.client(),
+                JournaledSubmission(context.journal, entry),
+                context.folder,
+                on_event=context.on_event,
+                timeout_s=REFETCH_TIMEOUT_S,
+            )
         except MountseaError as error:
             if not _is_gone(error):
                 raise
+        else:
+            return replace(completed, from_journal=True)
+    return None
 
 
 def _is_gone(error: MountseaError) -> bool:

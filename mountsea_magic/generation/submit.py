@@ -7,7 +7,7 @@ awaited in the background, so that the task id is never lost.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 
 from ..errors import HubUnavailable, MountseaError, SubmissionUncertain
 from ..hub.client import HubClient
@@ -15,7 +15,7 @@ from ..hub.retry import SUBMIT_RETRY_BUDGET_S, submit_retry_pause
 from ..journal.journal import JournaledSubmission
 from ..request.request import ImageRequest
 from ..runtime.rng import RNG
-from .events import RetryScheduled, Submitted, Submitting
+from .events import Event, RetryScheduled, Submitting
 
 MAX_SUBMISSIONS = 24
 """How many submissions may wait for a response at once: each has a socket open, and macOS limits a
@@ -74,10 +74,11 @@ async def submit(
     request: ImageRequest,
     record: JournaledSubmission,
     pending: PendingSubmissions,
-    on_task_id: Callable[[str], None],
     *,
+    on_event: Callable[[Event], None],
+    on_task_id: Callable[[str], None],
     timeout_s: float = SUBMIT_RETRY_BUDGET_S,
-) -> AsyncGenerator[Submitting | RetryScheduled | Submitted, None]:
+) -> str:
     """Submit a request; retry only where `submit_retry_pause` allows it.
 
     Args:
@@ -85,11 +86,12 @@ async def submit(
         request: The request.
         record: Its journal entry.
         pending: Keeps the POST alive after an interrupt.
+        on_event: Called with `Submitting` before each attempt, `RetryScheduled` before each pause.
         on_task_id: Called with the task id as soon as it is known, also after an interrupt.
         timeout_s: How long all pauses between retries may take together, in seconds.
 
-    Yields:
-        `Submitting` before each attempt, `RetryScheduled` before each pause, last `Submitted`.
+    Returns:
+        The task id.
 
     Raises:
         HubUnavailable: If the request never reached the Hub.
@@ -102,23 +104,20 @@ async def submit(
         await pending.acquire()
         try:
             await record.update(state="submitting", error="")
-            yield Submitting()
+            on_event(Submitting())
         except BaseException:
             pending.release()
             raise
         post = asyncio.ensure_future(_send(client, request, record, on_task_id))
         pending.start(post)
         try:
-            task_id = await asyncio.shield(post)
+            return await asyncio.shield(post)
         except MountseaError as error:
             pause_s = submit_retry_pause(error, tries=tries, paused_s=paused_s, jitter=RNG.random())
             if pause_s is None or paused_s + pause_s > timeout_s:
                 raise
             cause = "is busy" if error.status_code == 429 else "can't be reached"
-        else:
-            yield Submitted(task_id)
-            return
-        yield RetryScheduled(f"the Hub {cause}; retrying")
+        on_event(RetryScheduled(f"the Hub {cause}; retrying"))
         await asyncio.sleep(pause_s)
         paused_s += pause_s
 

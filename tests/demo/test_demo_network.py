@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import httpx
 import pytest
 from hub_server import image
 from quick_loop import QuickLoop
-from runs import DOG, FrequentPolls, names, newest_entry, start_generation, start_waiting
+from runs import DOG, FrequentPolls, names, newest_entry, submit_and_wait, wait_for_task
 
 from mountsea_magic.demo.server.app import create_app
 from mountsea_magic.demo.server.network import DEMO_ORIGIN, FAULTS, DemoNetwork
@@ -45,25 +44,16 @@ class Lesson:
             painter=lambda task, number: image("jpeg", number),
         )
 
-    def run(
-        self,
-        work: Callable[[HubClient], AsyncGenerator[Event, None]],
-        on_event: Callable[[Event], None] = lambda event: None,
-    ) -> list[Event]:
-        """Collect all events of a generation over the demo network."""
+    def run(self, work: Callable[[HubClient], Awaitable[list[Event]]]) -> list[Event]:
+        """Run a generation over the demo network; return its events."""
 
         async def inner() -> list[Event]:
             network = DemoNetwork(self.app, fault=lambda: self.fault)
             client = HubClient(DEMO_ORIGIN, transport=network)
-            collected = []
             try:
-                async with aclosing(work(client)) as events:
-                    async for event in events:
-                        on_event(event)
-                        collected.append(event)
+                return await work(client)
             finally:
                 await client.aclose()
-            return collected
 
         with QuickLoop() as loop:
             return loop.run(inner())
@@ -74,16 +64,15 @@ class Lesson:
         """Submit a request, and wait for its images."""
         often = self.schedule
         return self.run(
-            lambda client: start_generation(
-                client, DOG, self.images, timeout_s=timeout_s, schedule=often
-            ),
-            on_event,
+            lambda client: submit_and_wait(
+                client, DOG, self.images, timeout_s=timeout_s, schedule=often, on_event=on_event
+            )
         )
 
     def resume(self, task_id: str) -> list[Event]:
         """Wait for a task, given its id."""
         return self.run(
-            lambda client: start_waiting(client, task_id, self.images, schedule=self.schedule)
+            lambda client: wait_for_task(client, task_id, self.images, schedule=self.schedule)
         )
 
     @property

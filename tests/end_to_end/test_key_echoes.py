@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from echoes import FORMS, KEY, EchoHub, in_json, leaks, response
 from hub_server import all_text_of
-from runs import DOG, FrequentPolls, collect, newest_entry, start_generation
+from runs import DOG, FrequentPolls, newest_entry, submit_and_wait
 
 from mountsea_magic.errors import MountseaError
 from mountsea_magic.generation import download
@@ -45,9 +45,7 @@ def failed(hub: EchoHub, folder: Path) -> MountseaError:
     async def run() -> None:
         client = HubClient(hub.url, Secret(KEY), credits_url=f"{hub.url}/credits")
         try:
-            await collect(
-                start_generation(client, DOG, folder, timeout_s=0.1, schedule=FrequentPolls(0.03))
-            )
+            await submit_and_wait(client, DOG, folder, timeout_s=0.1, schedule=FrequentPolls(0.03))
         finally:
             await client.aclose()
 

@@ -16,20 +16,19 @@ from hub_server import RESET, Reply, StandInHub, data_uri, image
 from runs import (
     FrequentPolls,
     assert_helpful,
-    collect,
     completed,
     generate,
     names,
     newest_entry,
     resume,
-    start_generation,
+    submit_and_wait,
     with_client,
 )
 
 from mountsea_magic.errors import DownloadFailed
 from mountsea_magic.generation import download as download_module
 from mountsea_magic.generation.download import PAUSES_S
-from mountsea_magic.generation.events import Notice
+from mountsea_magic.generation.events import Downloading, Event, Notice
 from mountsea_magic.hub import downloads
 from mountsea_magic.hub.client import HubClient
 from mountsea_magic.hub.responses import ImageSource
@@ -340,13 +339,36 @@ def test_cancelling_downloads_leaves_no_partial_file(folder: Path) -> None:
 
         async def work(client: HubClient) -> None:
             running = asyncio.ensure_future(
-                collect(start_generation(client, request, folder, schedule=FrequentPolls()))
+                submit_and_wait(client, request, folder, schedule=FrequentPolls())
             )
             await asyncio.to_thread(hub.wait_until, lambda: len(hub.downloads_seen) == 3)
             assert [name.endswith(".part") for name in names(folder)] == [True] * 3
             running.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await running
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            assert names(folder) == []
+            assert newest_entry(folder).is_open
+
+        with_client(hub, work)
+
+
+def test_a_callback_that_raises_stops_the_downloads(folder: Path) -> None:
+    """No image, partial file or download is left; the task stays open."""
+    held = Reply(hold=threading.Event())
+    request = build_request("a dog", parameters={"num_images": 3})
+
+    def stop(event: Event) -> None:
+        if event == Downloading(1, 3):
+            raise LookupError("stop")
+
+    with StandInHub(downloads=[None, held, held]) as hub:
+
+        async def work(client: HubClient) -> None:
+            with pytest.raises(LookupError, match="stop"):
+                await submit_and_wait(
+                    client, request, folder, schedule=FrequentPolls(), on_event=stop
+                )
             assert asyncio.all_tasks() == {asyncio.current_task()}
             assert names(folder) == []
             assert newest_entry(folder).is_open

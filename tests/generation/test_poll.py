@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,6 @@ from runs import (
     assert_discreet,
     assert_helpful,
     assert_named,
-    collect,
     completed,
     generate,
     in_virtual_time,
@@ -38,8 +36,8 @@ from runs import (
     newest_entry,
     processing,
     resume,
-    start_generation,
-    start_waiting,
+    submit_and_wait,
+    wait_for_task,
     with_client,
 )
 
@@ -170,7 +168,7 @@ def test_polls_follow_the_schedule(folder: Path) -> None:
 def test_the_default_schedule_polls_rarely(folder: Path) -> None:
     """A task that is ready at once needs one poll."""
     with StandInHub() as hub:
-        with_client(hub, lambda client: collect(start_generation(client, DOG, folder)))
+        with_client(hub, lambda client: submit_and_wait(client, DOG, folder))
         assert len(hub.polls_seen) == 1
 
 
@@ -180,7 +178,7 @@ def test_a_resumed_task_is_polled_at_once(folder: Path) -> None:
     with StandInHub() as hub:
         hub.polls.append(hub.done({"url": data_uri(image())}))
         events = with_client(
-            hub, lambda client: collect(start_waiting(client, "hub-x", folder, schedule=often))
+            hub, lambda client: wait_for_task(client, "hub-x", folder, schedule=often)
         )
         assert [seen.path for seen in hub.requests] == ["/hub/v1/tasks/hub-x"]
     assert often.calls == []
@@ -358,9 +356,7 @@ def test_the_wait_ends_at_the_timeout(folder: Path) -> None:
 
     async def work(client: HubClient) -> None:
         with pytest.raises(WaitTimeout, match=r"60 s") as caught:
-            await collect(
-                start_generation(client, DOG, folder, timeout_s=60.0, schedule=FrequentPolls(7.0))
-            )
+            await submit_and_wait(client, DOG, folder, timeout_s=60.0, schedule=FrequentPolls(7.0))
         assert_helpful(caught.value)
         assert asyncio.get_running_loop().time() == pytest.approx(60.0)
         assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -377,9 +373,7 @@ def test_retry_after_is_respected(folder: Path) -> None:
 
     async def work(client: HubClient) -> None:
         with pytest.raises(WaitTimeout, match="slow down") as caught:
-            await collect(
-                start_generation(client, DOG, folder, timeout_s=30.0, schedule=FrequentPolls(1.0))
-            )
+            await submit_and_wait(client, DOG, folder, timeout_s=30.0, schedule=FrequentPolls(1.0))
         assert_helpful(caught.value)
 
     assert in_virtual_time(work, slow_down) == ["POST", "GET"]
@@ -394,9 +388,7 @@ def test_a_poll_without_a_response_ends_at_the_timeout(folder: Path) -> None:
 
     async def work(client: HubClient) -> None:
         with pytest.raises(WaitTimeout) as caught:
-            await collect(
-                start_generation(client, DOG, folder, timeout_s=30.0, schedule=FrequentPolls(1.0))
-            )
+            await submit_and_wait(client, DOG, folder, timeout_s=30.0, schedule=FrequentPolls(1.0))
         assert_helpful(caught.value)
         assert asyncio.get_running_loop().time() == pytest.approx(30.0)
 
@@ -420,16 +412,14 @@ def test_concurrent_generations_are_independent(folder: Path) -> None:
         async def work(client: HubClient) -> list[list[Event]]:
             return await asyncio.gather(
                 *(
-                    collect(
-                        start_generation(
-                            client,
-                            build_request(
-                                f"dog {number}",
-                                parameters={"output_format": kind, "num_images": 1 + number % 3},
-                            ),
-                            folder,
-                            schedule=FrequentPolls(),
-                        )
+                    submit_and_wait(
+                        client,
+                        build_request(
+                            f"dog {number}",
+                            parameters={"output_format": kind, "num_images": 1 + number % 3},
+                        ),
+                        folder,
+                        schedule=FrequentPolls(),
                     )
                     for number, kind in enumerate(formats)
                 )
@@ -452,7 +442,7 @@ def test_a_cancelled_wait_stops_polling(folder: Path) -> None:
 
     async def work(client: HubClient) -> None:
         running = asyncio.ensure_future(
-            collect(start_generation(client, DOG, folder, schedule=FrequentPolls(5.0)))
+            submit_and_wait(client, DOG, folder, schedule=FrequentPolls(5.0))
         )
         await asyncio.sleep(17)
         running.cancel()
@@ -470,8 +460,9 @@ def test_a_cancelled_submission_still_awaits_its_response(folder: Path) -> None:
     with StandInHub(submits=[json_reply({"task_id": "hub-late"}, hold=answered)]) as hub:
 
         async def work(client: HubClient) -> None:
-            events = start_generation(client, DOG, folder, pending=pending, on_task_id=ids.append)
-            running = asyncio.ensure_future(collect(events))
+            running = asyncio.ensure_future(
+                submit_and_wait(client, DOG, folder, pending=pending, on_task_id=ids.append)
+            )
             await asyncio.to_thread(hub.wait_until, lambda: len(hub.posts) == 1)
             running.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -487,16 +478,24 @@ def test_a_cancelled_submission_still_awaits_its_response(folder: Path) -> None:
     assert (newest_entry(folder).task_id, newest_entry(folder).is_open) == ("hub-late", True)
 
 
-def test_closing_the_events_stops_polling(folder: Path) -> None:
-    """A consumer that stops after the submission leaves no poll in the background."""
+def test_a_callback_that_raises_stops_polling(folder: Path) -> None:
+    """A callback that raises after the submission leaves no poll in the background."""
+    events: list[Event] = []
+
+    def stop(event: Event) -> None:
+        events.append(event)
+        if event == Submitted("hub-0001", PRIOR_S):
+            raise LookupError("stop")
+
     with StandInHub() as hub:
 
         async def work(client: HubClient) -> None:
-            events = start_generation(client, DOG, folder, schedule=FrequentPolls())
-            async with aclosing(events):
-                assert await anext(events) == Submitting()
-                assert await anext(events) == Submitted("hub-0001", PRIOR_S)
+            with pytest.raises(LookupError, match="stop"):
+                await submit_and_wait(client, DOG, folder, schedule=FrequentPolls(), on_event=stop)
+            assert events == [Submitting(), Submitted("hub-0001", PRIOR_S)]
             assert asyncio.all_tasks() == {asyncio.current_task()}
 
         with_client(hub, work)
         assert [seen.method for seen in hub.requests] == ["POST"]
+    entry = newest_entry(folder)
+    assert (entry.task_id, entry.state, entry.error) == ("hub-0001", "submitted", "")

@@ -46,9 +46,9 @@ from mountsea_magic.errors import (
     RateLimited,
     SubmissionUncertain,
 )
-from mountsea_magic.generation.events import Event, RetryScheduled, Submitted, Submitting
+from mountsea_magic.generation.events import Event, RetryScheduled, Submitting
 from mountsea_magic.generation.handle import Generation
-from mountsea_magic.generation.submit import PendingSubmissions, submit
+from mountsea_magic.generation.submit import MAX_SUBMISSIONS, PendingSubmissions, submit
 from mountsea_magic.hub import error_mapping, exchange
 from mountsea_magic.hub.client import HubClient
 from mountsea_magic.journal.entry import Entry
@@ -69,6 +69,7 @@ class Submission:
         pending: Keeps the POST alive.
         task_ids: The arguments of `on_task_id`.
         events: The events.
+        returned: The task id that was returned, or None.
         error: The error, or None.
     """
 
@@ -76,18 +77,27 @@ class Submission:
     pending: PendingSubmissions
     task_ids: list[str] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    returned: str | None = None
     error: MountseaError | None = None
 
     async def submit(self, hub: HubClient, *, timeout_s: float = 600.0) -> None:
         """Submit the request, and record the outcome."""
         try:
-            steps = submit(
-                hub, DOG, self.record, self.pending, self.task_ids.append, timeout_s=timeout_s
+            self.returned = await submit(
+                hub,
+                DOG,
+                self.record,
+                self.pending,
+                on_event=self.on_event,
+                on_task_id=self.task_ids.append,
+                timeout_s=timeout_s,
             )
-            async for event in steps:
-                self.events.append(event)
         except MountseaError as error:
             self.error = error
+
+    def on_event(self, event: Event) -> None:
+        """Record an event."""
+        self.events.append(event)
 
 
 @pytest.fixture
@@ -150,11 +160,11 @@ def busy(retry_after: str | None = None, body: object = None) -> Reply:
 
 
 def test_an_accepted_request_is_sent_once(path: Path) -> None:
-    """Its task id is passed on, journaled and yielded."""
+    """Its task id is passed on, journaled and returned."""
     with StandInHub() as hub:
         submission = submit_once(hub.url, path)
         assert len(hub.posts) == 1
-    assert submission.events == [Submitting(), Submitted("hub-0001")]
+    assert (submission.events, submission.returned) == ([Submitting()], "hub-0001")
     assert (submission.task_ids, submission.error) == (["hub-0001"], None)
     assert state(path) == ("submitted", "hub-0001")
 
@@ -250,10 +260,10 @@ def test_a_429_is_retried_after_the_requested_pause(
         submission = submit_once(hub.url, path)
         assert len(hub.posts) == len(expected) + 1
         assert len({seen.body for seen in hub.posts}) == 1
-    assert submission.task_ids == ["hub-0001"]
+    assert (submission.task_ids, submission.returned) == (["hub-0001"], "hub-0001")
     assert [type(event) for event in submission.events] == [
         *[Submitting, RetryScheduled] * len(expected),
-        *[Submitting, Submitted],
+        Submitting,
     ]
     assert state(path) == ("submitted", "hub-0001")
     for pause_s, least_s in zip(pauses, expected, strict=True):
@@ -326,12 +336,19 @@ def test_a_hub_that_comes_back_receives_one_post(path: Path) -> None:
 
         async def work() -> Submission:
             async with prepared(url, path) as (submission, hub):
-                async for event in submit(
-                    hub, DOG, submission.record, submission.pending, submission.task_ids.append
-                ):
-                    if isinstance(event, RetryScheduled) and not serving.is_alive():
-                        serving.start()
+                await submit(
+                    hub,
+                    DOG,
+                    submission.record,
+                    submission.pending,
+                    on_event=serve_once,
+                    on_task_id=submission.task_ids.append,
+                )
                 return submission
+
+        def serve_once(event: Event) -> None:
+            if isinstance(event, RetryScheduled) and not serving.is_alive():
+                serving.start()
 
         serving = threading.Thread(target=respond_once)
         submission = asyncio.run(work())
@@ -385,6 +402,35 @@ def test_a_cancelled_submission_is_completed_in_the_background(
         asyncio.run(work(hub))
         assert len(hub.requests) == 1
     assert state(path) == (journaled, task_ids[0] if task_ids else None)
+
+
+def test_a_callback_that_raises_before_the_post_frees_its_slot(path: Path) -> None:
+    """Nothing is sent, however often that happens, and the next submission is not blocked."""
+
+    def stop(event: Event) -> None:
+        raise LookupError(event)
+
+    async def work(hub: StandInHub) -> Submission:
+        async with prepared(hub.url, path) as (submission, hub_client):
+            for _ in range(MAX_SUBMISSIONS):
+                with pytest.raises(LookupError):
+                    await submit(
+                        hub_client,
+                        DOG,
+                        submission.record,
+                        submission.pending,
+                        on_event=stop,
+                        on_task_id=submission.task_ids.append,
+                    )
+            assert (hub.requests, submission.pending.count) == ([], 0)
+            async with asyncio.timeout(HANG_S):
+                await submission.submit(hub_client)
+            return submission
+
+    with StandInHub() as hub:
+        submission = asyncio.run(work(hub))
+        assert len(hub.posts) == 1
+    assert submission.returned == "hub-0001"
 
 
 def test_a_task_id_is_journaled_once_the_lock_is_released(path: Path) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +14,7 @@ from quick_loop import QuickLoop
 from mountsea_magic.errors import MountseaError
 from mountsea_magic.generation.events import Completed, Event
 from mountsea_magic.generation.poll import wait_for_images
-from mountsea_magic.generation.run import submit_and_wait
+from mountsea_magic.generation.run import GenerationContext, run
 from mountsea_magic.generation.schedule import Schedule
 from mountsea_magic.generation.submit import PendingSubmissions
 from mountsea_magic.hub.client import HubClient
@@ -101,12 +100,6 @@ async def processing(_: httpx.Request) -> httpx.Response:
     return httpx.Response(200, json={"status": "processing"})
 
 
-async def collect(events: AsyncGenerator[Event, None]) -> list[Event]:
-    """Collect all events."""
-    async with aclosing(events):
-        return [event async for event in events]
-
-
 def journal_of(folder: Path) -> Journal:
     """Return the journal next to a folder of originals."""
     return Journal(folder.parent / "journal.sqlite")
@@ -117,7 +110,7 @@ def newest_entry(folder: Path) -> Entry:
     return journal_of(folder).search()[0]
 
 
-def start_generation(
+async def submit_and_wait(
     client: HubClient,
     request: ImageRequest,
     folder: Path,
@@ -125,30 +118,43 @@ def start_generation(
     timeout_s: float = 20.0,
     schedule: Schedule | None = None,
     pending: PendingSubmissions | None = None,
+    on_event: Callable[[Event], None] = lambda event: None,
     on_task_id: Callable[[str], None] = lambda task_id: None,
-) -> AsyncGenerator[Event, None]:
-    """Start a submission, with a journal next to the folder."""
-    return submit_and_wait(
-        client,
-        request,
-        JournaledSubmission(journal_of(folder), Entry.begin(HUB, request)),
+) -> list[Event]:
+    """Submit, with a journal next to the folder; return all events, and the images last."""
+    events: list[Event] = []
+
+    def report(event: Event) -> None:
+        events.append(event)
+        on_event(event)
+
+    context = GenerationContext(
+        HUB,
+        lambda: client,
+        journal_of(folder),
+        pending or PendingSubmissions(),
         folder,
-        pending=pending or PendingSubmissions(),
-        on_task_id=on_task_id,
-        timeout_s=timeout_s,
-        schedule=schedule,
+        report,
+        on_task_id,
     )
+    done = await run(context, request, timeout_s=timeout_s, fresh=True, schedule=schedule)
+    return [*events, done]
 
 
-def start_waiting(
+async def wait_for_task(
     client: HubClient, task_id: str, folder: Path, *, schedule: Schedule | None = None
-) -> AsyncGenerator[Event, None]:
-    """Start waiting for a task, given its id, with its journal entry if there is one."""
-    journal = journal_of(folder)
+) -> list[Event]:
+    """Wait for a task, with its journal entry if there is one; return all events."""
+    journal, events = journal_of(folder), list[Event]()
     entry = journal.find(task_id) or Entry.begin(HUB, task_id=task_id)
-    return wait_for_images(
-        client, JournaledSubmission(journal, entry), folder, schedule=schedule or FrequentPolls()
+    done = await wait_for_images(
+        client,
+        JournaledSubmission(journal, entry),
+        folder,
+        on_event=events.append,
+        schedule=schedule or FrequentPolls(),
     )
+    return [*events, done]
 
 
 def generate(
@@ -163,15 +169,15 @@ def generate(
     often = schedule or FrequentPolls()
     return with_client(
         hub,
-        lambda client: collect(
-            start_generation(client, request, folder, timeout_s=timeout_s, schedule=often)
+        lambda client: submit_and_wait(
+            client, request, folder, timeout_s=timeout_s, schedule=often
         ),
     )
 
 
 def resume(hub: StandInHub, folder: Path, task_id: str = "hub-x") -> list[Event]:
     """Wait for a task, given its id."""
-    return with_client(hub, lambda client: collect(start_waiting(client, task_id, folder)))
+    return with_client(hub, lambda client: wait_for_task(client, task_id, folder))
 
 
 def completed(events: list[Event]) -> Completed:
