@@ -95,7 +95,9 @@ class HubClient:
             SubmissionUncertain: If it may have arrived, but no valid response came.
             MountseaError: If the Hub rejected it.
         """
-        response = await self._request("POST", SUBMIT_PATH, json=request.body(), submitting=True)
+        response = await self._exchange.request(
+            "POST", self._base_url + SUBMIT_PATH, json=request.body(), submitting=True
+        )
         if isinstance(response, HubResponse):
             return read_submission(response)
         if not response.maybe_sent:
@@ -112,10 +114,8 @@ class HubClient:
             HubUnavailable: If no response of the Hub arrived; polling again is free.
             MountseaError: If the Hub rejected the request.
         """
-        response = await self._request("GET", TASK_PATH + _segment(task_id), with_images=True)
-        if isinstance(response, HubResponse):
-            return read_task(response)
-        raise _unreachable(response) from response.cause
+        url = f"{self._base_url}{TASK_PATH}{_segment(task_id)}"
+        return read_task(await self._get(url, with_images=True))
 
     async def model_ids(self) -> tuple[str, ...]:
         """Fetch the ids of the Hub's image models.
@@ -123,10 +123,8 @@ class HubClient:
         Raises:
             MountseaError: If the Hub could not be reached or rejected the request.
         """
-        response = await self._request("GET", f"{MODELS_PATH}?capability=image")
-        if isinstance(response, HubResponse):
-            return read_model_ids(response)
-        raise _unreachable(response) from response.cause
+        url = f"{self._base_url}{MODELS_PATH}?capability=image"
+        return read_model_ids(await self._get(url))
 
     async def model(
         self,
@@ -148,11 +146,8 @@ class HubClient:
         Raises:
             MountseaError: If the Hub could not be reached or rejected the request.
         """
-        response = await self._request("GET", f"{MODELS_PATH}/{_segment(model_id)}")
-        if not isinstance(response, HubResponse):
-            raise _unreachable(response) from response.cause
-        unknown = response.status == 404 and not response.is_foreign
-        if unknown:
+        response = await self._get(f"{self._base_url}{MODELS_PATH}/{_segment(model_id)}")
+        if response.status == 404 and not response.is_foreign:
             return None
         return read_model(response, model_id, bundled, on_unusable=on_unusable)
 
@@ -167,10 +162,9 @@ class HubClient:
             raise ConfigurationError(
                 "No credits endpoint is known for this Hub: set MOUNTSEA_CREDITS_URL."
             )
-        response = await self._exchange.request("GET", self._credits_url, key_header="X-API-Key")
-        if isinstance(response, HubResponse):
-            return read_credits(response)
-        raise _unreachable(response, "MOUNTSEA_CREDITS_URL") from response.cause
+        variable = "MOUNTSEA_CREDITS_URL"
+        response = await self._get(self._credits_url, variable=variable, key_header="X-API-Key")
+        return read_credits(response)
 
     async def download(self, source: ImageSource, part: Path) -> None:
         """Stream an image to a file; the key is never sent.
@@ -192,9 +186,14 @@ class HubClient:
         """Close the connections."""
         await self._exchange.aclose()
 
-    async def _request(self, method: str, path: str, **more: Any) -> HubResponse | Failure:
-        """Send a request to an endpoint under the base URL."""
-        return await self._exchange.request(method, self._base_url + path, **more)
+    async def _get(
+        self, url: str, *, variable: str = "MOUNTSEA_BASE_URL", **options: Any
+    ) -> HubResponse:
+        """Send a GET; raises if no response arrived. The variable is the one to check then."""
+        response = await self._exchange.request("GET", url, **options)
+        if isinstance(response, HubResponse):
+            return response
+        raise _unreachable(response, variable) from response.cause
 
 
 def _segment(name: str) -> str:
