@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import secrets
@@ -13,6 +12,7 @@ from typing import Any
 
 from ..errors import ConfigurationError, without_frames
 from ..runtime.file_lock import file_lock
+from ..runtime.private_files import open_regular, write_private
 from ..settings.secret import Secret
 
 MAX_BYTES = 2**20
@@ -91,7 +91,7 @@ class KeyFile:
         if key is not None:
             entries[base_url] = key.reveal()
         if entries:
-            self._write(entries)
+            write_private(self.path, json.dumps(entries).encode())
         else:
             self.path.unlink()
 
@@ -121,9 +121,7 @@ class KeyFile:
                 f"The key file {self.path} is {kind} in a folder that others can write to, so it "
                 "is not used. Delete it and save your key again: `%mountsea login --save`."
             )
-        if not stat.S_ISREG(os.stat(self.path).st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file")
-        with self.path.open("rb") as file:
+        with open_regular(self.path) as file:
             if os.name == "posix":
                 self._restrict(file.fileno())
             return file.read(MAX_BYTES + 1)
@@ -151,22 +149,6 @@ class KeyFile:
         aside = self.path.with_name(f"{self.path.stem}.damaged-{secrets.token_hex(4)}.json")
         os.replace(self.path, aside)
         self._note(f"The damaged key file was renamed to {aside}.")
-
-    def _write(self, entries: dict[str, Any]) -> None:
-        """Write the file atomically, created with mode 0600."""
-        part = self.path.with_name(f".{secrets.token_hex(8)}.part")
-        try:
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                if os.name == "posix":
-                    os.fchmod(descriptor, 0o600)  # the umask may remove the owner's permissions
-                json.dump(entries, file)
-                file.flush()
-                os.fsync(descriptor)
-            os.replace(part, self.path)
-        finally:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
 
     def _note(self, note: str) -> None:
         self._notes.setdefault(note, False)

@@ -209,7 +209,7 @@ def test_an_unknown_entry_stays(path: Path) -> None:
     assert json.loads(path.read_text()) == {OTHER: {"key": OTHER_KEY, "since": 1}}
 
 
-@pytest.mark.parametrize("name", ["json.loads", "json.dump", "os.replace", "os.fsync"])
+@pytest.mark.parametrize("name", ["json.loads", "json.dumps", "os.replace", "os.fsync"])
 def test_an_interrupt_exposes_and_loses_no_key(
     path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

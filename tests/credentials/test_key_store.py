@@ -161,7 +161,8 @@ def test_the_file_never_has_wider_rights(
 
     def recording_open(name: Path, flags: int, mode: int = 0o777) -> int:
         descriptor = real_open(name, flags, mode)
-        modes.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+        if flags & os.O_CREAT:
+            modes.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
         return descriptor
 
     old = os.umask(0)

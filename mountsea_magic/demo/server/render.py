@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ...images.decoding import decode
+from ...runtime.private_files import write_private
 from ..drawing import paint
 from ..editing.editor import edit
 from .inputs import INPUT_PIXELS, Inputs, take_inputs
@@ -62,14 +62,7 @@ def draw_file(folder: Path, task: DemoTask, number: int, path: Path) -> int:
     inputs = TaskStore(folder).inputs(task) if task.input_count else None
     content = draw(task, number, inputs)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)
-    try:
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_private(path, content)
     return len(content)
 
 
