@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import ConfigurationError, without_frames
 from ..runtime.file_lock import file_lock
 from ..runtime.private_files import open_regular, write_private
+from ..runtime.text import os_error_reason
 from ..settings.secret import Secret
 
 MAX_BYTES = 2**20
@@ -45,7 +46,7 @@ class KeyFile:
             keys = {url: Secret.read(key) for url, key in entries.items() if isinstance(key, str)}
             return {url: key for url, key in keys.items() if isinstance(key, Secret)}
         except OSError as error:
-            self._note(f"Could not read the key file {self.path}: {error.strerror or error}.")
+            self._note(f"Could not read the key file {self.path}: {os_error_reason(error)}.")
             return {}
         except BaseException as error:
             raise without_frames(error) from None
@@ -70,7 +71,7 @@ class KeyFile:
             with file_lock(self.path.with_name(f"{self.path.name}.lock")):
                 self._change(base_url, key)
         except OSError as error:
-            return OSError(error.errno, error.strerror or str(error))
+            return OSError(error.errno, os_error_reason(error))
         except BaseException as error:
             raise without_frames(error) from None
         return None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import ConfigurationError
-from ..runtime.text import sanitize
+from ..runtime.text import os_error_reason, sanitize
 from ..settings.secret import Secret
 from .key_file import KeyFile
 
@@ -67,7 +67,7 @@ class KeyStore:
         error = self._file.change(base_url, key)
         if error is not None:
             raise ConfigurationError(
-                f"Could not save the API key in {self._path}: {sanitize(error.strerror or error)}. "
+                f"Could not save the API key in {self._path}: {os_error_reason(error)}. "
                 "It is in this kernel's memory only."
             ) from error
         self._ring[base_url] = None
@@ -91,7 +91,7 @@ class KeyStore:
         deleted = _attempt(lambda: _delete(keyring, base_url)) if usable else None
         if error is not None:
             raise ConfigurationError(
-                f"Could not remove the key from {self._path}: {sanitize(error.strerror or error)}. "
+                f"Could not remove the key from {self._path}: {os_error_reason(error)}. "
                 "Delete that file yourself."
             ) from error
         if isinstance(keyring, _Failure):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..runtime.text import os_error_reason
 from ..settings import read_settings
 from .server.hosts import read_host_name
 
@@ -64,8 +65,8 @@ def main(arguments: list[str] | None = None) -> None:
             allow_hosts=options.allow_host,
         )
     except OSError as error:
-        reason = error.strerror or str(error)
-        parser.exit(1, f"Can't listen on {options.host}, port {options.port}: {reason}.\n")
+        where = f"{options.host}, port {options.port}"
+        parser.exit(1, f"Can't listen on {where}: {os_error_reason(error)}.\n")
 
 
 def _host(text: str) -> str:

@@ -21,7 +21,7 @@ from ..images.files import BadImage, GeneratedImage, TooLarge, check, part_file,
 from ..runtime.clock import Stopwatch
 from ..runtime.daemon_threads import DaemonThreads
 from ..runtime.key_redaction import redact_key
-from ..runtime.text import sanitize
+from ..runtime.text import os_error_reason
 from .events import Downloading, Event, Notice
 
 PAUSES_S = (0.3, 0.9, 1.8)
@@ -185,7 +185,7 @@ class TaskDownloads:
             final = inline or isinstance(error, TooLarge)
             return _Failure(f"The image is not usable: {error}.", final=final, permanent=True)
         except OSError as error:
-            reason = sanitize(error.strerror or error)
+            reason = os_error_reason(error)
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 # too many open files: not the folder's fault, and temporary
                 return _Failure(f"The image could not be written: {reason}.")

@@ -10,7 +10,7 @@ import sys
 from functools import lru_cache
 
 from ..errors import ConfigurationError
-from ..runtime.text import sanitize
+from ..runtime.text import os_error_reason, sanitize
 from .proxies import Network
 
 
@@ -92,7 +92,7 @@ def _trust(context: ssl.SSLContext, variable: str, path: str) -> None:
     except ssl.SSLError:
         reason = "it contains no certificate in PEM format"
     except (OSError, ValueError) as error:
-        reason = sanitize(getattr(error, "strerror", None) or error)
+        reason = os_error_reason(error)
     if reason:
         raise ConfigurationError(
             f"{variable}={sanitize(path, limit=200)} can't be used: {reason}. "

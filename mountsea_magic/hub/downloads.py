@@ -15,7 +15,7 @@ from ..images.files import MAX_BYTES, BadImage, TooLarge
 from ..runtime.clock import Stopwatch
 from ..runtime.key_redaction import redact_key
 from ..runtime.redaction import guard_logs, without_queries
-from ..runtime.text import sanitize
+from ..runtime.text import os_error_reason, sanitize
 from .connector import PRIVATE_HOST, UnusableUrl
 from .content_coding import UndecodableBody, open_body
 from .network_errors import describe_failure
@@ -160,7 +160,7 @@ class ImageDownloader:
             # behind a proxy a name may be unknown here: the proxy resolves it
             if self._uses_proxy(url):
                 return
-            reason = sanitize(error.strerror or "no response", limit=80)
+            reason = os_error_reason(error, limit=80) or "no response"
             raise HubUnavailable(f"The image host could not be resolved ({reason}).") from None
         if not allowed_addresses(found, hub):
             raise UnusableUrl(PRIVATE_HOST)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import httpx
 
 from ..runtime.redaction import without_queries
-from ..runtime.text import sanitize
+from ..runtime.text import os_error_reason, sanitize
 from .proxies import Network, Proxy
 
 _NOT_YET_VALID, _EXPIRED, _OTHER_NAME = 9, 10, frozenset({62, 64})
@@ -157,7 +157,7 @@ def _os_message(error: OSError) -> str:
     """Return the system's message; asyncio replaces it by one that contains a tuple."""
     number = error.errno or 0
     known = os.strerror(number) if number > 0 and os.name == "posix" else ""
-    return sanitize(known or error.strerror or error)
+    return known or os_error_reason(error)
 
 
 def _is_tls_error(error: BaseException) -> bool:

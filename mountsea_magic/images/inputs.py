@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidRequest
 from ..runtime.daemon_threads import run_in_thread
-from ..runtime.text import sanitize
+from ..runtime.text import os_error_reason, sanitize
 from ..settings.hub_urls import has_valid_host
 from .arrays import as_image
 from .data_uris import InlineError, InlineTooLarge, clean_url, read_inline
@@ -146,8 +146,7 @@ def _read(path: Path, label: str) -> bytes:
             raise InvalidRequest(f"{label}: {_far_too_large()}")
         return path.read_bytes()
     except (OSError, RuntimeError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InvalidRequest(f"{label}: {sanitize(reason, limit=80)}.") from error
+        raise InvalidRequest(f"{label}: {os_error_reason(error, limit=80)}.") from error
 
 
 def _far_too_large() -> str:

@@ -8,7 +8,7 @@ from mimetypes import MimeTypes
 from pathlib import Path
 
 from ..errors import InvalidRequest
-from ..runtime.text import sanitize
+from ..runtime.text import os_error_reason, sanitize
 
 _IMAGE_SUFFIXES = frozenset({".avif", ".heic", ".heif", ".jxl", ".webp"})
 """Image suffixes missing from `mimetypes` in some Python versions."""
@@ -70,9 +70,8 @@ def output_folder(named: str | os.PathLike[str], *, label: str = "folder") -> Pa
         folder = path.absolute()
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
-        message = sanitize(getattr(error, "strerror", None) or error)
         raise InvalidRequest(
-            f"{label} {sanitize(text)}: can't create the folder: {message}."
+            f"{label} {sanitize(text)}: can't create the folder: {os_error_reason(error)}."
         ) from error
     return folder
 

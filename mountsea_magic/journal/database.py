@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..runtime.private_files import private_file, private_folder, restrict_to_owner
+from ..runtime.text import os_error_reason
 
 try:
     import sqlite3
@@ -147,7 +148,7 @@ class JournalDatabase:
             busy = _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
             raise JournalError(str(error), busy=busy) from error
         except OSError as error:
-            raise JournalError(error.strerror or str(error)) from error
+            raise JournalError(os_error_reason(error)) from error
 
     def _use(self, work: Callable[[sqlite3.Connection], T], timeout_s: float) -> T:
         """Check the schema each time: another kernel may have replaced the file."""

@@ -25,7 +25,7 @@ from ..generation.events import Event, Notice
 from ..generation.handle import Generation
 from ..runtime.loop_thread import TICK_S, Job
 from ..runtime.printing import echo
-from ..runtime.text import sanitize
+from ..runtime.text import os_error_reason, sanitize
 from ..session import current_session
 from ..settings import Settings
 from .frontend import FrontEnd
@@ -255,6 +255,6 @@ def _copy(generation: Generation, folder: str) -> None:
     except OSError as error:
         raise MountseaError(
             f"The images are in {generation[0].path.parent}, but could not be copied to "
-            f"{folder}: {sanitize(error.strerror or error)}.",
+            f"{folder}: {os_error_reason(error)}.",
             task_id=generation.task_id,
         ) from error

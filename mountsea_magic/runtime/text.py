@@ -1,10 +1,11 @@
 r"""Sanitize text from outside: one function for each place where it is shown.
 
 Text of a Hub, an image host, a web page or a journal is untrusted. Use `sanitize` for one line, in
-an error, a log or a terminal; `sanitize_inline` within a message of ours; `printable` for several
-lines; `escape_html` for HTML, and the Markdown that nbconvert makes of it; `json_text` for JSON
-that is shown; `slug` for file names. `is_pasteable` and `is_quotable` decide what can be offered as
-input, in a hint, an example or a completion: IPython expands ``{…}`` and ``$name`` on magic lines.
+an error, a log or a terminal; `sanitize_inline` within a message of ours; `os_error_reason` for the
+reason of an OSError; `printable` for several lines; `escape_html` for HTML, and the Markdown that
+nbconvert makes of it; `json_text` for JSON that is shown; `slug` for file names. `is_pasteable` and
+`is_quotable` decide what can be offered as input, in a hint, an example or a completion: IPython
+expands ``{…}`` and ``$name`` on magic lines.
 """
 
 from __future__ import annotations
@@ -81,6 +82,21 @@ def sanitize_inline(text: object, *, limit: int = 400) -> str:
         "Failed: run '!sh fix'!"
     """
     return sanitize(text, limit=limit).replace("`", "'")
+
+
+def os_error_reason(error: Exception, *, limit: int = 400) -> str:
+    """Return the reason of an OSError, without its number and path, sanitized.
+
+    Args:
+        error: The error; others, such as a `ValueError` for a path with a null character, are
+            converted with ``str()``.
+        limit: The longest result, in characters.
+
+    Example:
+        >>> os_error_reason(OSError(28, "No space left on device", "dog.png"))
+        'No space left on device'
+    """
+    return sanitize(getattr(error, "strerror", None) or error, limit=limit)
 
 
 def printable(text: object, *, limit: int = MAX_MESSAGE) -> str:

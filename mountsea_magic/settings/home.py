@@ -9,7 +9,7 @@ from pathlib import Path
 from ..errors import ConfigurationError
 from ..runtime.environment import set_variable, variable
 from ..runtime.private_files import UntrustedPathError, check_path
-from ..runtime.text import sanitize
+from ..runtime.text import os_error_reason, sanitize
 
 
 def make_home_absolute() -> None:
@@ -61,7 +61,7 @@ def _trusted(folder: Path, label: str) -> Path:
         check_path(folder)
     except UntrustedPathError as error:
         raise ConfigurationError(
-            f"{label} is {sanitize(folder)}: {sanitize(error.strerror)}. "
+            f"{label} is {sanitize(folder)}: {os_error_reason(error)}. "
             "Set MOUNTSEA_HOME to a folder of your own."
         ) from error
     return folder
