@@ -13,12 +13,11 @@ from ..errors import HubUnavailable, MountseaError, without_frames
 from ..images.data_uris import InlineError, InlineTooLarge, inline_pieces
 from ..images.files import MAX_BYTES, BadImage, TooLarge
 from ..runtime.clock import Stopwatch
-from ..runtime.key_redaction import redact_key
-from ..runtime.redaction import guard_logs, without_queries
-from ..runtime.text import os_error_reason, sanitize
+from ..runtime.redaction import guard_logs
+from ..runtime.text import os_error_reason
 from .connector import PRIVATE_HOST, UnusableUrl
 from .content_coding import UndecodableBody, open_body
-from .network_errors import describe_failure
+from .network_errors import describe_failure, without_request
 from .private_hosts import Address, addresses_of, allowed_addresses, is_private, private_networks
 from .proxies import Network
 from .resolver import resolve
@@ -257,28 +256,6 @@ def _checked_url(url: str | httpx.URL) -> httpx.URL:
 
 def _port_of(url: httpx.URL) -> int:
     return _PORTS.get(url.scheme, 443) if url.port is None else url.port
-
-
-def without_request(error: Exception) -> httpx.RequestError:
-    """Copy an error without its request and frames, since their URLs may be signed.
-
-    Args:
-        error: An error of httpx or of a library below it.
-
-    Example:
-        >>> without_request(httpx.InvalidURL("no host in https://?signature=s3cret"))
-        UnsupportedProtocol('no host in https://?…')
-    """
-    if isinstance(error, TimeoutError):
-        return httpx.ReadTimeout("no response arrived")
-    if isinstance(error, ssl.SSLError):
-        return httpx.ReadError("the TLS connection failed")
-    message = sanitize(without_queries(redact_key(str(error))), limit=200)
-    if isinstance(error, httpx.RequestError):
-        return type(error)(message or type(error).__name__)
-    if isinstance(error, httpx.InvalidURL | UnicodeError):
-        return httpx.UnsupportedProtocol(message)
-    return httpx.TransportError(f"{type(error).__name__}: {message}")
 
 
 async def _write_inline(source: ImageSource, file: BinaryIO) -> None:

@@ -1,4 +1,4 @@
-"""Send one HTTP request to the Hub and read its response; no frame with the key escapes."""
+"""Send one HTTP request to the Hub and read its response; no traceback has the key."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ from ..runtime.key_redaction import MAX_SEARCHED_CHARS
 from ..runtime.redaction import guard_logs
 from ..settings import Secret
 from .bounded_json import MAX_TEXT_BYTES, JsonBody
-from .downloads import without_request
 from .error_mapping import ACCEPTED, HubResponse
-from .network_errors import describe_failure
+from .network_errors import describe_failure, without_request
 from .proxies import Network, Proxy
 from .response_body import Failure, fallback_response, receive
 from .transport import EnvironmentTransport, Peers, SendTrace
@@ -62,7 +61,7 @@ _NEVER_ARRIVED = (
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
 )
-"""Errors before a Hub in this process sees the request; on the network `SendTrace` knows."""
+"""Errors before a Hub in this process receives the request; on the network `SendTrace` tells."""
 
 
 class Exchange:

@@ -1,4 +1,4 @@
-"""Describe network errors: which proxy or certificate caused them, and what to do."""
+"""Describe and redact network errors: which proxy or certificate caused them, and what to do."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import httpx
 
+from ..runtime.key_redaction import redact_key
 from ..runtime.redaction import without_queries
 from ..runtime.text import os_error_reason, sanitize
 from .proxies import Network, Proxy
@@ -68,6 +69,28 @@ def describe_failure(
             f"the host: NO_PROXY={host}."
         )
     return None if maybe_sent else _describe_proxy_error(str(error), proxy, host)
+
+
+def without_request(error: Exception) -> httpx.RequestError:
+    """Copy an error without its request and frames, since their URLs may be signed.
+
+    Args:
+        error: An error of httpx or of a library below it.
+
+    Example:
+        >>> without_request(httpx.InvalidURL("no host in https://?signature=s3cret"))
+        UnsupportedProtocol('no host in https://?…')
+    """
+    if isinstance(error, TimeoutError):
+        return httpx.ReadTimeout("no response arrived")
+    if isinstance(error, ssl.SSLError):
+        return httpx.ReadError("the TLS connection failed")
+    message = sanitize(without_queries(redact_key(str(error))), limit=200)
+    if isinstance(error, httpx.RequestError):
+        return type(error)(message or type(error).__name__)
+    if isinstance(error, httpx.InvalidURL | UnicodeError):
+        return httpx.UnsupportedProtocol(message)
+    return httpx.TransportError(f"{type(error).__name__}: {message}")
 
 
 def _describe_proxy_error(message: str, proxy: Proxy, host: str) -> str:
