@@ -130,7 +130,7 @@ class Session:
             parameters: The model's parameters.
         """
         settings.refuse_key_in(model)  # an unknown model's name becomes part of a URL
-        if self.registry.lacks(settings, model, parameters):
+        if self.registry.should_fetch(settings, model, parameters):
 
             async def learn() -> None:
                 await self.registry.fetch_model(settings, self.clients.client(settings), model)

@@ -95,11 +95,11 @@ class BodyDecoder:
         Raises:
             UndecodableBody: If its compressed form ends too early.
         """
-        if self._start or (self._inflater is not None and not self._is_whole()):
+        if self._start or (self._inflater is not None and not self._is_complete()):
             raise UndecodableBody(f"its {self._name} coding ends too early")
 
-    def _is_whole(self) -> bool:
-        """An empty body is whole whatever its headers say."""
+    def _is_complete(self) -> bool:
+        """An empty body is complete whatever its headers say."""
         return self.received == 0 or (self._inflater is not None and self._inflater.eof)
 
     def _inflated(self, data: bytes) -> Iterator[bytes]:

@@ -33,7 +33,7 @@ ACCEPTED = range(200, 300)
 _NOT_FROM_THE_HUB = frozenset(range(400, 500)) - {408, 413, 429}
 """Without a JSON body these come from a proxy: they say nothing about key, credits or request."""
 
-_MONEY = re.compile(r"(credits?|balance|quotas?|payment|billing|funds?)(?![a-z])", re.IGNORECASE)
+_CREDITS = re.compile(r"(credits?|balance|quotas?|payment|billing|funds?)(?![a-z])", re.IGNORECASE)
 
 MAX_TEXT = 4000
 """How much of a text is sanitized for a one-line message, in characters."""
@@ -249,7 +249,7 @@ def reason(body: Any) -> str:
 def _mentions_credits(body: Any, depth: int = 4) -> bool:
     """Search all texts of an error body but the input that it echoes; skip HTML pages."""
     if isinstance(body, str):
-        return "<" not in body and _MONEY.search(body) is not None
+        return "<" not in body and _CREDITS.search(body) is not None
     if depth == 0:
         return False
     if isinstance(body, dict):

@@ -24,7 +24,8 @@ MAX_MODELS = 1000
 """The most cached models per Hub; the newest ones are kept."""
 
 _MAX_TEXT = 4000
-_LAST_S = 1e11
+_MAX_DATE_S = 1e11
+"""The latest date that is accepted, in seconds since 1970: `datetime` can represent it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def _read(saved: dict[str, Any], hub: str) -> LiveModels:
     """Read the valid part of a file's content; raises if there is none."""
     read = [_read_model(entry) for entry in saved["models"][:MAX_MODELS]]
     date, listed = finite_number(saved["date"]), saved["listed"]
-    if date is None or not 0 <= date < _LAST_S:
+    if date is None or not 0 <= date < _MAX_DATE_S:
         raise ValueError("no date")
     if not isinstance(listed, list) or not all(_is_text(name) for name in listed):
         raise ValueError("no list of models")

@@ -55,8 +55,8 @@ class ModelRegistry:
         """Return the current catalogue for the settings' Hub."""
         return self.live(settings).catalog()
 
-    def lacks(self, settings: Settings, model_id: str, parameters: Iterable[str]) -> bool:
-        """Whether a model or parameter is unknown, and the Hub was not asked for it recently."""
+    def should_fetch(self, settings: Settings, model_id: str, parameters: Iterable[str]) -> bool:
+        """Whether a model or parameter is unknown, and the model was not requested recently."""
         model = self.current(settings).models.get(model_id)
         known = model is not None and all(model.takes(name) for name in parameters)
         requested_at = self._requested_at.get((settings.base_url, model_id), float("-inf"))

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from .resolver import resolve
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 async def addresses_of(host: str, port: int) -> tuple[Address, ...]:
@@ -141,7 +141,7 @@ def real_address(text: str) -> Address:
     return address.sixtofour or address
 
 
-def _private_network(address: Address) -> Network | None:
+def _private_network(address: Address) -> _Network | None:
     """The private network of an address; None for this machine and public addresses."""
     if address.is_loopback or address.is_unspecified or not is_private(address):
         return None
@@ -154,11 +154,11 @@ def _in_private_network(address: Address) -> bool:
     return not is_forbidden(address, private_allowed=True) and _private_network(address) is not None
 
 
-def _is_in(address: Address, networks: Sequence[Network]) -> bool:
+def _is_in(address: Address, networks: Sequence[_Network]) -> bool:
     return any(address in network for network in networks)
 
 
-def _networks(*texts: str) -> tuple[Network, ...]:
+def _networks(*texts: str) -> tuple[_Network, ...]:
     return tuple(map(ipaddress.ip_network, texts))
 
 

@@ -138,7 +138,7 @@ def test_a_mistyped_parameter_does_not_replace_the_bundled_schema(
     with StandInHub(models={"nano-banana": None}) as hub:
         settings = settings_of(hub, home)
         refresh(here, settings)
-        assert here.registry.lacks(settings, "nano-banana", ["sed"])
+        assert here.registry.should_fetch(settings, "nano-banana", ["sed"])
         fetch_model(here, settings, "nano-banana")
         assert len(hub.models_seen) == 3
     model = here.registry.current(settings).model("nano-banana")
@@ -165,7 +165,7 @@ def test_only_some_models_of_a_huge_list_are_fetched(here: Session, home: Path) 
 
 
 @pytest.mark.parametrize(
-    ("model_id", "parameters", "lacks"),
+    ("model_id", "parameters", "expected"),
     [
         ("nano-banana", [], False),
         ("nano-banana", ["seed", "num_images"], False),
@@ -174,14 +174,14 @@ def test_only_some_models_of_a_huge_list_are_fetched(here: Session, home: Path) 
     ],
 )
 def test_only_unknown_names_are_fetched(
-    home: Path, model_id: str, parameters: list[str], lacks: bool
+    home: Path, model_id: str, parameters: list[str], expected: bool
 ) -> None:
     """And only with a key."""
     settings = Settings("https://hub.example", Secret("sk-stand-in-1"), "a test", None, home)
-    assert ModelRegistry().lacks(settings, model_id, parameters) is lacks
-    assert not ModelRegistry().lacks(replace(settings, key=None), model_id, parameters)
+    assert ModelRegistry().should_fetch(settings, model_id, parameters) is expected
+    assert not ModelRegistry().should_fetch(replace(settings, key=None), model_id, parameters)
     demo = replace(settings, base_url="demo:", key=None)
-    assert ModelRegistry().lacks(demo, model_id, parameters) is lacks
+    assert ModelRegistry().should_fetch(demo, model_id, parameters) is expected
 
 
 @pytest.mark.parametrize(
@@ -203,8 +203,8 @@ def test_a_failed_fetch_is_ignored_and_not_repeated(
         settings = settings_of(hub, home)
         fetch_model(here, settings, "new")
         assert len(hub.models_seen) >= 1
-    assert not here.registry.lacks(settings, "new", [])
-    assert not here.registry.lacks(settings, "new", ["mood"])
+    assert not here.registry.should_fetch(settings, "new", [])
+    assert not here.registry.should_fetch(settings, "new", ["mood"])
 
 
 def test_a_minute_later_a_model_may_be_fetched_again(
@@ -214,9 +214,9 @@ def test_a_minute_later_a_model_may_be_fetched_again(
     with StandInHub() as hub:
         settings = settings_of(hub, home)
         fetch_model(here, settings, "new")
-        assert not here.registry.lacks(settings, "new", [])
+        assert not here.registry.should_fetch(settings, "new", [])
         monkeypatch.setattr(model_registry, "REFETCH_INTERVAL_S", 0.0)
-        assert here.registry.lacks(settings, "new", [])
+        assert here.registry.should_fetch(settings, "new", [])
 
 
 def test_a_silent_hub_times_out(here: Session, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
