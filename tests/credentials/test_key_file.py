@@ -169,6 +169,17 @@ def test_a_pipe_in_place_of_the_file_does_not_block(path: Path) -> None:
         store.save(HUB, Secret(KEY))
 
 
+def test_a_folder_in_place_of_the_file_is_reported_as_one(path: Path) -> None:
+    """There is a notice, saving a key fails, and the folder stays."""
+    path.mkdir()
+    store = KeyStore(path)
+    assert store.find(HUB) is None
+    assert store.notes() == [f"Could not read the key file {path}: Is a directory."]
+    with pytest.raises(ConfigurationError, match="Is a directory"):
+        store.save(HUB, Secret(KEY))
+    assert os.listdir(path.parent) == ["keys.json"] and path.is_dir()
+
+
 @posix
 def test_the_umask_does_not_change_the_files_mode(path: Path) -> None:
     """Not even one that removes the owner's permissions."""
