@@ -16,6 +16,7 @@ from .generation.events import Completed, Event, Notice
 from .generation.handle import Generation
 from .generation.notices import notify
 from .hub.model_registry import ModelRegistry
+from .hub.status import Status
 from .runtime.child_processes import ChildProcesses, inherited_demo
 from .runtime.environment import variable
 from .runtime.exit_hook import call_at_exit, wait_for_submissions
@@ -185,7 +186,7 @@ class Session:
             if generation.task_id is not None and generation.task_id not in journaled:
                 hub = DEMO_URL if generation.is_demo else settings.base_url
                 entry = Entry.begin(hub, generation.request, task_id=generation.task_id)
-                entries.append(replace(entry, state=generation.status))
+                entries.append(replace(entry, status=generation.status))
         return entries
 
     async def generate(
@@ -234,8 +235,9 @@ class Session:
             raise
         finally:
             # keep a pending submission open: its task id arrives after the cell was stopped
-            unsubmitted = generation.task_id is None and generation.status != "submitting"
-            ended = unsubmitted or generation.status in ("completed", "failed", "uncertain")
+            status = generation.status
+            unsubmitted = generation.task_id is None and status != Status.SUBMITTING
+            ended = unsubmitted or status in (Status.COMPLETED, Status.FAILED, Status.UNCERTAIN)
             if ended and generation in self.open:
                 self.open.remove(generation)
             notify([*self._store(settings.home).notes(), *journal.trouble(), *notices], on_event)

@@ -18,6 +18,7 @@ from ..errors import (
     resume_hint,
 )
 from ..hub.retry import is_unknown_task
+from ..hub.status import Status
 from ..images.files import GeneratedImage, copy_into
 from ..images.user_paths import output_folder
 from ..request.request import ImageRequest
@@ -61,7 +62,7 @@ class Generation:
     ) -> None:
         self.request = request
         self.task_id = task_id
-        self.status = "new"
+        self.status: str = Status.NEW
         self.images: tuple[GeneratedImage, ...] = ()
         self.elapsed_s: float | None = None
         self.description = ""
@@ -85,15 +86,15 @@ class Generation:
             event: The event.
         """
         if isinstance(event, Submitting):
-            self.status = "submitting"
+            self.status = Status.SUBMITTING
         elif isinstance(event, RetryScheduled):
-            self.status = "postponed"
+            self.status = Status.POSTPONED
         elif isinstance(event, Submitted):
             self.set_task_id(event.task_id)
         elif isinstance(event, Waiting):
             self.status = event.status
         elif isinstance(event, Downloading):
-            self.status = "downloading"
+            self.status = Status.DOWNLOADING
         elif isinstance(event, Completed):
             self._complete(event)
 
@@ -107,11 +108,11 @@ class Generation:
         self.error = error
         deleted = resumed and is_unknown_task(error)
         if isinstance(error, SubmissionUncertain):
-            self.status = "uncertain"
+            self.status = Status.UNCERTAIN
         elif isinstance(error, TaskFailed) or deleted or error.task_id is None:
-            self.status = "failed"
+            self.status = Status.FAILED
         elif isinstance(error, DownloadFailed):
-            self.status = "not downloaded"
+            self.status = Status.NOT_DOWNLOADED
 
     def set_task_id(self, task_id: str) -> None:
         """Record the task id, which may arrive after the wait was interrupted.
@@ -119,11 +120,11 @@ class Generation:
         Args:
             task_id: The id that the Hub assigned.
         """
-        self.task_id, self.status = task_id, "submitted"
+        self.task_id, self.status = task_id, Status.SUBMITTED
 
     def interrupted(self) -> Interrupted:
         """Return the error for an interrupted wait: what is still running, and how to fetch it."""
-        if self.status == "completed":
+        if self.status == Status.COMPLETED:
             folder = self.images[0].path.parent
             return Interrupted(f"Stopped. The images are in {folder}.", task_id=self.task_id)
         if self.task_id is not None:
@@ -131,7 +132,7 @@ class Generation:
                 f"Stopped waiting. Task {quoted(self.task_id)} keeps running at the Hub and is "
                 f"charged if it completes; fetch it with {resume_hint(self.task_id)}."
             )
-        elif self.status == "submitting":
+        elif self.status == Status.SUBMITTING:
             message = (
                 "Stopped waiting. The request is already being submitted and is charged if it "
                 "completes; `%mountsea history` will list its task, `%mountsea resume` fetches it."
@@ -235,7 +236,7 @@ class Generation:
         self.left_out = event.left_out
         self.task_id = event.task_id or self.task_id
         self.error = None
-        self.status = "completed"  # last: another thread that sees it finds the images, too
+        self.status = Status.COMPLETED  # last: another thread that sees it finds the images, too
 
     def _ipython_display_(self) -> None:
         """Show each image as a separate output, which every front end supports."""

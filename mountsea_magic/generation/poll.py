@@ -21,8 +21,9 @@ from ..errors import (
 )
 from ..hub.client import HubClient
 from ..hub.image_counts import max_images
-from ..hub.responses import UNCHARGED, TaskState
+from ..hub.responses import TaskState
 from ..hub.retry import is_unknown_task, may_retry_poll
+from ..hub.status import UNCHARGED, Status
 from ..images.files import file_stem
 from ..journal.journal import JournaledSubmission
 from ..runtime.clock import Stopwatch
@@ -91,10 +92,10 @@ async def wait_for_images(
         downloads = TaskDownloads(client, task_id, state.sources, folder, stem, limit=limit)
         images = await downloads.all(on_event)
     except MountseaError as error:
-        mistyped = is_unknown_task(error) and record.entry.state == "resumed"
+        mistyped = is_unknown_task(error) and record.entry.status == Status.RESUMED
         if not mistyped:
-            new_state = _state_after(error, record.entry.state, just_submitted)
-            await record.update(state=new_state, error=str(error))
+            status = _status_after(error, record.entry.status, just_submitted)
+            await record.update(status=status, error=str(error))
         raise
     # only the Hub knows how long a resumed task took
     reported_s = None if state.elapsed_ms is None else state.elapsed_ms / 1000
@@ -107,7 +108,7 @@ def _age_s(record: JournaledSubmission, just_submitted: bool) -> float | None:
     """The age of a task that the Hub may not know yet; None for one that gets no grace period."""
     if just_submitted:
         return 0.0
-    if record.entry.state != "submitted":
+    if record.entry.status != Status.SUBMITTED:
         return None
     return max(0.0, time.time() - record.entry.updated)
 
@@ -130,11 +131,11 @@ def _no_images_error(task_id: str, state: TaskState) -> MountseaError:
     )
 
 
-def _state_after(error: MountseaError, state: str, just_submitted: bool) -> str:
-    """The journal's state after an error: failed and unknown tasks are closed."""
+def _status_after(error: MountseaError, status: str, just_submitted: bool) -> str:
+    """The journal's status after an error: failed and unknown tasks are closed."""
     if isinstance(error, TaskFailed):
-        return state if state in UNCHARGED else "failed"
-    return "forgotten" if is_unknown_task(error) and not just_submitted else state
+        return status if status in UNCHARGED else Status.FAILED
+    return Status.FORGOTTEN if is_unknown_task(error) and not just_submitted else status
 
 
 async def _poll(
@@ -179,7 +180,7 @@ async def _poll(
             raise error.with_task(task_id) from error.__cause__
         else:
             last_failure = ""
-            await record.update(state=state.status)
+            await record.update(status=state.status)
             if state.ended:
                 return state
             on_running(state.status)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from ..errors import HubUnavailable, MountseaError, SubmissionUncertain
 from ..hub.client import HubClient
 from ..hub.retry import SUBMIT_RETRY_BUDGET_S, submit_retry_pause
+from ..hub.status import Status
 from ..journal.journal import JournaledSubmission
 from ..request.request import ImageRequest
 from ..runtime.rng import RNG
@@ -103,7 +104,7 @@ async def submit(
         tries += 1
         await pending.acquire()
         try:
-            await record.update(state="submitting", error="")
+            await record.update(status=Status.SUBMITTING, error="")
             on_event(Submitting())
         except BaseException:
             pending.release()
@@ -132,13 +133,13 @@ async def _send(
     try:
         task_id = await client.submit(request)
     except MountseaError as error:
-        state = "refused"
+        status = Status.REFUSED
         if isinstance(error, SubmissionUncertain):
-            state = "uncertain"
+            status = Status.UNCERTAIN
         elif isinstance(error, HubUnavailable):
-            state = "unsent"
-        await record.update(state=state, error=str(error))
+            status = Status.UNSENT
+        await record.update(status=status, error=str(error))
         raise
     on_task_id(task_id)
-    await record.update(task_id=task_id, state="submitted")
+    await record.update(task_id=task_id, status=Status.SUBMITTED)
     return task_id

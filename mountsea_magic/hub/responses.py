@@ -19,18 +19,17 @@ from ..runtime.key_redaction import redact_key
 from ..runtime.redaction import without_queries
 from ..runtime.text import printable, sanitize_inline
 from .error_mapping import ACCEPTED, MAX_TEXT, HubResponse, error_from_response, reason, uncertain
+from .status import SUCCEEDED, UNCHARGED, Status
 
 SUBMIT_PATH = "/hub/v1/image"
 TASK_PATH = "/hub/v1/tasks/"
-SUCCEEDED = frozenset({"completed", "succeeded"})
-UNCHARGED = frozenset({"failed", "error", "timeout", "cancelled", "canceled"})
 MAX_SOURCES = 10_000
 """The most images of one response that are counted: no Hub makes that many for a task."""
 
 MAX_TASK_ID = 8000
 """The longest task id, in characters: servers reject longer URLs."""
 
-_STATUSES = SUCCEEDED | UNCHARGED | {"pending", "processing", "queued"}
+_STATUSES = SUCCEEDED | UNCHARGED | {Status.PENDING, Status.PROCESSING, Status.QUEUED}
 _TASK_IDS = frozenset({"task_id", "taskId"})
 
 _PLAIN_NAMES = frozenset(
@@ -188,9 +187,9 @@ def read_task(response: HubResponse) -> TaskState:
     given = body.get("status")
     if not isinstance(given, str) and body.get("ready") is not True and _is_error(envelope):
         raise HubUnavailable(f"The Hub returned an error: {reason(envelope) or 'no reason given'}.")
-    status = (
-        sanitize_inline(given, limit=40).lower() if isinstance(given, str) and given else "unknown"
-    )
+    status: str = Status.UNKNOWN
+    if isinstance(given, str) and given:
+        status = sanitize_inline(given, limit=40).lower()
     outputs = [body.get("data"), body.get("output")]
     if body is not envelope:
         outputs.append({name: body.get(name) for name in ("images", "image")})

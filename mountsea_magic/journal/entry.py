@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..hub.responses import UNCHARGED
+from ..hub.status import CLOSED, Status
 from ..images.files import FORMATS, GeneratedImage
 from ..request.request import ImageRequest
 from ..runtime.key_redaction import redact_key
@@ -19,9 +19,6 @@ from ..runtime.redaction import without_queries
 
 SUBMISSION_TIMEOUT_S = 160.0
 """A submission without a response after this many seconds is uncertain: no client waits longer."""
-
-CLOSED = (*sorted(UNCHARGED), "forgotten")
-"""The states in which a task will not produce images any more."""
 
 MAX_TIMESTAMP_S = 1e11
 """The latest plausible time, in seconds since 1970."""
@@ -44,8 +41,8 @@ class Entry:
         id: A random id of the submission, unique in the journal.
         hub: The base URL of its Hub, or ``demo:``.
         task_id: The task id, once the Hub has accepted the request.
-        state: ``submitting``, ``uncertain``, ``refused``, ``unsent``, ``submitted``, then the
-            status reported by the Hub; ``forgotten`` if the Hub no longer has the task.
+        status: Of the submission, then as reported by the Hub; ``forgotten`` if the Hub no longer
+            has the task.
         model: The model's id, or an empty text for a task that was resumed by its id alone.
         input: The model's input, without images and the queries of signed URLs.
         fingerprint: The same for identical requests.
@@ -60,7 +57,7 @@ class Entry:
     id: str
     hub: str
     task_id: str | None = None
-    state: str = "submitting"
+    status: str = Status.SUBMITTING
     model: str = ""
     input: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
@@ -77,8 +74,8 @@ class Entry:
     ) -> Entry:
         """Return the entry of a request about to be submitted, or of a task submitted elsewhere."""
         now = time.time()
-        state = "submitting" if task_id is None else "resumed"
-        entry = cls(uuid.uuid4().hex, hub, task_id, state, created=now, updated=now)
+        status = Status.SUBMITTING if task_id is None else Status.RESUMED
+        entry = cls(uuid.uuid4().hex, hub, task_id, status, created=now, updated=now)
         if request is None:
             return entry
         return replace(
@@ -96,17 +93,17 @@ class Entry:
     @property
     def is_open(self) -> bool:
         """Whether there is a task at the Hub that may still produce images."""
-        return self.task_id is not None and not self.files and self.state not in CLOSED
+        return self.task_id is not None and not self.files and self.status not in CLOSED
 
     @property
     def request(self) -> ImageRequest | None:
         """The request for display, not for sending: it has only digests of input images."""
         return ImageRequest(self.model, dict(self.input)) if self.model else None
 
-    def state_at(self, now: float) -> str:
-        """Return the state; a submission that nobody can wait for any more is uncertain."""
-        lost = self.state == "submitting" and now - self.updated > SUBMISSION_TIMEOUT_S
-        return "uncertain" if lost else self.state
+    def status_at(self, now: float) -> str:
+        """Return the status; a submission that nobody can wait for any more is uncertain."""
+        lost = self.status == Status.SUBMITTING and now - self.updated > SUBMISSION_TIMEOUT_S
+        return Status.UNCERTAIN if lost else self.status
 
     def row(self) -> dict[str, Any]:
         """Return the database row; images by path and hash, without their URL."""
@@ -120,7 +117,7 @@ class Entry:
             }
             for image in self.files
         ]
-        row = {name: getattr(self, name) for name in self.__slots__}
+        row = {column: getattr(self, name) for name, column in _COLUMNS.items()}
         row |= {"input": json.dumps(dict(self.input)), "files": json.dumps(files)}
         for name in ("task_id", "state", "error", "description"):
             if row[name] is not None:
@@ -135,12 +132,12 @@ class Entry:
     def from_row(cls, row: Mapping[str, Any]) -> Entry | None:
         """Return the entry of a row; None for an invalid one, since other programs may write."""
         try:
-            values = {name: row[name] for name in cls.__slots__}
+            values = {name: row[column] for name, column in _COLUMNS.items()}
             values["input"] = dict(json.loads(values["input"]))
             values |= {name: float(values[name]) for name in ("created", "updated")}
             if not all(0 <= values[name] < MAX_TIMESTAMP_S for name in ("created", "updated")):
                 return None
-            texts = [values[name] for name in _TEXT_COLUMNS]
+            texts = [values[name] for name in _TEXTS]
             if not all(isinstance(text, str) for text in (*texts, values["task_id"] or "")):
                 return None
             values["elapsed_s"] = _seconds(values["elapsed_s"])
@@ -150,7 +147,10 @@ class Entry:
         return cls(**values)
 
 
-_TEXT_COLUMNS = ("id", "hub", "state", "model", "fingerprint", "error", "description")
+_COLUMNS = {name: name for name in Entry.__slots__} | {"status": "state"}
+"""The column of each attribute; one has another name, since columns are never renamed."""
+
+_TEXTS = ("id", "hub", "status", "model", "fingerprint", "error", "description")
 
 
 def _seconds(value: Any) -> float | None:

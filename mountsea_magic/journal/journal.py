@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from ..hub.status import CLOSED, Status
 from ..request.request import ImageRequest
 from ..runtime.clock import Stopwatch
 from ..runtime.rng import RNG
 from .database import JournalDatabase, JournalError
-from .entry import CLOSED, Entry
+from .entry import Entry
 
 if TYPE_CHECKING:
     import sqlite3
@@ -109,8 +110,9 @@ class Journal:
 
     def unanswered(self) -> list[Entry]:
         """Return the submissions of the last week without a response, oldest first."""
-        where = "task_id IS NULL AND state IN ('uncertain', 'submitting') AND created > ?"
-        return self._select(f"{where} ORDER BY created", time.time() - WEEK_S)
+        where = "task_id IS NULL AND state IN (?, ?) AND created > ? ORDER BY created"
+        since = time.time() - WEEK_S
+        return self._select(where, Status.UNCERTAIN, Status.SUBMITTING, since)
 
     def find_identical(self, hub: str, fingerprint: str) -> list[Entry]:
         """Return the completed entries of identical requests at the same Hub, newest first."""
@@ -131,7 +133,7 @@ class Journal:
         return [seconds for seconds in durations if seconds is not None][:50]
 
     def search(self, text: str = "", *, limit: int = 20) -> list[Entry]:
-        """Return the entries that contain a text in prompt, id, model, state or Hub, newest first.
+        """Return the entries that contain a text in prompt, id, model, status or Hub, newest first.
 
         Args:
             text: The text to find, ignoring case; an empty text finds all entries.
@@ -140,8 +142,8 @@ class Journal:
         wanted, found, now = text.casefold(), list[Entry](), time.time()
         limit_clause = "" if text else f" LIMIT {int(limit)}"
         for entry in self._select(f"TRUE ORDER BY created DESC{limit_clause}"):
-            state = entry.state_at(now)
-            searched = (entry.prompt, entry.task_id or "", entry.model, state, entry.hub)
+            status = entry.status_at(now)
+            searched = (entry.prompt, entry.task_id or "", entry.model, status, entry.hub)
             if any(wanted in value.casefold() for value in searched):
                 found.append(entry)
             if len(found) == limit:
@@ -213,7 +215,7 @@ class JournaledSubmission:
 
     Example:
         >>> async def refuse(record: JournaledSubmission) -> None:
-        ...     await record.update(state="refused", error="no dogs")
+        ...     await record.update(status=Status.REFUSED, error="no dogs")
     """
 
     def __init__(self, journal: Journal, entry: Entry) -> None:
@@ -223,6 +225,6 @@ class JournaledSubmission:
     async def update(self, **changes: Any) -> None:
         """Change attributes of the entry, and write it if any of them differs."""
         changed = replace(self.entry, **changes)
-        if changed != self.entry or self.entry.state == "submitting":
+        if changed != self.entry or self.entry.status == Status.SUBMITTING:
             self.entry = replace(changed, updated=time.time())
             await self._journal.save(self.entry)

@@ -23,6 +23,7 @@ from ..errors import (
 )
 from ..generation.events import Event, Notice
 from ..generation.handle import Generation
+from ..hub.status import Status
 from ..runtime.loop_thread import TICK_S, Job
 from ..runtime.printing import echo
 from ..runtime.text import os_error_reason, sanitize
@@ -195,7 +196,7 @@ class Batch:
         """Generate one result, unless an earlier error stops all submissions of the cell."""
         cause = self._gate.stopped_by
         if cause is not None:
-            generation.status = "skipped"
+            generation.status = Status.SKIPPED
             raise MountseaError(f"Skipped, because an earlier prompt in this cell failed: {cause}")
         options = self._options
 
@@ -243,7 +244,7 @@ def _interrupted(generation: Generation) -> FinalLine:
     """Return the line of an interrupted generation, which may have completed before."""
     if generation.error is None:
         generation.interrupted()
-    if generation.status == "completed":
+    if generation.status == Status.COMPLETED:
         return final_line(generation)
     return ending_line(generation, "interrupted")
 

@@ -20,6 +20,7 @@ from ..generation.events import (
     Submitted,
     Waiting,
 )
+from ..hub.status import Status
 from ..runtime.printing import echo, is_terminal
 from ..runtime.text import quoted, sanitize
 
@@ -116,11 +117,12 @@ class ProgressLine:
         """Return label, status, elapsed and expected seconds and task id, as plain text."""
         event = self._event
         elapsed_s = self._elapsed_s()
-        status, seconds = "submitting", _duration(elapsed_s)
+        status: str = Status.SUBMITTING
+        seconds = _duration(elapsed_s)
         if event is None:
             status = "waiting"
         if isinstance(event, Submitted):
-            status = "submitted"
+            status = Status.SUBMITTED
         elif isinstance(event, Waiting):
             status = event.status
         elif isinstance(event, RetryScheduled):
@@ -131,7 +133,7 @@ class ProgressLine:
         if isinstance(event, Downloading):
             status = f"downloading {event.done}/{event.total}"
         elif isinstance(event, Completed):
-            status = "completed"
+            status = Status.COMPLETED
         parts = (self.label, sanitize(status), seconds, self.task_id and quoted(self.task_id))
         return " · ".join(filter(None, parts))
 

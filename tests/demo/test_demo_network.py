@@ -115,7 +115,7 @@ def test_offline_is_not_an_uncertain_submission(lesson: Lesson) -> None:
     lesson.fault = "offline"
     with pytest.raises(HubUnavailable, match="could not be reached"):
         lesson.submit()
-    assert (lesson.task_count, newest_entry(lesson.images).state) == (0, "unsent")
+    assert (lesson.task_count, newest_entry(lesson.images).status) == (0, "unsent")
 
 
 @pytest.mark.parametrize("fault", ["offline", "busy"])
@@ -147,7 +147,7 @@ def test_busy_hub_creates_no_task(lesson: Lesson) -> None:
     with pytest.raises(RateLimited, match="Nothing was submitted") as caught:
         lesson.submit()
     assert caught.value.retry_after_s == 2.0
-    assert (lesson.task_count, newest_entry(lesson.images).state) == (0, "refused")
+    assert (lesson.task_count, newest_entry(lesson.images).status) == (0, "refused")
 
 
 def test_failed_polls_are_retried(lesson: Lesson) -> None:

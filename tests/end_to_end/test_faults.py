@@ -115,8 +115,8 @@ async def over_sockets(seed: int, home: Path, messages: list[str]) -> None:
             await first.clients.aclose()
             return
         (entry,) = entries
-        expected_state = {"lost": "uncertain", "refused": "refused"}.get(outcome, entry.state)
-        assert entry.state in (expected_state, "submitting")
+        expected_status = {"lost": "uncertain", "refused": "refused"}.get(outcome, entry.status)
+        assert entry.status in (expected_status, "submitting")
         assert entry.task_id == (hub.task_ids[0] if hub.task_ids else None)
         if entry.task_id is not None:
             second = Session()

@@ -156,7 +156,7 @@ def read_rows(rng: random.Random, folder: Path) -> None:
     entry = Entry.from_row(row)
     if entry is not None:
         assert all(file.format in FORMATS and file.path.is_absolute() for file in entry.files)
-        assert isinstance(entry.state_at(0), str) and isinstance(entry.prompt, str)
+        assert isinstance(entry.status_at(0), str) and isinstance(entry.prompt, str)
         assert entry.request is None or entry.request.image_count is not None
     save(folder, LiveModels("https://hub.example", 7.0, {}))
     (cache_file,) = folder.glob("models-*")

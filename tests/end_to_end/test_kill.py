@@ -35,7 +35,7 @@ def record_short_tasks(journal: Journal, hub: StandInHub) -> None:
     """Fill the journal with short tasks of the same kind, so that kernels poll early."""
     request = build_request("a quick dog", parameters={"num_images": 2})
     for _ in range(10):
-        journal.write(replace(Entry.begin(hub.url, request), state="failed", elapsed_s=0.1))
+        journal.write(replace(Entry.begin(hub.url, request), status="failed", elapsed_s=0.1))
 
 
 def kill(kernel: Kernel) -> None:

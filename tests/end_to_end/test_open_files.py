@@ -95,7 +95,7 @@ def test_many_generations_with_few_open_files(hub: StandInHub, home: Path) -> No
     assert done.stdout.count("completed") == 120 and done.stderr == ""
     assert len(hub.posts) == 120
     entries = Journal(home / "journal.sqlite").search(limit=1000)
-    assert [entry.state for entry in entries] == ["completed"] * 120
+    assert [entry.status for entry in entries] == ["completed"] * 120
 
 
 def test_demo_hub_with_few_open_files(demo: None) -> None:

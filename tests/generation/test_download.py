@@ -149,7 +149,7 @@ def test_a_resume_repeats_a_failed_download(folder: Path) -> None:
     with StandInHub(downloads=[RESET] * 4, images=[image("jpeg")]) as hub:
         with pytest.raises(DownloadFailed) as caught:
             generate(hub, folder)
-        assert (newest_entry(folder).state, newest_entry(folder).is_open) == ("completed", True)
+        assert (newest_entry(folder).status, newest_entry(folder).is_open) == ("completed", True)
         assert caught.value.task_id is not None
         (got,) = completed(resume(hub, folder, caught.value.task_id)).images
         assert (len(hub.posts), len(hub.downloads_seen)) == (1, 5)

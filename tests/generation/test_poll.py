@@ -112,11 +112,11 @@ def test_a_submission_leads_to_files(folder: Path) -> None:
 
 
 def test_a_completed_task_is_journaled(folder: Path) -> None:
-    """With task id, state, time, description and files, but without image URLs."""
+    """With task id, status, time, description and files, but without image URLs."""
     with StandInHub() as hub:
         done = completed(generate(hub, folder))
     entry = newest_entry(folder)
-    assert (entry.hub, entry.task_id, entry.state) == (HUB, "hub-0001", "completed")
+    assert (entry.hub, entry.task_id, entry.status) == (HUB, "hub-0001", "completed")
     assert (entry.prompt, entry.model) == ("A dog!", "nano-banana")
     assert (entry.elapsed_s, entry.description) == (done.elapsed_s, done.description)
     assert [file.path for file in entry.files] == [got.path for got in done.images]
@@ -131,7 +131,7 @@ def test_a_lone_surrogate_in_a_task_id_loses_no_image(folder: Path) -> None:
         done = completed(generate(hub, folder))
         assert [seen.path for seen in hub.polls_seen] == ["/hub/v1/tasks/hub-%3F"]
     assert (done.task_id, done.images[0].bytes) == ("hub-\ud800", image())
-    assert (newest_entry(folder).task_id, newest_entry(folder).state) == ("hub-?", "completed")
+    assert (newest_entry(folder).task_id, newest_entry(folder).status) == ("hub-?", "completed")
 
 
 def test_every_status_of_a_running_task_is_passed_on(folder: Path) -> None:
@@ -291,7 +291,7 @@ def test_a_refused_poll_ends_the_wait_and_keeps_the_task_open(
     else:
         assert_helpful(caught.value)
     entry = newest_entry(folder)
-    assert (entry.state, entry.is_open, entry.error) == ("processing", True, str(caught.value))
+    assert (entry.status, entry.is_open, entry.error) == ("processing", True, str(caught.value))
 
 
 def test_resuming_an_unknown_task_fails_at_once(folder: Path) -> None:
@@ -315,7 +315,7 @@ def test_a_resume_just_after_the_submission_retries_a_404(
             generate(hub, folder, timeout_s=0.0)
         assert completed(resume(hub, folder, "hub-0001")).images[0].bytes == image()
         assert (len(hub.posts), len(hub.polls_seen)) == (1, 3)
-    assert (newest_entry(folder).state, newest_entry(folder).is_open) == ("completed", False)
+    assert (newest_entry(folder).status, newest_entry(folder).is_open) == ("completed", False)
 
 
 def test_a_404_for_an_old_task_closes_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,7 +328,7 @@ def test_a_404_for_an_old_task_closes_it(folder: Path, monkeypatch: pytest.Monke
             resume(hub, folder, "hub-0001")
         assert (len(hub.posts), len(hub.polls_seen)) == (1, 1)
     assert_named(caught.value)
-    assert (newest_entry(folder).state, newest_entry(folder).is_open) == ("forgotten", False)
+    assert (newest_entry(folder).status, newest_entry(folder).is_open) == ("forgotten", False)
 
 
 def test_a_refused_submission_is_not_polled(folder: Path) -> None:
@@ -346,8 +346,8 @@ def test_a_refused_submission_is_not_polled(folder: Path) -> None:
                 str(caught.value),
             )
         assert [seen.method for seen in hub.requests] == ["POST"] * 4
-    states = [entry.state for entry in journal_of(folder).search()]
-    assert states == ["uncertain", "uncertain", "refused", "refused"]
+    statuses = [entry.status for entry in journal_of(folder).search()]
+    assert statuses == ["uncertain", "uncertain", "refused", "refused"]
     assert names(folder) == []
 
 
@@ -467,7 +467,7 @@ def test_a_cancelled_submission_still_awaits_its_response(folder: Path) -> None:
             running.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await running
-            assert (pending.count, ids, newest_entry(folder).state) == (1, [], "submitting")
+            assert (pending.count, ids, newest_entry(folder).status) == (1, [], "submitting")
             answered.set()
             await pending.drain()
             assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -498,4 +498,4 @@ def test_a_callback_that_raises_stops_polling(folder: Path) -> None:
         with_client(hub, work)
         assert [seen.method for seen in hub.requests] == ["POST"]
     entry = newest_entry(folder)
-    assert (entry.task_id, entry.state, entry.error) == ("hub-0001", "submitted", "")
+    assert (entry.task_id, entry.status, entry.error) == ("hub-0001", "submitted", "")

@@ -147,10 +147,10 @@ def submit_once(url: str, path: Path, *, timeout_s: float = 600.0) -> Submission
     return asyncio.run(work())
 
 
-def state(path: Path) -> tuple[str, str | None]:
-    """Return the state and the task id of the only entry in the journal."""
+def status(path: Path) -> tuple[str, str | None]:
+    """Return the status and the task id of the only entry in the journal."""
     (entry,) = Journal(path).search()
-    return entry.state, entry.task_id
+    return entry.status, entry.task_id
 
 
 def busy(retry_after: str | None = None, body: object = None) -> Reply:
@@ -166,7 +166,7 @@ def test_an_accepted_request_is_sent_once(path: Path) -> None:
         assert len(hub.posts) == 1
     assert (submission.events, submission.returned) == ([Submitting()], "hub-0001")
     assert (submission.task_ids, submission.error) == (["hub-0001"], None)
-    assert state(path) == ("submitted", "hub-0001")
+    assert status(path) == ("submitted", "hub-0001")
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_other_responses_are_not_retried(
         assert len(hub.requests) == len(hub.posts) == 1
     assert type(submission.error) is kind
     assert (submission.task_ids, submission.events) == ([], [Submitting()])
-    assert state(path) == (journaled, None)
+    assert status(path) == (journaled, None)
     (entry,) = Journal(path).search()
     assert entry.error == str(submission.error)
 
@@ -265,7 +265,7 @@ def test_a_429_is_retried_after_the_requested_pause(
         *[Submitting, RetryScheduled] * len(expected),
         Submitting,
     ]
-    assert state(path) == ("submitted", "hub-0001")
+    assert status(path) == ("submitted", "hub-0001")
     for pause_s, least_s in zip(pauses, expected, strict=True):
         assert least_s <= pause_s <= least_s * 1.25
 
@@ -277,7 +277,7 @@ def test_no_retry_is_started_past_the_timeout(path: Path, pauses: list[float]) -
         assert len(hub.posts) == 3
     assert isinstance(submission.error, RateLimited)
     assert len(pauses) == 2
-    assert state(path) == ("refused", None)
+    assert status(path) == ("refused", None)
 
 
 def test_a_429_is_retried_four_times(path: Path, pauses: list[float]) -> None:
@@ -288,7 +288,7 @@ def test_a_429_is_retried_four_times(path: Path, pauses: list[float]) -> None:
     assert isinstance(submission.error, RateLimited)
     assert "Nothing was submitted" in str(submission.error)
     assert len(pauses) == 4 and sum(pauses) <= 30
-    assert state(path) == ("refused", None)
+    assert status(path) == ("refused", None)
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_after_a_429_the_retry_is_judged_like_the_first_attempt(
         submission = submit_once(hub.url, path)
         assert len(hub.posts) == 2
     assert submission.error is not None
-    assert (submission.task_ids, state(path)) == ([], (journaled, None))
+    assert (submission.task_ids, status(path)) == ([], (journaled, None))
 
 
 def test_a_refused_connection_is_retried_twice(path: Path, pauses: list[float]) -> None:
@@ -313,7 +313,7 @@ def test_a_refused_connection_is_retried_twice(path: Path, pauses: list[float]) 
     assert isinstance(submission.error, HubUnavailable)
     assert submission.events.count(Submitting()) == 3
     assert len(pauses) == 2
-    assert state(path) == ("unsent", None)
+    assert status(path) == ("unsent", None)
 
 
 def test_a_hub_that_comes_back_receives_one_post(path: Path) -> None:
@@ -354,7 +354,7 @@ def test_a_hub_that_comes_back_receives_one_post(path: Path) -> None:
         submission = asyncio.run(work())
         serving.join()
     assert (submission.task_ids, seen.count(b"POST /hub/v1/image")) == (["hub-1"], 1)
-    assert state(path) == ("submitted", "hub-1")
+    assert status(path) == ("submitted", "hub-1")
 
 
 def test_a_read_timeout_is_not_retried(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -365,7 +365,7 @@ def test_a_read_timeout_is_not_retried(path: Path, monkeypatch: pytest.MonkeyPat
         hub.wait_until(lambda: len(hub.posts) == 1)
     assert isinstance(submission.error, SubmissionUncertain)
     assert "ReadTimeout" in str(submission.error)
-    assert state(path) == ("uncertain", None)
+    assert status(path) == ("uncertain", None)
 
 
 @pytest.mark.parametrize(
@@ -389,7 +389,7 @@ def test_a_cancelled_submission_is_completed_in_the_background(
         async with prepared(hub.url, path) as (submission, hub_client):
             submitting = asyncio.ensure_future(submission.submit(hub_client))
             await asyncio.to_thread(hub.wait_until, lambda: len(hub.posts) == 1)
-            assert state(path) == ("submitting", None)
+            assert status(path) == ("submitting", None)
             submitting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await submitting
@@ -401,7 +401,7 @@ def test_a_cancelled_submission_is_completed_in_the_background(
     with StandInHub(submits=[response(hold)]) as hub:
         asyncio.run(work(hub))
         assert len(hub.requests) == 1
-    assert state(path) == (journaled, task_ids[0] if task_ids else None)
+    assert status(path) == (journaled, task_ids[0] if task_ids else None)
 
 
 def test_a_callback_that_raises_before_the_post_frees_its_slot(path: Path) -> None:
@@ -453,7 +453,7 @@ def test_a_task_id_is_journaled_once_the_lock_is_released(path: Path) -> None:
 
     with StandInHub(submits=[json_reply({"task_id": "hub-7"}, hold=hold)]) as hub:
         asyncio.run(work(hub))
-    assert state(path) == ("submitted", "hub-7")
+    assert status(path) == ("submitted", "hub-7")
 
 
 @pytest.fixture
@@ -492,14 +492,14 @@ def test_an_interrupt_during_a_submission_loses_no_task(
         assert (here.pending_submissions, hold.is_set()) == (1, False)
         hold.set()
         here.worker.run(here.drain())
-        assert state(path) == ("submitted", "hub-0001")
+        assert status(path) == ("submitted", "hub-0001")
         (dog,) = here.open
         assert (dog.task_id, dog.status) == ("hub-0001", "submitted")
         resumed = Generation(None, task_id="hub-0001")
         here.worker.run(here.generate(resumed, here.settings()))
         assert len(hub.posts) == 1
     assert resumed[0].bytes == image()
-    assert state(path) == ("completed", "hub-0001")
+    assert status(path) == ("completed", "hub-0001")
 
 
 def test_a_process_waits_at_exit_for_a_pending_submission(
@@ -523,4 +523,4 @@ def test_a_process_waits_at_exit_for_a_pending_submission(
         hold.set()
         _, rest = script.communicate(timeout=HANG_S)
         assert len(hub.requests) == 1
-    assert (rest, state(path)) == ("", ("submitted", "hub-7"))
+    assert (rest, status(path)) == ("", ("submitted", "hub-7"))

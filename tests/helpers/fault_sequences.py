@@ -234,11 +234,11 @@ class Sequence:
         if not outcomes or "misled" in outcomes:
             return len(entries) <= 1
         (entry,) = entries
-        states = {"lost": "uncertain", "unreached": "unsent", "busy": "refused"}
+        statuses = {"lost": "uncertain", "unreached": "unsent", "busy": "refused"}
         if generation.status == "completed":
             return entry.files == tuple(replace(got, url=None) for got in generation)
-        state = states.get(outcomes[-1], entry.state)
-        return (entry.task_id, entry.state) == (generation.task_id, state)
+        status = statuses.get(outcomes[-1], entry.status)
+        return (entry.task_id, entry.status) == (generation.task_id, status)
 
     async def _resume(self, session: Session) -> None:
         """Resume all open and reported tasks, and check their images."""
@@ -257,7 +257,7 @@ class Sequence:
                 assert entry is not None, f"{task_id} is lost"
                 assert entry.is_open == (task_id in open_ids)
                 if not entry.is_open and not entry.files:
-                    assert entry.state == self.task(task_id).final_status == "failed"
+                    assert entry.status == self.task(task_id).final_status == "failed"
         for task_id in dict.fromkeys([*open_ids, *self.reported]):
             await self._resume_one(session, task_id, broken)
         output = [*self.output.texts[texts:], *map(repr, self.output.events[events:])]

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from hub_server import data_uri, image
 
+from mountsea_magic.hub.status import CLOSED
 from mountsea_magic.images.files import GeneratedImage
-from mountsea_magic.journal.entry import CLOSED, MAX_FILES, MAX_TEXT, SUBMISSION_TIMEOUT_S, Entry
+from mountsea_magic.journal.entry import MAX_FILES, MAX_TEXT, SUBMISSION_TIMEOUT_S, Entry
 from mountsea_magic.request.request import ImageRequest, build_request
 
 HUB = "https://hub.example"
@@ -34,10 +35,10 @@ def round_trip(entry: Entry) -> Entry:
 
 
 def test_a_new_submission_has_id_request_and_time() -> None:
-    """Its state is `submitting`, and it has no task id yet."""
+    """Its status is `submitting`, and it has no task id yet."""
     before = time.time()
     entry = Entry.begin(HUB, DOG)
-    assert (entry.hub, entry.task_id, entry.state) == (HUB, None, "submitting")
+    assert (entry.hub, entry.task_id, entry.status) == (HUB, None, "submitting")
     assert (entry.model, entry.prompt) == ("nano-banana", DOG.prompt)
     assert dict(entry.input) == dict(DOG.input)
     assert entry.fingerprint == DOG.fingerprint()
@@ -48,14 +49,14 @@ def test_a_new_submission_has_id_request_and_time() -> None:
 def test_an_entry_of_a_task_id_alone_is_resumed() -> None:
     """Nothing else is known, and without a fingerprint it never answers a request."""
     entry = Entry.begin(HUB, task_id="hub-1")
-    assert (entry.task_id, entry.state, entry.is_open) == ("hub-1", "resumed", True)
+    assert (entry.task_id, entry.status, entry.is_open) == ("hub-1", "resumed", True)
     assert (entry.model, entry.prompt, entry.fingerprint, entry.request) == ("", "", "", None)
 
 
 def test_an_entry_is_frozen() -> None:
     """Changes need `replace`, so that none is left unwritten."""
     with pytest.raises(FrozenInstanceError):
-        Entry.begin(HUB).state = "completed"  # type: ignore[misc]  # that is the point
+        Entry.begin(HUB).status = "completed"  # type: ignore[misc]  # that is the point
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_an_entry_is_frozen() -> None:
         Entry.begin("demo:", task_id="hub-1"),
         replace(
             Entry.begin(HUB, DOG, task_id="hub-1"),
-            state="completed",
+            status="completed",
             elapsed_s=3.25,
             error="it said “no”",
             description="two\nlines",
@@ -87,15 +88,15 @@ def test_images_are_stored_without_their_url() -> None:
 
 
 def test_a_row_has_types_that_sqlite_supports() -> None:
-    """It has exactly the attributes, each as a text, a number or None."""
+    """It has a column for each attribute, each value is a text, a number or None."""
     row = replace(Entry.begin(HUB, DOG), files=FILES).row()
-    assert list(row) == list(Entry.__slots__)
+    assert list(row) == ["state" if name == "status" else name for name in Entry.__slots__]
     assert all(value is None or isinstance(value, str | float) for value in row.values())
 
 
 @pytest.mark.parametrize(
     ("name", "length"),
-    [("task_id", 10_000), *((name, MAX_TEXT) for name in ("state", "error", "description"))],
+    [("task_id", 10_000), *((name, MAX_TEXT) for name in ("status", "error", "description"))],
 )
 def test_texts_of_the_hub_are_limited_and_valid_utf8(name: str, length: int) -> None:
     """A lone surrogate becomes `?`; long texts are truncated, but task ids are not."""
@@ -150,13 +151,13 @@ def test_fingerprints_depend_on_the_content_of_input_images() -> None:
     ("changes", "is_open"),
     [
         ({}, True),
-        ({"state": "processing"}, True),
-        ({"state": "completed"}, True),
-        ({"state": "an unknown status"}, True),
-        ({"state": "completed", "files": FILES}, False),
-        ({"state": "submitting", "task_id": None}, False),
-        ({"state": "uncertain", "task_id": None}, False),
-        *[({"state": state}, False) for state in CLOSED],
+        ({"status": "processing"}, True),
+        ({"status": "completed"}, True),
+        ({"status": "an unknown status"}, True),
+        ({"status": "completed", "files": FILES}, False),
+        ({"status": "submitting", "task_id": None}, False),
+        ({"status": "uncertain", "task_id": None}, False),
+        *[({"status": status}, False) for status in CLOSED],
     ],
     ids=repr,
 )
@@ -166,7 +167,7 @@ def test_an_open_task_may_still_produce_images(changes: dict[str, Any], is_open:
 
 
 @pytest.mark.parametrize(
-    ("state", "age_s", "expected"),
+    ("status", "age_s", "expected"),
     [
         ("submitting", 0.0, "submitting"),
         ("submitting", SUBMISSION_TIMEOUT_S - 1, "submitting"),
@@ -176,11 +177,11 @@ def test_an_open_task_may_still_produce_images(changes: dict[str, Any], is_open:
     ],
 )
 def test_a_submission_of_a_killed_kernel_becomes_uncertain(
-    state: str, age_s: float, expected: str
+    status: str, age_s: float, expected: str
 ) -> None:
     """After the timeout nobody waits for its response any more."""
-    entry = replace(Entry.begin(HUB, DOG), state=state)
-    assert entry.state_at(entry.updated + age_s) == expected
+    entry = replace(Entry.begin(HUB, DOG), status=status)
+    assert entry.status_at(entry.updated + age_s) == expected
 
 
 def test_the_request_can_be_shown() -> None:
@@ -245,7 +246,7 @@ def test_a_row_with_a_missing_column_is_none() -> None:
 )
 def test_an_implausible_image_is_ignored(changed: dict[str, Any]) -> None:
     """Its format would become a media type; the task stays open and can be polled again."""
-    row = replace(Entry.begin(HUB, DOG, task_id="hub-1"), state="completed", files=FILES).row()
+    row = replace(Entry.begin(HUB, DOG, task_id="hub-1"), status="completed", files=FILES).row()
     files = json.loads(row["files"])
     files[1] |= changed
     entry = Entry.from_row(row | {"files": json.dumps(files)})

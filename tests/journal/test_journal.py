@@ -20,10 +20,11 @@ from own_session import begin_session
 
 from mountsea_magic import generate
 from mountsea_magic.errors import MountseaError
+from mountsea_magic.hub.status import CLOSED
 from mountsea_magic.images.files import GeneratedImage
 from mountsea_magic.journal import journal as journal_module
 from mountsea_magic.journal.database import JournalError
-from mountsea_magic.journal.entry import CLOSED, Entry
+from mountsea_magic.journal.entry import Entry
 from mountsea_magic.journal.journal import WEEK_S, Journal, JournaledSubmission
 from mountsea_magic.request.request import build_request
 
@@ -78,7 +79,7 @@ def journal_bytes(home: Path) -> bytes:
 
 def test_an_entry_is_found_by_another_kernel(path: Path) -> None:
     """It is found by its task id, with all attributes."""
-    entry = make_entry(task_id="hub-1", state="completed", files=FILES, elapsed_s=2.5)
+    entry = make_entry(task_id="hub-1", status="completed", files=FILES, elapsed_s=2.5)
     assert journal_with(path, entry).find("hub-1") == entry
     assert Journal(path).find("hub-2") is None
 
@@ -95,18 +96,18 @@ def test_find_prefers_the_given_hub(path: Path) -> None:
 
 
 def test_writing_an_entry_again_updates_its_row(path: Path) -> None:
-    """Each state replaces the previous one."""
+    """Each status replaces the previous one."""
     entry = make_entry()
-    for state in ("submitting", "submitted", "processing"):
-        Journal(path).write(replace(entry, state=state, task_id="hub-1"))
+    for status in ("submitting", "submitted", "processing"):
+        Journal(path).write(replace(entry, status=status, task_id="hub-1"))
     assert [(row["id"], row["state"]) for row in rows(path)] == [(entry.id, "processing")]
 
 
 def test_a_stale_entry_does_not_overwrite_images(path: Path) -> None:
     """A kernel may still poll a task whose images another kernel has downloaded."""
-    entry = make_entry(task_id="hub-1", state="processing")
-    done = replace(entry, state="completed", files=FILES)
-    journal = journal_with(path, entry, done, entry, replace(entry, state="failed"))
+    entry = make_entry(task_id="hub-1", status="processing")
+    done = replace(entry, status="completed", files=FILES)
+    journal = journal_with(path, entry, done, entry, replace(entry, status="failed"))
     assert journal.find("hub-1") == done
     again = replace(done, files=(replace(FILES[0], path=Path("/originals/dog-2.png")),))
     assert journal_with(path, again).find("hub-1") == again
@@ -114,32 +115,32 @@ def test_a_stale_entry_does_not_overwrite_images(path: Path) -> None:
 
 def test_open_entries_may_still_produce_images(path: Path) -> None:
     """Oldest first, of all Hubs; without those that have ended, have files or have no task."""
-    new = make_entry(task_id="hub-3", state="processing")
-    old = make_entry(task_id="hub-1", state="completed", age_s=100, hub=OTHER)
-    closed = [make_entry(task_id=f"x-{state}", state=state) for state in CLOSED]
-    files = make_entry(task_id="hub-2", state="completed", files=FILES)
+    new = make_entry(task_id="hub-3", status="processing")
+    old = make_entry(task_id="hub-1", status="completed", age_s=100, hub=OTHER)
+    closed = [make_entry(task_id=f"x-{status}", status=status) for status in CLOSED]
+    files = make_entry(task_id="hub-2", status="completed", files=FILES)
     without_task = [
-        make_entry(state=state) for state in ("submitting", "uncertain", "refused", "unsent")
+        make_entry(status=status) for status in ("submitting", "uncertain", "refused", "unsent")
     ]
     assert journal_with(path, new, old, *closed, files, *without_task).open_entries() == [old, new]
 
 
 def test_submissions_without_a_response_are_listed_for_a_week(path: Path) -> None:
     """Oldest first: those that the Hub may or may not have accepted."""
-    uncertain = make_entry(state="uncertain", age_s=60)
-    pending = make_entry(state="submitting")
+    uncertain = make_entry(status="uncertain", age_s=60)
+    pending = make_entry(status="submitting")
     others = [
-        make_entry(state="uncertain", age_s=WEEK_S + 60),
-        make_entry(state="refused"),
-        make_entry(state="unsent"),
-        make_entry(state="submitted", task_id="hub-1"),
+        make_entry(status="uncertain", age_s=WEEK_S + 60),
+        make_entry(status="refused"),
+        make_entry(status="unsent"),
+        make_entry(status="submitted", task_id="hub-1"),
     ]
     assert journal_with(path, pending, uncertain, *others).unanswered() == [uncertain, pending]
 
 
 def test_find_identical_returns_completed_requests_at_the_same_hub(path: Path) -> None:
     """Newest first; without those of another Hub, another input, or without files."""
-    done: dict[str, Any] = {"state": "completed", "files": FILES}
+    done: dict[str, Any] = {"status": "completed", "files": FILES}
     older = make_entry(task_id="hub-1", age_s=120, **done)
     newer = make_entry(task_id="hub-2", age_s=60, **done)
     others = [
@@ -196,8 +197,8 @@ def test_search_text_is_literal(path: Path, text: str, found: set[str]) -> None:
 
 @pytest.mark.parametrize("text", ["a dog", "hub-77", "NANO-BANANA", "complet", "hub.example"])
 def test_search_covers_all_visible_attributes(path: Path, text: str) -> None:
-    """Prompt, task id, model, state and Hub."""
-    entry = make_entry(task_id="hub-77", state="completed")
+    """Prompt, task id, model, status and Hub."""
+    entry = make_entry(task_id="hub-77", status="completed")
     assert journal_with(path, entry).search(text) == [entry]
 
 
@@ -238,13 +239,13 @@ def test_a_submission_is_written_only_if_it_has_changed(path: Path) -> None:
     record = JournaledSubmission(Journal(path), entry)
 
     async def work() -> None:
-        await record.update(state="submitting", error="")
+        await record.update(status="submitting", error="")
         assert [row["state"] for row in rows(path)] == ["submitting"]
-        await record.update(state="submitted", task_id="hub-1")
+        await record.update(status="submitted", task_id="hub-1")
         (before,) = rows(path)
-        await record.update(state="submitted")
+        await record.update(status="submitted")
         assert rows(path) == [before]
-        await record.update(state="processing")
+        await record.update(status="processing")
 
     asyncio.run(work())
     (row,) = rows(path)
@@ -345,7 +346,7 @@ def test_a_damaged_journal_leads_to_one_warning_with_the_new_name(path: Path) ->
 def test_a_lone_surrogate_is_replaced(path: Path) -> None:
     """JSON from the Hub may contain one, which UTF-8 can't encode."""
     entry = make_entry(
-        task_id="hub-\ud800", error="\udfff!", description="\ud83d", state="do\udc00ne"
+        task_id="hub-\ud800", error="\udfff!", description="\ud83d", status="do\udc00ne"
     )
     journal = Journal(path)
     asyncio.run(journal.save(entry))
@@ -419,7 +420,7 @@ def test_two_processes_with_many_generations_lose_no_row(path: Path, hub: StandI
     assert sorted(" ".join(stdout for stdout, _ in ended).split()) == sorted(hub.task_ids)
     found = Journal(path).search(limit=3 * count)
     assert sorted(entry.task_id or "" for entry in found) == sorted(hub.task_ids)
-    assert {entry.state for entry in found} == {"completed"}
+    assert {entry.status for entry in found} == {"completed"}
     assert all(image.is_intact() for entry in found for image in entry.files)
     assert {entry.prompt for entry in found} == {
         f"{name} {number}" for name in ("dog", "cat") for number in range(count)

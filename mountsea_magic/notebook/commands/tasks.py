@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import ConfigurationError, InvalidRequest, MountseaError, resume_hint
 from ...hub.retry import is_unknown_task
+from ...hub.status import Status
 from ...journal.entry import Entry
 from ...runtime.printing import echo
 from ...runtime.text import json_text, quoted, sanitize, sanitize_inline
@@ -109,7 +110,7 @@ def open_lines() -> list[str]:
     for entry in entries:
         hub = "the demo Hub" if entry.hub == DEMO_URL else entry.hub
         location = f" at {hub}" if entry.hub != current_url else ""
-        lines.append(f"  {quoted(entry.task_id)} {sanitize(entry.state)}{location}")
+        lines.append(f"  {quoted(entry.task_id)} {sanitize(entry.status)}{location}")
     return [*lines, *filter(None, [_uncertain_note().rstrip()])]
 
 
@@ -157,7 +158,7 @@ async def _describe_from_hub(task_id: str) -> str:
 def _uncertain_note() -> str:
     """Return a reminder of uncertain submissions, which only the user's account can settle."""
     journal = current_session().journal(current_session().settings())
-    uncertain = [entry for entry in journal.unanswered() if _status(entry) == "uncertain"]
+    uncertain = [entry for entry in journal.unanswered() if _status(entry) == Status.UNCERTAIN]
     if not uncertain:
         return ""
     count = f"{len(uncertain)} submissions" if len(uncertain) > 1 else "1 submission"
@@ -205,7 +206,7 @@ def _describe(entry: Entry) -> str:
 
 def _status(entry: Entry) -> str:
     """Return the current status: a submission whose kernel ended in the middle is uncertain."""
-    return sanitize(entry.state_at(time.time()))
+    return sanitize(entry.status_at(time.time()))
 
 
 def _time(entry: Entry) -> str:

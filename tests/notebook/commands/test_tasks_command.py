@@ -75,7 +75,7 @@ def leave_open(hub: StandInHub, *prompts: str) -> None:
 
 def statuses(journal: Journal) -> dict[str | None, str]:
     """Return the status of each task."""
-    return {entry.task_id: entry.state for entry in journal.search()}
+    return {entry.task_id: entry.status for entry in journal.search()}
 
 
 def test_an_empty_journal(hub: StandInHub, run: Run) -> None:
