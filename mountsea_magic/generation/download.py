@@ -220,10 +220,10 @@ class TaskDownloads:
             if self._refreshes != seen:
                 return True
             try:
-                status = await self._client.task(self._task_id)
+                task = await self._client.task(self._task_id)
             except MountseaError:
                 return False
-            fresh = select_images(status.sources, self._limit)
+            fresh = select_images(task.sources, self._limit)
             if len(fresh) != len(self._sources):
                 return False
             self._sources, self._refreshes = fresh, self._refreshes + 1

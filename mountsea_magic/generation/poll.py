@@ -21,7 +21,7 @@ from ..errors import (
 )
 from ..hub.client import HubClient
 from ..hub.image_counts import max_images
-from ..hub.responses import TaskState
+from ..hub.responses import HubTask
 from ..hub.retry import is_unknown_task, may_retry_poll
 from ..hub.status import UNCHARGED, Status
 from ..images.files import file_stem
@@ -75,7 +75,7 @@ async def wait_for_images(
     estimate = estimate or DurationEstimate()
     age_s = 0.0 if just_submitted else max(0.0, time.time() - record.entry.created)
     try:
-        state = await _poll(
+        task = await _poll(
             client,
             record,
             schedule or LearnedSchedule(estimate),
@@ -84,12 +84,12 @@ async def wait_for_images(
             just_submitted=just_submitted,
         )
         waited_s = clock.elapsed_s
-        if not state.succeeded or not state.sources:
-            raise _no_images_error(task_id, state)
+        if not task.succeeded or not task.sources:
+            raise _no_images_error(task_id, task)
         token = hashlib.sha256(task_id.encode("utf-8", "replace")).hexdigest()[:8]
         stem = file_stem(record.entry.prompt, token, datetime.now())
         limit = max_images(record.entry.request)
-        downloads = TaskDownloads(client, task_id, state.sources, folder, stem, limit=limit)
+        downloads = TaskDownloads(client, task_id, task.sources, folder, stem, limit=limit)
         images = await downloads.all(on_event)
     except MountseaError as error:
         mistyped = is_unknown_task(error) and record.entry.status == Status.RESUMED
@@ -98,10 +98,10 @@ async def wait_for_images(
             await record.update(status=status, error=str(error))
         raise
     # only the Hub knows how long a resumed task took
-    reported_s = None if state.elapsed_ms is None else state.elapsed_ms / 1000
+    reported_s = None if task.elapsed_ms is None else task.elapsed_ms / 1000
     elapsed_s = waited_s if just_submitted else reported_s
-    await record.update(files=images, elapsed_s=elapsed_s, description=state.description, error="")
-    return Completed(images, state.description, elapsed_s, task_id, left_out=downloads.left_out)
+    await record.update(files=images, elapsed_s=elapsed_s, description=task.description, error="")
+    return Completed(images, task.description, elapsed_s, task_id, left_out=downloads.left_out)
 
 
 def _age_s(record: JournaledSubmission, just_submitted: bool) -> float | None:
@@ -113,18 +113,18 @@ def _age_s(record: JournaledSubmission, just_submitted: bool) -> float | None:
     return max(0.0, time.time() - record.entry.updated)
 
 
-def _no_images_error(task_id: str, state: TaskState) -> MountseaError:
+def _no_images_error(task_id: str, task: HubTask) -> MountseaError:
     """The error for a task without images: a failed one is free, a completed one may not be."""
-    if not state.succeeded:
-        reason = (state.error or state.explanation).rstrip(".") or "the Hub gave no reason"
+    if not task.succeeded:
+        reason = (task.error or task.explanation).rstrip(".") or "the Hub gave no reason"
         return TaskFailed(
-            f"The task ended with status {state.status}: {reason}. "
+            f"The task ended with status {task.status}: {reason}. "
             f"Nothing was charged. Task {quoted(task_id)}.",
             task_id=task_id,
         )
-    message = sanitize_inline(state.explanation or state.description or state.error).rstrip(".")
+    message = sanitize_inline(task.explanation or task.description or task.error).rstrip(".")
     return DownloadFailed(
-        f"The task is {state.status}, but its response contains no image; it may have been "
+        f"The task is {task.status}, but its response contains no image; it may have been "
         f"charged. Message from the Hub: {message or 'none'}. Retry: {resume_hint(task_id)}.",
         task_id=task_id,
         gone=True,
@@ -146,7 +146,7 @@ async def _poll(
     *,
     timeout_s: float,
     just_submitted: bool,
-) -> TaskState:
+) -> HubTask:
     """Poll until the task has ended, never past the timeout; journal each status."""
     task_id, age_s = str(record.entry.task_id), _age_s(record, just_submitted)
     clock = Stopwatch()
@@ -162,7 +162,7 @@ async def _poll(
         retry_after_s = 0.0
         try:
             async with asyncio.timeout(timeout_s - waited_s):
-                state = await client.task(task_id)
+                task = await client.task(task_id)
         except TimeoutError:
             break
         except (HubUnavailable, RateLimited, InvalidRequest) as error:
@@ -180,10 +180,10 @@ async def _poll(
             raise error.with_task(task_id) from error.__cause__
         else:
             last_failure = ""
-            await record.update(status=state.status)
-            if state.ended:
-                return state
-            on_running(state.status)
+            await record.update(status=task.status)
+            if task.ended:
+                return task
+            on_running(task.status)
         waited_s = clock.elapsed_s
         total_s = (age_s or 0.0) + waited_s
         pause_s = max(schedule.interval_s(total_s, jitter=RNG.random()), retry_after_s)

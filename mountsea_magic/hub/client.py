@@ -24,8 +24,8 @@ from .response_body import Failure
 from .responses import (
     SUBMIT_PATH,
     TASK_PATH,
+    HubTask,
     ImageSource,
-    TaskState,
     read_credits,
     read_submission,
     read_task,
@@ -107,7 +107,7 @@ class HubClient:
             why = f"the response could not be read ({response.cause})"
         raise uncertain(why) from response.cause
 
-    async def task(self, task_id: str) -> TaskState:
+    async def task(self, task_id: str) -> HubTask:
         """Poll a task once.
 
         Raises:

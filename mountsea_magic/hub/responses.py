@@ -78,8 +78,8 @@ class ImageSource:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskState:
-    """The state of a task, as the Hub reported it.
+class HubTask:
+    """A task, as the Hub reported it.
 
     Attributes:
         status: The Hub's status, in lower case; ``unknown`` if there was none.
@@ -165,8 +165,8 @@ def _unwrapped(body: dict[str, Any]) -> dict[str, Any]:
     return inner if not is_task and (has_task or _TASK_IDS & inner.keys()) else body
 
 
-def read_task(response: HubResponse) -> TaskState:
-    """Read the state of a task.
+def read_task(response: HubResponse) -> HubTask:
+    """Read the response to a poll.
 
     A task has ended if ``ready`` is true or its status is final. Any other status, known or not
     (such as the string ``ready`` of a similar API), means that it is still running.
@@ -202,7 +202,7 @@ def read_task(response: HubResponse) -> TaskState:
     )
     description = data.get("description") if isinstance(data, dict) else None
     ended = ready or status in SUCCEEDED or status in UNCHARGED
-    return TaskState(
+    return HubTask(
         status=status,
         ended=ended,
         succeeded=succeeded,

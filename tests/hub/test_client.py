@@ -37,7 +37,7 @@ from mountsea_magic.errors import (
     SubmissionUncertain,
 )
 from mountsea_magic.hub.client import HubClient
-from mountsea_magic.hub.responses import ImageSource, TaskState
+from mountsea_magic.hub.responses import HubTask, ImageSource
 from mountsea_magic.request.request import build_request
 from mountsea_magic.settings import Secret
 
@@ -69,7 +69,7 @@ def submitted(hub: StandInHub) -> str:
     return with_client(hub.url, lambda client: client.submit(DOG))
 
 
-def polled(hub: StandInHub, task_id: str = "hub-x") -> TaskState:
+def polled(hub: StandInHub, task_id: str = "hub-x") -> HubTask:
     """Poll a task once."""
     return with_client(hub.url, lambda client: client.task(task_id))
 
@@ -299,8 +299,8 @@ def test_the_key_is_sent_to_the_api_as_a_bearer_token(tmp_path: Path) -> None:
     with StandInHub(key=KEY) as hub:
 
         async def work(client: HubClient) -> None:
-            state = await client.task(await client.submit(DOG))
-            await client.download(state.sources[0], tmp_path / "part")
+            task = await client.task(await client.submit(DOG))
+            await client.download(task.sources[0], tmp_path / "part")
 
         with_client(hub.url, work)
         for seen in hub.requests:
@@ -389,8 +389,8 @@ def test_ended_and_succeeded_are_read_from_any_variant(
 ) -> None:
     """Only a final status or a true `ready` ends a task; any other status means still running."""
     with StandInHub(polls=[body]) as hub:
-        state = polled(hub)
-    assert (state.ended, state.succeeded) == (ended, succeeded)
+        task = polled(hub)
+    assert (task.ended, task.succeeded) == (ended, succeeded)
 
 
 @pytest.mark.parametrize(

@@ -134,5 +134,5 @@ def test_the_count_of_images_is_limited() -> None:
     """Also in nested lists."""
     many = [f"https://cdn.example/{n}" for n in range(MAX_SOURCES)]
     for data in ({"images": many * 3}, [{"images": many}, many, [many]]):
-        state = read_task(HubResponse(200, {}, {"status": "completed", "data": data}))
-        assert len(state.sources) == MAX_SOURCES
+        task = read_task(HubResponse(200, {}, {"status": "completed", "data": data}))
+        assert len(task.sources) == MAX_SOURCES

@@ -227,8 +227,8 @@ def test_four_inline_images_are_downloaded(tmp_path: Path) -> None:
         hub.polls.append(done | {"data": hub.data(images)})
 
         async def work(client: HubClient) -> list[bytes]:
-            state = await client.task("hub-1")
-            for number, source in enumerate(state.sources):
+            task = await client.task("hub-1")
+            for number, source in enumerate(task.sources):
                 await client.download(source, tmp_path / str(number))
             return [(tmp_path / str(number)).read_bytes() for number in range(4)]
 

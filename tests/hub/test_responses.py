@@ -10,8 +10,8 @@ from wire import HTML, NOT_JSON, hub_response
 from mountsea_magic.errors import HubUnavailable, SubmissionUncertain
 from mountsea_magic.hub.error_mapping import HubResponse, error_from_response
 from mountsea_magic.hub.responses import (
+    HubTask,
     ImageSource,
-    TaskState,
     read_credits,
     read_submission,
     read_task,
@@ -22,8 +22,8 @@ DATA = "data:image/png;base64,iVBORw0KGgo="
 ECHO = "iVBORw0KGgoAAAANSUhEUgAAASECRETIMAGE"
 
 
-def state(**body: Any) -> TaskState:
-    """Read a task's state."""
+def task(**body: Any) -> HubTask:
+    """Read the response to a poll."""
     return read_task(hub_response(body))
 
 
@@ -101,7 +101,7 @@ def test_a_server_error_makes_a_submission_uncertain(status: int) -> None:
 @pytest.mark.parametrize("ready", [False, None, "true", "yes", 1, 0])
 def test_any_other_status_means_still_running(status: str, ready: object) -> None:
     """Known or not, and also the string "ready" that a similar API uses for "ready to start"."""
-    read = state(status=status, ready=ready)
+    read = task(status=status, ready=ready)
     assert (read.ended, read.succeeded) == (False, False)
     assert read.status == status.lower()
 
@@ -109,7 +109,7 @@ def test_any_other_status_means_still_running(status: str, ready: object) -> Non
 @pytest.mark.parametrize("given", [None, "", 3, ["completed"], {"a": 1}])
 def test_a_status_that_is_not_a_string_is_unknown_and_still_running(given: object) -> None:
     """Null and other types."""
-    read = state(status=given)
+    read = task(status=given)
     assert (read.status, read.ended) == ("unknown", False)
     assert read_task(hub_response({})).status == "unknown"
 
@@ -118,7 +118,7 @@ def test_a_status_that_is_not_a_string_is_unknown_and_still_running(given: objec
 @pytest.mark.parametrize("ready", [True, False, None])
 def test_the_statuses_of_success(status: str, ready: object) -> None:
     """The Hub's and that of a similar API, whatever the value of `ready`."""
-    read = state(status=status, ready=ready, data={"images": [{"url": URL}]})
+    read = task(status=status, ready=ready, data={"images": [{"url": URL}]})
     assert (read.ended, read.succeeded) == (True, True)
     assert read.sources == (ImageSource(URL),)
 
@@ -129,7 +129,7 @@ def test_the_statuses_of_success(status: str, ready: object) -> None:
 @pytest.mark.parametrize("ready", [True, False, None])
 def test_the_statuses_of_failure(status: str, ready: object) -> None:
     """Ended and not charged, with and without `ready`."""
-    read = state(status=status, ready=ready, error_message="no dogs")
+    read = task(status=status, ready=ready, error_message="no dogs")
     assert (read.ended, read.succeeded, read.error) == (True, False, "no dogs")
 
 
@@ -137,10 +137,10 @@ def test_the_statuses_of_failure(status: str, ready: object) -> None:
 def test_ready_with_an_unknown_status_depends_on_images_and_error(status: str | None) -> None:
     """With images or without an error it succeeded; with only an error it failed."""
     images = {"images": [{"url": URL}]}
-    assert state(status=status, ready=True, data=images).succeeded
-    assert state(status=status, ready=True, data=images, error_message="a warning").succeeded
-    assert state(status=status, ready=True).succeeded
-    failed = state(status=status, ready=True, error_code="E1")
+    assert task(status=status, ready=True, data=images).succeeded
+    assert task(status=status, ready=True, data=images, error_message="a warning").succeeded
+    assert task(status=status, ready=True).succeeded
+    failed = task(status=status, ready=True, error_code="E1")
     assert (failed.ended, failed.succeeded, failed.error) == (True, False, "E1")
 
 
@@ -190,12 +190,12 @@ def test_ready_with_an_unknown_status_depends_on_images_and_error(status: str | 
 @pytest.mark.parametrize("place", ["data", "output"])
 def test_images_are_found_in_every_shape(place: str, data: Any, sources: list[ImageSource]) -> None:
     """Lists, objects, strings, data URIs and base64, under `data` or `output`."""
-    assert state(**{"status": "completed", place: data}).sources == tuple(sources)
+    assert task(**{"status": "completed", place: data}).sources == tuple(sources)
 
 
 def test_null_data_falls_back_to_output() -> None:
     """Like a missing `data`."""
-    assert state(status="completed", data=None, output={"url": URL}).sources[0].url == URL
+    assert task(status="completed", data=None, output={"url": URL}).sources[0].url == URL
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_null_data_falls_back_to_output() -> None:
 )
 def test_the_description_is_the_text_beside_the_images(data: Any, text: str) -> None:
     """Or an empty string."""
-    assert state(status="completed", data=data).description == text
+    assert task(status="completed", data=data).description == text
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_the_description_is_the_text_beside_the_images(data: Any, text: str) -> 
 )
 def test_the_elapsed_time_is_read_in_milliseconds(given: object, read: int | None) -> None:
     """Invalid values are None."""
-    assert state(status="completed", elapsed_ms=given).elapsed_ms == read
+    assert task(status="completed", elapsed_ms=given).elapsed_ms == read
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "1e300", "9" * 400])
@@ -259,7 +259,7 @@ def test_non_finite_and_huge_numbers_are_not_an_elapsed_time(number: str) -> Non
 )
 def test_the_error_message_is_found_under_every_name(body: dict[str, Any], message: str) -> None:
     """In a task and in an error response alike, as one safe line."""
-    assert state(status="failed", **body).error == message
+    assert task(status="failed", **body).error == message
     text = str(error_from_response(hub_response(body, 400)))
     assert text == f"The Hub rejected the request (HTTP 400){': ' + message if message else ''}."
 
@@ -285,7 +285,7 @@ def test_an_echoed_input_is_never_shown(
 ) -> None:
     """The `input` of a validation error may hold a whole image."""
     assert ECHO not in str(error_from_response(hub_response(body, status), submitting=submitting))
-    assert ECHO not in state(status="failed", **body).error
+    assert ECHO not in task(status="failed", **body).error
 
 
 def test_a_long_error_message_is_truncated() -> None:
@@ -342,7 +342,7 @@ def test_204_makes_a_submission_uncertain() -> None:
 
 def test_images_in_output_are_found_behind_empty_data() -> None:
     """As with null `data`."""
-    assert state(status="completed", data={}, output={"images": [URL]}).sources
+    assert task(status="completed", data={}, output={"images": [URL]}).sources
 
 
 TASK = {"task_id": "hub-1", "status": "pending"}
@@ -478,7 +478,7 @@ B64 = "iVBORw0KGgoAAAANSUhEUg"
 )
 def test_urls_and_inline_images_are_found_in_every_spelling(data: Any, source: ImageSource) -> None:
     """With white space, in another field, or without their scheme."""
-    assert state(status="completed", data=data).sources == (source,)
+    assert task(status="completed", data=data).sources == (source,)
     assert source.is_inline == (source.url is None or source.url[:5].lower() == "data:")
 
 
@@ -510,7 +510,7 @@ def test_the_explanation_has_all_texts_of_a_response_without_images(
     body: dict[str, Any], text: str
 ) -> None:
     """Wherever they are; no URLs, images or echoed input."""
-    read = state(status="completed", **body)
+    read = task(status="completed", **body)
     assert read.sources == () and read.explanation.startswith(text)
     assert bool(read.explanation) is bool(text)
     assert "s3cret" not in read.explanation and "x" * 200 not in read.explanation
@@ -521,5 +521,5 @@ def test_a_long_explanation_is_truncated() -> None:
     deep: Any = "no dogs"
     for _ in range(90):
         deep = {"a": [deep]}
-    read = state(status="completed", data={"text": ["many words " * 99] * 99, "deep": deep})
+    read = task(status="completed", data={"text": ["many words " * 99] * 99, "deep": deep})
     assert len(read.explanation) <= 400

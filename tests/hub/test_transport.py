@@ -137,8 +137,8 @@ def test_plain_http_uses_the_proxy_too(
 
     async def run() -> None:
         client = HubClient(company.hub.url, Secret(KEY))
-        state = await client.task(await client.submit(DOG))
-        await client.download(ImageSource(state.sources[0].url), tmp_path / "part")
+        task = await client.task(await client.submit(DOG))
+        await client.download(ImageSource(task.sources[0].url), tmp_path / "part")
         await client.aclose()
 
     asyncio.run(run())
