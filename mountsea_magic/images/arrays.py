@@ -14,12 +14,11 @@ _ROUNDING = 0.001
 """Tolerance for rounding errors at the ends of the float range."""
 
 
-def as_image(value: Any, label: str) -> Image | None:
+def as_image(value: Any) -> Image | None:
     """Convert a Pillow image or an object with numpy's array interface to a Pillow image.
 
     Args:
         value: Any value.
-        label: How the user referred to it, for error messages.
 
     Returns:
         The image, or None if the value is neither.
@@ -28,7 +27,7 @@ def as_image(value: Any, label: str) -> Image | None:
         InvalidRequest: If it is an array that is not a supported image.
 
     Example:
-        >>> as_image("not an array", "--image") is None
+        >>> as_image("not an array") is None
         True
     """
     from PIL import Image
@@ -41,21 +40,21 @@ def as_image(value: Any, label: str) -> Image | None:
     shape, typecode = tuple(interface.get("shape", ())), str(interface.get("typestr", ""))[1:]
     dtype = getattr(value, "dtype", interface.get("typestr", "unknown type"))
     unsupported = InvalidRequest(
-        f"{label}: unsupported array shape {sanitize(shape, limit=80)} of "
+        f"unsupported array shape {sanitize(shape, limit=80)} of "
         f"{sanitize(dtype, limit=40)}; expected (height, width, 3) of uint8."
     )
     if len(shape) not in (2, 3) or 0 in shape:
         raise unsupported
     if typecode[:1] == "f":
         if not (value == value).all():
-            raise InvalidRequest(f"{label}: the array contains NaN values.")
-        _check_range(value, 1, _ROUNDING, f"{label}: a float array")
+            raise InvalidRequest("the array contains NaN values.")
+        _check_range(value, 1, _ROUNDING, "a float array")
         value = (value.clip(0.0, 1.0) * 255).round().astype("uint8")
     elif typecode[:1] == "b":
         value = value.astype("uint8") * 255
     try:
         if typecode[:1] in ("i", "u") and typecode != "u1":
-            _check_range(value, 255, 0.0, f"{label}: an integer array")
+            _check_range(value, 255, 0.0, "an integer array")
             value = value.astype("uint8")
         return Image.fromarray(value)
     except (TypeError, ValueError, LookupError, AttributeError) as error:

@@ -6,7 +6,8 @@ import base64
 import io
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 UPLOAD_BYTES = 10_000_000
 """The largest input image, in bytes (10 MB, documented for a related API)."""
 
+_MAX_NESTING = 4
+"""How deep lists of images may be nested."""
+
 _URL = re.compile(r"(?i)(https?://|data:)")
 _VARIABLE = re.compile(r"([^\W\d]\w*)((?:\.images)?(?:\[-?\d+\])?)")
 
@@ -61,30 +65,17 @@ def read_source(
         >>> read_source("https://example.com/dog.png", {})
         ['https://example.com/dog.png']
     """
-    label = f"{option} {sanitize(text, limit=80)}"
-    if _URL.match(clean_url(text)):
-        return to_urls(text, shrink=shrink, label=label)
-    named = _VARIABLE.fullmatch(text)
-    if named is not None and named[1] in variables:
-        value = variables[named[1]]
-        if named[2]:
-            value = _indexed(value, named[2], label)
-        return to_urls(value, shrink=shrink, label=label)
-    if _is_file(text):
-        return to_urls(Path(text).expanduser(), shrink=shrink, label=label)
-    close = get_close_matches(text, [name for name in variables if not name.startswith("_")], n=1)
-    hint = f" Did you mean the variable {close[0]}?" if close else ""
-    raise InvalidRequest(f"{label}: no such file or variable.{hint}")
+    with _labeled(f"{option} {sanitize(text, limit=80)}"):
+        return _urls(_found(text, variables), shrink)
 
 
-def to_urls(value: Any, *, shrink: bool = False, label: str = "image", depth: int = 4) -> list[str]:
+def to_urls(value: Any, *, shrink: bool = False, label: str = "image") -> list[str]:
     """Convert images to URLs: a result, a Pillow image, an array, bytes, an open file, a path.
 
     Args:
         value: One of these, a URL, or a list of them.
         shrink: Scale down images above `UPLOAD_BYTES`.
         label: How the user referred to the value, for error messages.
-        depth: How deep lists may be nested.
 
     Returns:
         The URLs and data URIs, in order; web URLs are not fetched.
@@ -96,36 +87,66 @@ def to_urls(value: Any, *, shrink: bool = False, label: str = "image", depth: in
         >>> to_urls("https://example.com/dog.png")
         ['https://example.com/dog.png']
     """
+    with _labeled(label):
+        return _urls(value, shrink)
+
+
+@contextmanager
+def _labeled(label: str) -> Iterator[None]:
+    """Begin the message of an error with how the user referred to the image."""
+    try:
+        yield
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{label}: {error}") from error.__cause__
+
+
+def _found(text: str, variables: Mapping[str, Any]) -> Any:
+    """Return the URL, the variable's value or the path that a word refers to."""
+    if _URL.match(clean_url(text)):
+        return text
+    named = _VARIABLE.fullmatch(text)
+    if named is not None and named[1] in variables:
+        value = variables[named[1]]
+        return _indexed(value, named[2]) if named[2] else value
+    if _is_file(text):
+        return Path(text).expanduser()
+    close = get_close_matches(text, [name for name in variables if not name.startswith("_")], n=1)
+    hint = f" Did you mean the variable {close[0]}?" if close else ""
+    raise InvalidRequest(f"no such file or variable.{hint}")
+
+
+def _urls(value: Any, shrink: bool, depth: int = _MAX_NESTING) -> list[str]:
+    """Convert the images of a value; `depth` is how deep lists may still be nested."""
     if isinstance(value, str) and _URL.match(clean_url(value)):
-        return [_checked_url(clean_url(value), shrink, label)]
+        return [_checked_url(clean_url(value), shrink)]
     if isinstance(value, str | os.PathLike):
-        return [_data_uri(_read(Path(value), label), shrink, label)]
+        return [_data_uri(_read(Path(value)), shrink)]
     if isinstance(value, GeneratedImage):
-        return [_data_uri(_read(value.path, label), shrink, label)]
+        return [_data_uri(_read(value.path), shrink)]
     if isinstance(value, bytes | bytearray | memoryview):
-        return [_data_uri(bytes(value), shrink, label)]
+        return [_data_uri(bytes(value), shrink)]
     if callable(getattr(value, "read", None)):
-        return [_data_uri(_read_open(value, label), shrink, label)]
-    image = as_image(value, label)
+        return [_data_uri(_read_open(value), shrink)]
+    image = as_image(value)
     if image is not None:
         if 0 in image.size:
-            raise InvalidRequest(f"{label}: the image has no pixels.")
-        return [_data_uri(_encoded(image, label), shrink, label)]
+            raise InvalidRequest("the image has no pixels.")
+        return [_data_uri(_encoded(image), shrink)]
     images = getattr(value, "images", value)
     if not images and not hasattr(value, "task_id"):
         images = value  # a matplotlib figure has an empty list of that name
     if isinstance(images, list | tuple) and depth > 0:
         if not images:
-            raise InvalidRequest(f"{label}: it contains no images yet.")
-        nested = [to_urls(item, shrink=shrink, label=label, depth=depth - 1) for item in images]
+            raise InvalidRequest("it contains no images yet.")
+        nested = [_urls(item, shrink, depth - 1) for item in images]
         return [url for urls in nested for url in urls]
     raise InvalidRequest(
-        f"{label}: expected a path, URL, Pillow image, array or bytes (got "
+        "expected a path, URL, Pillow image, array or bytes (got "
         f"{sanitize(type(value).__name__, limit=60)})."
     )
 
 
-def _indexed(value: Any, steps: str, label: str) -> Any:
+def _indexed(value: Any, steps: str) -> Any:
     """Resolve the index in `dog[0]` or `dog.images[0]`."""
     if steps.startswith(".images"):
         value = getattr(value, "images", None)
@@ -135,18 +156,18 @@ def _indexed(value: Any, steps: str, label: str) -> Any:
     try:
         return value[int(steps[1:-1])]
     except (TypeError, ValueError, LookupError) as error:
-        raise InvalidRequest(f"{label}: {sanitize(error, limit=80)}.") from error
+        raise InvalidRequest(f"{sanitize(error, limit=80)}.") from error
 
 
-def _read(path: Path, label: str) -> bytes:
+def _read(path: Path) -> bytes:
     """Read a file, unless it is far above the limit."""
     try:
         path = path.expanduser()
         if path.stat().st_size > 20 * UPLOAD_BYTES:
-            raise InvalidRequest(f"{label}: {_far_too_large()}")
+            raise InvalidRequest(_far_too_large())
         return path.read_bytes()
     except (OSError, RuntimeError, ValueError) as error:
-        raise InvalidRequest(f"{label}: {os_error_reason(error, limit=80)}.") from error
+        raise InvalidRequest(f"{os_error_reason(error, limit=80)}.") from error
 
 
 def _far_too_large() -> str:
@@ -161,7 +182,7 @@ def _is_file(text: str) -> bool:
         return False
 
 
-def _read_open(file: Any, label: str) -> bytes:
+def _read_open(file: Any) -> bytes:
     """Read an open file from its start, then restore its position."""
     try:
         position = file.tell() if file.seekable() else None
@@ -170,54 +191,54 @@ def _read_open(file: Any, label: str) -> bytes:
     try:
         if position is not None and file.seek(0, os.SEEK_END) > 20 * UPLOAD_BYTES:
             file.seek(position)
-            raise InvalidRequest(f"{label}: {_far_too_large()}")
+            raise InvalidRequest(_far_too_large())
         if position is not None:
             file.seek(0)
         content = file.read()
         if position is not None:
             file.seek(position)
     except (OSError, ValueError) as error:
-        raise InvalidRequest(f"{label}: {sanitize(error, limit=80)}.") from error
+        raise InvalidRequest(f"{sanitize(error, limit=80)}.") from error
     if not isinstance(content, bytes | bytearray | memoryview):
         raise InvalidRequest(
-            f"{label}: read() returned {type(content).__name__} instead of bytes; open the file in "
-            "mode 'rb'."
+            f"read() returned {type(content).__name__} instead of bytes; "
+            "open the file in mode 'rb'."
         )
     return bytes(content)
 
 
-def _checked_url(url: str, shrink: bool, label: str) -> str:
+def _checked_url(url: str, shrink: bool) -> str:
     """Check a URL's host, since the Hub fetches it; validate the image of a data URI."""
     if url[:5].lower() != "data:":
         if not has_valid_host(url):
-            raise InvalidRequest(f"{label}: the URL has no valid host or port.")
+            raise InvalidRequest("the URL has no valid host or port.")
         return url
     try:
         content = read_inline(url, max_bytes=20 * UPLOAD_BYTES)
     except InlineTooLarge as error:
-        raise InvalidRequest(f"{label}: {_far_too_large()}") from error
+        raise InvalidRequest(_far_too_large()) from error
     except InlineError as error:
-        raise InvalidRequest(f"{label}: {error}.") from error
-    return _data_uri(content, shrink, label)
+        raise InvalidRequest(f"{error}.") from error
+    return _data_uri(content, shrink)
 
 
-def _data_uri(content: bytes, shrink: bool, label: str) -> str:
+def _data_uri(content: bytes, shrink: bool) -> str:
     """Validate an image; PNG, JPEG and WebP that need no conversion are sent unchanged."""
-    image = _opened(content, label)
+    image = _opened(content)
     kind = sniff(content[:12])
     animated = kind == "webp" and getattr(image, "is_animated", False)
     # decoders such as Pillow clip 16-bit greys at 255, to all white
     deep = image.mode.startswith("I")
     if kind is None or animated or deep or orientation(image) != 1:
-        content = _encoded(image, label, "jpeg" if kind == "jpeg" else "png")
+        content = _encoded(image, "jpeg" if kind == "jpeg" else "png")
         kind = sniff(content[:12])
     if len(content) > UPLOAD_BYTES:
-        content = _reduced(content, image, str(kind), shrink, label)
+        content = _reduced(content, image, str(kind), shrink)
         kind = sniff(content[:12])
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _reduced(content: bytes, image: Image, kind: str, shrink: bool, label: str) -> bytes:
+def _reduced(content: bytes, image: Image, kind: str, shrink: bool) -> bytes:
     """Strip metadata if that suffices, else scale down; raises without `shrink`."""
     bare = essential(content, kind)
     fits = bare is not None and len(bare) <= UPLOAD_BYTES
@@ -229,20 +250,20 @@ def _reduced(content: bytes, image: Image, kind: str, shrink: bool, label: str) 
             else "--shrink scales it down to fit."
         )
         raise InvalidRequest(
-            f"{label}: the image has {len(content) / 1e6:.1f} MB; the Hub accepts at most "
+            f"the image has {len(content) / 1e6:.1f} MB; the Hub accepts at most "
             f"{UPLOAD_BYTES // 10**6} MB per image. {cure}"
         )
-    return bare if bare is not None and fits else _shrunk(image, kind, label)
+    return bare if bare is not None and fits else _shrunk(image, kind)
 
 
-def _opened(content: bytes, label: str) -> Image:
+def _opened(content: bytes) -> Image:
     """Decode the whole image, so that a truncated file is refused before submitting."""
     try:
         return run_in_thread(lambda _: decode(content, max_pixels=MAX_PIXELS))
     except TooManyPixels as error:
-        raise InvalidRequest(f"{label}: {error}.") from error
+        raise InvalidRequest(f"{error}.") from error
     except Undecodable as error:
-        raise InvalidRequest(f"{label}: {_reason(content, error)}.") from error
+        raise InvalidRequest(f"{_reason(content, error)}.") from error
 
 
 def _reason(content: bytes, error: Undecodable) -> str:
@@ -257,7 +278,7 @@ def _reason(content: bytes, error: Undecodable) -> str:
     return f"it is {name}, which Pillow can't read here: {cure}"
 
 
-def _encoded(image: Image, label: str, kind: str = "png") -> bytes:
+def _encoded(image: Image, kind: str = "png") -> bytes:
     """Encode an image upright, since not every model reads EXIF, and without metadata."""
     buffer = io.BytesIO()
     try:
@@ -270,21 +291,21 @@ def _encoded(image: Image, label: str, kind: str = "png") -> bytes:
             image.save(buffer, "PNG", icc_profile=image.info.get("icc_profile"))
     except UndefinedRange as error:
         raise InvalidRequest(
-            f"{label}: an image {error} has no defined black and white; scale it to 0..255, then "
+            f"an image {error} has no defined black and white; scale it to 0..255, then "
             "`.convert('L')`."
         ) from error
     except UNREADABLE as error:
-        raise InvalidRequest(f"{label}: it is not a readable image.") from error
+        raise InvalidRequest("it is not a readable image.") from error
     return buffer.getvalue()
 
 
-def _shrunk(image: Image, kind: str, label: str) -> bytes:
+def _shrunk(image: Image, kind: str) -> bytes:
     """Scale down step by step, since the compressed size can't be predicted."""
-    content = _encoded(image, label, kind)
+    content = _encoded(image, kind)
     image = normalized(image, ("L", "LA", "RGB", "RGBA"))
     while len(content) > UPLOAD_BYTES:
         factor = max(0.3, min(0.95, (UPLOAD_BYTES / len(content)) ** 0.5 * 0.97))
         width, height = (max(1, int(side * factor)) for side in image.size)
         image = image.resize((width, height))
-        content = _encoded(image, label, kind)
+        content = _encoded(image, kind)
     return content
