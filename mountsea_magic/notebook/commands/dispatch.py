@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ... import __version__
 from ...errors import ConfigurationError, InvalidRequest
 from ...request.catalog import nearest
 from ...runtime.printing import echo
@@ -16,9 +15,10 @@ from ...session import current_session
 from ..line_parser import LineParser, split_line, whole_number
 from ..options import CellOptions
 from .demo import demo
-from .login import key_line, login, logout
+from .login import login, logout
 from .models import show_models
-from .tasks import history, open_lines, resume, show_task
+from .status import credits_line, status_text
+from .tasks import history, resume, show_task
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -108,7 +108,7 @@ def run_command(shell: InteractiveShell, line: str, defaults: CellOptions) -> No
             current_session().settings().refuse_key_in(line)
     parsers = command_parsers()
     if not words:
-        echo(status(defaults))
+        echo(status_text(defaults))
         return
     name = words[0]
     if name in ("-h", "--help", "help"):
@@ -138,31 +138,3 @@ def commands_help() -> str:
     width = max(map(len, parsers))
     lines = [f"  {name:<{width}}  {parser.description}" for name, parser in parsers.items()]
     return "\n".join(["%mountsea without a command shows the status. Commands:", *lines])
-
-
-def credits_line() -> str:
-    """Return how many credits are left, marked at the demo Hub, where they are not real."""
-    count = current_session().worker.run(_credits())
-    at = " at the demo Hub" if current_session().settings().is_demo else ""
-    return f"{count:,.10g} credits left{at}."
-
-
-def status(defaults: CellOptions) -> str:
-    """Return version, Hub, source of the key, default model, folder and open tasks."""
-    settings = current_session().settings()
-    hub = "demo: (the embedded demo Hub)" if settings.is_demo else settings.base_url
-    lines = [
-        f"mountsea-magic {__version__}",
-        f"Hub: {hub}",
-        key_line(),
-        f"model: {defaults.model}",
-        f"files: {settings.originals}",
-        *open_lines(),
-    ]
-    notes = [*current_session().keys().notes(), *current_session().journal(settings).trouble()]
-    return "\n".join([*lines, *(f"Note: {text.rstrip('.')}." for text in notes)])
-
-
-async def _credits() -> float:
-    """Get the credits on the worker's event loop, to which the client belongs."""
-    return await current_session().clients.client(current_session().settings()).credits()
