@@ -11,8 +11,8 @@ import httpx
 from ..runtime.clock import Stopwatch
 from .bounded_json import JsonBody
 from .content_coding import UndecodableBody, open_body
-from .downloads import is_too_slow
 from .error_mapping import ACCEPTED, HubResponse
+from .image_downloader import is_too_slow
 
 INLINE_TIMEOUT_S = 600.0
 """How long a response with inline images may take, in seconds: four 4K images are some 100 MB."""
@@ -68,7 +68,7 @@ async def receive(
         httpx.ReadTimeout: If it arrives too slowly.
         Exception: Any error of httpx, if the connection breaks.
     """
-    received, work, watch, extended = 0, 0, Stopwatch(), False
+    received, work, clock, extended = 0, 0, Stopwatch(), False
     try:
         decoder, chunks = open_body(response, max_bytes=max_bytes)
         async for chunk in chunks:
@@ -82,7 +82,7 @@ async def receive(
                 if work > _WORK:
                     work = 0
                     await asyncio.sleep(0)
-            if not read_to_end and is_too_slow(received, watch.elapsed_s):
+            if not read_to_end and is_too_slow(received, clock.elapsed_s):
                 raise httpx.ReadTimeout("the response arrives too slowly")
             if body.inline_bytes and not extended:
                 extended = True

@@ -1,4 +1,7 @@
-"""Retry rules for submissions and polls, without a clock and I/O."""
+"""Retry rules for submissions and polls, without a clock or I/O.
+
+Those for downloads are in `generation.download`.
+"""
 
 from __future__ import annotations
 

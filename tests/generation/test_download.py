@@ -29,7 +29,7 @@ from mountsea_magic.errors import DownloadFailed
 from mountsea_magic.generation import download as download_module
 from mountsea_magic.generation.download import PAUSES_S
 from mountsea_magic.generation.events import Downloading, Event, Notice
-from mountsea_magic.hub import downloads
+from mountsea_magic.hub import image_downloader
 from mountsea_magic.hub.client import HubClient
 from mountsea_magic.hub.responses import ImageSource
 from mountsea_magic.request.request import build_request
@@ -135,7 +135,7 @@ def test_a_failed_download_leaves_no_file(
     reply: Reply, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An incomplete file is deleted; nothing is submitted again, and the task can be resumed."""
-    monkeypatch.setattr(downloads, "MAX_BYTES", 100_000)
+    monkeypatch.setattr(image_downloader, "MAX_BYTES", 100_000)
     with StandInHub(downloads=[reply] * 20, images=[image("jpeg")]) as hub:
         with pytest.raises(DownloadFailed) as caught:
             generate(hub, folder)
@@ -314,7 +314,7 @@ def test_a_download_over_the_size_limit_is_not_retried(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its `Content-Length` is too large, and will be again."""
-    monkeypatch.setattr(downloads, "MAX_BYTES", 10)
+    monkeypatch.setattr(image_downloader, "MAX_BYTES", 10)
     with StandInHub() as hub, pytest.raises(DownloadFailed, match="more than 10"):
         generate(hub, folder)
     assert len(hub.downloads_seen) == 1

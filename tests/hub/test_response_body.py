@@ -17,7 +17,7 @@ from hub_server import KEY, Reply, StandInHub, data_uri, image, json_reply
 from test_client import DOG, polled, submitted, with_client
 
 from mountsea_magic.errors import HubUnavailable, MountseaError, SubmissionUncertain
-from mountsea_magic.hub import downloads, response_body
+from mountsea_magic.hub import image_downloader, response_body
 from mountsea_magic.hub.bounded_json import JsonBody
 from mountsea_magic.hub.client import HubClient
 from mountsea_magic.hub.responses import ImageSource
@@ -253,7 +253,7 @@ def test_a_compressed_image_is_limited_after_decompression(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One coding is decoded; an image that gets too large is aborted."""
-    monkeypatch.setattr(downloads, "MAX_BYTES", 100_000)
+    monkeypatch.setattr(image_downloader, "MAX_BYTES", 100_000)
     with StandInHub(downloads=[reply]) as hub:
         source = ImageSource(hub.image_url("a"))
 

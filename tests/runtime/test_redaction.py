@@ -14,7 +14,7 @@ from hub_server import KEY, RESET, Reply, Script, StandInHub, data_uri, image, j
 from runs import assert_discreet, generate, newest_entry
 
 from mountsea_magic.errors import HubUnavailable, MountseaError
-from mountsea_magic.hub.downloads import ImageDownloader
+from mountsea_magic.hub.image_downloader import ImageDownloader
 from mountsea_magic.hub.responses import ImageSource
 from mountsea_magic.runtime.redaction import guard_logs, without_queries
 
@@ -108,7 +108,7 @@ def test_the_logs_of_a_failed_download_contain_no_query(
 
 
 @pytest.mark.parametrize(
-    ("submits", "looks"),
+    ("submits", "polls"),
     [
         ([json_reply({"message": ECHO}, 422)], []),
         ([json_reply({"detail": [{"loc": ["image_urls", 0], "msg": ECHO}]}, 422)], []),
@@ -122,15 +122,15 @@ def test_the_logs_of_a_failed_download_contain_no_query(
     ],
     ids=[
         *("refused", "refused in detail", "forbidden", "uncertain"),
-        *("failed", "error", "refused look", "description", "no data"),
+        *("failed", "error", "refused poll", "description", "no data"),
     ],
 )
 def test_a_signed_url_in_a_message_of_the_hub_is_redacted(
-    submits: list[Script], looks: list[Script], tmp_path: Path
+    submits: list[Script], polls: list[Script], tmp_path: Path
 ) -> None:
     """Errors and the journal have its host and path, and nothing of its query."""
     cut = re.escape("could not fetch https://…@cdn.example/in.png")
-    with StandInHub(submits=submits, polls=looks) as hub:
+    with StandInHub(submits=submits, polls=polls) as hub:
         with pytest.raises(MountseaError, match=cut) as caught:
             generate(hub, tmp_path / "originals")
         assert len(hub.posts) == 1

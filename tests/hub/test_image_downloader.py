@@ -18,10 +18,10 @@ import pytest
 from hub_server import KEY, RESET, Reply, StandInHub, all_text_of, data_uri, image
 
 from mountsea_magic.errors import HubUnavailable
-from mountsea_magic.hub import downloads
+from mountsea_magic.hub import image_downloader
 from mountsea_magic.hub.client import HubClient
 from mountsea_magic.hub.connector import UnusableUrl
-from mountsea_magic.hub.downloads import MAX_REDIRECTS, ImageDownloader
+from mountsea_magic.hub.image_downloader import MAX_REDIRECTS, ImageDownloader
 from mountsea_magic.hub.proxies import read_network
 from mountsea_magic.hub.responses import ImageSource
 from mountsea_magic.hub.transport import EnvironmentTransport, Peers
@@ -215,7 +215,7 @@ def test_an_image_that_is_too_large_is_aborted(
     reply: Reply, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Received bytes are counted, whatever was declared; no byte more is written."""
-    monkeypatch.setattr(downloads, "MAX_BYTES", 100_000)
+    monkeypatch.setattr(image_downloader, "MAX_BYTES", 100_000)
     with StandInHub(downloads=[reply]) as hub, pytest.raises(BadImage, match=r"larger|more than"):
         downloaded(hub, ImageSource(hub.image_url("a.png")), tmp_path)
     assert (tmp_path / "part").stat().st_size <= 100_000
@@ -225,7 +225,7 @@ def test_an_image_of_exactly_the_limit_is_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The limit is inclusive."""
-    monkeypatch.setattr(downloads, "MAX_BYTES", 100_000)
+    monkeypatch.setattr(image_downloader, "MAX_BYTES", 100_000)
     with StandInHub(downloads=[Reply(200, b"x" * 100_000)]) as hub:
         assert len(downloaded(hub, ImageSource(hub.image_url("a.png")), tmp_path)) == 100_000
 
@@ -288,7 +288,7 @@ def test_a_data_uri_that_is_too_large_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The limit also applies to inline images, before they are decoded."""
-    monkeypatch.setattr(downloads, "MAX_BYTES", 1000)
+    monkeypatch.setattr(image_downloader, "MAX_BYTES", 1000)
     with StandInHub() as hub, pytest.raises(BadImage, match=r"larger|more than"):
         downloaded(hub, ImageSource(data_uri(b"x" * 2000)), tmp_path)
 
@@ -540,7 +540,7 @@ def test_a_declared_size_over_the_limit_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It raises `TooLarge`, which is not retried."""
-    monkeypatch.setattr(downloads, "MAX_BYTES", 1000)
+    monkeypatch.setattr(image_downloader, "MAX_BYTES", 1000)
     huge = Reply(200, b"x" * 1001)
     with StandInHub(downloads=[huge]) as hub, pytest.raises(TooLarge, match="declares 1001"):
         downloaded(hub, ImageSource(hub.image_url("a.png")), tmp_path)
@@ -549,7 +549,7 @@ def test_a_declared_size_over_the_limit_is_not_read(
 
 def test_a_silent_host_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that never responds does not block the cell."""
-    monkeypatch.setattr(downloads, "READ_TIMEOUT_S", httpx.Timeout(None, read=0.05))
+    monkeypatch.setattr(image_downloader, "READ_TIMEOUT_S", httpx.Timeout(None, read=0.05))
     with StandInHub(downloads=[Reply(hold=threading.Event())]) as hub:
         with pytest.raises(HubUnavailable, match="could not be downloaded"):
             downloaded(hub, ImageSource(hub.image_url("a.png")), tmp_path)
@@ -560,7 +560,7 @@ def test_a_host_that_stops_sending_times_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the middle of an image."""
-    monkeypatch.setattr(downloads, "READ_TIMEOUT_S", httpx.Timeout(None, read=0.05))
+    monkeypatch.setattr(image_downloader, "READ_TIMEOUT_S", httpx.Timeout(None, read=0.05))
 
     async def respond(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n" + image()[:40])
@@ -575,7 +575,7 @@ def test_headers_that_are_too_slow_time_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even if the host keeps sending bytes."""
-    monkeypatch.setattr(downloads, "HEADERS_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(image_downloader, "HEADERS_TIMEOUT_S", 0.5)
 
     async def respond(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
@@ -591,7 +591,7 @@ def test_headers_that_are_too_slow_time_out(
 
 def test_a_stalled_download_is_aborted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Byte by byte no read times out, so the speed is checked."""
-    monkeypatch.setattr(downloads, "GRACE_S", 0.05)
+    monkeypatch.setattr(image_downloader, "GRACE_S", 0.05)
 
     async def respond(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Download images from the hosts that the Hub names, within limits and without the key."""
+"""Download an image once from the host that the Hub names, within limits and without the key."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ async def _write_body(response: httpx.Response, file: BinaryIO) -> MountseaError
     declared = response.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > MAX_BYTES:
         return TooLarge(f"its host declares {declared} bytes, more than {MAX_BYTES}")
-    received, watch = 0, Stopwatch()
+    received, clock = 0, Stopwatch()
     try:
         decoder, chunks = open_body(response, max_bytes=MAX_BYTES)
         async for chunk in chunks:
@@ -217,7 +217,7 @@ async def _write_body(response: httpx.Response, file: BinaryIO) -> MountseaError
                     return TooLarge(f"it is larger than {MAX_BYTES} bytes")
                 file.write(piece)
                 await asyncio.sleep(0)  # few compressed bytes can be much work
-            if is_too_slow(received, watch.elapsed_s):
+            if is_too_slow(received, clock.elapsed_s):
                 return HubUnavailable(
                     f"The download stalled (under {MIN_BYTES_PER_S // 1024} kB/s "
                     f"for {GRACE_S:g} s)."
