@@ -181,7 +181,7 @@ def _draw_arcs(canvas: Canvas, palette: Palette) -> None:
 
 
 def _draw_triangles(canvas: Canvas, palette: Palette) -> None:
-    """Fold the image into facets whose colours flow from corner to corner."""
+    """Fold the image into facets whose colors flow from corner to corner."""
     rng, unit = canvas.rng, canvas.unit
     cell = unit / 8
     cols, rows = math.ceil(canvas.width / cell) + 2, math.ceil(canvas.height / cell) + 2

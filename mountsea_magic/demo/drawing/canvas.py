@@ -24,7 +24,7 @@ class Canvas:
 
     Attributes:
         image: The image, RGB.
-        draw: Pillow's pen on it; its colours may carry an opacity.
+        draw: Pillow's pen on it; its colors may carry an opacity.
         width: Width in working pixels.
         height: Height in working pixels.
         unit: The length that sizes things by, in pixels: near the shorter side, so that a
@@ -44,7 +44,7 @@ class Canvas:
         return max(self.height * share, self.height - depth * self.unit)
 
     def gradient(self, colors: Sequence[Color], top: float, bottom: float) -> None:
-        """Fill the whole width with a gradient, whose colours run evenly from top to bottom."""
+        """Fill the whole width with a gradient, whose colors run evenly from top to bottom."""
         first, last = round(top), round(bottom)
         if last > first:
             self.image.paste(_column(colors, self.width, last - first), (0, first))
@@ -93,7 +93,7 @@ class Canvas:
         self.wash(color, mask.point([round(v * opacity) for v in range(256)]))
 
     def wash(self, color: Color, mask: Image.Image) -> None:
-        """Lay one colour through an "L" mask of any size, stretched over the image."""
+        """Lay one color through an "L" mask of any size, stretched over the image."""
         seen = mask.getbbox()
         if seen is None:
             return
@@ -154,7 +154,7 @@ class Canvas:
 
 
 def _column(colors: Sequence[Color], width: int, height: int) -> Image.Image:
-    """Spread colours evenly down an image; one exact column is computed and then repeated."""
+    """Spread colors evenly down an image; one exact column is computed and then repeated."""
     stops = [*colors, colors[-1]]
     rows = []
     for row in range(height):

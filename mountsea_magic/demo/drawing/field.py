@@ -47,7 +47,7 @@ def draw_field(canvas: Canvas, subject: Subject, palette: Palette) -> None:
 
 
 def _tints(subject: Subject, palette: Palette, kind: str) -> tuple[Color, ...]:
-    """Choose the flowers' colours: the prompt's, the flower's own, or the palette's."""
+    """Choose the flowers' colors: the prompt's, the flower's own, or the palette's."""
     asked = subject.color_of(kind, "flower")
     chosen = (asked,) if asked else subject.tints
     if chosen:
@@ -84,7 +84,7 @@ def _draw_distance(canvas: Canvas, palette: Palette, horizon: float) -> None:
 def _draw_rows(
     canvas: Canvas, palette: Palette, horizon: float, tints: tuple[Color, ...], kind: str
 ) -> None:
-    """Let beds of one colour each run together in the distance."""
+    """Let beds of one color each run together in the distance."""
     rng, unit = canvas.rng, canvas.unit
     depth = canvas.height - horizon
     soil = mix(palette.leaf, palette.near, 0.45)

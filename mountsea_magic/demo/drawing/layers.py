@@ -1,4 +1,4 @@
-"""What is done with a whole image: blurs, levels, colour grades, grain."""
+"""Operations on a whole image: blurs, levels, color grades, grain."""
 
 from random import Random
 
@@ -31,7 +31,7 @@ def ramp(mask: Image.Image, low: float, high: float, top: float = 1.0) -> Image.
 
 
 def graded(image: Image.Image, tones: str) -> Image.Image:
-    """Bend colours: `tones` is what black, white and evenly spaced grays between them become."""
+    """Bend colors: `tones` is what black, white and evenly spaced grays between them become."""
     stops = [color(code) for code in tones.split()]
     stops.append(stops[-1])
     levels = []
@@ -42,7 +42,7 @@ def graded(image: Image.Image, tones: str) -> Image.Image:
 
 
 def toned(light: Image.Image, tones: str) -> Image.Image:
-    """Give each level of an "L" image a colour: see `graded`."""
+    """Give each level of an "L" image a color: see `graded`."""
     return graded(gray(light), tones)
 
 

@@ -1,4 +1,4 @@
-"""Cards laid upon an image, and the note that has a prompt written on it."""
+"""Cards laid on an image, and the note that has a prompt written on it."""
 
 import math
 import textwrap
@@ -64,7 +64,7 @@ class Layout:
 
 
 def draw_note(image: Image.Image, rng: Random, text: str, *, without_letters: str) -> None:
-    """Lay a note with a text upon an image; `without_letters` is for one that no font can draw."""
+    """Lay a note with a text on an image; `without_letters` is for one that no font can draw."""
     layout = lay_out(writable(text) or without_letters, image.size)
     note = Image.new("RGB", (layout.width, layout.height), _PAPER)
     pen = ImageDraw.Draw(note)

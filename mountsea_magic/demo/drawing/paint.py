@@ -29,7 +29,7 @@ def paint(
     """Paint an image that answers to a prompt.
 
     The same arguments always give the same image. The prompt chooses the scene, what is in it
-    and its colours; the seed moves everything about. Where the prompt's main noun can't be drawn,
+    and its colors; the seed moves everything about. Where the prompt's main noun can't be drawn,
     a note with the prompt lies on the image.
 
     Args:
@@ -87,7 +87,7 @@ def _finished(image: Image.Image, subject: Subject, rng: Random) -> Image.Image:
 
 
 def _watercolored(image: Image.Image, rng: Random) -> Image.Image:
-    """Let colours run into flat pools, pale and uneven, with paper showing through."""
+    """Let colors run into flat pools, pale and uneven, with paper showing through."""
     unit = math.sqrt(image.width * image.height)
     work = image
     factor = max(1.0, unit / 760)

@@ -1,4 +1,4 @@
-"""Colours of the demo images: named palettes, and how words and seeds bend them."""
+"""Colors of the demo images: named palettes, and how words and seeds bend them."""
 
 import colorsys
 from collections.abc import Mapping, Sequence
@@ -8,12 +8,12 @@ from types import MappingProxyType
 
 Color = tuple[int, int, int]
 Ink = tuple[int, int, int, int]
-"""A colour with its opacity, 0 (invisible) to 255."""
+"""A color with its opacity, 0 (invisible) to 255."""
 
 
 @dataclass(frozen=True)
 class Palette:
-    """The colours one image is allowed to use.
+    """The colors one image is allowed to use.
 
     Attributes:
         sky: The sky from its top, through its middle, to the horizon.
@@ -22,7 +22,7 @@ class Palette:
         near: Land at the viewer's feet.
         leaf: Leaves and grass.
         water: Deep water.
-        accents: Four colours for roofs, sails, flowers and signs; the third is the palest.
+        accents: Four colors for roofs, sails, flowers and signs; the third is the palest.
         dark: Whether it is night: stars come out and windows are lit.
     """
 
@@ -37,28 +37,28 @@ class Palette:
 
 
 def color(code: str) -> Color:
-    """Read a colour written as "#rrggbb"."""
+    """Read a color written as "#rrggbb"."""
     return int(code[1:3], 16), int(code[3:5], 16), int(code[5:7], 16)
 
 
 def mix(first: Color, second: Color, share: float) -> Color:
-    """Mix two colours: 0 gives the first, 1 the second."""
+    """Mix two colors: 0 gives the first, 1 the second."""
     a, b, c = (round(p + (q - p) * share) for p, q in zip(first, second, strict=True))
     return a, b, c
 
 
 def lit(base: Color, amount: float) -> Color:
-    """Lighten or darken a colour: 1 gives white, -1 black."""
+    """Lighten or darken a color: 1 gives white, -1 black."""
     return mix(base, (255, 255, 255) if amount > 0 else (0, 0, 0), abs(amount))
 
 
 def veil(base: Color, opacity: float) -> Ink:
-    """Give a colour an opacity, 0 to 1."""
+    """Give a color an opacity, 0 to 1."""
     return (*base, max(0, min(255, round(opacity * 255))))
 
 
 def _palette(sky: str, land: str, accents: str, *, dark: bool = False) -> Palette:
-    """Keep the table of moods below readable: colours as words in three short lists."""
+    """Keep the table of moods below readable: colors as words in three short lists."""
     top, middle, low, light = (color("#" + code) for code in sky.split())
     far, near, leaf, water = (color("#" + code) for code in land.split())
     one, two, three, four = (color("#" + code) for code in accents.split())
@@ -168,7 +168,7 @@ MOOD_WORDS: Mapping[str, str] = MappingProxyType(
 
 
 def shaded(palette: Palette, rng: Random) -> Palette:
-    """Vary a palette a little, so that two seeds of one prompt do not share every colour."""
+    """Vary a palette a little, so that two seeds of one prompt do not share every color."""
     turn, glow = rng.uniform(-0.015, 0.015), rng.uniform(-0.07, 0.05)
 
     def moved(base: Color) -> Color:
@@ -180,7 +180,7 @@ def shaded(palette: Palette, rng: Random) -> Palette:
 
 
 def tinted(palette: Palette, tints: Sequence[Color], sky: float) -> Palette:
-    """Steer a palette towards the colours a prompt names; `sky` is how far the sky follows."""
+    """Steer a palette towards the colors a prompt names; `sky` is how far the sky follows."""
     if not tints:
         return palette
     follow = [sky, sky, sky, sky, 0.45, 0.7, 0.7, 0.7]
@@ -197,7 +197,7 @@ def tinted(palette: Palette, tints: Sequence[Color], sky: float) -> Palette:
 
 
 def _toward(base: Color, tint: Color, share: float) -> Color:
-    """Give a colour another's hue while keeping its own lightness, so that depth survives."""
+    """Give a color another's hue while keeping its own lightness, so that depth survives."""
     own_lightness = colorsys.rgb_to_hls(*(part / 255 for part in base))[1]
     hue, lightness, saturation = colorsys.rgb_to_hls(*(part / 255 for part in tint))
     level = own_lightness + (lightness - own_lightness) * (0.12 if saturation > 0.15 else 0.35)
@@ -206,13 +206,13 @@ def _toward(base: Color, tint: Color, share: float) -> Color:
 
 
 def _flat(palette: Palette) -> list[Color]:
-    """List every colour in a fixed order, so that one rule can be applied to all."""
+    """List every color in a fixed order, so that one rule can be applied to all."""
     land = (palette.light, palette.far, palette.near, palette.leaf, palette.water)
     return [*palette.sky, *land, *palette.accents]
 
 
 def _recolored(palette: Palette, colors: Sequence[Color]) -> Palette:
-    """Put colours listed by `_flat` back in their places."""
+    """Put colors listed by `_flat` back in their places."""
     top, middle, low, light, far, near, leaf, water, one, two, three, four = colors
     return replace(
         palette,

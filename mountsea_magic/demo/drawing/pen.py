@@ -39,7 +39,7 @@ class Pen:
         return Pen(self.canvas, left, top, self.size * scale, self.flip)
 
     def polygon(self, points: Sequence[Point], *colors: Color | Ink) -> None:
-        """Fill a polygon; several colours are a gradient from top to bottom, here and below."""
+        """Fill a polygon; several colors are a gradient from top to bottom, here and below."""
         corners = [self.at(x, y) for x, y in points]
         if len(colors) == 1:
             self.canvas.draw.polygon(corners, fill=colors[0])
@@ -70,7 +70,7 @@ class Pen:
         )
 
     def stroke(self, points: Sequence[Point], width: float, fill: Color | Ink) -> None:
-        """Draw a smooth line with round ends; a see-through colour would show its joints."""
+        """Draw a smooth line with round ends; a see-through color would show its joints."""
         path = []
         last = len(points) - 1
         for index in range(last):

@@ -50,7 +50,7 @@ _HOME_MOODS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def choose_palette(subject: Subject, taste: Random, rng: Random) -> Palette:
-    """Choose the colours: `taste` depends on the prompt alone, `rng` on the seed, too."""
+    """Choose the colors: `taste` depends on the prompt alone, `rng` on the seed, too."""
     mood = subject.mood or taste.choice(_HOME_MOODS[subject.scene or "abstract"])
     if subject.mood and subject.scene == "space" and not MOODS[mood].dark:
         mood = "night"

@@ -85,7 +85,7 @@ def _draw_islands(canvas: Canvas, palette: Palette, horizon: float) -> None:
 
 
 def _draw_water(canvas: Canvas, palette: Palette, horizon: float) -> None:
-    """Lay the water: sky-coloured far away, deep below, with bands of swell between."""
+    """Lay the water: sky-colored far away, deep below, with bands of swell between."""
     rng, unit = canvas.rng, canvas.unit
     far = mix(palette.sky[2], palette.water, 0.28)
     middle = mix(palette.sky[1], palette.water, 0.6)

@@ -51,7 +51,7 @@ def draw_stars(canvas: Canvas, bottom: float, density: float) -> None:
 
 
 def _draw_halo(canvas: Canvas, palette: Palette, x: float, y: float, low_sun: bool) -> None:
-    """Let the light spread through the air: it ties the sun to the colours around it."""
+    """Let the light spread through the air: it ties the sun to the colors around it."""
     strength = 0.3 if palette.dark else 0.55
     canvas.glow(x, y, canvas.unit * (0.95 if low_sun else 0.7), palette.light, strength)
     canvas.glow(x, y, canvas.unit * 0.26, lit(palette.light, 0.4), strength)

@@ -79,7 +79,7 @@ def draw_space(canvas: Canvas, subject: Subject, palette: Palette) -> None:
 
 
 def _tones(index: int, subject: Subject) -> tuple[Color, Color, Color]:
-    """Choose a planet's colours: the prompt's own, or one of the sets that go together."""
+    """Choose a planet's colors: the prompt's own, or one of the sets that go together."""
     if subject.tints:
         tint = subject.tints[index % len(subject.tints)]
         return tint, lit(tint, 0.6), lit(tint, -0.45)

@@ -12,7 +12,7 @@ class Species:
     """What makes one animal look unlike another.
 
     Attributes:
-        coat: The main colour.
+        coat: The main color.
         pale: Muzzle, chest and tip of the tail.
         mark: Ears, paws and masks.
         ears: "flop", "point", "round" or "long".
@@ -33,7 +33,7 @@ class Species:
 
 
 def _species(colors: str, ears: str, tail: str, muzzle: float, wide: float, face: str) -> Species:
-    """Keep the table below readable: three colours in one word."""
+    """Keep the table below readable: three colors in one word."""
     coat, pale, mark = (color("#" + code) for code in colors.split())
     return Species(coat, pale, mark, ears, tail, muzzle, wide, face)
 
@@ -60,7 +60,7 @@ FURRY = frozenset(_SPECIES)
 
 
 def species(kind: str, coat: Color | None) -> Species:
-    """Look up one of `FURRY`, in the colour the prompt gives it or its own."""
+    """Look up one of `FURRY`, in the color the prompt gives it or its own."""
     found = _SPECIES[kind]
     if coat is None or (kind == "fox" and max(coat) - min(coat) > 120 and coat[0] > 180):
         return found

@@ -1,4 +1,4 @@
-"""What a prompt asks for: which scene, which animals, which colours and which weather."""
+"""What a prompt asks for: which scene, which animals, which colors and which weather."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Creature:
 
     Attributes:
         kind: Which animal, e.g. "dog".
-        coat: The colour the prompt gives it, if it does.
+        coat: The color the prompt gives it, if it does.
         count: How many of them, 1 to 7.
     """
 
@@ -44,9 +44,9 @@ class Subject:
         scene: A key of the table of scenes, or "" when no word chose one.
         words: Every word of the prompt, in lower case and without a plural s.
         creatures: At most three kinds of animals.
-        tints: The colours the prompt gives to the whole image, in order.
+        tints: The colors the prompt gives to the whole image, in order.
         mood: A key of the table of moods, or "" when no word chose one.
-        owned: Things that have a colour of their own, and that colour.
+        owned: Things that have a color of their own, and that color.
     """
 
     scene: str
@@ -57,7 +57,7 @@ class Subject:
     owned: tuple[tuple[str, Color], ...] = ()
 
     def color_of(self, *things: str) -> Color | None:
-        """Look up the colour the prompt gives to one of these things, as in "a red boat"."""
+        """Look up the color the prompt gives to one of these things, as in "a red boat"."""
         return next((tint for thing, tint in self.owned if thing in things), None)
 
     def has(self, *words: str) -> bool:
@@ -104,7 +104,7 @@ def singular(word: str) -> str:
 
 
 def _creatures(words: Sequence[str], written: Sequence[str]) -> tuple[Creature, ...]:
-    """Find the animals, each with the number and the colour that stand right before it."""
+    """Find the animals, each with the number and the color that stand right before it."""
     found: dict[str, Creature] = {}
     for place, word in enumerate(words):
         kind = KINDS.get(word)
@@ -119,7 +119,7 @@ def _creatures(words: Sequence[str], written: Sequence[str]) -> tuple[Creature, 
 
 
 def _owned(words: Sequence[str]) -> tuple[tuple[str, Color], ...]:
-    """Find the things that a colour stands right before."""
+    """Find the things that a color stands right before."""
     return tuple(
         (thing, COLORS[word])
         for word, thing in pairwise(words)
@@ -128,7 +128,7 @@ def _owned(words: Sequence[str]) -> tuple[tuple[str, Color], ...]:
 
 
 def _tints(words: Sequence[str]) -> tuple[Color, ...]:
-    """Find the colours of the whole image: those that belong to no animal or thing."""
+    """Find the colors of the whole image: those that belong to no animal or thing."""
     tints: dict[str, Color] = {}
     for place, word in enumerate(words):
         after = words[place + 1 : place + 3]

@@ -1,4 +1,4 @@
-"""The vocabulary: what each word of a prompt means for scene, animals, colours and numbers."""
+"""The vocabulary: what each word of a prompt means for scene, animals, colors and numbers."""
 
 import re
 from collections.abc import Mapping
@@ -161,7 +161,7 @@ COLORS: Mapping[str, Color] = MappingProxyType(
         ).items()
     }
 )
-"""The colours a prompt can name."""
+"""The colors a prompt can name."""
 
 NUMBERS: Mapping[str, int] = _named(
     {
@@ -181,7 +181,7 @@ COLORED_THINGS: frozenset[str] = frozenset(
         *("flower", "tulip", "rose", "daisy", "poppy", "sunflower", "lavender"),
     }
 )
-"""Things that are drawn in the colour that stands right before them."""
+"""Things that are drawn in the color that stands right before them."""
 
 KNOWN: frozenset[str] = frozenset(SCENE_VOTES) | set(KINDS) | set(MOOD_WORDS) | set(COLORS)
 """Every word that means something."""

@@ -1,4 +1,4 @@
-"""Colours that the prompt names: the whole image, or its sky, takes them on."""
+"""Colors that the prompt names: the whole image, or its sky, takes them on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WHOLE = (
     " and or but in on at with as like all now please instead everywhere everything tone tint hue"
     " color colour filter light version style sky background picture image photo "
 )
-"""What may follow the colour of a whole image; a red hat makes no red image."""
+"""What may follow the color of a whole image; a red hat makes no red image."""
 
 _BOW = tuple(
     color(code)
@@ -24,7 +24,7 @@ _BOW = tuple(
 
 
 def _named_colors(instructions: str) -> list[Color]:
-    """List at most two colours that a prompt wants for the image, in their order."""
+    """List at most two colors that a prompt wants for the image, in their order."""
     words = instructions.replace(" black and white ", " ").replace(" black white ", " ").split()
     found = [
         COLORS[word]
@@ -36,7 +36,7 @@ def _named_colors(instructions: str) -> list[Color]:
 
 
 def _tint(canvas: EditCanvas) -> None:
-    """Light and dark stay, the colours become one; or two, from dark to light."""
+    """Replace all colors by one, or by two from dark to light; the lightness stays."""
     colors = _named_colors(canvas.instructions)
     low, high = colors[0], colors[-1]
     light = ImageOps.autocontrast(canvas.image.convert("L"), cutoff=0.5)
@@ -67,4 +67,4 @@ COLORING = (
     Effect(lambda canvas: bool(_named_colors(canvas.instructions)), _tint),
     Effect(on("rainbow"), _rainbow),
 )
-"""What named colours do."""
+"""What named colors do."""

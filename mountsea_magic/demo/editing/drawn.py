@@ -23,7 +23,7 @@ _HATCHES = (
 
 
 def _pencil(canvas: EditCanvas) -> None:
-    """Graphite on paper, or crayons where colour is asked for; over paint only the lines."""
+    """Graphite on paper, or crayons where color is asked for; over paint only the lines."""
     before = canvas.image.copy()
     lines = _contours(before, canvas.unit)
     if canvas.asks(PAINT_WORDS):
@@ -90,7 +90,7 @@ def _strokes(canvas: EditCanvas, angle: float, gap: float) -> Image.Image:
 
 
 def _comic(canvas: EditCanvas) -> None:
-    """A comic: few flat colours, and black contours."""
+    """A comic: few flat colors, and black contours."""
     calm = soft(canvas.image, 4).filter(ImageFilter.UnsharpMask(6, 160, 0))
     vivid = ImageEnhance.Color(calm).enhance(1.45)
     few = ImageOps.posterize(ImageEnhance.Contrast(vivid).enhance(1.12), 3)

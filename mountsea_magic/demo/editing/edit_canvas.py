@@ -1,4 +1,4 @@
-"""The image that an edit works on, with what the effects ask of it: its sky, noise, grades."""
+"""The image that an edit works on, with what effects need: its sky, noise, color grades."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .skyline import find_sky
 
 
 class EditCanvas(Canvas):
-    """An image under way: a canvas that starts with something on it.
+    """The image being edited: a canvas that starts with an image on it.
 
     Attributes:
         first: The image as it was when the canvas was created.
@@ -36,11 +36,11 @@ class EditCanvas(Canvas):
         return find_sky(self.first)
 
     def asks(self, words: str, *phrases: str) -> bool:
-        """Say whether the instructions have one of these in them: see `on`."""
+        """Return whether the instructions contain one of these: see `on`."""
         return on(words, *phrases)(self)
 
     def put(self, layer: Image.Image | Color, mask: Image.Image | None = None) -> None:
-        """Lay an image of the same size or a colour over the image, where an "L" mask allows."""
+        """Lay an image of the same size or a color over the image, where an "L" mask allows."""
         if isinstance(layer, Image.Image):
             self.image.paste(layer, (0, 0), mask)
         else:
@@ -66,7 +66,7 @@ class EditCanvas(Canvas):
 
 @dataclass(frozen=True)
 class Effect:
-    """One thing that can be done with an image.
+    """One effect that can be applied to an image.
 
     Attributes:
         wanted: Whether it is asked for.

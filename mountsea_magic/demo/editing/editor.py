@@ -96,7 +96,7 @@ def edit(
 def _changed(
     base: Image.Image, others: Sequence[Image.Image], prompt: str, rng: Random
 ) -> Image.Image:
-    """Do what the prompt asks for, one thing upon the other."""
+    """Apply the edits that the prompt asks for, one after another."""
     instructions = _NEGATED.sub(" ", normal(prompt))
     before = EditCanvas(base, instructions, rng)
     done = _turn(before)
@@ -130,7 +130,7 @@ def _plain(image: Image.Image) -> Image.Image:
 
 
 def _fitted(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Fill a frame: what has about its shape is cut, the rest set before its own blurred self."""
+    """Fit an image to a size: crop it if the shape is similar, else fill up with a blurred copy."""
     if image.size == size:
         return image.copy()
     cover = ImageOps.fit(image, size, Image.Resampling.LANCZOS, centering=(0.5, 0.45))
@@ -147,7 +147,7 @@ def _fitted(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def _turn(canvas: EditCanvas) -> bool:
-    """Mirror the image, turn it over or come closer; say whether any of it was asked for."""
+    """Mirror, flip or zoom in; return whether the prompt asks for any of it."""
     image = canvas.image
     if canvas.asks("mirror mirrored flip flipped reversed"):
         over = canvas.asks("vertical vertically")
@@ -166,7 +166,7 @@ def _turn(canvas: EditCanvas) -> bool:
 
 
 def _add_animals(canvas: EditCanvas, prompt: str) -> bool:
-    """Draw the animals that are to be added, if any; their colours are then no instructions."""
+    """Draw the animals that are to be added, if any; their colors are then no instructions."""
     found = _ADDED.search(f" {' '.join(words_of(prompt))} ")
     subject = read_subject(found[1] if found else "")
     if found is None or not subject.creatures:

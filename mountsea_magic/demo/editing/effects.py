@@ -12,9 +12,9 @@ from .tones import TONES
 from .weather import WEATHER
 
 WORLD: tuple[Effect, ...] = (*SEASONS, *HOURS, *WEATHER, *COLORING)
-"""What is done with what an image shows, in this order."""
+"""Effects on what an image shows, in the order in which they are applied."""
 
 MEDIUM: tuple[Effect, ...] = (*PAINTED, *DRAWN, *TILED, *TONES, *FRAMES)
-"""What is done with it as an image, after that and in this order."""
+"""Effects on the image as a whole, applied after those, in this order."""
 
 __all__ = ["MEDIUM", "WORLD"]

@@ -1,4 +1,4 @@
-"""Around an image and upon it: frames, further images laid on it like prints, notes."""
+"""Frames around an image, and on it notes and further images, like prints."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOODS = (
     "#080f30 #63809e #e6fcff",
     "#0d120d #808f5c #f7ffcc",
 )
-"""What black, gray and white become where no word tells what to do."""
+"""What black, gray and white become if the prompt has no known word."""
 
 _WOOD = (112, 72, 40)
 _MAT = (246, 242, 233)
@@ -31,7 +31,7 @@ _SIDES = ((0, 1, 0.14), (0, 3, 0.05), (3, 2, -0.16), (1, 2, -0.06))
 
 
 def lay_prints(canvas: EditCanvas, prints: Sequence[Image.Image]) -> None:
-    """Lay images upon another, as prints with a white border."""
+    """Lay images on another, as prints with a white border."""
     rng = canvas.rng
     longest = canvas.unit * (0.4 if len(prints) < 3 else 0.32)
     for place, one in enumerate(prints):
@@ -45,7 +45,7 @@ def lay_prints(canvas: EditCanvas, prints: Sequence[Image.Image]) -> None:
 
 
 def add_note(canvas: EditCanvas, prompt: str) -> None:
-    """Change an image of whose prompt no word is known: its mood, and a note upon it."""
+    """Change an image whose prompt has no known word: its mood, and a note on it."""
     rng, unit = canvas.rng, canvas.unit
     canvas.put(graded(canvas.image, rng.choice(_MOODS)))
     x, y = rng.choice((0, canvas.width)), canvas.height * rng.uniform(0.1, 0.6)
@@ -73,7 +73,7 @@ def _polaroid(canvas: EditCanvas) -> None:
 
 
 def _frame(canvas: EditCanvas) -> None:
-    """A frame of wood, or of the colour that stands before the word, and a white mat."""
+    """A frame of wood, or of the color that stands before the word, and a white mat."""
     inner = canvas.image.copy()
     bar, bevel = round(canvas.unit * 0.045), round(canvas.unit * 0.095)
     _draw_bars(canvas, _frame_color(canvas.instructions), bar)
@@ -91,7 +91,7 @@ def _frame(canvas: EditCanvas) -> None:
 
 
 def _frame_color(instructions: str) -> Color:
-    """The colour that stands right before the frame, if any does."""
+    """The color that stands right before the frame, if any does."""
     words = instructions.split()
     at = next(n for n, word in enumerate(words) if word in ("frame", "framed", "border"))
     return COLORS.get(words[at - 1], _WOOD) if at else _WOOD

@@ -41,7 +41,7 @@ def _sunset(canvas: EditCanvas) -> None:
 
 
 def _night(canvas: EditCanvas) -> None:
-    """Moonlight: hardly any colour but blue, lamps still lit, stars where the sky is."""
+    """Moonlight: hardly any color but blue, lamps still lit, stars where the sky is."""
     before = canvas.image.copy()
     canvas.put(graded(ImageEnhance.Color(before).enhance(0.62), "#00030d #2b3661 #8094d1"))
     daylight = ImageStat.Stat(before.convert("L")).mean[0]

@@ -1,4 +1,4 @@
-"""Painting: watercolour that runs, and oil in strokes along the contours."""
+"""Painting: watercolor that runs, and oil in strokes along the contours."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BRUSHES = ((0.024, 0.021, 0), (0.013, 0.0105, 8), (0.008, 0.006, 22), (0.0056, 
 
 
 def _watercolor(canvas: EditCanvas) -> None:
-    """Colours run into pale pools with dark rims, and leave the paper's edge free."""
+    """Colors run into pale pools with dark rims, and leave the paper's edge free."""
     unit = canvas.unit / 2
     small = canvas.image.reduce(2)
     pools = small.filter(ImageFilter.ModeFilter(5)).filter(ImageFilter.BoxBlur(unit * 0.002))
@@ -60,7 +60,7 @@ def _oil(canvas: EditCanvas) -> None:
 
 
 def _brush(canvas: EditCanvas, before: Image.Image, gap: float, width: float, least: int) -> None:
-    """One layer of strokes, in any order, each in the colour of its place."""
+    """One layer of strokes, in any order, each in the color of its place."""
     rng = canvas.rng
     size = (max(2, round(canvas.width / gap)), max(2, round(canvas.height / gap)))
     small = before.resize(size, Image.Resampling.BOX)

@@ -1,4 +1,4 @@
-"""The four seasons: what is green changes its colour, and something falls from the sky."""
+"""The four seasons: what is green changes its color, and something falls from the sky."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _winter(canvas: EditCanvas) -> None:
 
 
 def _greenery(image: Image.Image) -> Image.Image:
-    """Where leaves and grass are: by their hue, and not where hardly any colour is."""
+    """Where leaves and grass are: by their hue, and not where hardly any color is."""
     hue, saturation, _ = image.convert("HSV").split()
     green = ImageChops.multiply(ramp(hue, 30, 44), ramp(hue, 126, 108))
     return ImageChops.multiply(green, ramp(saturation, 26, 68))
@@ -87,7 +87,7 @@ def _spring(canvas: EditCanvas) -> None:
 
 
 def _summer(canvas: EditCanvas) -> None:
-    """High sun: strong colours, and light that spills in from a corner."""
+    """High sun: strong colors, and light that spills in from a corner."""
     vivid = ImageEnhance.Color(canvas.image).enhance(1.35)
     canvas.put(graded(vivid, "#050300 #918775 #ffffed"))
     x = canvas.width * canvas.rng.choice((0.08, 0.92))

@@ -58,7 +58,7 @@ def find_sky(image: Image.Image) -> Image.Image | None:
 
 
 def _flooded(pixels: list[Color]) -> list[bool]:
-    """Spread from the upper edge for as long as colours change only slowly."""
+    """Spread from the upper edge for as long as colors change only slowly."""
     sums = [sum(pixel) for pixel in pixels]
     usual = sorted(sums[:_COLUMNS])[_COLUMNS // 2]
     step = _STEP + _STEP_IN_LIGHT * usual
@@ -115,7 +115,7 @@ def _depth(column: list[bool]) -> int:
 
 
 def _refined(image: Image.Image, core: Image.Image, tones: Image.Image) -> Image.Image:
-    """Along the skyline, each pixel of the large image is compared with the sky's colour."""
+    """Along the skyline, each pixel of the large image is compared with the sky's color."""
     sure, maybe, tone = (
         part.resize(image.size, Image.Resampling.BILINEAR)
         for part in (

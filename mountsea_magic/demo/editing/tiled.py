@@ -31,7 +31,7 @@ _FINE = 2
 
 
 def _pixels(canvas: EditCanvas) -> None:
-    """Large square pixels of few colours."""
+    """Large square pixels of few colors."""
     side = max(2, round(canvas.unit / 100))
     size = (math.ceil(canvas.width / side), math.ceil(canvas.height / side))
     coarse = ImageEnhance.Color(canvas.image).enhance(1.3).resize(size, Image.Resampling.BOX)
@@ -74,7 +74,7 @@ def _grid(canvas: EditCanvas, side: float, loose: float) -> _Grid:
 
 
 def _color_at(canvas: EditCanvas, small: Image.Image, outline: tuple[Point, ...]) -> Color:
-    """The colour in the middle of a piece, on a small copy of the image."""
+    """The color in the middle of a piece, on a small copy of the image."""
     x = sum(x for x, _ in outline) / len(outline) / canvas.width * small.width
     y = sum(y for _, y in outline) / len(outline) / canvas.height * small.height
     place = (max(0, min(small.width - 1, int(x))), max(0, min(small.height - 1, int(y))))
@@ -84,7 +84,7 @@ def _color_at(canvas: EditCanvas, small: Image.Image, outline: tuple[Point, ...]
 
 
 def _mosaic(canvas: EditCanvas) -> None:
-    """Small stones in grout, each of one colour, lit from the upper left."""
+    """Small stones in grout, each of one color, lit from the upper left."""
     grid = _grid(canvas, canvas.unit / 56, 0.13)
     vivid = ImageEnhance.Color(canvas.image).enhance(1.25)
     small = vivid.resize((grid.across, grid.down), Image.Resampling.BOX)

@@ -1,4 +1,4 @@
-"""Colours and sharpness of the whole image: neon, lighter, colder, dreamier, sepia, gray."""
+"""Colors and sharpness of the whole image: neon, lighter, colder, dreamier, sepia, gray."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ def _darken(canvas: EditCanvas) -> None:
 
 
 def _warm(canvas: EditCanvas) -> None:
-    """Towards the colours of fire."""
+    """Towards the colors of fire."""
     canvas.put(graded(canvas.image, "#0a0000 #997d5c #fff2c7"))
 
 
 def _cool(canvas: EditCanvas) -> None:
-    """Towards the colours of ice."""
+    """Towards the colors of ice."""
     canvas.put(graded(canvas.image, "#000514 #5e80a1 #ccf5ff"))
 
 
 def _strengthen(canvas: EditCanvas) -> None:
-    """Stronger colours, and more between light and dark."""
+    """Stronger colors, and more between light and dark."""
     canvas.put(ImageEnhance.Contrast(ImageEnhance.Color(canvas.image).enhance(1.9)).enhance(1.22))
 
 
 def _fade(canvas: EditCanvas) -> None:
-    """Weaker colours, and nothing quite black."""
+    """Weaker colors, and nothing quite black."""
     pale = ImageEnhance.Color(canvas.image).enhance(0.55)
     canvas.put(graded(pale, "#3d3d3d #9e9e9e #f7f7f7"))
 
@@ -56,7 +56,7 @@ def _sharpen(canvas: EditCanvas) -> None:
 
 
 def _invert(canvas: EditCanvas) -> None:
-    """Light for dark, and every colour for its opposite."""
+    """Light for dark, and every color for its opposite."""
     canvas.put(ImageOps.invert(canvas.image))
 
 
@@ -66,7 +66,7 @@ def _blur(canvas: EditCanvas) -> None:
 
 
 def _dream(canvas: EditCanvas) -> None:
-    """Light that spreads, in pale colours."""
+    """Light that spreads, in pale colors."""
     pale = graded(canvas.image, "#1a1224 #998a99 #fffaff")
     shining = ImageChops.screen(pale, soft(canvas.image, canvas.unit * 0.022))
     canvas.put(Image.blend(pale, shining, 0.5))

@@ -1,4 +1,4 @@
-"""Taking the painter's mark off an image that is edited again: only one belongs on it."""
+"""Remove the painter's mark from an image that is edited again: it gets a new one."""
 
 from __future__ import annotations
 

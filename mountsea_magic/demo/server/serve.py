@@ -66,7 +66,7 @@ class BoundedProtocol(H11Protocol):
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request is being answered."""
+        """Whether a request is in progress."""
         return self.cycle is not None and not self.cycle.response_complete
 
     @property

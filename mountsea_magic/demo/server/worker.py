@@ -127,7 +127,7 @@ def _read(pipe: IO[bytes]) -> Any:
     head = pipe.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
         raise EOFError
-    return pickle.loads(pipe.read(*_LENGTH.unpack(head)))  # noqa: S301  # a process of ours wrote it
+    return pickle.loads(pipe.read(*_LENGTH.unpack(head)))  # noqa: S301  # written by our own process
 
 
 def run_worker() -> None:
@@ -139,14 +139,14 @@ def run_worker() -> None:
     if sys.platform != "win32":
         import resource
 
-        os.nice(5)  # the server answers polls first
+        os.nice(5)  # the server, which responds to polls, goes first
         with suppress(ValueError, OSError):  # the limit may already be lower
             resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     with suppress(EOFError, OSError):
         while True:
             function, arguments = _read(sys.stdin.buffer)
             _write(results, _run_call(function, arguments))
-    os._exit(0)  # skip flushing: nobody reads the results any more
+    os._exit(0)  # skip flushing: the server no longer reads the results
 
 
 def _run_call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[bool, Any]:
