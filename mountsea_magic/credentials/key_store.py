@@ -1,4 +1,4 @@
-"""Store API keys in the system keyring, or without one in a file."""
+"""Store API keys in the system keyring, or in a file if there is none."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class KeyStore:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = KeyFile(path)
-        self._ring: dict[str, Secret | None] = {}
+        self._in_keyring: dict[str, Secret | None] = {}
 
     def find(self, base_url: str) -> tuple[Secret, str] | None:
         """Return the key for a Hub and where it is stored, or None.
@@ -43,9 +43,9 @@ class KeyStore:
         Raises:
             ConfigurationError: If another user may have created the key file.
         """
-        if base_url not in self._ring:
-            self._ring[base_url] = _find_in_keyring(base_url)
-        key = self._ring[base_url]
+        if base_url not in self._in_keyring:
+            self._in_keyring[base_url] = _find_in_keyring(base_url)
+        key = self._in_keyring[base_url]
         if key is not None:
             return key, "the system keyring"
         key = self._file.read().get(base_url)
@@ -62,7 +62,7 @@ class KeyStore:
         """
         failure = _save_in_keyring(base_url, key)
         if failure is None:
-            self._ring[base_url] = key
+            self._in_keyring[base_url] = key
             return "the system keyring"
         error = self._file.change(base_url, key)
         if error is not None:
@@ -70,7 +70,7 @@ class KeyStore:
                 f"Could not save the API key in {self._path}: {os_error_reason(error)}. "
                 "It is in this kernel's memory only."
             ) from error
-        self._ring[base_url] = None
+        self._in_keyring[base_url] = None
         if failure.reason:
             return f"{self._path}, because the system keyring can't be used ({failure.reason})"
         return str(self._path)
@@ -84,7 +84,7 @@ class KeyStore:
         Raises:
             ConfigurationError: If the file can't be changed, or the keyring may still have the key.
         """
-        self._ring[base_url] = None
+        self._in_keyring[base_url] = None
         error = self._file.change(base_url, None)
         keyring = _load()
         usable = keyring is not None and not isinstance(keyring, _Failure)

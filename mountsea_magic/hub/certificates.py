@@ -24,7 +24,7 @@ def ssl_context(network: Network) -> ssl.SSLContext:
         ConfigurationError: If a variable names certificates that can't be used.
     """
     return _ssl_context(
-        network.certificates,
+        network.certificates_variable,
         network.certificates_path,
         network.certificates_changed_at,
         network.keylog_path,

@@ -27,9 +27,13 @@ from .response_body import Failure, fallback_response, receive
 from .transport import EnvironmentTransport, Peers, SendTrace
 
 CONNECT_TIMEOUT_S = 10.0
+"""How long connecting may take, in seconds."""
+
 SUBMIT_READ_TIMEOUT_S = 60.0
-"""Long for a submission, in seconds: without its response it would be uncertain."""
+"""The read time-out of a submission, in seconds: long, as one without a response is uncertain."""
 READ_TIMEOUT_S = 30.0
+"""The read time-out of all other requests, in seconds."""
+
 MAX_REQUESTS = 24
 """The most concurrent requests besides submissions: each has a socket open, and macOS limits a
 process to 256 open files."""
@@ -61,7 +65,7 @@ _NEVER_ARRIVED = (
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
 )
-"""Errors before a Hub in this process receives the request; on the network `SendTrace` tells."""
+"""Errors after which a Hub in this process has no request; for the network see `SendTrace`."""
 
 
 class Exchange:

@@ -1,4 +1,4 @@
-"""Cache each Hub's live model catalogue on disk, with its date."""
+"""Cache each Hub's live model catalog on disk, with its date."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class LiveModels:
     listed: tuple[str, ...] = ()
 
     def catalog(self) -> Catalog:
-        """Return the bundled catalogue, with live models replacing those with the same id."""
+        """Return the bundled catalog, with live models replacing those with the same id."""
         return Catalog(dict(bundled_catalog().models) | self.models)
 
     def updated(self, models: dict[str, Model], listed: tuple[str, ...] = ()) -> LiveModels:

@@ -1,4 +1,4 @@
-"""The current model catalogue: bundled models, updated with live ones from each Hub."""
+"""The current model catalog: bundled models, updated with live ones from each Hub."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REFETCH_INTERVAL_S = 60.0
 
 
 class ModelRegistry:
-    """The model catalogues of all Hubs in this process.
+    """The model catalogs of all Hubs in this process.
 
     Example:
         >>> from mountsea_magic.settings import read_settings
@@ -52,7 +52,7 @@ class ModelRegistry:
         return self._live[key]
 
     def current(self, settings: Settings) -> Catalog:
-        """Return the current catalogue for the settings' Hub."""
+        """Return the current catalog for the settings' Hub."""
         return self.live(settings).catalog()
 
     def should_fetch(self, settings: Settings, model_id: str, parameters: Iterable[str]) -> bool:

@@ -1,7 +1,7 @@
 """Parse the Hub's model list, and each model's input schema and example.
 
 Only the two endpoints and the names ``input_schema`` and ``example`` are documented, so every
-likely shape is accepted; what can't be read falls back to the bundled catalogue. Unsafe schemas are
+likely shape is accepted; what can't be read falls back to the bundled catalog. Unsafe schemas are
 not used: see `live_schema`.
 """
 

@@ -139,10 +139,10 @@ def _describe_certificate(error: ssl.SSLCertVerificationError, network: Network,
             "login page may have responded instead."
         )
     problem = f"The certificate of {host} is not trusted ({why})."
-    if network.certificates:
+    if network.certificates_variable:
         path = sanitize(network.certificates_path, limit=200)
         return (
-            f"{problem} It was checked with {network.certificates}={path}: add the CA "
+            f"{problem} It was checked with {network.certificates_variable}={path}: add the CA "
             "certificate that signed it, or unset the variable."
         )
     return (

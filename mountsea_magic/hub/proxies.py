@@ -24,6 +24,9 @@ CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", 
 httpx ignores the last two, but companies set them for requests, pip and curl.
 """
 
+_SYSTEM = "the system's proxy settings"
+"""Takes the place of the variable's name for a proxy from the settings of Windows or macOS."""
+
 _DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080}
 _SCHEMES = {
     "http": "http",
@@ -66,7 +69,7 @@ class Network:
     Attributes:
         proxies: The proxy for ``http``, ``https`` or ``all`` URLs.
         no_proxy: The entries of ``NO_PROXY``.
-        certificates: The variable that names trusted certificates, or an empty string.
+        certificates_variable: The variable that names trusted certificates, or an empty string.
         certificates_path: The file or folder that it names.
         certificates_changed_at: Its modification time, in nanoseconds, so that changes are noticed;
             0 if there is none.
@@ -79,7 +82,7 @@ class Network:
 
     proxies: tuple[tuple[str, Proxy], ...] = ()
     no_proxy: tuple[str, ...] = ()
-    certificates: str = ""
+    certificates_variable: str = ""
     certificates_path: str = ""
     certificates_changed_at: int = 0
     keylog_path: str = ""
@@ -102,12 +105,7 @@ class Network:
         return None if proxy.variable == _SYSTEM and _system_exempts(host) else proxy
 
     def require_proxy_for(self, scheme: str, host: str, port: int | None) -> Proxy | None:
-        """Return the proxy for a URL, or None.
-
-        Args:
-            scheme: The URL's scheme.
-            host: Its host; an IPv6 address without brackets.
-            port: Its port; the scheme's default if None.
+        """Return the proxy for a URL as `proxy_for` does, or raise if it can't be used.
 
         Raises:
             ConfigurationError: If the proxy can't be used; it names the variable.
@@ -142,9 +140,6 @@ def _changed_at(path: str) -> int:
         return os.stat(path).st_mtime_ns if path else 0
     except (OSError, ValueError):
         return 0
-
-
-_SYSTEM = "the system's proxy settings"
 
 
 def _proxies() -> list[tuple[str, Proxy]]:

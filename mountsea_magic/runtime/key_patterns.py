@@ -27,7 +27,7 @@ _ESCAPE = re.compile(
     r"|\x1b?\[[0-9;]{0,16}[a-z]",
     re.IGNORECASE,
 )
-"""Escapes of URLs, JSON, Python and HTML, and invisible text: tags and terminal colours."""
+"""Escapes of URLs, JSON, Python and HTML, and invisible text: tags and terminal colors."""
 
 _MARK = re.compile(r"[%\\&<\[]")
 

@@ -162,7 +162,7 @@ def read_settings(
 
 @dataclass(frozen=True, slots=True)
 class _Environment:
-    """Our environment variables only: a frame with this as a local may raise."""
+    """The values of our variables, and no others, since a traceback may show them."""
 
     base_url: str = field(repr=False)
     credits_url: str = field(repr=False)

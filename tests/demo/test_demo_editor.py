@@ -119,7 +119,7 @@ def apart(first: Image.Image, second: Image.Image) -> float:
 
 
 def mean(image: Image.Image) -> tuple[float, float, float]:
-    """Average red, green and blue, without the strip that bears the mark."""
+    """Average red, green and blue, without the strip that has the mark."""
     red, green, blue = ImageStat.Stat(image.crop((0, 0, SIZE, round(SIZE * 0.9)))).mean
     return red, green, blue
 
@@ -135,7 +135,7 @@ def light_of(image: Image.Image) -> float:
 
 
 def colorfulness(image: Image.Image) -> float:
-    """Average saturation, without the strip that bears the mark."""
+    """Average saturation, without the strip that has the mark."""
     strip = image.crop((0, 0, SIZE, round(SIZE * 0.9))).convert("HSV")
     return ImageStat.Stat(strip).mean[1]
 
@@ -332,7 +332,7 @@ def test_further_images_lie_on_the_first(
 
 
 def test_without_an_image_there_is_nothing_to_edit() -> None:
-    """An error, and no empty sheet."""
+    """It raises an error."""
     with pytest.raises(ValueError, match="no image"):
         edit("winter", 1, [], 64, 64, model=MODEL)
 

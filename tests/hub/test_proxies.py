@@ -167,9 +167,9 @@ def test_the_first_certificate_variable_is_used(monkeypatch: pytest.MonkeyPatch)
     ):
         monkeypatch.setenv(name, value)
         network = read_network()
-        assert (network.certificates, network.certificates_path) == (name, value)
+        assert (network.certificates_variable, network.certificates_path) == (name, value)
     monkeypatch.setenv("SSL_CERT_FILE", " ")
-    assert read_network().certificates == "SSL_CERT_DIR"
+    assert read_network().certificates_variable == "SSL_CERT_DIR"
 
 
 def test_without_variables_the_system_settings_are_used(monkeypatch: pytest.MonkeyPatch) -> None:

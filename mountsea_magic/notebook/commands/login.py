@@ -33,13 +33,13 @@ def login(save: bool) -> str:
         raise ConfigurationError(key)
     session = current_session()
     session.login = key
-    place, notes = "this kernel's memory", list[str]()
+    location, notes = "this kernel's memory", list[str]()
     if save:
         hub = session.real_hub()
         store = session.keys()
-        place = f"{store.save(hub, session.login)}, for {hub}"
+        location = f"{store.save(hub, session.login)}, for {hub}"
         notes = store.notes()
-    return " ".join([f"API key stored in {place}.", *notes, _hub_line()])
+    return " ".join([f"API key stored in {location}.", *notes, _hub_line()])
 
 
 def logout() -> str:
