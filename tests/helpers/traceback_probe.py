@@ -27,6 +27,7 @@ from rich.pretty import pretty_repr
 
 import mountsea_magic
 from mountsea_magic import clients, session, settings
+from mountsea_magic.credentials import key_file
 from mountsea_magic.hub import exchange, retry
 
 
@@ -152,7 +153,7 @@ def interrupted_while_saving() -> None:
     def interrupt(*_: Any) -> NoReturn:
         raise KeyboardInterrupt
 
-    with mock.patch("json.dump", interrupt):
+    with mock.patch.object(key_file, "write_private", interrupt):
         typed("{key}")()
 
 
