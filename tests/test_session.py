@@ -254,3 +254,20 @@ def test_two_concurrent_waits_for_one_handle_get_its_images(
         assert len(hub.posts) == 1
     assert (dog.status, dog[0].bytes, dog.error) == ("completed", image(), None)
     assert (here.open, here.open_tasks()) == ([], [])
+
+
+def test_a_base_url_of_the_demo_hub_overrides_demo_off(here: Session) -> None:
+    """The last choice counts."""
+    here.demo = "off"
+    here.use_base_url("demo:")
+    assert here.settings().is_demo
+
+
+def test_an_invalid_setting_is_reported_where_it_is_used(
+    here: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by the choice of a Hub, which would then fail without an effect."""
+    monkeypatch.setenv("MOUNTSEA_BASE_URL", "nonsense")
+    here.use_base_url(None)
+    with pytest.raises(ConfigurationError):
+        here.settings()

@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import sys
+from collections.abc import Mapping
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -39,7 +40,7 @@ class FakeKeyring(ModuleType):
         self.__spec__ = ModuleSpec("keyring", None)
         self.stored: dict[tuple[str, str], str] = {}
         self.is_recommended = True
-        self.broken: dict[str, Exception] = {}
+        self.broken: Mapping[str, BaseException] = {}
         self.core = SimpleNamespace(recommended=lambda backend: self.is_recommended)
         self.errors = SimpleNamespace(KeyringError=KeyringError)
 
@@ -381,3 +382,42 @@ def test_repr_and_vars_of_a_store_do_not_show_a_key_of_the_keyring(
     entry = store.find(HUB)
     assert entry is not None and entry[0].reveal() == KEY
     assert KEY not in repr(store) + repr(vars(store)) + repr(entry)
+
+
+@pytest.mark.parametrize("call", ["get_keyring", "get_password"])
+def test_an_interrupt_in_the_keyrings_dialog_stops_the_cell(
+    keyring: FakeKeyring, path: Path, call: str
+) -> None:
+    """It is no failure of the keyring, after which the file would be read."""
+    keyring.broken = {call: KeyboardInterrupt()}
+    with pytest.raises(KeyboardInterrupt):
+        KeyStore(path).find(HUB)
+
+
+def test_a_keyring_that_lacks_a_dependency_is_named(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is used, and `save` says why."""
+    (tmp_path / "keyring.py").write_text("import dependency_of_keyring")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "keyring", raising=False)
+    where = KeyStore(path).save(HUB, Secret(KEY))
+    assert "the system keyring can't be used (ModuleNotFoundError: No module named" in where
+    assert found(path) == (KEY, str(path))
+
+
+@pytest.mark.usefixtures("no_keyring")
+def test_logout_fails_if_the_file_cant_be_changed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The user is asked to delete it, since the key is still there."""
+    store = KeyStore(path)
+    store.save(HUB, Secret(KEY))
+
+    def refuse(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(ConfigurationError, match="Delete that file yourself") as caught:
+        store.delete(HUB)
+    assert KEY not in all_text_of(caught.value) and found(path) == (KEY, str(path))

@@ -277,6 +277,18 @@ def test_new_urls_replace_expired_ones(folder: Path) -> None:
     assert (got.bytes, got.url) == (image(), new)
 
 
+def test_a_poll_with_another_number_of_images_does_not_refresh_urls(folder: Path) -> None:
+    """Images could be mixed up, so the download fails, and a resume can try again."""
+    with StandInHub(downloads=[Reply(410)] * 99) as hub:
+        urls = [hub.image_url("a"), hub.image_url("b")]
+        hub.polls += [hub.done(hub.data(urls)), *[hub.done(hub.data(urls[:1]))] * 9]
+        with pytest.raises(DownloadFailed):
+            generate(hub, folder, build_request("a dog", parameters={"num_images": 2}))
+        assert len(hub.posts) == 1
+        assert {seen.path.partition("?")[0] for seen in hub.downloads_seen} == {"/a", "/b"}
+    assert not any(folder.glob("*.png"))
+
+
 def test_expired_urls_of_one_task_need_one_poll(folder: Path) -> None:
     """Four URLs that have expired are refreshed together."""
     request = build_request("a dog", parameters={"num_images": 4})

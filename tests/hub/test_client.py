@@ -272,6 +272,13 @@ def test_a_submission_that_was_never_sent_is_not_uncertain(unreachable: str) -> 
     assert isinstance(caught.value.__cause__, httpx.ConnectError)
 
 
+def test_a_url_that_httpx_rejects_is_an_invalid_setting() -> None:
+    """The error names the variable, and its traceback does not have the key."""
+    with pytest.raises(ConfigurationError, match="Check MOUNTSEA_BASE_URL") as caught:
+        with_client("https://hub.example\x01", lambda client: client.submit(DOG))
+    assert KEY not in all_text_of(caught.value)
+
+
 def test_no_cookies_are_stored(tmp_path: Path) -> None:
     """Neither of the Hub nor of an image host."""
     given = {"Set-Cookie": "session=abc; Path=/"}

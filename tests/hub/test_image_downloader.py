@@ -603,3 +603,49 @@ def test_a_stalled_download_is_aborted(tmp_path: Path, monkeypatch: pytest.Monke
     error = asyncio.run(failure_of(respond, tmp_path))
     assert "stalled (under 4 kB/s" in str(error)
     assert (tmp_path / "part").stat().st_size < 4000
+
+
+class PeerTransport(httpx.AsyncBaseTransport):
+    """Responds with an image, as if from a server with this IP address."""
+
+    def __init__(self, peer: str) -> None:
+        self._peer = peer
+
+    def get_extra_info(self, name: str) -> Any:
+        """Return the server's address, as httpcore's network streams do."""
+        return (self._peer, 443) if name == "server_addr" else None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Respond without a connection."""
+        return httpx.Response(200, content=image(), extensions={"network_stream": self})
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "10.0.0.1", "169.254.169.254"])
+def test_a_response_from_a_private_address_is_discarded(peer: str, tmp_path: Path) -> None:
+    """Whatever the name resolved to, the address that the client is connected to counts."""
+    with pytest.raises(HubUnavailable, match="private network"):
+        downloaded_for("https://9.9.9.9/a", tmp_path, transport=PeerTransport(peer))
+    assert (tmp_path / "part").read_bytes() == b""
+    public = PeerTransport("9.9.9.9")
+    assert downloaded_for("https://9.9.9.9/a", tmp_path, transport=public) == image()
+
+
+def test_if_the_hubs_name_cant_be_resolved_only_public_hosts_are_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its network is then unknown."""
+    resolve = socket.getaddrinfo
+
+    def offline(host: Any, *given: Any, **more: Any) -> Any:
+        if host in ("hub.example", b"hub.example"):
+            raise socket.gaierror("no such name")
+        return resolve(host, *given, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", offline)
+    transport, base_url = PeerTransport("9.9.9.9"), "https://hub.example"
+    assert (
+        downloaded_for("https://9.9.9.9/a", tmp_path, base_url=base_url, transport=transport)
+        == image()
+    )
+    with pytest.raises(UnusableUrl, match="private network"):
+        downloaded_for("http://127.0.0.1/a", tmp_path, base_url=base_url, transport=transport)

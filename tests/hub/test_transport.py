@@ -398,3 +398,29 @@ def test_certificates_of_the_system_and_of_certifi_are_trusted() -> None:
     assert context.verify_mode is ssl.CERT_REQUIRED and context.check_hostname
     assert context.cert_store_stats()["x509_ca"] > 50
     assert ssl_context(Network()) is context
+
+
+def test_an_https_url_of_an_http_hub_is_named() -> None:
+    """Nothing was submitted, and the message names the scheme."""
+    with StandInHub() as hub:
+        message = failure_of(hub.url.replace("http:", "https:"))
+        assert "should begin with http:// instead of https://" in message
+        assert hub.posts == []
+
+
+def test_an_invalid_proxy_for_the_credits_url_is_named(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Hub itself needs no proxy, so its client can be created."""
+    monkeypatch.setenv("HTTPS_PROXY", "socks4://ann:s3cret@127.0.0.1:9")
+
+    async def run() -> None:
+        client = HubClient(company.hub.url, Secret(KEY), credits_url="https://credits.example/c")
+        try:
+            await client.credits()
+        finally:
+            await client.aclose()
+
+    with pytest.raises(ConfigurationError, match="HTTPS_PROXY can't be used") as caught:
+        asyncio.run(run())
+    assert KEY not in all_text_of(caught.value) and "s3cret" not in all_text_of(caught.value)

@@ -543,6 +543,13 @@ def test_open_files_are_read_from_the_start(tmp_path: Path) -> None:
     assert "read() returned NoneType instead of bytes" in refused(Reader(None))
 
 
+def test_a_closed_pillow_image_is_refused() -> None:
+    """Its pixels are gone."""
+    closed = Image.new("RGB", (4, 4))
+    closed.close()
+    assert "not a readable image" in refused(closed)
+
+
 def test_an_object_with_an_empty_images_attribute_is_refused() -> None:
     """Such as a matplotlib figure."""
     with pytest.raises(InvalidRequest, match="SimpleNamespace"):

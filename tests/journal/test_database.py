@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -414,3 +414,32 @@ def test_the_mounts_of_this_machine_are_read(tmp_path: Path) -> None:
     link.symlink_to(tmp_path, target_is_directory=True)
     mounts = Path("/proc/self/mounts").read_text()
     assert wal_is_safe(link) is wal_is_safe(tmp_path) is wal_is_safe(tmp_path.resolve(), mounts)
+
+
+def test_without_sqlite_every_use_is_an_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some Pythons are built without it; the package still loads."""
+    monkeypatch.setattr(database, "sqlite3", None)
+    with pytest.raises(JournalError, match="this Python has no sqlite3 module"):
+        JournalDatabase(path).use(lambda db: None)
+    assert not path.parent.exists()
+
+
+def test_a_file_that_another_process_has_replaced_is_not_set_aside(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While this process waited for its turn to replace the damaged file."""
+    insert(JournalDatabase(path), "dog")
+    good = path.read_bytes()
+    path.write_bytes(b"damaged" * 1000)
+    file = JournalDatabase(path)
+    wait_for_turn = database._exclusive
+
+    @contextmanager
+    def replaced_meanwhile(path: Path) -> Iterator[None]:
+        with wait_for_turn(path):
+            path.write_bytes(good)
+            yield
+
+    monkeypatch.setattr(database, "_exclusive", replaced_meanwhile)
+    assert names(file) == ["dog"]
+    assert set_aside(path) == []

@@ -159,6 +159,7 @@ def test_a_valid_line_is_converted_to_the_right_types(
         (EDIT + "-p image_urls=[7]", ["--image"]),
         (EDIT + '-p image_urls=["x.png"]', ["--image"]),
         (EDIT + "-p image_urls=", ["--image"]),
+        (EDIT + "-p image_urls=[x.png", ["--image"]),
         (GPT_EDIT + f"-i {URL} -p mask_url=@no.png", ["-p mask_url no.png: no such file"]),
         (GPT_EDIT + f"-i {URL} -p mask_url=@dogs", ["-p mask_url", "accepts only one image"]),
         ("--nun-images 2", ["Did you mean --num-images?"]),

@@ -34,6 +34,7 @@ from mountsea_magic.runtime.private_files import (
     UntrustedPathError,
     check_path,
     new_file,
+    private_file,
     private_folder,
     read_regular,
 )
@@ -303,6 +304,27 @@ def test_a_file_system_without_modes_or_owners_works(
     private_folder(drive / "home" / "originals", ours=True)
     check_path(drive / "home" / "originals")
     assert [path.name for path in drive.rglob("*")] == ["home", "originals"]
+
+
+@pytest.mark.parametrize(
+    ("error", "content"), [(PermissionError("no links"), b""), (FileExistsError(), b"theirs")]
+)
+def test_a_private_file_is_created_on_a_drive_without_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, content: bytes
+) -> None:
+    """Or by another kernel in the meantime, whose content stays; no partial file is left."""
+
+    def link(source: Path, target: Path) -> None:
+        if content:
+            target.write_bytes(content)
+            target.chmod(0o600)
+        raise error
+
+    monkeypatch.setattr(os, "link", link)
+    path = tmp_path / "journal.sqlite"
+    private_file(path)
+    assert (mode(path), path.read_bytes()) == (0o600, content)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_new_file_does_not_follow_a_link(tmp_path: Path) -> None:
