@@ -208,4 +208,5 @@ def started_kernel() -> Iterator[Kernel]:
             yield Kernel(manager, client)
         finally:
             client.stop_channels()
-            manager.shutdown_kernel(now=True)
+            # at once, unless coverage is measured: it is saved at the kernel's exit
+            manager.shutdown_kernel(now="COVERAGE_PROCESS_CONFIG" not in os.environ)
