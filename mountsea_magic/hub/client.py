@@ -15,8 +15,9 @@ from ..request.catalog import Model
 from ..request.request import ImageRequest
 from ..runtime.text import sanitize_inline
 from ..settings import Secret
-from .error_mapping import HubResponse, uncertain
+from .error_mapping import uncertain
 from .exchange import Exchange
+from .http_response import HubResponse
 from .image_downloader import ImageDownloader
 from .models import MODELS_PATH, read_model, read_model_ids
 from .proxies import Network, read_network

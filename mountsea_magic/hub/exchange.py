@@ -20,7 +20,7 @@ from ..runtime.key_redaction import MAX_SEARCHED_CHARS
 from ..runtime.redaction import guard_logs
 from ..settings import Secret
 from .bounded_json import MAX_TEXT_BYTES, JsonBody
-from .error_mapping import ACCEPTED, HubResponse
+from .http_response import ACCEPTED, HubResponse
 from .network_errors import describe_failure, without_request
 from .proxies import Network, Proxy
 from .response_body import Failure, fallback_response, receive

@@ -18,7 +18,8 @@ from ..request.schema import takes_prompt
 from ..request.schema_values import UnfitValue, read_schema_value
 from ..runtime.json_numbers import parse_integer
 from ..runtime.text import sanitize, sanitize_inline
-from .error_mapping import ACCEPTED, HubResponse, error_from_response
+from .error_mapping import error_from_response
+from .http_response import ACCEPTED, HubResponse
 
 MODELS_PATH = "/hub/v1/models"
 MAX_LISTED = 500

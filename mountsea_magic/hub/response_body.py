@@ -11,7 +11,7 @@ import httpx
 from ..runtime.clock import Stopwatch
 from .bounded_json import JsonBody
 from .content_coding import UndecodableBody, open_body
-from .error_mapping import ACCEPTED, HubResponse
+from .http_response import ACCEPTED, HubResponse
 from .image_downloader import is_too_slow
 
 INLINE_TIMEOUT_S = 600.0

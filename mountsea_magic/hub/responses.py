@@ -18,7 +18,8 @@ from ..runtime.json_numbers import finite_number, read_milliseconds
 from ..runtime.key_redaction import redact_key
 from ..runtime.redaction import without_queries
 from ..runtime.text import printable, sanitize_inline
-from .error_mapping import ACCEPTED, MAX_TEXT, HubResponse, error_from_response, reason, uncertain
+from .error_mapping import MAX_TEXT, error_from_response, reason, uncertain
+from .http_response import ACCEPTED, HubResponse
 from .status import SUCCEEDED, UNCHARGED, Status
 
 SUBMIT_PATH = "/hub/v1/image"

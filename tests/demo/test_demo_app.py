@@ -24,7 +24,7 @@ from mountsea_magic.demo.server.app import URL_LIFETIME_S, create_app, draw
 from mountsea_magic.demo.server.inputs import Inputs
 from mountsea_magic.demo.server.network import DEMO_ORIGIN, DemoNetwork
 from mountsea_magic.demo.server.tasks import CREDITS_PER_IMAGE, INITIAL_CREDITS, DemoTask, TaskStore
-from mountsea_magic.hub.error_mapping import HubResponse
+from mountsea_magic.hub.http_response import HubResponse
 from mountsea_magic.hub.responses import read_credits, read_submission, read_task
 from mountsea_magic.request.catalog import bundled_catalog
 

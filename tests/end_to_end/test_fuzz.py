@@ -20,7 +20,7 @@ import pytest
 from fuzz_input import body, image, schema, url, value
 
 from mountsea_magic.errors import ConfigurationError, InvalidRequest, MountseaError
-from mountsea_magic.hub.error_mapping import HubResponse
+from mountsea_magic.hub.http_response import HubResponse
 from mountsea_magic.hub.image_downloader import ImageDownloader
 from mountsea_magic.hub.model_cache import LiveModels, load, save
 from mountsea_magic.hub.models import read_model, read_model_ids

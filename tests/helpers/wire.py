@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mountsea_magic.hub.error_mapping import HubResponse
+from mountsea_magic.hub.http_response import HubResponse
 
 HTML = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>"
 NOT_JSON = [HTML, b"", b"{", b"\xff\xfe\x00", b"[" * 100_000, b"{'status': 'completed'}"]

@@ -20,13 +20,8 @@ from mountsea_magic.errors import (
     RateLimited,
     SubmissionUncertain,
 )
-from mountsea_magic.hub.error_mapping import (
-    HubResponse,
-    error_from_response,
-    reason,
-    retry_after,
-    uncertain,
-)
+from mountsea_magic.hub.error_mapping import error_from_response, reason, retry_after, uncertain
+from mountsea_magic.hub.http_response import HubResponse
 from mountsea_magic.hub.proxies import read_proxy
 from mountsea_magic.hub.responses import read_credits, read_task
 from mountsea_magic.hub.retry import is_unknown_task, may_retry_poll, submit_retry_pause

@@ -11,7 +11,7 @@ from runs import completed, generate, names, newest_entry, resume
 from mountsea_magic.errors import DownloadFailed
 from mountsea_magic.generation import download
 from mountsea_magic.generation.handle import Generation
-from mountsea_magic.hub.error_mapping import HubResponse
+from mountsea_magic.hub.http_response import HubResponse
 from mountsea_magic.hub.image_counts import count_left_out, max_images, select_images
 from mountsea_magic.hub.responses import MAX_SOURCES, ImageSource, read_task
 from mountsea_magic.notebook.outputs import final_line

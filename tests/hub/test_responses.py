@@ -8,7 +8,8 @@ import pytest
 from wire import HTML, NOT_JSON, hub_response
 
 from mountsea_magic.errors import HubUnavailable, SubmissionUncertain
-from mountsea_magic.hub.error_mapping import HubResponse, error_from_response
+from mountsea_magic.hub.error_mapping import error_from_response
+from mountsea_magic.hub.http_response import HubResponse
 from mountsea_magic.hub.responses import (
     HubTask,
     ImageSource,

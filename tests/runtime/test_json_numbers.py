@@ -10,7 +10,8 @@ import pytest
 from wire import hub_response
 
 from mountsea_magic.errors import HubUnavailable, InvalidRequest, SubmissionUncertain
-from mountsea_magic.hub.error_mapping import HubResponse, reason, retry_after
+from mountsea_magic.hub.error_mapping import reason, retry_after
+from mountsea_magic.hub.http_response import HubResponse
 from mountsea_magic.hub.responses import read_credits, read_submission, read_task
 from mountsea_magic.request.catalog import bundled_catalog
 from mountsea_magic.request.request import ImageRequest, build_request
