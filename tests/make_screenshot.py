@@ -34,7 +34,7 @@ def main() -> None:
         root = Path(scratch) / "root"
         root.mkdir()
         name = write_notebook(root / "first-picture.ipynb", *CELLS)
-        # a short path fits into the screenshot; an old journal would answer without a progress bar
+        # a short path fits into the screenshot; a result from the journal has no progress bar
         home = Path("/tmp/mountsea")
         shutil.rmtree(home, ignore_errors=True)
         with (

@@ -45,7 +45,7 @@ def test_concurrent_submissions_get_distinct_ids() -> None:
 
 
 def test_lasting_reply_repeats_until_cleared() -> None:
-    """A reply with `repeat=True` answers every poll until the test clears the script."""
+    """A reply with `repeat=True` is the response to every poll until the test clears the script."""
     with StandInHub() as hub, httpx.Client(base_url=hub.url, trust_env=False) as client:
         hub.polls.append(Reply(502, repeat=True))
         polls = [client.get("/hub/v1/tasks/x").status_code for _ in range(30)]

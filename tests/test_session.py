@@ -170,10 +170,10 @@ def test_a_cancelled_submission_is_completed_in_the_background(
     here: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The caller continues at once; the task id arrives later, and a resume needs no new POST."""
-    answered = threading.Event()
+    may_respond = threading.Event()
     with StandInHub() as hub:
         reach(hub, monkeypatch)
-        hub.submits.append(json_reply({"task_id": "hub-late"}, hold=answered))
+        hub.submits.append(json_reply({"task_id": "hub-late"}, hold=may_respond))
         hub.polls.append(hub.done({"url": hub.image_url("a")}))
         hub.downloads.append(Reply(200, image()))
 
@@ -188,7 +188,7 @@ def test_a_cancelled_submission_is_completed_in_the_background(
         (dog,) = here.open
         assert (here.pending_submissions, dog.task_id, dog.status) == (1, None, "submitting")
         assert "already being submitted" in str(dog.interrupted())
-        answered.set()
+        may_respond.set()
         here.worker.run(here.drain())
         assert (here.pending_submissions, dog.task_id) == (0, "hub-late")
         assert [entry.task_id for entry in here.open_tasks()] == ["hub-late"]

@@ -102,13 +102,13 @@ def private_folder(folder: Path, *, ours: bool = False) -> None:
         try:
             found = os.fstat(opened)
             shared = found.st_uid != os.geteuid() or found.st_mode & stat.S_ISVTX
-            if not shared and _holds_only_ours(opened, found, any_name=ours):
+            if not shared and _has_only_our_files(opened, found, any_name=ours):
                 os.fchmod(opened, stat.S_IMODE(found.st_mode) & ~_OTHERS)
         finally:
             os.close(opened)
 
 
-def _holds_only_ours(opened: int, folder: os.stat_result, *, any_name: bool) -> bool:
+def _has_only_our_files(opened: int, folder: os.stat_result, *, any_name: bool) -> bool:
     """False if there are other files, or entries of other users in a folder open to them."""
     names = os.listdir(opened)
     if not any_name and not all(map(_OUR_NAMES.fullmatch, names)):

@@ -388,7 +388,7 @@ def test_repr_and_vars_of_a_store_do_not_show_a_key_of_the_keyring(
 def test_an_interrupt_in_the_keyrings_dialog_stops_the_cell(
     keyring: FakeKeyring, path: Path, call: str
 ) -> None:
-    """It is no failure of the keyring, after which the file would be read."""
+    """It does not count as a failure of the keyring, after which the file is read."""
     keyring.broken = {call: KeyboardInterrupt()}
     with pytest.raises(KeyboardInterrupt):
         KeyStore(path).find(HUB)

@@ -141,7 +141,7 @@ def colorfulness(image: Image.Image) -> float:
 
 
 def has_note(image: Image.Image) -> bool:
-    """Whether a note with the prompt lies on it."""
+    """Whether there is a note with the prompt on it."""
     flat = Image.new("RGB", image.size, NOTE)
     difference = ImageChops.difference(image, flat).convert("L")
     return difference.histogram()[0] > 200
@@ -151,7 +151,7 @@ def has_note(image: Image.Image) -> bool:
 def test_each_instruction_changes_the_image(
     prompt: str, village: Image.Image, gallery: dict[str, Image.Image]
 ) -> None:
-    """Each is seen at a glance, and understood: no note lies on the image."""
+    """Each is seen at a glance, and understood: there is no note on the image."""
     assert gallery[prompt].size == village.size
     assert apart(gallery[prompt], village) > 2
     assert not has_note(gallery[prompt])
@@ -179,7 +179,7 @@ def test_what_is_not_understood_is_changed_and_noted(prompt: str, village: Image
     "prompt", ["remove the snow", "not too dark", "without any fog", "no rain"]
 )
 def test_what_is_not_wanted_is_not_done(prompt: str, village: Image.Image) -> None:
-    """A word after a negation is no instruction."""
+    """A word after a negation is not an instruction."""
     assert has_note(changed(village, prompt))
 
 
@@ -373,7 +373,7 @@ def test_any_mode_is_an_input(mode: str) -> None:
 
 
 def test_what_was_transparent_becomes_white() -> None:
-    """A cut-out stands on white, not on black."""
+    """The background of a cut-out becomes white, not black."""
     source = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
     assert light_of(edit("flip", 1, [source], 64, 64, model="m").crop((0, 0, 64, 28))) == 255
 

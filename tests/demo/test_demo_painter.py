@@ -1,4 +1,4 @@
-"""The demo painter: images that answer to a prompt, whatever the prompt and the size."""
+"""The demo painter: an image for every prompt, of exactly the requested size."""
 
 import hashlib
 import json

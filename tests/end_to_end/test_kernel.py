@@ -272,7 +272,7 @@ def test_interrupt_with_the_post_in_flight(hub: StandInHub, kernel: Kernel, runn
     assert len(hub.posts) == 1
 
 
-def test_repeated_seed_is_answered_from_the_journal(hub: StandInHub, kernel: Kernel) -> None:
+def test_repeated_seed_reuses_the_result_from_the_journal(hub: StandInHub, kernel: Kernel) -> None:
     """A repeated seed sends no request; `--fresh` and `--cache` change that."""
     cells = ["-s 7", "-s 7", "-s 7 --fresh", "", "", "--cache"]
     runs = kernel.run_all([f"%%mountsea {line}\na dog" for line in cells])

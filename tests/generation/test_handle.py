@@ -43,14 +43,14 @@ def start(hub: StandInHub, shell: InteractiveShell) -> Iterator[Start]:
 
 def test_background_cell_returns_at_once(hub: StandInHub, start: Start) -> None:
     """The handle exists while the POST is pending, and is updated afterwards."""
-    answered = threading.Event()
-    hub.submits.append(json_reply({"task_id": "hub-slow"}, hold=answered))
+    may_respond = threading.Event()
+    hub.submits.append(json_reply({"task_id": "hub-slow"}, hold=may_respond))
     hub.polls.append(hub.done({"url": hub.image_url("hub-slow")}))
     dog = start()
     assert not dog.done() and dog.task_id is None
     with pytest.raises(TimeoutError, match="did not end within 0 s"):
         dog.wait(0)
-    answered.set()
+    may_respond.set()
     hub.wait_until(lambda: len(hub.polls_seen) == 1)
     assert dog.task_id == "hub-slow"
     assert len(hub.posts) == 1
@@ -168,14 +168,14 @@ def test_cancel_during_a_submission_loses_no_task(
     hub: StandInHub, here: Session, start: Start
 ) -> None:
     """The response is awaited in the background, and the handle gets its task id."""
-    answered = threading.Event()
-    hub.submits.append(json_reply({"task_id": "hub-late"}, hold=answered))
+    may_respond = threading.Event()
+    hub.submits.append(json_reply({"task_id": "hub-late"}, hold=may_respond))
     dog = start()
     hub.wait_until(lambda: len(hub.posts) == 1)
     dog.cancel()
     with pytest.raises(Interrupted, match="already being submitted"):
         dog.wait(HANG_S)
-    answered.set()
+    may_respond.set()
     here.worker.run(here.drain())
     assert dog.task_id == "hub-late" and len(hub.posts) == 1
     assert [entry.task_id for entry in here.open_tasks()] == ["hub-late"]

@@ -456,8 +456,8 @@ def test_a_cancelled_wait_stops_polling(folder: Path) -> None:
 
 def test_a_cancelled_submission_still_awaits_its_response(folder: Path) -> None:
     """One POST, whose task id is still passed on and journaled."""
-    answered, ids, pending = threading.Event(), list[str](), PendingSubmissions()
-    with StandInHub(submits=[json_reply({"task_id": "hub-late"}, hold=answered)]) as hub:
+    may_respond, ids, pending = threading.Event(), list[str](), PendingSubmissions()
+    with StandInHub(submits=[json_reply({"task_id": "hub-late"}, hold=may_respond)]) as hub:
 
         async def work(client: HubClient) -> None:
             running = asyncio.ensure_future(
@@ -468,7 +468,7 @@ def test_a_cancelled_submission_still_awaits_its_response(folder: Path) -> None:
             with pytest.raises(asyncio.CancelledError):
                 await running
             assert (pending.count, ids, newest_entry(folder).status) == (1, [], "submitting")
-            answered.set()
+            may_respond.set()
             await pending.drain()
             assert asyncio.all_tasks() == {asyncio.current_task()}
 

@@ -1,4 +1,4 @@
-"""Running a request: when the journal answers it, and when it is submitted."""
+"""Running a request: when a result from the journal is reused, and when it is submitted."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_without_a_seed_each_call_is_submitted(hub: StandInHub) -> None:
 
 
 def test_fresh_submits_despite_a_seed(hub: StandInHub) -> None:
-    """The newest result then answers the next request."""
+    """The next request then reuses the newest result."""
     generate("a dog", seed=7)
     fresh = generate("a dog", seed=7, fresh=True)
     assert (fresh.task_id, fresh.from_journal, len(hub.posts)) == ("hub-0002", False, 2)
@@ -200,7 +200,7 @@ def test_a_damaged_file_is_downloaded_again_and_not_submitted_again(
 def test_a_result_that_the_hub_has_deleted_is_submitted_again(
     hub: StandInHub, response: Reply
 ) -> None:
-    """One more POST; its images then answer the next request."""
+    """One more POST; the next request then reuses its images."""
     generate("a dog", seed=7)[0].path.unlink()
     hub.polls.append(response)
     repeated = generate("a dog", seed=7)
@@ -287,7 +287,7 @@ def test_an_older_intact_result_is_used_before_the_hub_is_asked(hub: StandInHub)
 
 @pytest.mark.parametrize("ending", ["failed", "timeout", "cancelled"])
 def test_a_failed_request_is_submitted_again(hub: StandInHub, ending: str) -> None:
-    """The journal only answers with completed requests."""
+    """Only results of completed requests are reused."""
     hub.ending = ending
     with pytest.raises(MountseaError, match="Nothing was charged"):
         generate("a dog", seed=7)
@@ -296,7 +296,7 @@ def test_a_failed_request_is_submitted_again(hub: StandInHub, ending: str) -> No
     assert len(hub.posts) == 2
 
 
-def test_an_answer_from_the_journal_writes_nothing(hub: StandInHub, home: Path) -> None:
+def test_a_result_from_the_journal_writes_nothing(hub: StandInHub, home: Path) -> None:
     """No new row and no new file: the history lists submissions only."""
     generate("a dog", seed=7)
     before = Journal(home / "journal.sqlite").search()

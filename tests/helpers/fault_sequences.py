@@ -284,7 +284,7 @@ class Sequence:
             self._check_images(generation)
 
     async def _repeat(self) -> None:
-        """Check that a repeated request with a seed is answered from the journal."""
+        """Check that a repeated request with a seed reuses the result from the journal."""
         session = self.session()
         journal = session.journal(session.settings())
         identical = journal.find_identical(HUB, self.request.fingerprint())

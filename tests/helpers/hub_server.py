@@ -207,7 +207,7 @@ class StandInHub:
         self._tasks: dict[str, _Task] = {}
         self._changed = threading.Condition()
         self.closing = threading.Event()
-        self._api = _Server(self, partial(self._respond, self.requests, self._answer_api))
+        self._api = _Server(self, partial(self._respond, self.requests, self._api_reply))
         self._image_host = _Server(
             self, partial(self._respond, self.downloads_seen, self._respond_image)
         )
@@ -336,7 +336,7 @@ class StandInHub:
             return queue[0]
         return queue.popleft() if queue else None
 
-    def _answer_api(self, seen: ReceivedRequest) -> Reply:
+    def _api_reply(self, seen: ReceivedRequest) -> Reply:
         """Handle submissions, polls, models and credits."""
         key = seen.headers.get("x-api-key") or seen.headers.get("authorization", "")
         if self._key is not None and key.removeprefix("Bearer ") != self._key:

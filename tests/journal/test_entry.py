@@ -47,7 +47,7 @@ def test_a_new_submission_has_id_request_and_time() -> None:
 
 
 def test_an_entry_of_a_task_id_alone_is_resumed() -> None:
-    """Nothing else is known, and without a fingerprint it never answers a request."""
+    """Nothing else is known, and without a fingerprint no request reuses it."""
     entry = Entry.begin(HUB, task_id="hub-1")
     assert (entry.task_id, entry.status, entry.is_open) == ("hub-1", "resumed", True)
     assert (entry.model, entry.prompt, entry.fingerprint, entry.request) == ("", "", "", None)

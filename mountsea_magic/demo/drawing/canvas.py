@@ -20,7 +20,7 @@ _RIM = 179
 
 
 class Canvas:
-    """An image under way, at its working size; lengths are in its pixels, shares 0 to 1.
+    """The image being drawn, at its working size; lengths are in its pixels, shares 0 to 1.
 
     Attributes:
         image: The image, RGB.

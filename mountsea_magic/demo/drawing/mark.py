@@ -19,11 +19,11 @@ def draw_mark(image: Image.Image, model: str) -> None:
     width, height = image.size
     size = max(_SMALLEST, 0.0185 * math.sqrt(width * height))
     module = width * 0.94
-    lines = [f"demo drawing · not made by {_plain(model)}"]
+    lines = [f"demo drawing · not made by {_single_line(model)}"]
     while size > _SMALLEST and _length(lines[0], size) + size * 1.6 > module:
         size = max(_SMALLEST, size * 0.94)
     if _length(lines[0], size) + size * 1.6 > module:
-        lines = ["demo drawing", f"not made by {_plain(model)}"]
+        lines = ["demo drawing", f"not made by {_single_line(model)}"]
     while len(lines[-1]) > 14 and _length(lines[-1], size) + size * 1.6 > module:
         lines[-1] = lines[-1][:-2].rstrip() + "…"
     wide = round(max(_length(line, size) for line in lines) + size * 1.6)
@@ -38,7 +38,7 @@ def draw_mark(image: Image.Image, model: str) -> None:
         pen.text((left + wide / 2, middle), line, font=font, fill=_INK, anchor="mm")
 
 
-def _plain(model: str) -> str:
+def _single_line(model: str) -> str:
     """Keep the name on one line: a line break in it would break the pane."""
     return " ".join(model.split())
 

@@ -59,7 +59,7 @@ class Layout:
         return round(self.size * (2 * self.edge + self.pitch * len(self.lines)))
 
     def fits(self, space: tuple[float, float]) -> bool:
-        """Say whether the note fits into a width and a height in pixels."""
+        """Return whether the note fits into a width and a height in pixels."""
         return self.width <= space[0] and self.height <= space[1]
 
 

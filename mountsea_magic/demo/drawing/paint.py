@@ -26,7 +26,7 @@ _ENOUGH = 1.2
 def paint(
     prompt: str, seed: int, width: int, height: int, *, model: str, note: bool = True
 ) -> Image.Image:
-    """Paint an image that answers to a prompt.
+    """Paint an image for a prompt.
 
     The same arguments always give the same image. The prompt chooses the scene, what is in it
     and its colors; the seed moves everything about. Where the prompt's main noun can't be drawn,

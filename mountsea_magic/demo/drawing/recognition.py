@@ -100,7 +100,7 @@ _HOURS = _words(
 
 
 def is_drawn(prompt: str, subject: Subject) -> bool:
-    """Say whether the prompt's main noun is drawn; a blank prompt has none, and asks for nothing.
+    """Return whether the prompt's main noun is drawn; True for a blank prompt, which has none.
 
     The main noun is the last word of the first phrase that has a noun: "boat" in "a photo of a
     red sailing boat on a lake". It is drawn if it is an animal of the scene, or chose the scene.
@@ -129,12 +129,12 @@ def _main_noun(prompt: str) -> str | None:
 
 
 def _is_participle(word: str) -> bool:
-    """Say whether a word such as "swimming" tells what somebody does."""
+    """Return whether a word such as "swimming" tells what somebody does."""
     return len(word) > 4 and word.endswith("ing") and word not in _NOUNS_IN_ING
 
 
 def _shows(subject: Subject, noun: str) -> bool:
-    """Say whether the subject's scene shows what a noun names."""
+    """Return whether the subject's scene shows what a noun names."""
     if noun in _WEATHER:
         return True
     if noun in _HOURS:
@@ -151,7 +151,7 @@ def _shows(subject: Subject, noun: str) -> bool:
 
 
 def _shows_animal(subject: Subject, kind: str) -> bool:
-    """Say whether the subject's scene has a place for one of its animals."""
+    """Return whether the subject's scene has a place for one of its animals."""
     if subject.scene == "classroom":
         return kind in FURRY and not subject.has("robot")
     return subject.scene != "sea" or is_in_sea(kind, subject)

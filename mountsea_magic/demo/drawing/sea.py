@@ -46,13 +46,13 @@ def draw_sea(canvas: Canvas, subject: Subject, palette: Palette) -> None:
 
 
 def is_under_water(subject: Subject) -> bool:
-    """Say whether a sea is drawn from below its surface, where no boat is seen."""
+    """Return whether a sea is drawn from below its surface, where no boat is seen."""
     swim = any(one.kind in ("fish", "whale", "duck") for one in subject.creatures)
     return swim or subject.has(*_BELOW)
 
 
 def is_in_sea(kind: str, subject: Subject) -> bool:
-    """Say whether an animal of the prompt is drawn at sea: no cat is where no beach is."""
+    """Return whether an animal of the prompt is drawn at sea: no cat is where no beach is."""
     if is_under_water(subject):
         swimmer = find_swimmer(subject)
         return kind in ("fish", "whale") or (swimmer is not None and swimmer.kind == kind)

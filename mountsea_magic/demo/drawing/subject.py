@@ -61,7 +61,7 @@ class Subject:
         return next((tint for thing, tint in self.owned if thing in things), None)
 
     def has(self, *words: str) -> bool:
-        """Say whether the prompt has any of these words, in lower case and singular."""
+        """Return whether the prompt has any of these words, in lower case and singular."""
         return not self.words.isdisjoint(words)
 
 

@@ -55,7 +55,7 @@ def draw_village(canvas: Canvas, subject: Subject, palette: Palette) -> None:
             _plant(canvas, palette, tops, size * 1.35, near, snow)
         canvas.ground(tops, [lit(tone, 0.1), tone, lit(tone, -0.14)], canvas.height)
         if layer < 3 and not solo:
-            _settle(canvas, palette, tops, size, lights, snow, church=layer == 1)
+            _draw_houses(canvas, palette, tops, size, lights, snow, church=layer == 1)
     if solo:
         _draw_one(canvas, subject, palette, horizon + depth * 0.5, lights, snow)
     _draw_path(canvas, palette, horizon + depth * 0.5 + (unit * 0.1 if solo else 0), snow)
@@ -64,7 +64,7 @@ def draw_village(canvas: Canvas, subject: Subject, palette: Palette) -> None:
 
 
 def _near_top(tops: list[Point], x: float) -> float:
-    """Find how high the hill is at a place."""
+    """Find how high the hill is at a point."""
     return min(tops, key=lambda point: abs(point[0] - x))[1]
 
 
@@ -86,7 +86,7 @@ def _plant(
             draw_round_tree(pen, tone, rng)
 
 
-def _settle(
+def _draw_houses(
     canvas: Canvas,
     palette: Palette,
     tops: list[Point],

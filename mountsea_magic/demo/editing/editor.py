@@ -53,8 +53,9 @@ def edit(
 ) -> Image.Image:
     """Edit an image as a prompt says.
 
-    The same arguments always give the same image. The prompt's words choose what is done, one
-    thing upon the other; a prompt of which no word is known changes the mood and leaves a note.
+    The same arguments always give the same image. The words of the prompt
+    choose the effects, which are applied one after another; a prompt without a known word changes
+    the mood and adds a note.
 
     Args:
         prompt: Any text, also an empty one.

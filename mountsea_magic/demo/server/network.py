@@ -16,7 +16,7 @@ FAULTS = {
     "lost-answer": "a submission arrives, but its response is lost",
     "busy": "the Hub rejects submissions with 429 and Retry-After: 2",
     "flaky": "every other poll fails",
-    "html": "a proxy answers polls with its own HTML page, 502",
+    "html": "a proxy responds to polls with its own HTML page (HTTP 502)",
     "expired": "image URLs have expired",
     "cut": "downloads are cut off halfway",
 }

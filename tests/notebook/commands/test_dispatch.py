@@ -33,9 +33,9 @@ def run(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> Run:
 @pytest.fixture
 def typed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the list of inputs for the prompt for a key."""
-    answers: list[str] = []
-    monkeypatch.setattr(getpass, "getpass", lambda _: answers.pop(0))
-    return answers
+    inputs: list[str] = []
+    monkeypatch.setattr(getpass, "getpass", lambda _: inputs.pop(0))
+    return inputs
 
 
 @pytest.mark.parametrize(

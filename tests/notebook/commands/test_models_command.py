@@ -36,11 +36,11 @@ class ModelsHub(StandInHub):
         super().__init__()
         self.served = dict(served)
 
-    def _answer_api(self, seen: ReceivedRequest) -> Reply:
+    def _api_reply(self, seen: ReceivedRequest) -> Reply:
         """Respond to requests for models here, and to others in the stand-in."""
         place = seen.path.partition("?")[0].removeprefix("/hub/v1/models")
         if place == seen.path.partition("?")[0]:
-            return super()._answer_api(seen)
+            return super()._api_reply(seen)
         if not place:
             return json_reply({"data": [{"id": name} for name in self.served]})
         if (found := self.served.get(place.removeprefix("/"))) is None:
