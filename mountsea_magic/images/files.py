@@ -255,17 +255,26 @@ def publish(part: Path, folder: Path, stem: str, extension: str) -> Path:
                 new_file(target).close()
             except FileExistsError:
                 continue
-            os.replace(part, target)
+            try:
+                os.replace(part, target)
+            except OSError:
+                target.unlink()  # only its name was claimed
+                raise
             return target
         part.unlink()
         return target
     raise FileExistsError(f"{folder} already contains 10,000 images named {stem}")
 
 
-def copy_into(image: GeneratedImage, folder: Path) -> Path:
-    """Copy an original into a folder under its own name; never overwrites a file.
+def copy_into(image: GeneratedImage, folder: Path, *, stem: str = "") -> Path:
+    """Copy an original into a folder; never overwrites a file.
 
     The folder is the user's own, so the copies have the default permissions (umask).
+
+    Args:
+        image: The image.
+        folder: The folder; created if it does not exist.
+        stem: The copy's name without its extension; the original's by default.
 
     Raises:
         OSError: If the folder can't be created or written to.
@@ -275,6 +284,6 @@ def copy_into(image: GeneratedImage, folder: Path) -> Path:
     try:
         with part.open("xb") as copy:
             copy.write(image.bytes)
-        return publish(part, folder, image.path.stem, image.format)
+        return publish(part, folder, stem or image.path.stem, image.format)
     finally:
         part.unlink(missing_ok=True)

@@ -107,23 +107,45 @@ def _render(
         if orientation(image) == 1:
             return [f"image/{kind}", *image.size], original
         png = png or longest_px == 0  # lossless
-    factor = max(image.size) // (2 * longest_px) if longest_px else 1
-    if factor > 1 and image.mode in _REDUCIBLE and "transparency" not in image.info:
-        image = image.reduce(factor)  # early, to save memory in the steps below
-    image = normalized(image, ("RGB", "RGBA"), max_profile_bytes=MAX_PROFILE_BYTES)
+    image = reduced(image, longest_px, max_profile_bytes=MAX_PROFILE_BYTES)
     as_png = png or image.mode == "RGBA"
     if longest_px:
         image.thumbnail((longest_px, longest_px))
     while True:
-        for data in _encodings(image, as_png):
+        for data in encodings(image, as_png):
             if png or len(data) <= PREVIEW_BYTES or max(image.size) <= 64:
                 mimetype = "image/png" if as_png else "image/jpeg"
                 return [mimetype, *image.size], data
         image.thumbnail((int(image.width * 0.85), int(image.height * 0.85)))
 
 
-def _encodings(image: Image, as_png: bool) -> Iterator[bytes]:
-    """Yield encodings of decreasing quality; one for PNG, which is lossless."""
+def reduced(image: Image, longest_px: int, *, max_profile_bytes: int) -> Image:
+    """Normalize an image to RGB or RGBA, at first reduced to save memory.
+
+    Args:
+        image: Any image.
+        longest_px: How long the longest side must remain, in pixels; 0 for no reduction.
+        max_profile_bytes: As for `normalized`.
+
+    Returns:
+        The image, upright; its longest side is at least twice `longest_px`, if it was.
+
+    Raises:
+        UndefinedRange: If the range of its sample values is undefined.
+    """
+    factor = max(image.size) // (2 * longest_px) if longest_px else 1
+    if factor > 1 and image.mode in _REDUCIBLE and "transparency" not in image.info:
+        image = image.reduce(factor)
+    return normalized(image, ("RGB", "RGBA"), max_profile_bytes=max_profile_bytes)
+
+
+def encodings(image: Image, as_png: bool) -> Iterator[bytes]:
+    """Yield encodings of decreasing quality; one for PNG, which is lossless.
+
+    Args:
+        image: An RGB image, or an RGBA image for PNG.
+        as_png: Encode as PNG instead of JPEG.
+    """
     profile = image.info.get("icc_profile")
     for quality in (0,) if as_png else (85, 75, 65, 55):
         buffer = io.BytesIO()

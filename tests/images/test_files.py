@@ -322,6 +322,20 @@ def test_many_threads_can_publish_under_one_name(
     assert [int(path.read_bytes()) for path in paths] == list(range(40))
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_a_part_file_that_is_gone_is_not_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    """Whoever deletes it has given up; no empty file is left under the final name."""
+    if not links:
+        monkeypatch.setattr(os, "link", refuse_links)
+    part = part_file(tmp_path)
+    part.unlink()
+    with pytest.raises(FileNotFoundError):
+        publish(part, tmp_path, "dog", "png")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_copies_keep_their_name(tmp_path: Path) -> None:
     """A number is added if the name is taken; no part file remains."""
     image = stored_image(tmp_path, noise("RGB", 8, 8), "jpeg", "dog")

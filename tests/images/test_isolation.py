@@ -274,6 +274,13 @@ def test_exceeding_a_limit_is_not_retried(
     assert type(caught.value) is expected
 
 
+def decoder() -> psutil.Process:
+    """Return the decoder's process; other tests leave other children, such as a cluster's."""
+    children = psutil.Process().children()
+    (found,) = (each for each in children if "limited_process" in " ".join(each.cmdline()))
+    return found
+
+
 @posix
 @pytest.mark.parametrize(
     ("number", "kind"), [(signal.SIGSEGV, ""), (signal.SIGKILL, "TimeoutError")]
@@ -281,7 +288,7 @@ def test_exceeding_a_limit_is_not_retried(
 def test_a_crash_of_the_decoder_raises(number: int, kind: str, tmp_path: Path) -> None:
     """SIGKILL is reported as a resource limit, other signals as a failure."""
     with held_process(tmp_path, NOT_ABANDONED) as job:
-        (child,) = psutil.Process().children()
+        child = decoder()
         child.send_signal(number)
         with pytest.raises(ProcessFailed) as caught:
             job.result(HANG_S)
@@ -293,7 +300,7 @@ def test_an_abandoned_decoder_is_killed(tmp_path: Path) -> None:
     """After an interrupt or time-out, so that the next image can be decoded."""
     abandoned = threading.Event()
     with held_process(tmp_path, abandoned) as job:
-        (child,) = psutil.Process().children()
+        child = decoder()
         abandoned.set()
         with pytest.raises(Abandoned):
             job.result(HANG_S)
