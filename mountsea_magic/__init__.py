@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from .api import agenerate, generate
+    from .api import agenerate, agenerate_many, generate, generate_many
     from .errors import (
         AuthenticationError,
+        BatchFailed,
+        BudgetExceeded,
         ConfigurationError,
         DownloadFailed,
         HubUnavailable,
@@ -28,14 +30,20 @@ if TYPE_CHECKING:
         TaskFailed,
         WaitTimeout,
     )
+    from .generation.batch import Batch
     from .generation.handle import Generation
+    from .images.contact_sheet import contact_sheet
     from .images.files import GeneratedImage
+    from .request.grid import grid
     from .request.request import ImageRequest
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AuthenticationError",
+    "Batch",
+    "BatchFailed",
+    "BudgetExceeded",
     "ConfigurationError",
     "DownloadFailed",
     "GeneratedImage",
@@ -51,15 +59,24 @@ __all__ = [
     "TaskFailed",
     "WaitTimeout",
     "agenerate",
+    "agenerate_many",
+    "contact_sheet",
     "generate",
+    "generate_many",
+    "grid",
 ]
 
 _MODULES = {
+    "Batch": "generation.batch",
     "GeneratedImage": "images.files",
     "Generation": "generation.handle",
     "ImageRequest": "request.request",
     "agenerate": "api",
+    "agenerate_many": "api",
+    "contact_sheet": "images.contact_sheet",
     "generate": "api",
+    "generate_many": "api",
+    "grid": "request.grid",
 }
 """The module of each public name that is not in `errors`."""
 

@@ -3,6 +3,7 @@
 MountseaError
  + ConfigurationError     a setting is missing or invalid; nothing was submitted
  + InvalidRequest         rejected before sending, or by the Hub (400, 404, 409, 422, other 4xx)
+ + BudgetExceeded         more images than the budget allows; nothing was submitted
  + AuthenticationError    the Hub rejected the API key (401, 403)
  + InsufficientCredits    not enough credits (402, 403)
  + RateLimited            rate limited by the Hub (429); nothing was submitted
@@ -11,15 +12,15 @@ MountseaError
  + TaskFailed             the task ended without an image; nothing was charged
  + WaitTimeout            stopped waiting; the task goes on at the Hub
  + DownloadFailed         the task completed, but its image could not be downloaded
+ + BatchFailed            some requests of a batch failed
 Interrupted               a KeyboardInterrupt with the id of the task that goes on
 """
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Sequence
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from .runtime.printing import encodable, stdout_encoding
 from .runtime.text import is_pasteable, printable, quoted
@@ -99,6 +100,10 @@ class InvalidRequest(MountseaError):
     """The request was rejected before it was sent, or by the Hub: 400, 404, 409, 422, other 4xx."""
 
 
+class BudgetExceeded(MountseaError):
+    """The request would exceed the budget of images; nothing was submitted."""
+
+
 class AuthenticationError(MountseaError):
     """The Hub rejected the API key (401, and 403 unless its message is about credits)."""
 
@@ -128,7 +133,23 @@ class HubUnavailable(MountseaError):
 
 
 class SubmissionUncertain(MountseaError):
-    """The request may have reached the Hub; it is not sent again, to avoid a second charge."""
+    """The request may have reached the Hub; it is not sent again, to avoid a second charge.
+
+    Attributes:
+        of_earlier_run: Whether it was submitted earlier, or by another process, under the same
+            idempotency key; nothing was sent now.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        task_id: str | None = None,
+        status_code: int | None = None,
+        of_earlier_run: bool = False,
+    ) -> None:
+        super().__init__(message, task_id=task_id, status_code=status_code)
+        self.of_earlier_run = of_earlier_run
 
 
 class TaskFailed(MountseaError):
@@ -151,20 +172,38 @@ class DownloadFailed(MountseaError):
         self.gone = gone
 
 
+class BatchFailed(MountseaError):
+    """Some requests of a batch failed; the message counts them, with each reason once.
+
+    Attributes:
+        batch: The batch, with its images, and `retry_failed`.
+        errors: The error of each request that failed, in order.
+    """
+
+    def __init__(
+        self, message: str, *, batch: Any = None, errors: Sequence[Exception] = ()
+    ) -> None:
+        super().__init__(message)
+        self.batch = batch
+        self.errors = list(errors)
+
+
 class Interrupted(_ShortInNotebook, KeyboardInterrupt):
     """The wait was interrupted; the task, if it was submitted, goes on at the Hub.
 
     Attributes:
         task_id: The task that goes on, or None if none was submitted.
+        batch: The batch that was interrupted, or None.
 
     Example:
         >>> isinstance(Interrupted("stopped waiting", task_id="hub-1"), KeyboardInterrupt)
         True
     """
 
-    def __init__(self, message: str, *, task_id: str | None = None) -> None:
+    def __init__(self, message: str, *, task_id: str | None = None, batch: Any = None) -> None:
         super().__init__(printable(message))
         self.task_id = task_id
+        self.batch = batch
 
 
 def without_frames(error: E) -> E:
@@ -182,29 +221,3 @@ def without_frames(error: E) -> E:
     """
     error.__traceback__ = error.__cause__ = error.__context__ = None
     return error
-
-
-def merge_errors(errors: Sequence[BaseException | None]) -> BaseException | None:
-    """Merge the errors of several prompts into one of the first one's type, listing all messages.
-
-    Args:
-        errors: The error of each prompt, in order; None for a prompt that succeeded.
-
-    Returns:
-        The merged error, or None if every prompt succeeded.
-
-    Example:
-        >>> print(merge_errors([None, TaskFailed("no dogs"), TaskFailed("no cats")]))
-        Prompt 2: no dogs
-        Prompt 3: no cats
-    """
-    failed = [(number, error) for number, error in enumerate(errors, start=1) if error is not None]
-    if not failed:
-        return None
-    first = failed[0][1]
-    if len(errors) == 1:
-        return first
-    merged = copy.copy(first)  # each handle keeps its own error
-    merged.args = ("\n".join(f"Prompt {number}: {error}" for number, error in failed),)
-    merged.__cause__ = first.__cause__
-    return merged

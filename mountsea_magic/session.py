@@ -6,13 +6,16 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .clients import ClientPool
 from .credentials.key_store import KeyStore
 from .errors import ConfigurationError, MountseaError
-from .generation.events import Completed, Event, Notice
+from .generation.admission import SINGLE, Admission
+from .generation.budget import Budget
+from .generation.events import Event, Notice, PostprocessFailed
 from .generation.handle import Generation
 from .generation.notices import notify
 from .hub.model_registry import ModelRegistry
@@ -26,10 +29,15 @@ from .settings import DEFAULT_TIMEOUT_S, DEMO_URL, Secret, Settings, read_settin
 from .settings.hub_urls import is_same_hub
 
 if TYPE_CHECKING:
+    from .generation.context import GenerationContext
+    from .generation.executors import ImageWorkers
     from .generation.submit import PendingSubmissions
     from .journal.entry import Entry
     from .journal.journal import Journal
     from .request.catalog import Catalog
+    from .request.prepare import InputImages
+    from .request.request import ImageRequest
+    from .request.sweep import Item
 
 
 class Session:
@@ -40,6 +48,7 @@ class Session:
         demo: The choice of ``%mountsea demo``: ``on``, ``off``, ``if-no-key`` or None.
         base_url: The Hub's base URL, which takes precedence over the environment's, or None.
         clients: The Hub clients, and the demo network.
+        budget: The limits of images that are set in this process.
         registry: The models of each Hub.
         worker: The thread that runs the event loop.
         open: The generations whose task may still be running at the Hub.
@@ -57,6 +66,7 @@ class Session:
         self.clients = ClientPool()
         self.registry = ModelRegistry()
         self.worker = LoopThread()
+        self.budget = Budget(self.journal, lambda work: self.worker.run(work))
         self.open: list[Generation] = []
         self._journals: dict[Path, Journal] = {}
         self._stores: dict[Path, KeyStore] = {}
@@ -140,6 +150,34 @@ class Session:
             notify(self.registry.notices(), None)
         return self.registry.current(settings)
 
+    def build(
+        self,
+        settings: Settings,
+        item: Item,
+        *,
+        model: str,
+        parameters: Mapping[str, Any] | None = None,
+        images: InputImages | None = None,
+        spell: Callable[[str], str] = str,
+    ) -> ImageRequest:
+        """Validate an item, and build its request.
+
+        Args:
+            settings: The Hub and the key.
+            item: What the user asked for.
+            model: The model of an item that names none.
+            parameters: Parameters that the item does not set itself.
+            images: Converts the input images, which items may have in common.
+            spell: Returns a parameter's name as the user writes it.
+
+        Raises:
+            InvalidRequest: If it is not valid; nothing was sent.
+        """
+        from .request.prepare import build_item
+
+        find = partial(self.catalog_for, settings)
+        return build_item(settings, item, model, parameters or {}, find, images, spell)
+
     def keys(self) -> KeyStore:
         """Return the store of ``%mountsea login --save``."""
         return self._store(self.settings().home)
@@ -198,6 +236,8 @@ class Session:
         on_event: Callable[[Event], None] | None = None,
         fresh: bool = False,
         cache: bool = False,
+        admission: Admission = SINGLE,
+        workers: ImageWorkers | None = None,
     ) -> Generation:
         """Run a generation to its images: resume its task if it has one, else submit its request.
 
@@ -208,12 +248,15 @@ class Session:
             on_event: Called with every event, too.
             fresh: Never answer from the journal.
             cache: Answer from the journal also without a seed.
+            admission: Decides when to submit and to poll; shared by the generations of a batch.
+            workers: Where images are downloaded and post-processed; this process by default.
 
         Returns:
             The handle.
 
         Raises:
             MountseaError: If the generation failed; also stored in the handle's ``error``.
+            Stopped: If the admission admits nothing any more; nothing was submitted.
         """
         if generation not in self.open:
             self.open.append(generation)
@@ -229,8 +272,21 @@ class Session:
                 on_event(event)
 
         try:
-            report(await self._run(generation, settings, report, timeout_s, fresh, cache))
+            from .generation.run import run_or_resume
+
+            completed = await run_or_resume(
+                self._context(generation, settings, report, admission, workers),
+                generation.request,
+                generation.task_id,
+                idempotency_key=generation.idempotency_key,
+                timeout_s=timeout_s,
+                fresh=fresh or generation.submits_anew,
+                cache=cache,
+            )
+            report(completed)
         except MountseaError as error:
+            if isinstance(error, PostprocessFailed):
+                generation.take(error.completed)  # its images are kept
             generation.fail(error, resumed=resumed)
             raise
         finally:
@@ -257,19 +313,19 @@ class Session:
         if self._pending is not None:
             await self._pending.drain()
 
-    async def _run(
+    def _context(
         self,
         generation: Generation,
         settings: Settings,
         on_event: Callable[[Event], None],
-        timeout_s: float,
-        fresh: bool,
-        cache: bool,
-    ) -> Completed:
-        """Resume a handle that has a task: nothing is submitted twice."""
-        from .generation.run import GenerationContext, resume, run
+        admission: Admission,
+        workers: ImageWorkers | None,
+    ) -> GenerationContext:
+        """What a generation needs, with the callbacks of its handle."""
+        from .generation.context import GenerationContext
+        from .generation.executors import HERE
 
-        context = GenerationContext(
+        return GenerationContext(
             settings.base_url,
             lambda: self.clients.client(settings),
             self.journal(settings),
@@ -277,13 +333,11 @@ class Session:
             settings.originals,
             on_event,
             generation.set_task_id,
+            generation.submission_failed,
+            admission,
+            self.budget.limit(settings),
+            workers=workers or HERE,
         )
-        request, task_id = generation.request, generation.task_id
-        if task_id is not None:
-            return await resume(context, task_id, request, timeout_s=timeout_s)
-        if request is None:
-            raise ValueError("a generation needs a request or a task id")
-        return await run(context, request, timeout_s=timeout_s, fresh=fresh, cache=cache)
 
     def wait_for_submissions_at_exit(self) -> None:
         """Register the exit hook that waits a moment for pending submissions."""

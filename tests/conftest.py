@@ -20,7 +20,7 @@ from lab_server import close_notebooks, end_kernels, has_chromium, lab, page_in_
 from own_session import begin_session, end_sessions, reach
 
 import mountsea_magic
-from mountsea_magic.generation import download, poll
+from mountsea_magic.generation import admission, download
 from mountsea_magic.generation.schedule import LearnedSchedule
 from mountsea_magic.request.schema import validator
 from mountsea_magic.session import Session
@@ -84,7 +84,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     monkeypatch.setitem(sys.modules, "keyring", None)
     monkeypatch.setattr(download, "PAUSES_S", (0.0,) * len(download.PAUSES_S))
     often = partial(LearnedSchedule, min_interval_s=0.02, max_interval_s=0.05)
-    monkeypatch.setattr(poll, "LearnedSchedule", often)
+    monkeypatch.setattr(admission, "LearnedSchedule", often)
     yield fresh
     end_sessions()
 

@@ -52,6 +52,7 @@ def test_the_error_tree_has_the_documented_classes() -> None:
     assert {kind.__name__ for kind in TREE} == {
         "ConfigurationError",
         "InvalidRequest",
+        "BudgetExceeded",
         "AuthenticationError",
         "InsufficientCredits",
         "RateLimited",
@@ -60,6 +61,7 @@ def test_the_error_tree_has_the_documented_classes() -> None:
         "TaskFailed",
         "WaitTimeout",
         "DownloadFailed",
+        "BatchFailed",
     }
 
 

@@ -550,3 +550,18 @@ def test_settings_are_frozen_and_hashable() -> None:
     with pytest.raises(FrozenInstanceError):
         first.base_url = "https://elsewhere.example"  # type: ignore[misc]  # that is the point
     assert isinstance(first, Settings)
+
+
+@pytest.mark.parametrize(("text", "limit"), [("", None), ("0", 0), (" 20 ", 20), ("007", 7)])
+def test_the_budget_is_a_whole_number_of_images(text: str, limit: int | None) -> None:
+    """Without the variable there is none."""
+    assert read_settings({"MOUNTSEA_BUDGET": text}).budget == limit
+
+
+@pytest.mark.parametrize("text", ["-1", "1.5", "lots", "1e3", "1_000", "٣", "9" * 30, KEY])
+def test_a_wrong_budget_is_a_configuration_error(text: str) -> None:
+    """It names the variable, and does not quote it: it may be a mixed-up key."""
+    with pytest.raises(ConfigurationError, match=r"^MOUNTSEA_BUDGET must be a whole") as caught:
+        read_settings({"MOUNTSEA_BUDGET": text})
+    assert text not in str(caught.value).replace("20", "")
+    assert read_settings({"MOUNTSEA_BUDGET": text, "MOUNTSEA_DEMO": "on"}).budget is None

@@ -8,21 +8,23 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from ..errors import DownloadFailed, HubUnavailable, MountseaError, resume_hint
 from ..hub.client import HubClient
-from ..hub.connector import UnusableUrl
 from ..hub.image_counts import count_left_out, select_images
 from ..hub.responses import ImageSource
-from ..images.files import BadImage, GeneratedImage, TooLarge, check, part_file, publish
+from ..images.files import BadImage, GeneratedImage, check, part_file, publish
+from ..request.request import ImageRequest
 from ..runtime.clock import Stopwatch
 from ..runtime.daemon_threads import DaemonThreads
 from ..runtime.key_redaction import redact_key
 from ..runtime.text import os_error_reason
 from .events import Downloading, Event, Notice
+from .executors import HERE, ImageWorkers
+from .image_worker import Failure, Outcome, failure_from
 
 PAUSES_S = (0.3, 0.9, 1.8)
 """The pauses before the retries of a download, in seconds."""
@@ -37,26 +39,13 @@ GONE_STATUSES = frozenset({404, 410})
 """The HTTP statuses for a deleted image, if the URL is new; a 403 may come from a proxy."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """Why a download failed; returned, since a raised error's traceback would hold signed URLs.
-
-    `final` failures are not retried; `permanent` ones would fail again after a resume.
-    """
-
-    message: str
-    final: bool = False
-    permanent: bool = False
-    status: int | None = None
-    cause: BaseException | None = None
-
-
 class TaskDownloads:
     """The downloads of one task.
 
     Attributes:
         folder: Where the originals go; a temporary folder if that one is not writable.
         left_out: How many images the Hub returned beyond the number requested.
+        outcomes: What ``postprocess`` returned or raised in workers, by the image's number from 0.
 
     Args:
         client: The Hub's client.
@@ -65,6 +54,8 @@ class TaskDownloads:
         folder: Where the originals go.
         stem: The beginning of their file names.
         limit: The number of images requested; no more are downloaded.
+        workers: Download the images in place of this process, if there is an executor.
+        request: The request, for the workers' ``postprocess``.
 
     Example:
         >>> async def fetch(client: HubClient, sources: tuple[ImageSource, ...]) -> None:
@@ -81,8 +72,12 @@ class TaskDownloads:
         stem: str,
         *,
         limit: int = sys.maxsize,
+        workers: ImageWorkers = HERE,
+        request: ImageRequest | None = None,
     ) -> None:
         self.folder = folder
+        self.outcomes: dict[int, Outcome] = {}
+        self._workers, self._request = workers, request
         self._client, self._task_id, self._stem = client, task_id, stem
         self._limit = limit
         self._sources = select_images(sources, limit)
@@ -107,7 +102,9 @@ class TaskDownloads:
         """
         total = len(self._sources)
         on_event(Downloading(0, total))
-        downloads = [asyncio.ensure_future(self._download(number)) for number in range(total)]
+        downloads = [
+            asyncio.ensure_future(self._download(number, on_event)) for number in range(total)
+        ]
         try:
             for done, download in enumerate(asyncio.as_completed(downloads), start=1):
                 await download
@@ -134,22 +131,20 @@ class TaskDownloads:
             on_event(Notice(self._notice))
         return tuple(download.result() for download in downloads)
 
-    async def _download(self, number: int) -> GeneratedImage:
+    async def _download(self, number: int, on_event: Callable[[Event], None]) -> GeneratedImage:
         """Download one image, with retries."""
-        failure, spent_s, seen, fresh = _Failure(""), 0.0, self._refreshes, False
+        failure, spent_s, seen, fresh = Failure(""), 0.0, self._refreshes, False
         for pause_s in (0.0, *PAUSES_S):
             if spent_s > MAX_RETRY_S:
                 break
             await asyncio.sleep(pause_s)
             fresh = failure.status in EXPIRED_STATUSES and await self._refresh(seen)
             seen = self._refreshes
-            async with self._client.download_slots:
-                clock = Stopwatch()
-                result = await self._download_once(self._sources[number], number)
-            spent_s += pause_s + clock.elapsed_s
+            result = await self._attempt(number, on_event)
             if isinstance(result, GeneratedImage):
                 return result
             failure = result
+            spent_s += pause_s + failure.elapsed_s
             if failure.final:
                 break
         gone = fresh and failure.status in GONE_STATUSES
@@ -164,7 +159,35 @@ class TaskDownloads:
             f"{failure.message} {hint}", task_id=self._task_id, gone=gone
         ) from failure.cause
 
-    async def _download_once(self, source: ImageSource, number: int) -> GeneratedImage | _Failure:
+    async def _attempt(
+        self, number: int, on_event: Callable[[Event], None]
+    ) -> GeneratedImage | Failure:
+        """Download an image once, on a worker if there is one."""
+        saved = await self._workers.save(
+            self._client,
+            self._sources[number],
+            self.folder,
+            self._file_stem(number),
+            request=self._request,
+            on_event=on_event,
+        )
+        if isinstance(saved, Failure):
+            return saved
+        if saved is not None:
+            if saved.outcome is not None:
+                self.outcomes[number] = saved.outcome
+            return saved.image
+        async with self._client.download_slots:
+            clock = Stopwatch()
+            result = await self._download_once(self._sources[number], number)
+        if isinstance(result, Failure):
+            return replace(result, elapsed_s=clock.elapsed_s)
+        return result
+
+    def _file_stem(self, number: int) -> str:
+        return f"{self._stem}-{number + 1}"
+
+    async def _download_once(self, source: ImageSource, number: int) -> GeneratedImage | Failure:
         """A file gets its final name only once it is complete, checked and on disk."""
         inline, folder = source.is_inline, self.folder
         try:
@@ -173,27 +196,21 @@ class TaskDownloads:
                 await self._client.download(source, part)
                 url = None if inline else redact_key(source.url or "")
                 image = await _checked(part, url)
-                path = publish(part, part.parent, f"{self._stem}-{number + 1}", image.format)
+                path = publish(part, part.parent, self._file_stem(number), image.format)
             finally:
                 part.unlink(missing_ok=True)
-        except HubUnavailable as error:
-            permanent = isinstance(error, UnusableUrl)
-            return _Failure(
-                str(error), permanent=permanent, status=error.status_code, cause=error.__cause__
-            )
-        except BadImage as error:
-            final = inline or isinstance(error, TooLarge)
-            return _Failure(f"The image is not usable: {error}.", final=final, permanent=True)
+        except (HubUnavailable, BadImage) as error:
+            return failure_from(error, inline=inline)
         except OSError as error:
             reason = os_error_reason(error)
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 # too many open files: not the folder's fault, and temporary
-                return _Failure(f"The image could not be written: {reason}.")
+                return Failure(f"The image could not be written: {reason}.")
             lost = folder == self.folder and (
                 self._notice is not None or not self._use_temporary_folder(reason)
             )
             if lost:
-                return _Failure(f"The image could not be written: {reason}.", final=True)
+                return Failure(f"The image could not be written: {reason}.", final=True)
             return await self._download_once(source, number)
         return replace(image, path=path)
 

@@ -23,7 +23,7 @@ _TAIL_SCALE_S = 0.2
 _TAIL_SHAPE = 0.5
 """Outliers follow a Lomax distribution, whose heavy tail gives every duration some probability."""
 
-MIN_SPREAD = 0.12
+MIN_SPREAD = 0.06
 """The least spread, even if all past tasks took equally long."""
 
 
@@ -92,7 +92,9 @@ def estimate_duration(
     count = len(logs)
     median = (logs[(count - 1) // 2] + logs[count // 2]) / 2
     weight = count / (count + PRIOR_WEIGHT)
-    center = weight * median + (1 - weight) * math.log(prior.median_s)
+    # the center is known sooner than the spread: a dozen tasks outweigh the prior
+    center_weight = count**1.5 / (count**1.5 + PRIOR_WEIGHT**1.5)
+    center = center_weight * median + (1 - center_weight) * math.log(prior.median_s)
     # the median absolute deviation: robust against a task that hung for an hour
     deviations = sorted(abs(value - median) for value in logs)
     spread = 1.4826 * (deviations[(count - 1) // 2] + deviations[count // 2]) / 2

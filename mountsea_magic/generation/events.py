@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from ..errors import MountseaError
 from ..images.files import GeneratedImage
 
 
@@ -76,6 +78,7 @@ class Completed:
         task_id: The task that made them.
         from_journal: Whether they come from an earlier task: nothing was submitted.
         left_out: How many images the Hub returned beyond the number requested.
+        postprocessed: What the batch's ``postprocess`` returned, one for each image.
     """
 
     images: tuple[GeneratedImage, ...]
@@ -84,6 +87,23 @@ class Completed:
     task_id: str | None = None
     from_journal: bool = False
     left_out: int = 0
+    postprocessed: tuple[Any, ...] = ()
+
+
+class PostprocessFailed(MountseaError):
+    """The batch's ``postprocess`` raised; the images are on disk, and journaled as completed.
+
+    Attributes:
+        completed: The completed generation.
+
+    Args:
+        message: Why.
+        completed: The completed generation.
+    """
+
+    def __init__(self, message: str, completed: Completed) -> None:
+        super().__init__(message, task_id=completed.task_id)
+        self.completed = completed
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, overload
 
@@ -25,7 +25,16 @@ from ..request.request import ImageRequest
 from ..runtime.loop_thread import TICK_S, Job
 from ..runtime.text import quoted, sanitize
 from ..settings import DEFAULT_PREVIEW_PX
-from .events import Completed, Downloading, Event, RetryScheduled, Submitted, Submitting, Waiting
+from .events import (
+    Completed,
+    Downloading,
+    Event,
+    PostprocessFailed,
+    RetryScheduled,
+    Submitted,
+    Submitting,
+    Waiting,
+)
 
 
 class Generation:
@@ -45,11 +54,16 @@ class Generation:
         is_demo: Whether it runs at the demo Hub.
         from_journal: Whether the images come from an earlier task: nothing was submitted.
         left_out: How many images the Hub returned beyond the number requested; not downloaded.
+        variables: What filled the prompt, and other columns of a table: never sent.
+        idempotency_key: The key under which the request is submitted at most once, or None.
+        postprocessed: What the batch's ``postprocess`` returned, one for each image.
 
     Args:
         request: The request, or None if only the task id is known.
         task_id: The id of an existing task.
         is_demo: Whether it runs at the demo Hub.
+        variables: What filled the prompt, and other columns of a table.
+        idempotency_key: The key under which the request is submitted at most once.
 
     Example:
         >>> dog = Generation(None, task_id="hub-1")
@@ -58,7 +72,13 @@ class Generation:
     """
 
     def __init__(
-        self, request: ImageRequest | None, *, task_id: str | None = None, is_demo: bool = False
+        self,
+        request: ImageRequest | None,
+        *,
+        task_id: str | None = None,
+        is_demo: bool = False,
+        variables: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
     ) -> None:
         self.request = request
         self.task_id = task_id
@@ -70,6 +90,10 @@ class Generation:
         self.is_demo = is_demo
         self.from_journal = False
         self.left_out = 0
+        self.variables = dict(variables or {})
+        self.idempotency_key = idempotency_key
+        self.postprocessed: list[Any] = []
+        self.submits_anew = False
         self.preview_px = DEFAULT_PREVIEW_PX
         self._job: Job[Any] | None = None
         self._show_job: Job[Any] | None = None
@@ -79,6 +103,11 @@ class Generation:
         """The prompt, or an empty text for a task that was resumed by its id alone."""
         return self.request.prompt if self.request is not None else ""
 
+    @property
+    def may_be_submitted(self) -> bool:
+        """Whether the Hub may have the request: then its task can be fetched later."""
+        return self.task_id is not None or self.status == Status.SUBMITTING
+
     def take(self, event: Event) -> None:
         """Update the handle from an event of its generation.
 
@@ -86,9 +115,9 @@ class Generation:
             event: The event.
         """
         if isinstance(event, Submitting):
-            self.status = Status.SUBMITTING
+            self.status, self.error = Status.SUBMITTING, None
         elif isinstance(event, RetryScheduled):
-            self.status = Status.POSTPONED
+            self.status, self.error = Status.POSTPONED, None
         elif isinstance(event, Submitted):
             self.set_task_id(event.task_id)
         elif isinstance(event, Waiting):
@@ -109,10 +138,19 @@ class Generation:
         deleted = resumed and is_unknown_task(error)
         if isinstance(error, SubmissionUncertain):
             self.status = Status.UNCERTAIN
-        elif isinstance(error, TaskFailed) or deleted or error.task_id is None:
+        elif isinstance(error, TaskFailed | PostprocessFailed) or deleted or error.task_id is None:
             self.status = Status.FAILED
         elif isinstance(error, DownloadFailed):
             self.status = Status.NOT_DOWNLOADED
+
+    def submission_failed(self, error: MountseaError) -> None:
+        """Record that a submission has failed, which may be after the wait was interrupted.
+
+        Args:
+            error: Why; the submission may be retried.
+        """
+        if self.status == Status.SUBMITTING:
+            self.fail(error, resumed=False)
 
     def set_task_id(self, task_id: str) -> None:
         """Record the task id, which may arrive after the wait was interrupted.
@@ -141,6 +179,23 @@ class Generation:
             message = "Stopped before anything was submitted."
         self.error = Interrupted(message, task_id=self.task_id)
         return self.error
+
+    def reset(self) -> None:
+        """Prepare a handle that has ended to run again.
+
+        A task that may still have images is followed; else the request is submitted anew, also an
+        uncertain one.
+        """
+        error = self.error
+        gone = isinstance(error, DownloadFailed) and error.gone
+        if (
+            isinstance(error, TaskFailed)
+            or gone
+            or (isinstance(error, MountseaError) and is_unknown_task(error))
+        ):
+            self.task_id = None
+        self.submits_anew = self.status == Status.UNCERTAIN
+        self.status, self.error = Status.NEW, None
 
     def attach(self, job: Job[Any], shown: Job[Any] | None = None) -> None:
         """Attach the background job, so that it can be waited for and cancelled.
@@ -191,6 +246,15 @@ class Generation:
             raise self.error
         return self
 
+    def wait_until_ended(self, timeout_s: float) -> bool:
+        """Wait a while for its end, and return whether it has ended; raises nothing of its own.
+
+        Args:
+            timeout_s: The longest wait, in seconds.
+        """
+        pending = next((job for job in self._jobs() if not job.ended), None)
+        return pending is None or pending.wait(timeout_s)
+
     def __await__(self) -> Generator[Any, None, Generation]:
         return self._awaited().__await__()
 
@@ -234,6 +298,7 @@ class Generation:
         self.elapsed_s = event.elapsed_s
         self.from_journal = event.from_journal
         self.left_out = event.left_out
+        self.postprocessed = list(event.postprocessed)
         self.task_id = event.task_id or self.task_id
         self.error = None
         self.status = Status.COMPLETED  # last: another thread that sees it finds the images, too

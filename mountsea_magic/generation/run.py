@@ -2,80 +2,106 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
-
-from ..errors import DownloadFailed, MountseaError, TaskFailed
-from ..hub.client import HubClient
-from ..hub.retry import is_unknown_task
 from ..journal.entry import Entry
-from ..journal.journal import Journal, JournaledSubmission
+from ..journal.journal import JournaledSubmission, kind_of
 from ..request.request import ImageRequest
 from ..settings import DEFAULT_TIMEOUT_S
+from .context import GenerationContext
 from .duration import DurationEstimate, estimate_duration
-from .events import Completed, Event, Submitted
+from .events import Completed, Submitted
+from .from_journal import answer_under_key, from_disk, identical_result
 from .poll import wait_for_images
 from .schedule import Schedule
-from .submit import PendingSubmissions, submit
-
-REFETCH_TIMEOUT_S = 20.0
-"""How long to wait, in seconds, for a task whose files were changed or deleted on this disk."""
+from .submit import HeldByAnother, submit
 
 
-@dataclass(frozen=True, slots=True)
-class GenerationContext:
-    """What a generation needs, and what it reports to.
+async def run_or_resume(
+    context: GenerationContext,
+    request: ImageRequest | None,
+    task_id: str | None,
+    *,
+    idempotency_key: str | None = None,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    fresh: bool = False,
+    cache: bool = False,
+) -> Completed:
+    """Resume a task if there is one, so that nothing is submitted twice; else run the request.
 
-    Attributes:
-        hub: The Hub's base URL, or ``demo:``.
-        client: Returns the Hub's client; called only if a request has to be sent.
-        journal: The journal.
-        pending: Keeps submissions alive after an interrupt.
-        folder: Where the originals go.
-        on_event: Called with each event.
-        on_task_id: Called with the task id as soon as it is known, also after an interrupt.
+    Args:
+        context: The Hub, the journal, the folder of the originals, and the callbacks.
+        request: The request, if known.
+        task_id: The task, or None if the request has not been submitted.
+        idempotency_key: The key under which the request is submitted at most once, or None.
+        timeout_s: How long to wait for the task, in seconds.
+        fresh: Never use the journal.
+        cache: Use the journal also without a seed.
+
+    Raises:
+        MountseaError: See `run` and `resume`.
     """
-
-    hub: str
-    client: Callable[[], HubClient]
-    journal: Journal
-    pending: PendingSubmissions
-    folder: Path
-    on_event: Callable[[Event], None]
-    on_task_id: Callable[[str], None]
+    if task_id is not None:
+        return await resume(context, task_id, request, timeout_s=timeout_s)
+    if request is None:
+        raise ValueError("a generation needs a request or a task id")
+    return await run(
+        context,
+        request,
+        idempotency_key=idempotency_key,
+        timeout_s=timeout_s,
+        fresh=fresh,
+        cache=cache,
+    )
 
 
 async def run(
     context: GenerationContext,
     request: ImageRequest,
     *,
+    idempotency_key: str | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     fresh: bool = False,
     cache: bool = False,
     schedule: Schedule | None = None,
 ) -> Completed:
-    """Return the images of an identical request from the journal, or submit the request.
+    """Return the images of an earlier request from the journal, or submit the request.
 
     Args:
         context: The Hub, the journal, the folder of the originals, and the callbacks.
-        request: The request; without a seed it is submitted each time.
+        request: The request; without a seed or key it is submitted each time.
+        idempotency_key: The key under which it is submitted at most once, or None.
         timeout_s: How long to wait for the task, in seconds.
         fresh: Never use the journal.
         cache: Use the journal also without a seed.
-        schedule: When to poll a new task; defaults to a `LearnedSchedule` for the estimate.
+        schedule: When to poll a new task; defaults to the admission's schedule.
 
     Raises:
-        MountseaError: See `submit` and `wait_for_images`.
+        MountseaError: See `answer_under_key`, `submit` and `wait_for_images`.
     """
-    if not fresh and (cache or request.input.get("seed") is not None):
-        fingerprint = request.fingerprint()
-        found = await asyncio.to_thread(context.journal.find_identical, context.hub, fingerprint)
-        completed = await _from_journal(context, found)
+    entry = Entry.begin(context.hub, request, idempotency_key=idempotency_key)
+    while True:
+        completed = None
+        if idempotency_key is not None and not fresh:
+            completed, fresh = await answer_under_key(context, entry, request, timeout_s=timeout_s)
+        elif not fresh and (cache or request.input.get("seed") is not None):
+            found = await context.journal.afind_identical(context.hub, entry.fingerprint)
+            completed = await identical_result(context, found, request)
         if completed is not None:
             return completed
-    record = JournaledSubmission(context.journal, Entry.begin(context.hub, request))
+        try:
+            return await _submit_and_wait(context, request, entry, timeout_s, fresh, schedule)
+        except HeldByAnother:
+            continue  # another process was faster: its task is followed
+
+
+async def _submit_and_wait(
+    context: GenerationContext,
+    request: ImageRequest,
+    entry: Entry,
+    timeout_s: float,
+    fresh: bool,
+    schedule: Schedule | None,
+) -> Completed:
+    record = JournaledSubmission(context.journal, entry)
     estimate = await _estimate(context, request)
     client, on_event = context.client(), context.on_event
     task_id = await submit(
@@ -85,7 +111,11 @@ async def run(
         context.pending,
         on_event=on_event,
         on_task_id=context.on_task_id,
+        on_failure=context.on_failure,
+        admission=context.admission,
         timeout_s=timeout_s,
+        fresh=fresh,
+        image_limit=context.image_limit,
     )
     on_event(Submitted(task_id, estimate.median_s))
     return await wait_for_images(
@@ -97,6 +127,9 @@ async def run(
         timeout_s=timeout_s,
         estimate=estimate,
         schedule=schedule,
+        admission=context.admission,
+        workers=context.workers,
+        request=request,
     )
 
 
@@ -118,10 +151,10 @@ async def resume(
     Raises:
         MountseaError: See `wait_for_images`.
     """
-    entry = await asyncio.to_thread(context.journal.find, task_id, hub=context.hub)
+    entry = await context.journal.afind(task_id, hub=context.hub)
     if entry is None or entry.hub != context.hub:
         entry = Entry.begin(context.hub, request, task_id=task_id)
-    completed = await completed_from_disk(entry)
+    completed = await from_disk(context, entry, request or entry.request)
     if completed is not None:
         return completed
     return await wait_for_images(
@@ -131,57 +164,19 @@ async def resume(
         on_event=context.on_event,
         timeout_s=timeout_s,
         estimate=await _estimate(context, entry.request),
+        admission=context.admission,
+        workers=context.workers,
+        request=request,
     )
-
-
-async def completed_from_disk(entry: Entry) -> Completed | None:
-    """Return the images of a journal entry if all files are on disk and unchanged.
-
-    Args:
-        entry: The journal entry of a task.
-    """
-    if not entry.files:
-        return None
-    intact = await asyncio.to_thread(lambda: all(image.is_intact() for image in entry.files))
-    if not intact:
-        return None
-    return Completed(entry.files, entry.description, entry.elapsed_s, entry.task_id, True)
 
 
 async def _estimate(context: GenerationContext, request: ImageRequest | None) -> DurationEstimate:
     """Estimate the duration from all tasks in the journal that are like this one."""
     if request is None:
         return DurationEstimate()
-    return estimate_duration(
-        await asyncio.to_thread(context.journal.durations, context.hub, request)
-    )
 
+    async def learn(prior: DurationEstimate | None) -> DurationEstimate:
+        durations_s = await context.journal.adurations(context.hub, request)
+        return estimate_duration(durations_s, prior=prior)
 
-async def _from_journal(context: GenerationContext, entries: list[Entry]) -> Completed | None:
-    """Return an earlier result, from disk or downloaded again; None if all are gone."""
-    for entry in entries:
-        completed = await completed_from_disk(entry)
-        if completed is not None:
-            return completed
-    for entry in entries:
-        try:
-            completed = await wait_for_images(
-                context.client(),
-                JournaledSubmission(context.journal, entry),
-                context.folder,
-                on_event=context.on_event,
-                timeout_s=REFETCH_TIMEOUT_S,
-            )
-        except MountseaError as error:
-            if not _is_gone(error):
-                raise
-        else:
-            return replace(completed, from_journal=True)
-    return None
-
-
-def _is_gone(error: MountseaError) -> bool:
-    """Whether the Hub certainly no longer has the images; only then are they paid for again."""
-    if isinstance(error, DownloadFailed):
-        return error.gone
-    return isinstance(error, TaskFailed) or is_unknown_task(error)
+    return await context.admission.estimate(kind_of(request), learn)

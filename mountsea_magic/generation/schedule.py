@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Protocol
 
 from .duration import DurationEstimate
@@ -61,3 +63,44 @@ class LearnedSchedule:
             pause_s += step_s
         clamped_s = min(max(pause_s, self.min_interval_s), self.max_interval_s)
         return clamped_s * (1 + self.jitter * (2 * jitter - 1))
+
+
+@dataclass(frozen=True, slots=True)
+class SharedSchedule:
+    """A learned schedule for one of many tasks, which share a limit of polls per second.
+
+    With more polls than the limit, tasks would queue for their turns and be noticed late. A higher
+    cost of a poll makes all of them poll more rarely, around the time when they are due: the rate
+    of polls falls with the square root of their cost.
+
+    Attributes:
+        base: Returns the schedule of a task that is alone, as far as is known now.
+        seconds_per_round: Returns how many seconds one poll of every running task takes at the
+            limit.
+
+    Example:
+        >>> alone = LearnedSchedule(DurationEstimate(2.0, 0.12))
+        >>> crowded = SharedSchedule(lambda: alone, lambda: 64 / 50)
+        >>> crowded.interval_s(0.0, jitter=0.5) > alone.interval_s(0.0, jitter=0.5)
+        True
+    """
+
+    base: Callable[[], LearnedSchedule]
+    seconds_per_round: Callable[[], float]
+
+    def interval_s(self, waited_s: float, *, jitter: float) -> float:
+        """Return the pause before the next poll, in seconds."""
+        base = self.base()
+        overload = _polls_per_task(base) * self.seconds_per_round() / base.estimate.median_s
+        cost = base.poll_cost * max(1.0, overload) ** 2
+        return replace(base, poll_cost=cost).interval_s(waited_s, jitter=jitter)
+
+
+@lru_cache(maxsize=32)
+def _polls_per_task(schedule: LearnedSchedule) -> int:
+    """How many polls a task of the median duration gets."""
+    polls, waited_s = 0, 0.0
+    while waited_s < schedule.estimate.median_s:
+        waited_s += schedule.interval_s(waited_s, jitter=0.5)
+        polls += 1
+    return polls

@@ -9,13 +9,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from ..errors import HubUnavailable, MountseaError, SubmissionUncertain
+from ..errors import (
+    ConfigurationError,
+    HubUnavailable,
+    InvalidRequest,
+    MountseaError,
+    SubmissionUncertain,
+)
 from ..hub.client import HubClient
-from ..hub.retry import SUBMIT_RETRY_BUDGET_S, submit_retry_pause
+from ..hub.retry import SUBMIT_RETRY_BUDGET_S
 from ..hub.status import Status
+from ..journal.claims import ClaimOutcome
+from ..journal.database import JournalError
 from ..journal.journal import JournaledSubmission
 from ..request.request import ImageRequest
-from ..runtime.rng import RNG
+from ..runtime.text import quoted
+from .admission import SINGLE, Admission
+from .budget import over_budget
 from .events import Event, RetryScheduled, Submitting
 
 MAX_SUBMISSIONS = 24
@@ -70,6 +80,10 @@ class PendingSubmissions:
             post.exception()
 
 
+class HeldByAnother(Exception):
+    """The key is held by another submission, for which something is or may be paid."""
+
+
 async def submit(
     client: HubClient,
     request: ImageRequest,
@@ -78,9 +92,13 @@ async def submit(
     *,
     on_event: Callable[[Event], None],
     on_task_id: Callable[[str], None],
+    on_failure: Callable[[MountseaError], None] = lambda error: None,
+    admission: Admission = SINGLE,
     timeout_s: float = SUBMIT_RETRY_BUDGET_S,
+    fresh: bool = False,
+    image_limit: int | None = None,
 ) -> str:
-    """Submit a request; retry only where `submit_retry_pause` allows it.
+    """Submit a request when it is admitted; retry only where the admission allows it.
 
     Args:
         client: The Hub's client.
@@ -88,8 +106,13 @@ async def submit(
         record: Its journal entry.
         pending: Keeps the POST alive after an interrupt.
         on_event: Called with `Submitting` before each attempt, `RetryScheduled` before each pause.
-        on_task_id: Called with the task id as soon as it is known, also after an interrupt.
+        on_task_id: Called with the task id as soon as it is journaled, also after an interrupt.
+        on_failure: Called if an attempt has failed, also after an interrupt.
+        admission: Decides when it may be sent. The task of a submission that was accepted keeps
+            its place: the caller releases it when the task has ended.
         timeout_s: How long all pauses between retries may take together, in seconds.
+        fresh: Submit it whatever the journal has under its idempotency key.
+        image_limit: How many images may be ordered at the Hub in a day, or None.
 
     Returns:
         The task id.
@@ -97,30 +120,71 @@ async def submit(
     Raises:
         HubUnavailable: If the request never reached the Hub.
         SubmissionUncertain: If it may have reached the Hub, but no response confirms it.
+        Stopped: If nothing more is submitted.
+        HeldByAnother: If another process was faster to submit under the same idempotency key.
+        InvalidRequest: If the idempotency key was used for another request.
+        BudgetExceeded: If the budget does not allow it.
         MountseaError: If the Hub refused it.
     """
     tries, paused_s = 0, 0.0
     while True:
         tries += 1
-        await pending.acquire()
+        await admission.admit(again=tries > 1)
+        sent_at = asyncio.get_running_loop().time()
         try:
-            await record.update(status=Status.SUBMITTING, error="")
-            on_event(Submitting())
-        except BaseException:
-            pending.release()
-            raise
-        post = asyncio.ensure_future(_send(client, request, record, on_task_id))
-        pending.start(post)
-        try:
-            return await asyncio.shield(post)
-        except MountseaError as error:
-            pause_s = submit_retry_pause(error, tries=tries, paused_s=paused_s, jitter=RNG.random())
-            if pause_s is None or paused_s + pause_s > timeout_s:
+            await pending.acquire()
+            try:
+                # after a 429 another process may have taken the key
+                await _claim(record, fresh=fresh and tries == 1, image_limit=image_limit)
+                on_event(Submitting())
+            except BaseException:
+                pending.release()
                 raise
+            post = asyncio.ensure_future(_send(client, request, record, on_task_id, on_failure))
+            pending.start(post)
+            task_id = await asyncio.shield(post)
+        except MountseaError as error:
+            pause_s = admission.refused(error, sent_at=sent_at, tries=tries, paused_s=paused_s)
+            if pause_s is None or paused_s + pause_s > timeout_s:
+                admission.release(ran=False, error=error)
+                raise
+            admission.release(ran=False)
             cause = "is busy" if error.status_code == 429 else "can't be reached"
+        except BaseException:
+            admission.release(ran=False)
+            raise
+        else:
+            admission.accepted()
+            return task_id
         on_event(RetryScheduled(f"the Hub {cause}; retrying"))
         await asyncio.sleep(pause_s)
         paused_s += pause_s
+
+
+async def _claim(record: JournaledSubmission, *, fresh: bool, image_limit: int | None) -> None:
+    """Journal the submission before its POST, if its idempotency key and the budget allow it."""
+    try:
+        answer = await record.claim(fresh=fresh, image_limit=image_limit)
+    except JournalError as error:
+        raise ConfigurationError(
+            f"The journal can't be used ({error}), and an idempotency key or a budget depends on "
+            "it. Nothing was submitted. Check the folder MOUNTSEA_HOME."
+        ) from error
+    key, count = record.entry.idempotency_key, record.entry.image_count
+    if answer.outcome == ClaimOutcome.EXISTING:
+        raise HeldByAnother
+    if answer.outcome == ClaimOutcome.OTHER_REQUEST:
+        raise InvalidRequest(key_of_another_request(str(key)))
+    if answer.outcome == ClaimOutcome.OVER_BUDGET:
+        raise over_budget(image_limit or 0, answer.images_ordered, count)
+
+
+def key_of_another_request(key: str) -> str:
+    """Return the message for an idempotency key that was used for another request."""
+    return (
+        f"The idempotency key {quoted(key)} was used for another request. Use another key, or "
+        "submit this request under it with `fresh=True` or `--fresh`."
+    )
 
 
 async def _send(
@@ -128,8 +192,9 @@ async def _send(
     request: ImageRequest,
     record: JournaledSubmission,
     on_task_id: Callable[[str], None],
+    on_failure: Callable[[MountseaError], None],
 ) -> str:
-    """Journal the task id in the loop step that reads the response: a kill may follow any step."""
+    """Send the POST, and journal what came of it; it goes on if its caller is cancelled."""
     try:
         task_id = await client.submit(request)
     except MountseaError as error:
@@ -139,7 +204,9 @@ async def _send(
         elif isinstance(error, HubUnavailable):
             status = Status.UNSENT
         await record.update(status=status, error=str(error))
+        on_failure(error)
         raise
-    on_task_id(task_id)
+    # journaled before anybody is told
     await record.update(task_id=task_id, status=Status.SUBMITTED)
+    on_task_id(task_id)
     return task_id

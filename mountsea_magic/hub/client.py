@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -43,6 +43,7 @@ class HubClient:
 
     Attributes:
         download_slots: Limits the concurrent downloads, including the check of each image.
+        network_url: The Hub's URL; None for a Hub in this process, which no other one can reach.
 
     Args:
         base_url: The Hub's URL, without a trailing slash.
@@ -74,12 +75,13 @@ class HubClient:
             url = urlsplit(base_url)
             network.require_proxy_for(url.scheme, url.hostname or "", url.port)
         self._base_url = base_url
+        self.network_url = base_url if transport is None else None
         self._credits_url = credits_url
         self.download_slots = asyncio.Semaphore(MAX_DOWNLOADS)
         self._exchange = Exchange(key, transport, network)
         self._downloader = ImageDownloader(
             self._exchange.http,
-            base_url if transport is None else None,
+            self.network_url,
             redact=self._exchange.redact,
             network=network,
             peers=self._exchange.peers,
@@ -181,7 +183,16 @@ class HubClient:
             OSError: If the file can't be written.
         """
         with part.open("wb") as file:
-            await self._downloader.fetch(source, file)
+            await self.fetch(source, file)
+
+    async def fetch(self, source: ImageSource, file: BinaryIO) -> None:
+        """Stream an image to an open file; otherwise as `download`.
+
+        Args:
+            source: Where the image is.
+            file: The file to write to.
+        """
+        await self._downloader.fetch(source, file)
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -48,10 +48,14 @@ class Entry:
         fingerprint: The same for identical requests.
         created: When the entry was created, in seconds since 1970.
         updated: When it last changed, in seconds since 1970.
-        elapsed_s: How long the task took, in seconds, once its images are downloaded.
+        elapsed_s: How long the user waited, in seconds, once the images are downloaded.
         error: The last error message, or an empty text.
         description: The text that the model returned with the images.
         files: The images, once all are on disk.
+        idempotency_key: The key under which at most one request is paid at this Hub, or None. Only
+            `Journal.claim` gives it to a row.
+        owner: Who submits a request with a key, as in `runtime.process_lock`, or None if unknown.
+        duration_s: How long the task itself took, in seconds, or None if unknown.
     """
 
     id: str
@@ -67,15 +71,31 @@ class Entry:
     error: str = ""
     description: str = ""
     files: tuple[GeneratedImage, ...] = ()
+    idempotency_key: str | None = None
+    owner: str | None = None
+    duration_s: float | None = None
 
     @classmethod
     def begin(
-        cls, hub: str, request: ImageRequest | None = None, *, task_id: str | None = None
+        cls,
+        hub: str,
+        request: ImageRequest | None = None,
+        *,
+        task_id: str | None = None,
+        idempotency_key: str | None = None,
     ) -> Entry:
         """Return the entry of a request about to be submitted, or of a task submitted elsewhere."""
         now = time.time()
         status = Status.SUBMITTING if task_id is None else Status.RESUMED
-        entry = cls(uuid.uuid4().hex, hub, task_id, status, created=now, updated=now)
+        entry = cls(
+            uuid.uuid4().hex,
+            hub,
+            task_id,
+            status,
+            created=now,
+            updated=now,
+            idempotency_key=idempotency_key,
+        )
         if request is None:
             return entry
         return replace(
@@ -89,6 +109,13 @@ class Entry:
     def prompt(self) -> str:
         """The prompt, or an empty text."""
         return str(self.input.get("prompt", ""))
+
+    @property
+    def image_count(self) -> int:
+        """How many images the request orders; 0 for a task that was submitted elsewhere."""
+        count = self.input.get("num_images")
+        ordered = count if isinstance(count, int) and 0 < count < MAX_TIMESTAMP_S else 1
+        return ordered if self.model else 0
 
     @property
     def is_open(self) -> bool:
@@ -106,7 +133,7 @@ class Entry:
         return Status.UNCERTAIN if lost else self.status
 
     def row(self) -> dict[str, Any]:
-        """Return the database row; images by path and hash, without their URL."""
+        """Return the database row; images by path and hash, without their URL, and their number."""
         files = [
             {
                 "path": str(image.path),
@@ -119,11 +146,12 @@ class Entry:
         ]
         row = {column: getattr(self, name) for name, column in _COLUMNS.items()}
         row |= {"input": json.dumps(dict(self.input)), "files": json.dumps(files)}
-        for name in ("task_id", "state", "error", "description"):
+        row["images"] = self.image_count
+        for name in ("task_id", "idempotency_key", "state", "error", "description"):
             if row[name] is not None:
                 # JSON from the Hub may contain a lone surrogate, which UTF-8 can't encode
                 text = row[name].encode("utf-8", "replace").decode("utf-8")
-                if name != "task_id":  # must stay unchanged for the Hub
+                if name not in _IDS:
                     text = without_queries(redact_key(text))[:MAX_TEXT]
                 row[name] = text
         return row
@@ -138,9 +166,12 @@ class Entry:
             if not all(0 <= values[name] < MAX_TIMESTAMP_S for name in ("created", "updated")):
                 return None
             texts = [values[name] for name in _TEXTS]
-            if not all(isinstance(text, str) for text in (*texts, values["task_id"] or "")):
+            texts += [values[name] or "" for name in (*_IDS, "owner")]
+            if not all(isinstance(text, str) for text in texts):
                 return None
-            values["elapsed_s"] = _seconds(values["elapsed_s"])
+            values |= {
+                name: plausible_seconds(values[name]) for name in ("elapsed_s", "duration_s")
+            }
             values["files"] = _images(json.loads(values["files"])[:MAX_FILES])
         except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError):
             return None
@@ -150,11 +181,21 @@ class Entry:
 _COLUMNS = {name: name for name in Entry.__slots__} | {"status": "state"}
 """The column of each attribute; one has another name, since columns are never renamed."""
 
+_IDS = ("task_id", "idempotency_key")
+"""Texts that must stay unchanged."""
+
 _TEXTS = ("id", "hub", "status", "model", "fingerprint", "error", "description")
 
 
-def _seconds(value: Any) -> float | None:
-    """A duration, or None for an implausible one."""
+def plausible_seconds(value: Any) -> float | None:
+    """Return a duration of a row, in seconds, or None for an implausible one.
+
+    Args:
+        value: The value in the database.
+
+    Example:
+        >>> plausible_seconds("ages")
+    """
     return float(value) if isinstance(value, int | float) and 0 <= value < MAX_TIMESTAMP_S else None
 
 

@@ -33,7 +33,8 @@ def install(shell: InteractiveShell, default_model: Any) -> Any:
         if "%mountsea" in before and not in_body:
             from .completions import completions
 
-            found = completions(shell, before, context.cursor_line, default_model)
+            body = "\n".join(lines[1:])
+            found = completions(shell, before, context.cursor_line, default_model, body)
         if found is None or not found[1]:
             return {"completions": [], "suppress": False}
         fragment, matches = found

@@ -6,11 +6,13 @@ import argparse
 import itertools
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import MountseaError
+from ..errors import InvalidRequest, MountseaError
 from ..request.catalog import IMAGES
+from ..request.templates import names_used, split_prompts
 from ..runtime.text import is_pasteable, sanitize
 from .options import FLAG_OPTIONS, VALUE_OPTIONS, cell_parser
 
@@ -20,13 +22,21 @@ if TYPE_CHECKING:
     from ..request.catalog import Model
 
 _IMAGE_KINDS = frozenset({"Generation", "GeneratedImage", "Image", "ndarray", "bytes", "bytearray"})
+_TABLE_KINDS = frozenset({"DataFrame", "list", "tuple"})
+_AXIS_KINDS = frozenset(
+    {"list", "tuple", "range", "set", "ndarray", "Series", "Index", "generator"}
+)
 _IMAGE_FILES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 _MAX_IDS = 30
 _MAX_MATCHES = 500
 
 
 def completions(
-    shell: InteractiveShell, before: str, line_number: int, default_model: Any = None
+    shell: InteractiveShell,
+    before: str,
+    line_number: int,
+    default_model: Any = None,
+    body: str = "",
 ) -> tuple[str, list[str]] | None:
     """Return the completions at the cursor.
 
@@ -35,6 +45,7 @@ def completions(
         before: The cursor's line, up to the cursor.
         line_number: The index of that line in the cell, from 0.
         default_model: Returns the default model of cells.
+        body: The cell's body, for the names that its ``{{ }}`` use.
 
     Returns:
         The word before the cursor, and its completions; None on lines of other magics or code.
@@ -47,7 +58,10 @@ def completions(
     fragment = "" if before[-1:].isspace() else words.pop()
     default = default_model() if default_model is not None else ""
     try:
-        candidates = _in_cell(shell, words, fragment, default) if cell_line else _in_command(words)
+        if cell_line:
+            candidates = _in_cell(shell, words, fragment, default, body)
+        else:
+            candidates = _in_command(words)
     except MountseaError:
         candidates = []
     matches = (word for word in dict.fromkeys(candidates) if word.startswith(fragment))
@@ -66,7 +80,9 @@ def _from_hub(words: Iterable[str]) -> list[str]:
     return [word for word in words if is_pasteable(word)]
 
 
-def _in_cell(shell: InteractiveShell, words: list[str], fragment: str, default: str) -> list[str]:
+def _in_cell(
+    shell: InteractiveShell, words: list[str], fragment: str, default: str, body: str
+) -> list[str]:
     """Return the values of the option before the cursor, or the options not used yet."""
     from ..session import current_session
 
@@ -77,12 +93,12 @@ def _in_cell(shell: InteractiveShell, words: list[str], fragment: str, default: 
     model = catalog.models.get(chosen[-1] if chosen else default)
     flag, equals, prefix = fragment.partition("=")
     if equals and flag in options:
-        values = _values(shell, options[flag].dest, prefix, model, list(catalog.models))
+        values = _values(shell, options[flag].dest, prefix, model, list(catalog.models), body)
         return [f"{flag}={value}" for value in values]
     action = options.get(words[-1]) if words else None
     if action is not None and action.nargs != 0:
-        return _values(shell, action.dest, fragment, model, list(catalog.models))
-    used = {options[word].dest for word in words if word in options} - {"param", "images"}
+        return _values(shell, action.dest, fragment, model, list(catalog.models), body)
+    used = {options[word].dest for word in words if word in options} - {"param", "images", "grid"}
     return [flag for flag, action in options.items() if _is_offered(flag, action.dest, used, model)]
 
 
@@ -108,7 +124,12 @@ def _is_offered(flag: str, dest: str, used: set[str], model: Model | None) -> bo
 
 
 def _values(
-    shell: InteractiveShell, dest: str, prefix: str, model: Model | None, models: list[str]
+    shell: InteractiveShell,
+    dest: str,
+    prefix: str,
+    model: Model | None,
+    models: list[str],
+    body: str,
 ) -> list[str]:
     """Return the values that an option can have."""
     if dest == "model":
@@ -117,6 +138,10 @@ def _values(
         return [*_variables(shell, _IMAGE_KINDS), *_paths(prefix)]
     if dest == "out":
         return _variables(shell, None)
+    if dest == "table":
+        return _variables(shell, _TABLE_KINDS)
+    if dest == "grid":
+        return _axes(shell, prefix, model, models, body)
     if dest == "save":
         return [path for path in _paths(prefix) if path.endswith("/")]
     if dest == "param" and model is not None:
@@ -129,11 +154,48 @@ def _values(
         own = [name for name in model.parameters if name not in VALUE_OPTIONS | FLAG_OPTIONS]
         return [f"{name}=" for name in _from_hub(own) if name.isidentifier()]
     if dest in VALUE_OPTIONS and model is not None:
-        schema = model.parameters.get(dest, {})
-        low, high = schema.get("minimum"), schema.get("maximum")
-        if schema.get("type") == "integer" and isinstance(low, int) and isinstance(high, int):
-            return [str(number) for number in range(low, min(high, low + 20) + 1)]
-        return _from_hub(model.values(dest))
+        return _closed_values(model, dest)
+    return []
+
+
+def _closed_values(model: Model, name: str) -> list[str]:
+    """Return the values of a parameter that are enumerated, or the first of a range."""
+    schema = model.parameters.get(name, {})
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if schema.get("type") == "integer" and isinstance(low, int) and isinstance(high, int):
+        return [str(number) for number in range(low, min(high, low + 20) + 1)]
+    return _from_hub(model.values(name))
+
+
+def _axes(
+    shell: InteractiveShell, prefix: str, model: Model | None, models: list[str], body: str
+) -> list[str]:
+    """Return the names of axes, or the values after the last comma of ``NAME=VALUES``."""
+    name, equals, values = prefix.partition("=")
+    if not equals:
+        parameters = () if model is None else model.parameters
+        has_images = model is not None and model.image_parameter is not None
+        names = [*parameters, "model", *(["image"] if has_images else []), *_names_in(body)]
+        return [f"{name}=" for name in _from_hub(names) if name.isidentifier()]
+    before = prefix[: len(prefix) - len(values.rpartition(",")[2])]
+    last = prefix[len(before) :]
+    if last.startswith("@"):
+        found = [f"@{variable}" for variable in _variables(shell, _AXIS_KINDS)]
+    elif name == "model":
+        found = _from_hub(models)
+    elif name == "image":
+        found = [*_variables(shell, _IMAGE_KINDS), *_paths(last)]
+    elif model is not None and name not in IMAGES and not name.endswith(("_url", "_urls")):
+        found = _closed_values(model, name)
+    else:
+        found = []
+    return [before + value for value in found]
+
+
+def _names_in(body: str) -> list[str]:
+    """Return the names that the prompts of a cell use; none while it has a syntax error."""
+    with suppress(InvalidRequest):
+        return sorted(frozenset[str]().union(*map(names_used, split_prompts(body))))
     return []
 
 
@@ -156,6 +218,8 @@ def _in_command(words: list[str]) -> list[str]:
         return [*_from_hub(session.registry.current(session.settings()).models), *flags]
     if words[-1] == "--fail":
         return list(current_session().clients.demo_faults())
+    if words[0] == "budget":
+        return ["off"]
     return ["on", "off", *flags] if words[0] == "demo" else flags
 
 

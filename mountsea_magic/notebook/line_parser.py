@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shlex
 from difflib import get_close_matches
 from typing import NoReturn
@@ -14,6 +15,10 @@ from ..runtime.text import sanitize
 
 _ESCAPE = "" if os.name == "nt" else "\\"
 """Windows paths contain backslashes, so nothing is escaped there."""
+
+_GRID_FIELD = r"""(?:"(?:[^"]|"")*"|'[^']*'|[^\s,'"]*)"""
+_GRID = rf"""(-g\s*|--grid(?:\s+|=))([^\s,'"=]+=)({_GRID_FIELD}(?:,{_GRID_FIELD})*)(?=\s|\Z)"""
+"""The values of ``--grid``, each of which may be quoted; compiled by `re` on first use."""
 
 
 class LineParser(argparse.ArgumentParser):
@@ -90,7 +95,7 @@ def number(text: str) -> float:
 
 
 def split_line(line: str) -> list[str]:
-    """Split a line into words like a shell; JSON values need no extra quotes.
+    """Split a line into words like a shell; JSON and values of --grid need no extra quotes.
 
     Raises:
         InvalidRequest: If a quote is not closed.
@@ -100,17 +105,19 @@ def split_line(line: str) -> list[str]:
         ['-n', '2', '--save', 'my images']
         >>> split_line('-p image_size={"width": 64, "height": 48}')
         ['-p', 'image_size={"width": 64, "height": 48}']
+        >>> split_line('--grid time="dawn, early",noon')
+        ['--grid', 'time="dawn, early",noon']
     """
     try:
-        lexer = shlex.shlex(_quote_json(line), posix=True, punctuation_chars=False)
+        lexer = shlex.shlex(_quote_values(line), posix=True, punctuation_chars=False)
         lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", _ESCAPE
         return list(lexer)
     except ValueError as error:
         raise InvalidRequest(f"Could not parse the line: {error}.") from None
 
 
-def _quote_json(line: str) -> str:
-    """Shell-quote the JSON values of a line, so that they keep their quotes and spaces."""
+def _quote_values(line: str) -> str:
+    """Shell-quote JSON and values of --grid in a line, so that they keep quotes and spaces."""
     pieces, start, position, quote = [], 0, 0, ""
     while position < len(line):
         char = line[position]
@@ -122,8 +129,32 @@ def _quote_json(line: str) -> str:
             pieces += [line[start:position], shlex.quote(line[position : position + length])]
             start = position = position + length
             continue
+        elif char == "-" and not line[position - 1 : position].strip():
+            option, word, length = _grid_values(line[position:])
+            if length:
+                pieces += [line[start:position], option, shlex.quote(word)]
+                start = position = position + length
+                continue
         position += 1
     return "".join([*pieces, line[start:]])
+
+
+def _grid_values(text: str) -> tuple[str, str, int]:
+    """Return --grid at the start of a text, its NAME=VALUES as CSV, and the length of both.
+
+    The length is 0 without --grid, and if no value is quoted.
+    """
+    found = re.match(_GRID, text)
+    if found is None or not re.search("['\"]", found[3]) or (_ESCAPE and _ESCAPE in found[0]):
+        return "", "", 0
+    fields = re.findall(rf"(?:^|,)({_GRID_FIELD})", found[3])
+    values = [_in_double_quotes(field) if field.startswith("'") else field for field in fields]
+    return found[1], found[2] + ",".join(values), found.end()
+
+
+def _in_double_quotes(field: str) -> str:
+    """Replace the single quotes around a value: CSV has only double ones."""
+    return '"' + field[1:-1].replace('"', '""') + '"'
 
 
 def _json_length(text: str) -> int:

@@ -11,7 +11,15 @@ from traitlets import Enum, Float, Integer, Unicode, observe
 
 from ..errors import ConfigurationError, Interrupted, MountseaError
 from ..runtime.printing import echo
-from ..settings import DEFAULT_PREVIEW_PX, DEFAULT_TIMEOUT_S, DEMO_URL
+from ..settings import (
+    DEFAULT_CONCURRENCY,
+    DEFAULT_CONFIRM_ABOVE,
+    DEFAULT_POLLS_PER_S,
+    DEFAULT_PREVIEW_PX,
+    DEFAULT_TIMEOUT_S,
+    DEMO_URL,
+    MAX_BUDGET,
+)
 from ..settings.home import make_home_absolute
 from .completer import install, remove
 
@@ -62,6 +70,18 @@ class MountseaMagics(Magics):
         default_value="thread",
         help="Wait on a thread, or nested in the kernel's event loop, so that asyncio tasks go on.",
     ).tag(config=True)
+    concurrency = Integer(
+        DEFAULT_CONCURRENCY, min=1, help="How many tasks of a cell run at once."
+    ).tag(config=True)
+    confirm_above = Integer(
+        DEFAULT_CONFIRM_ABOVE, min=0, help="A cell asks before it orders more images than this."
+    ).tag(config=True)
+    polls_per_second = Float(
+        DEFAULT_POLLS_PER_S, min=0.1, help="How many polls a second the tasks of a cell make."
+    ).tag(config=True)
+    budget = Integer(
+        None, allow_none=True, min=0, max=MAX_BUDGET, help="The limit of images in 24 hours."
+    ).tag(config=True)
     base_url = Unicode("", help="The Hub's URL; overrides MOUNTSEA_BASE_URL.").tag(config=True)
     demo_seconds = Float(
         6.0, min=0.0, help="How long a task of the demo Hub takes, in seconds."
@@ -104,16 +124,23 @@ class MountseaMagics(Magics):
         from .options import CellOptions
 
         return CellOptions(
-            model=self.model, preview=self.preview, timeout=self.timeout, runner=self.runner
+            model=self.model,
+            preview=self.preview,
+            timeout=self.timeout,
+            runner=self.runner,
+            concurrency=self.concurrency,
+            confirm_above=self.confirm_above,
+            polls_per_second=self.polls_per_second,
         )
 
-    @observe("base_url", "demo_seconds")
+    @observe("base_url", "demo_seconds", "budget")
     def _update_session(self, change: object) -> None:
         """Apply a changed trait at once; it also holds for `mountsea_magic.generate`."""
         from ..session import current_session
 
         current_session().use_base_url(self.base_url or None)
         current_session().clients.demo_seconds = self.demo_seconds
+        current_session().budget.config = self.budget
 
 
 def _cell_help() -> str:
@@ -149,7 +176,7 @@ def unload(shell: InteractiveShell) -> None:
     magics = shell.magics_manager.registry.pop(MountseaMagics.__name__, None)
     remove(shell, getattr(magics, "matcher", None))
     if magics is not None:
-        for trait in ("base_url", "demo_seconds"):
+        for trait in ("base_url", "demo_seconds", "budget"):
             setattr(magics, trait, magics.traits()[trait].default())
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("mountsea", None)

@@ -10,7 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import InvalidRequest
+from ..request.axes import ImageWord
+from ..request.idempotency import key_problem
 from ..runtime.text import sanitize
+from ..settings import DEFAULT_CONCURRENCY, DEFAULT_CONFIRM_ABOVE, DEFAULT_POLLS_PER_S
 from .line_parser import LineParser, number, whole_number
 
 VALUE_OPTIONS = {
@@ -40,9 +43,16 @@ class CellOptions:
         model: The model's id; like the next three, a trait unless the line sets it.
         preview: The longest side of the previews, in pixels; 0 shows the originals.
         timeout: How long to wait for each task, in seconds.
-        runner: ``thread``, or ``nested`` for the kernel's own loop; only a trait.
+        concurrency: How many tasks of the cell run at once.
+        runner: ``thread``, or ``nested`` for the kernel's own loop; like the next two only a trait.
+        confirm_above: How many images the cell may order without asking.
+        polls_per_second: How many polls a second all tasks of the cell may make together.
         parameters: The model's parameters that are set, as typed.
         images: The input images, as typed.
+        grid: The axes, each ``NAME=VALUES``, as typed.
+        table: The name of the variable with the table, or None.
+        idempotency_key: The key under which the requests are submitted at most once, or None.
+        yes: Do not ask before a large order.
         shrink: Scale down input images that are too large.
         out: The name to bind the result to, or None.
         save: The folder to copy the originals to, or None.
@@ -64,8 +74,15 @@ class CellOptions:
     preview: int
     timeout: float
     runner: str
+    concurrency: int = DEFAULT_CONCURRENCY
+    confirm_above: int = DEFAULT_CONFIRM_ABOVE
+    polls_per_second: float = DEFAULT_POLLS_PER_S
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    images: tuple[str, ...] = ()
+    images: tuple[ImageWord, ...] = ()
+    grid: tuple[str, ...] = ()
+    table: str | None = None
+    idempotency_key: str | None = None
+    yes: bool = False
     shrink: bool = False
     out: str | None = None
     save: str | None = None
@@ -85,7 +102,7 @@ def cell_parser() -> LineParser:
         prog="%%mountsea",
         description="Generate images with the Mountsea Hub; the cell's body is the prompt. "
         "{{ expr }} in it is filled in from your variables; a line of only --- separates "
-        "several prompts.",
+        "several prompts. --grid and --table make many requests of a prompt.",
         add_help=False,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -113,6 +130,7 @@ def cell_parser() -> LineParser:
         help="an input image for edit models: a path, a URL or a variable; repeatable",
     )
     add("--shrink", action="store_true", help="scale down input images over 10 MB")
+    _add_options_of_many(parser)
     add("-o", "--out", metavar="NAME", help="bind the result to NAME before waiting for it")
     add("--save", metavar="DIR", help="also copy the originals to DIR")
     add(
@@ -131,10 +149,41 @@ def cell_parser() -> LineParser:
         "--cache", action="store_true", help="reuse a result from the journal even without a seed"
     )
     add("-q", "--quiet", action="store_true", help="show nothing on success")
-    add("--dry-run", action="store_true", help="show the exact request, send nothing")
+    add("--dry-run", action="store_true", help="show the exact requests, send nothing")
     add("--raw", action="store_true", help="use the body as is: no {{ }}, no ---")
     add("-h", "--help", action="store_true", help="show this help")
     return parser
+
+
+def _add_options_of_many(parser: LineParser) -> None:
+    """Add the options of cells with many requests."""
+    add = parser.add_argument
+    add(
+        "-g",
+        "--grid",
+        action="append",
+        metavar="NAME=VALUES",
+        help="a request for every value: seed=1..8, time=dawn,noon or time=@variable; of a "
+        "parameter, model, image, or a name in {{ }}; repeatable: every combination",
+    )
+    add(
+        "--table",
+        metavar="NAME",
+        help="a request for every row of a variable: a DataFrame or a list of mappings",
+    )
+    add(
+        "-j",
+        "--concurrency",
+        type=whole_number,
+        metavar="N",
+        help="how many tasks of this cell run at once (default: 4)",
+    )
+    add(
+        "--idempotency-key",
+        metavar="KEY",
+        help="submit at most once under this key, however often the cell runs",
+    )
+    add("-y", "--yes", action="store_true", help="do not ask before a large order")
 
 
 def parse_cell_line(line: str, defaults: CellOptions) -> CellOptions:
@@ -158,7 +207,8 @@ def parse_cell_line(line: str, defaults: CellOptions) -> CellOptions:
     problems += _wrong_values(values)
     if problems:
         raise InvalidRequest("\n".join(dict.fromkeys(problems)))
-    values["images"] = tuple(values.get("images", ()))
+    values["images"] = tuple(map(ImageWord, values.get("images", ())))
+    values["grid"] = tuple(values.get("grid", ()))
     return replace(defaults, **values, given=given)
 
 
@@ -195,6 +245,12 @@ def _wrong_values(values: Mapping[str, Any]) -> Iterator[str]:
         yield f"--timeout must be a finite number (got {timeout:g})."
     elif timeout <= 0:
         yield f"--timeout must be greater than 0 (got {timeout:g})."
+    concurrency = values.get("concurrency", 1)
+    if concurrency < 1:
+        yield f"--concurrency must be at least 1 (got {concurrency})."
+    problem = key_problem(values.get("idempotency_key", "none"), "--idempotency-key")
+    if problem is not None:
+        yield problem
 
 
 def spell_option(name: str) -> str:

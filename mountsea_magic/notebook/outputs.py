@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from IPython.display import DisplayHandle
 
 
+DEMO_NOTE = "demo Hub: drawn locally, not by the model, nothing charged"
+"""Says that images are no model's."""
+
 Output = tuple[dict[str, str], dict[str, dict[str, Any]]]
 """A mimebundle and its metadata, as `IPython.display.display` takes them."""
 
@@ -74,7 +77,7 @@ def _summary(generation: ShownGeneration) -> str:
         quoted(generation.request.model) if generation.request is not None else _task(generation),
         size if len(generation.images) == 1 else f"{len(generation.images)} × {size}",
         f"{generation.elapsed_s:.1f} s" if generation.elapsed_s is not None else "",
-        "demo Hub: drawn locally, not by the model, nothing charged" if generation.is_demo else "",
+        DEMO_NOTE if generation.is_demo else "",
         "from the journal, nothing charged" if generation.from_journal else "",
         describe_left_out(generation.left_out),
     ]

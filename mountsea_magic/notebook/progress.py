@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from ..generation.duration import PRIOR_S
 from ..generation.events import (
@@ -27,7 +27,7 @@ from ..runtime.text import quoted, sanitize
 TEXT_ONLY = "tex2jax_ignore mathjax_ignore"
 """CSS classes that keep MathJax from typesetting dollar signs in text from outside."""
 
-_MAX_OVERRUN = 5
+MAX_OVERRUN = 5
 """After this multiple of the expected duration the estimate is not shown any more."""
 
 
@@ -118,7 +118,7 @@ class ProgressLine:
         event = self._event
         elapsed_s = self._elapsed_s()
         status: str = Status.SUBMITTING
-        seconds = _duration(elapsed_s)
+        seconds = seconds_text(elapsed_s)
         if event is None:
             status = "waiting"
         if isinstance(event, Submitted):
@@ -128,8 +128,8 @@ class ProgressLine:
         elif isinstance(event, RetryScheduled):
             status = event.reason
         expected_s = self._expected_s if isinstance(event, Submitted | Waiting) else None
-        if expected_s is not None and elapsed_s < _MAX_OVERRUN * expected_s:
-            seconds += f" of about {_duration(expected_s)}"
+        if expected_s is not None and elapsed_s < MAX_OVERRUN * expected_s:
+            seconds += f" of about {seconds_text(expected_s)}"
         if isinstance(event, Downloading):
             status = f"downloading {event.done}/{event.total}"
         elif isinstance(event, Completed):
@@ -141,26 +141,47 @@ class ProgressLine:
         return time.monotonic() - self._started if self._started is not None else 0.0
 
 
-def _duration(seconds: float) -> str:
-    """Format seconds; a resumed task can be hours old."""
+def seconds_text(seconds: float) -> str:
+    """Format seconds; a resumed task can be hours old.
+
+    Args:
+        seconds: The seconds.
+
+    Example:
+        >>> seconds_text(41.7), seconds_text(3600)
+        ('42 s', '60 min')
+    """
     for unit_s, unit in ((3600, "h"), (60, "min")):
         if seconds >= 10 * unit_s:
             return f"{seconds / unit_s:.0f} {unit}"
     return f"{seconds:.0f} s"
 
 
+class Line(Protocol):
+    """What a view shows: the progress of one generation, or of many."""
+
+    label: str
+    final: FinalLine | None
+
+    def fraction(self) -> float:
+        """Return the progress bar's value, from 0 to 1."""
+
+    def text(self) -> str:
+        """Return the line as plain text."""
+
+
 class ProgressView:
     """Shows the progress lines of one cell; a view overrides what its front end can do.
 
     Attributes:
-        lines: One for each generation.
+        lines: One for each generation, or one for all.
 
     Args:
-        labels: The labels of the lines.
+        lines: The lines.
     """
 
-    def __init__(self, labels: Sequence[str]) -> None:
-        self.lines = [ProgressLine(label) for label in labels]
+    def __init__(self, lines: Sequence[Line]) -> None:
+        self.lines = lines
 
     def offer_cancel(self, cancel: Callable[[], None]) -> None:
         """Offer a way to cancel, where the front end can deliver a click.
@@ -190,20 +211,20 @@ class TextView(ProgressView):
     """Text lines: one line that is rewritten in a terminal; elsewhere only final lines.
 
     Args:
-        labels: The labels of the lines.
+        lines: The lines.
         stream: Where to write; default: standard output.
         background: Whether the user can type meanwhile, so that no line may be rewritten.
     """
 
     def __init__(
-        self, labels: Sequence[str], stream: TextIO | None = None, *, background: bool = False
+        self, lines: Sequence[Line], stream: TextIO | None = None, *, background: bool = False
     ) -> None:
-        super().__init__(labels)
+        super().__init__(lines)
         self._explicit_stream = stream
         self._live = is_terminal(self._stream) and not background
         self._finished = 0
         if background:
-            self._write("".join(f"{label} · in the background\n" for label in labels))
+            self._write("".join(f"{line.label} · in the background\n" for line in lines))
 
     def finish(self, index: int) -> None:
         """Print a final line; in order, since a terminal can't insert lines above."""

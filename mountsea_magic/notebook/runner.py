@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..errors import Interrupted
+from ..errors import Interrupted, MountseaError
+from ..generation.batch import Batch
+from ..generation.batch_report import interrupted
 from ..generation.handle import Generation
-from ..runtime.loop_thread import Job, run_nested
-from ..runtime.text import quoted
+from ..runtime.loop_thread import run_nested
 from ..session import current_session
 from ..settings import Settings
-from .batch_view import Batch
-from .frontend import FrontEnd, front_end
+from .cell_run import CellRun
+from .frontend import front_end
 from .options import CellOptions
-from .progress import ProgressView, SilentView, TextView
-from .widgets import PlainTextView, StaticView, WidgetView
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 
-def run(
-    shell: InteractiveShell,
-    generations: Sequence[Generation],
-    settings: Settings,
-    options: CellOptions,
-) -> None:
+def run(shell: InteractiveShell, batch: Batch, settings: Settings, options: CellOptions) -> None:
     """Run the generations of a cell concurrently, and show their images in order.
 
     Args:
-        shell: The user's shell; the last generation is bound to ``_mountsea`` at once.
-        generations: The handles.
+        shell: The user's shell; the result is bound to ``_mountsea`` at once: the batch, or its
+            only generation.
+        batch: The handles; they can be run again with ``retry_failed``.
         settings: The settings, which select the Hub.
         options: How to run and show them.
 
@@ -40,83 +36,81 @@ def run(
         MountseaError: If a generation fails; the images of the others are shown.
         Interrupted: If the cell was interrupted, or its Cancel button clicked.
     """
-    shell.user_ns["_mountsea"] = generations[-1]
-    front = front_end(shell)
-    view = _view(front, generations, options)
-    try:
-        batch = Batch(generations, settings, options, view, front)
-        error = _wait(shell, generations, batch, view, front, options)
-    except BaseException:
-        view.close()  # leave no widget behind, whatever the error
-        raise
+    error = run_all(shell, batch, lambda _: settings, options)
     if error is not None:
         raise error
 
 
-def _wait(
+def run_all(
     shell: InteractiveShell,
-    generations: Sequence[Generation],
     batch: Batch,
-    view: ProgressView,
-    front: FrontEnd,
+    settings_of: Callable[[Generation], Settings],
     options: CellOptions,
+    *,
+    kind: str = "prompt in this cell",
 ) -> BaseException | None:
+    """Run generations that may be of several Hubs; as `run`, but return the error.
+
+    Args:
+        shell: The user's shell.
+        batch: The handles.
+        settings_of: Returns the settings of a handle, which select its Hub.
+        options: How to run and show them.
+        kind: What the batch consists of, for the message of those that are skipped.
+
+    Raises:
+        Interrupted: If the cell was interrupted.
+    """
+
+    def rerun(take_again: Callable[[], list[Generation]]) -> MountseaError | None:
+        """Run some of them again; the batch shows the images, and raises the error."""
+        # first know what became of submissions whose wait was interrupted: they may be paid
+        current_session().worker.run(current_session().drain())
+        part, blocking = Batch(take_again()), replace(options, background=False)
+        if not len(part):
+            return batch.stopped_by
+        _run(shell, CellRun(part, settings_of, blocking, front_end(shell), shows_images=False))
+        return part.stopped_by
+
+    shell.user_ns["_mountsea"] = batch if len(batch) > 1 else batch[0]
+    batch.rerun = batch.rerun or rerun
+    return _run(shell, CellRun(batch, settings_of, options, front_end(shell), kind=kind))
+
+
+def _run(shell: InteractiveShell, cell_run: CellRun) -> BaseException | None:
     """Start the jobs, wait for them unless they run in the background, and return the error."""
-    jobs = [
-        current_session().worker.prepare(batch.run_one(index)) for index in range(len(generations))
-    ]
     try:
-        for line, generation, job in zip(view.lines, generations, jobs, strict=True):
-            line.task_id = generation.task_id or ""
-            generation.attach(job)
-        if front.notebook and front.updates and (options.background or front.clicks):
-            view.offer_cancel(lambda: _cancel_all(jobs))
+        return _wait(shell, cell_run)
+    except BaseException:
+        cell_run.view.close()  # leave no widget behind, whatever the error
+        raise
+
+
+def _wait(shell: InteractiveShell, cell_run: CellRun) -> BaseException | None:
+    """Wait for the jobs; an interrupt stops them."""
+    worker, batch, options = current_session().worker, cell_run.batch, cell_run.options
+    jobs = cell_run.prepare()
+    try:
+        cell_run.offer_cancel()
         if options.background:
             current_session().wait_for_submissions_at_exit()
             for job in jobs:
                 job.launch()
-            watcher = current_session().worker.start(batch.watch_background(jobs, shell.events))
-            for generation, job in zip(generations, jobs, strict=True):
+            watcher = worker.start(cell_run.watch_background(jobs, shell.events))
+            for generation, job in zip(batch, jobs, strict=True):
                 generation.attach(job, watcher)
             return None
         if options.runner == "nested" and _loop_is_running():
-            run_nested(current_session().worker.join_async(jobs), tick=batch.tick)
+            run_nested(worker.join_async(jobs), tick=cell_run.tick)
         else:
-            current_session().worker.join(jobs, tick=batch.tick)
-        return batch.end()
+            worker.join(jobs, tick=cell_run.tick)
+        return cell_run.close()
     except KeyboardInterrupt:
-        _cancel_all(jobs)  # also jobs that have not started
-        batch.end()
-        errors = [task.error for task in generations if isinstance(task.error, Interrupted)]
-        raise (errors[0] if errors else generations[-1].interrupted()) from None
-
-
-def _cancel_all(jobs: Sequence[Job[None]]) -> None:
-    """Stop the waits; submitted tasks continue at the Hub."""
-    for job in jobs:
-        job.cancel()
-
-
-def _view(front: FrontEnd, generations: Sequence[Generation], options: CellOptions) -> ProgressView:
-    """Choose the view: widgets only where someone can see them; a terminal prints their reprs."""
-    labels = [
-        (quoted(generation.request.model) if generation.request is not None else "resumed")
-        + (" (demo Hub)" if generation.is_demo else "")
-        for generation in generations
-    ]
-    if options.quiet:
-        return SilentView(labels)
-    if not front.notebook:
-        return TextView(labels, background=options.background)
-    if not front.updates:
-        return StaticView(labels)
-    if not front.watched:
-        return PlainTextView(labels, background=options.background)
-    try:
-        return WidgetView(labels)
-    except Exception:
-        # ipywidgets can be broken, or the kernel may have no comms: show static lines instead
-        return StaticView(labels)
+        batch.cancel()  # also jobs that have not started
+        error = cell_run.close(was_interrupted=True)
+        if not isinstance(error, Interrupted):  # all had ended
+            error = batch[-1].interrupted() if error is None else interrupted(batch)
+        raise error from None
 
 
 def _loop_is_running() -> bool:

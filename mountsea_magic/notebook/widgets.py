@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..runtime.text import escape_html
-from .progress import NO_FINAL_LINE, TEXT_ONLY, ProgressLine, ProgressView
+from .progress import NO_FINAL_LINE, TEXT_ONLY, Line, ProgressView
 
 if TYPE_CHECKING:
     from IPython.display import DisplayHandle
@@ -37,14 +37,14 @@ class WidgetView(ProgressView):
     """A progress bar and a text line for each generation, and one Cancel button.
 
     Args:
-        labels: The labels of the lines.
+        lines: The lines.
     """
 
-    def __init__(self, labels: Sequence[str]) -> None:
+    def __init__(self, lines: Sequence[Line]) -> None:
         import ipywidgets
         from IPython.display import display
 
-        super().__init__(labels)
+        super().__init__(lines)
         self._rows = [_Row(line) for line in self.lines]
         self._next_tick = 0.0
         self._closed = False
@@ -113,16 +113,17 @@ class PlainTextView(ProgressView):
     ended: a widget would stay in the notebook.
 
     Args:
-        labels: The labels of the lines.
+        lines: The lines.
         background: Whether the cell ends before its generations; a note then says what that means.
     """
 
-    def __init__(self, labels: Sequence[str], *, background: bool) -> None:
+    def __init__(self, lines: Sequence[Line], *, background: bool) -> None:
         from IPython.display import display
 
-        super().__init__(labels)
+        super().__init__(lines)
         self._next_tick = 0.0
-        texts = [f"{label} · {BACKGROUND_NOTE}" if background else label for label in labels]
+        note = f" · {BACKGROUND_NOTE}" if background else ""
+        texts = [line.label + note for line in lines]
         self._handle: DisplayHandle = display(_html_lines(texts), raw=True, display_id=True)  # type: ignore[no-untyped-call]  # as above
 
     def tick(self) -> None:
@@ -146,11 +147,11 @@ class StaticView(ProgressView):
     """Only the final lines, each a separate output, where outputs can't be updated.
 
     Args:
-        labels: The labels of the lines.
+        lines: The lines.
     """
 
-    def __init__(self, labels: Sequence[str]) -> None:
-        super().__init__(labels)
+    def __init__(self, lines: Sequence[Line]) -> None:
+        super().__init__(lines)
         self._next = 0
 
     def finish(self, index: int) -> None:
@@ -166,7 +167,7 @@ class StaticView(ProgressView):
             self.finish(self._next)
 
 
-def _finals(lines: Sequence[ProgressLine]) -> dict[str, str]:
+def _finals(lines: Sequence[Line]) -> dict[str, str]:
     """Return the mimebundle of the final lines."""
     finals = [line.final or NO_FINAL_LINE for line in lines]
     return {
@@ -187,7 +188,7 @@ def _html_lines(texts: Sequence[str]) -> dict[str, str]:
 class _Row:
     """The widgets of one line."""
 
-    def __init__(self, line: ProgressLine) -> None:
+    def __init__(self, line: Line) -> None:
         import ipywidgets
 
         self._line = line

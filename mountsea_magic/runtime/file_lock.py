@@ -55,12 +55,47 @@ def file_lock(path: Path, *, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None
         os.close(descriptor)
 
 
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file if nobody else holds its lock.
+
+    Args:
+        descriptor: The file, open for writing; the lock is held until it is closed.
+
+    Returns:
+        Whether the lock was acquired.
+
+    Raises:
+        OSError: If the file system has no locks.
+    """
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+def is_file_of(path: Path, descriptor: int) -> bool:
+    """Return whether a path leads to an open file: a lock on a removed one would exclude nobody.
+
+    Args:
+        path: The path.
+        descriptor: The open file.
+    """
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except OSError:
+        return False
+
+
 def _acquired(path: Path) -> int | None:
     """The file descriptor that holds the lock, or None while it is held elsewhere."""
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     descriptor = os.open(path, flags, 0o600)
     try:
-        if _locked(descriptor) and _is_file_of(path, descriptor):
+        if _locked(descriptor) and is_file_of(path, descriptor):
             return descriptor
     except BaseException:
         os.close(descriptor)
@@ -72,18 +107,6 @@ def _acquired(path: Path) -> int | None:
 def _locked(descriptor: int) -> bool:
     """Whether the lock was acquired; True on file systems without locks."""
     try:
-        if sys.platform == "win32":
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        return not isinstance(error, BlockingIOError | PermissionError)
-    return True
-
-
-def _is_file_of(path: Path, descriptor: int) -> bool:
-    """False if the previous holder removed the file: a lock on it would exclude nobody."""
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+        return try_lock(descriptor)
     except OSError:
-        return False
+        return True

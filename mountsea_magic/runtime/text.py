@@ -211,6 +211,16 @@ def listed(words: Iterable[object], *, max_items: int = 40, limit: int = 60) -> 
     return f"{shown} and {left:,} more" if left else shown
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number of things with the noun in its singular or plural.
+
+    Example:
+        >>> counted(1, "image"), counted(1200, "image")
+        ('1 image', '1,200 images')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def json_text(value: Any, *, indent: int | None = None) -> str:
     r"""Format JSON for display, with invisible characters escaped.
 

@@ -22,6 +22,18 @@ DEFAULT_TIMEOUT_S = 600.0
 DEFAULT_PREVIEW_PX = 768
 """The longest side of a preview, in pixels."""
 
+DEFAULT_CONCURRENCY = 4
+"""How many tasks of a cell or batch run at the Hub at the same time."""
+
+DEFAULT_POLLS_PER_S = 50.0
+"""How many polls a second all tasks of a batch may make together."""
+
+DEFAULT_CONFIRM_ABOVE = 16
+"""How many images a cell orders without asking."""
+
+MAX_BUDGET = 10**9
+"""The largest budget, in images."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -33,6 +45,7 @@ class Settings:
         key_source: Where the key comes from, for display.
         credits_url: The full URL of the credits endpoint, or None if unknown.
         home: The folder of originals, journal, stored keys, models and the demo Hub's tasks.
+        budget: How many images MOUNTSEA_BUDGET allows in 24 hours, or None for any number.
     """
 
     base_url: str
@@ -40,6 +53,7 @@ class Settings:
     key_source: str
     credits_url: str | None
     home: Path
+    budget: int | None = None
 
     @property
     def is_demo(self) -> bool:
@@ -113,7 +127,7 @@ def read_settings(
         stored: Returns the stored key for a data folder and a base URL, and where it is stored.
 
     Raises:
-        ConfigurationError: If a URL or the key is invalid.
+        ConfigurationError: If a URL, the key or the budget is invalid.
 
     Example:
         >>> read_settings({"MOUNTSEA_BASE_URL": "demo:"}).is_demo
@@ -157,7 +171,8 @@ def read_settings(
         key, source = found or (None, "none")
     if chosen == "if-no-key" and key is None:
         hub = DEMO_URL
-    return Settings(hub, key, source, credits_url, home)
+    budget = _read_budget(given.budget) if given.budget and hub != DEMO_URL else None
+    return Settings(hub, key, source, credits_url, home, budget)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +180,7 @@ class _Environment:
     """The values of our variables, and no others, since a traceback may show them."""
 
     base_url: str = field(repr=False)
+    budget: str = field(repr=False)
     credits_url: str = field(repr=False)
     demo: str
     home: str
@@ -175,6 +191,7 @@ class _Environment:
         """Read the variables, with no locals that have their values: tracebacks print locals."""
         return cls(
             _variable(environ, "MOUNTSEA_BASE_URL") or DEFAULT_BASE_URL,
+            _variable(environ, "MOUNTSEA_BUDGET"),
             _variable(environ, "MOUNTSEA_CREDITS_URL"),
             _variable(environ, "MOUNTSEA_DEMO"),
             _variable(environ, "MOUNTSEA_HOME"),
@@ -182,6 +199,17 @@ class _Environment:
             if _variable(environ, "MOUNTSEA_API_KEY")
             else None,
         )
+
+
+def _read_budget(text: str) -> int:
+    """Read MOUNTSEA_BUDGET; the error does not quote it, since it may be a mixed-up key."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 20 and int(text) <= MAX_BUDGET):
+        del text
+        raise ConfigurationError(
+            "MOUNTSEA_BUDGET must be a whole number of images, such as 20; it limits how many are "
+            "ordered in 24 hours."
+        )
+    return int(text)
 
 
 def _variable(environ: Mapping[str, str] | None, name: str) -> str:

@@ -23,7 +23,7 @@ from mountsea_magic.errors import (
     SubmissionUncertain,
     WaitTimeout,
 )
-from mountsea_magic.generation import download, submit
+from mountsea_magic.generation import admission, download
 from mountsea_magic.generation.events import Completed, Event, RetryScheduled, Submitted, Submitting
 from mountsea_magic.hub.client import HubClient
 from mountsea_magic.hub.retry import submit_retry_pause
@@ -96,7 +96,7 @@ def lesson(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lesson:
         pause_s = submit_retry_pause(error, tries=tries, paused_s=paused_s, jitter=jitter)
         return None if pause_s is None else 0.0
 
-    monkeypatch.setattr(submit, "submit_retry_pause", without_pause)
+    monkeypatch.setattr(admission, "submit_retry_pause", without_pause)
     monkeypatch.setattr(download, "PAUSES_S", (0.0, 0.0, 0.0))
     return Lesson(tmp_path)
 

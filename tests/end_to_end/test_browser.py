@@ -34,6 +34,7 @@ OUTPUT = ".jp-NotebookPanel .jp-OutputArea-output"
 LIVE = ".widget-html-content:has-text('hub-')"
 STOP = 'jp-button[data-command="notebook:interrupt-kernel"]'
 COUNT = "n = globals().get('n', -1) + 1\nprint('cell number', n)"
+GRID = "%%mountsea -g aspect_ratio=1:1,16:9 -g seed=1..4\na dog"
 CANCEL = "button.jupyter-button:has-text('Cancel')"
 
 
@@ -89,6 +90,49 @@ def test_progress_bar_grows_and_leaves_one_line(
     assert alts_of(saved(page, folder / f"{tmp_path.name}.ipynb")[1]) == [
         "Demo drawing: a sail boat on the open sea"
     ]
+
+
+def test_a_grid_fills_its_contact_sheet(page: Page, url: str, folder: Path, tmp_path: Path) -> None:
+    """One bar and one line while it runs; the reopened notebook has the sheet, and no widget."""
+    name = f"{tmp_path.name}.ipynb"
+    sources = _setup(tmp_path, 1), GRID
+    open_notebook(page, url, write_notebook(folder / name, *sources))
+    run_all_cells(page)
+    line = page.wait_for_selector(".widget-html-content:has-text(' of 8 · ')")
+    assert line is not None and len(page.query_selector_all(".widget-hprogress")) == 1
+    image = page.wait_for_selector(IMAGE)
+    assert image is not None and "8 of 8" not in page.inner_text(".jp-NotebookPanel")
+    page.wait_for_selector(f"{OUTPUT} small:has-text('8 images · nano-banana · ')")
+    page.wait_for_function(KERNEL_IDLE)
+    assert page.query_selector(WIDGETS) is None
+    (alt,) = alts_of(saved(page, folder / name)[1])
+    assert alt.startswith("Contact sheet, 2 × 4. Columns: 1: seed=1;") and "waiting" not in alt
+    end_kernels(url)
+    page.goto("about:blank")
+    open_notebook(page, url, name)
+    (left, top, right, bottom) = _boxes(page, IMAGE)[0]
+    assert right - left > 500 and bottom - top > 200
+    assert page.query_selector(WIDGETS) is None
+    assert "Loading widget" not in page.inner_text("body")
+
+
+@pytest.mark.parametrize("button", [STOP, CANCEL], ids=["stop", "cancel"])
+def test_cancel_and_stop_end_a_grid(
+    page: Page, url: str, folder: Path, tmp_path: Path, button: str
+) -> None:
+    """At once, with one line that says what can be resumed."""
+    name = f"{tmp_path.name}.ipynb"
+    sources = _setup(tmp_path, 60), GRID
+    open_notebook(page, url, write_notebook(folder / name, *sources))
+    run_all_cells(page)
+    page.wait_for_selector(".widget-html-content:has-text('0 of 8 · 4 running')")
+    page.click(button)
+    page.wait_for_selector("pre:visible:has-text('4 tasks keep running at the Hub')")
+    assert page.query_selector(WIDGETS) is None
+    sheet, line = "Contact sheet, 2 × 4", page.inner_text(f"{OUTPUT} small")
+    assert "4 interrupted" in line and "4 not submitted" in line
+    (alt,) = alts_of(saved(page, folder / name)[1])
+    assert alt.startswith(sheet) and "4 interrupted. 4 not submitted." in alt
 
 
 @pytest.mark.parametrize("button", [STOP, CANCEL], ids=["stop", "cancel"])

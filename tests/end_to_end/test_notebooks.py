@@ -91,7 +91,7 @@ def test_relative_links_lead_to_existing_files(path: Path) -> None:
 
 
 def test_images_saved_by_a_lesson_are_ignored_by_git() -> None:
-    """Git ignores the folder into which lesson 04 saves its images."""
+    """Git ignores the folder into which lessons save their images."""
     if not (ROOT / ".git").exists():
         pytest.skip("needs a clone")
     ignored = subprocess.run(["git", "check-ignore", "-q", "notebooks/images/a.png"], cwd=ROOT)

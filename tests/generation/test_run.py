@@ -12,7 +12,7 @@ from own_session import begin_session, reach
 
 from mountsea_magic import generate
 from mountsea_magic.errors import AuthenticationError, DownloadFailed, MountseaError, WaitTimeout
-from mountsea_magic.generation import run
+from mountsea_magic.generation import from_journal
 from mountsea_magic.generation.handle import Generation
 from mountsea_magic.journal.journal import Journal
 from mountsea_magic.notebook.outputs import final_line
@@ -257,7 +257,7 @@ def test_a_temporarily_unavailable_result_is_not_submitted_again(
     hub: StandInHub, monkeypatch: pytest.MonkeyPatch, unavailable: str
 ) -> None:
     """After an outage of the Hub or the image host, the result is still there."""
-    monkeypatch.setattr(run, "REFETCH_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(from_journal, "REFETCH_TIMEOUT_S", 0.1)
     generate("a dog", seed=7)[0].path.unlink()
     if unavailable == "Hub":
         hub.polls.append(Reply(502, b"<html>", repeat=True))
@@ -319,7 +319,7 @@ def test_after_a_404_of_a_gateway_nothing_is_submitted(
     hub: StandInHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only a 404 with the Hub's JSON means that a task is deleted."""
-    monkeypatch.setattr(run, "REFETCH_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(from_journal, "REFETCH_TIMEOUT_S", 0.2)
     generate("a dog", seed=7)[0].path.unlink()
     hub.polls.extend([Reply(404, b"<html><title>404</title></html>")] * 10_000)
     with pytest.raises(WaitTimeout, match="is not from the Hub"):

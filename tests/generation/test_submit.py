@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pytest
 from hang import HANG_S
@@ -51,8 +51,10 @@ from mountsea_magic.generation.handle import Generation
 from mountsea_magic.generation.submit import MAX_SUBMISSIONS, PendingSubmissions, submit
 from mountsea_magic.hub import error_mapping, exchange
 from mountsea_magic.hub.client import HubClient
+from mountsea_magic.journal.database import JournalError
 from mountsea_magic.journal.entry import Entry
 from mountsea_magic.journal.journal import Journal, JournaledSubmission
+from mountsea_magic.journal.writer import JournalWriter
 from mountsea_magic.request.request import build_request
 from mountsea_magic.session import Session
 from mountsea_magic.settings import Secret
@@ -433,11 +435,23 @@ def test_a_callback_that_raises_before_the_post_frees_its_slot(path: Path) -> No
     assert submission.returned == "hub-0001"
 
 
-def test_a_task_id_is_journaled_once_the_lock_is_released(path: Path) -> None:
-    """Even if the cell has ended by then."""
+def test_a_task_id_is_journaled_once_the_lock_is_released(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if the cell has ended by then; only then it is told."""
     hold = threading.Event()
 
     async def work(hub: StandInHub) -> None:
+        locked, write = asyncio.Event(), JournalWriter.run
+
+        async def note(self: JournalWriter, *given: Any, **more: Any) -> Any:
+            try:
+                return await write(self, *given, **more)
+            except JournalError:
+                locked.set()
+                raise
+
+        monkeypatch.setattr(JournalWriter, "run", note)
         async with prepared(hub.url, path) as (submission, hub_client):
             submitting = asyncio.ensure_future(submission.submit(hub_client))
             await asyncio.to_thread(hub.wait_until, lambda: len(hub.posts) == 1)
@@ -446,8 +460,8 @@ def test_a_task_id_is_journaled_once_the_lock_is_released(path: Path) -> None:
             with closing(sqlite3.connect(path, isolation_level=None)) as other:
                 other.execute("BEGIN IMMEDIATE")
                 hold.set()
-                while not submission.task_ids:
-                    await asyncio.sleep(0.01)
+                await locked.wait()
+                assert submission.task_ids == []
                 other.execute("ROLLBACK")
             await submission.pending.drain()
 

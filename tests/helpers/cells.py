@@ -8,9 +8,10 @@ from typing import Any
 from hub_server import StandInHub
 from IPython.core.interactiveshell import InteractiveShell
 
+from mountsea_magic.generation.batch import Batch
 from mountsea_magic.generation.handle import Generation
 from mountsea_magic.notebook.options import CellOptions, parse_cell_line, spell_option
-from mountsea_magic.request.prepare import prepare
+from mountsea_magic.request.prepare import InputImages, prepare
 from mountsea_magic.request.request import DEFAULT_MODEL, ImageRequest, build_request
 from mountsea_magic.session import current_session
 from mountsea_magic.settings import DEFAULT_PREVIEW_PX, DEFAULT_TIMEOUT_S, Settings
@@ -33,7 +34,7 @@ def run_cell(shell: InteractiveShell, body: str = "a dog", line: str = "") -> li
 def handles(shell: InteractiveShell) -> list[Generation]:
     """Return the handles that the cell has bound, as a list."""
     bound: Any = shell.user_ns["dogs"]
-    return bound if isinstance(bound, list) else [bound]
+    return list(bound) if isinstance(bound, Batch) else [bound]
 
 
 def prompts(hub: StandInHub) -> list[str]:
@@ -50,9 +51,8 @@ def composed(
     given = prepare(
         catalog.model(options.model),
         options.parameters,
-        images=options.images,
-        shrink=options.shrink,
-        variables=variables,
+        sources=options.images,
+        images=InputImages(variables, shrink=options.shrink),
         spell=spell_option,
     )
     return build_request(

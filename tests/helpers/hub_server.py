@@ -9,7 +9,7 @@ import socket
 import struct
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -248,6 +248,12 @@ class StandInHub:
         """The ids of the tasks that it has created, in order; scripted ones do not count."""
         with self._changed:
             return list(self._tasks)
+
+    @property
+    def accepted(self) -> Counter[str]:
+        """How many tasks it has created for each prompt; scripted ones do not count."""
+        with self._changed:
+            return Counter(task.body["input"]["prompt"] for task in self._tasks.values())
 
     @property
     def peak_connections(self) -> tuple[int, int]:

@@ -45,11 +45,11 @@ def _reset(shell: Any) -> None:
 
 def _poll_often() -> None:
     """Shorten the pauses between polls, as the `here` fixture does without a kernel."""
-    from mountsea_magic.generation import poll
+    from mountsea_magic.generation import admission
     from mountsea_magic.generation.schedule import LearnedSchedule
 
     often = partial(LearnedSchedule, min_interval_s=0.02, max_interval_s=0.05)
-    vars(poll)["LearnedSchedule"] = often
+    vars(admission)["LearnedSchedule"] = often
 
 
 def renew(environ: dict[str, str], folder: str) -> None:

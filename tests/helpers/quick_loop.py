@@ -9,6 +9,10 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any, TypeVar, TypeVarTuple
 
+import pytest
+
+from mountsea_magic.journal.writer import IDLE_S, JournalWriter
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -30,6 +34,8 @@ class QuickLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._now_s = 0.0
+        self._patch = pytest.MonkeyPatch()
+        self._writers = set[JournalWriter]()
         self.unhandled: list[dict[str, Any]] = []
         super().__init__(_Jumping(self._jump))
         self.set_exception_handler(lambda _, context: self.unhandled.append(context))
@@ -59,13 +65,28 @@ class QuickLoop(asyncio.SelectorEventLoop):
             asyncio.set_event_loop(None)
 
     def __enter__(self) -> QuickLoop:
+        self._patch.setattr(JournalWriter, "_start", lambda writer: self._write_here(writer))
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._patch.undo()
+        self._close_journals()
         self.close()
+
+    def _write_here(self, writer: JournalWriter) -> None:
+        """Do what the journal's thread does, right here, too; the file stays open for a moment."""
+        writer._run_queued()
+        writer._is_serving = False
+        self._writers.add(writer)
+
+    def _close_journals(self) -> None:
+        while self._writers:
+            self._writers.pop().flush()
 
     def _jump(self, seconds: float) -> None:
         self._now_s += seconds
+        if seconds >= IDLE_S:
+            self._close_journals()
 
 
 class _Jumping(selectors.SelectSelector):

@@ -12,9 +12,11 @@ from hub_server import KEY, StandInHub, all_text_of
 from quick_loop import QuickLoop
 
 from mountsea_magic.errors import MountseaError
+from mountsea_magic.generation.context import GenerationContext
 from mountsea_magic.generation.events import Completed, Event
+from mountsea_magic.generation.executors import HERE, ImageWorkers
 from mountsea_magic.generation.poll import wait_for_images
-from mountsea_magic.generation.run import GenerationContext, run
+from mountsea_magic.generation.run import run
 from mountsea_magic.generation.schedule import Schedule
 from mountsea_magic.generation.submit import PendingSubmissions
 from mountsea_magic.hub.client import HubClient
@@ -120,6 +122,8 @@ async def submit_and_wait(
     pending: PendingSubmissions | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
     on_task_id: Callable[[str], None] = lambda task_id: None,
+    workers: ImageWorkers = HERE,
+    fresh: bool = True,
 ) -> list[Event]:
     """Submit, with a journal next to the folder; return all events, and the images last."""
     events: list[Event] = []
@@ -136,8 +140,9 @@ async def submit_and_wait(
         folder,
         report,
         on_task_id,
+        workers=workers,
     )
-    done = await run(context, request, timeout_s=timeout_s, fresh=True, schedule=schedule)
+    done = await run(context, request, timeout_s=timeout_s, fresh=fresh, schedule=schedule)
     return [*events, done]
 
 

@@ -5,19 +5,24 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hang import HANG_S
 
 from mountsea_magic.journal import database
-from mountsea_magic.journal.database import MIGRATIONS, JournalDatabase, JournalError, wal_is_safe
+from mountsea_magic.journal.database import MIGRATIONS, JournalDatabase, JournalError
+from mountsea_magic.journal.entry import Entry
+from mountsea_magic.journal.file_systems import wal_is_safe
+from mountsea_magic.journal.journal import Journal
 
 COLUMNS = (
     *("id", "hub", "task_id", "state", "model", "input", "fingerprint"),
     *("created", "updated", "elapsed_s", "error", "description", "files"),
+    *("idempotency_key", "owner", "duration_s", "images"),
 )
 
 
@@ -47,6 +52,33 @@ def version(path: Path) -> int:
     """Read a file's schema version without the package."""
     with closing(sqlite3.connect(path)) as db:
         return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+VERSION_1 = """
+CREATE TABLE orders (
+    id TEXT PRIMARY KEY, hub TEXT NOT NULL, task_id TEXT, state TEXT NOT NULL, model TEXT NOT NULL,
+    input TEXT NOT NULL, fingerprint TEXT NOT NULL, created REAL NOT NULL, updated REAL NOT NULL,
+    elapsed_s REAL, error TEXT NOT NULL, description TEXT NOT NULL, files TEXT NOT NULL
+);
+CREATE INDEX orders_by_task ON orders (task_id);
+CREATE INDEX orders_by_fingerprint ON orders (fingerprint);
+CREATE INDEX orders_by_time ON orders (created);
+PRAGMA user_version = 1;
+"""
+
+
+def make_version_1(path: Path, ids: Sequence[str]) -> None:
+    """Create a file as the first version of the package did, without the package."""
+    path.parent.mkdir(parents=True)
+    insert = (
+        "INSERT INTO orders VALUES (?, 'https://hub.example', 't-' || ?1, 'completed', 'm', "
+        "'{\"prompt\": \"a dog\"}', 'f', 7.5, 8.5, 2.5, '', 'a text', '[]')"
+    )
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.executescript(VERSION_1)
+        db.executemany(insert, [(name,) for name in ids])
+        db.commit()
 
 
 def set_aside(path: Path) -> list[Path]:
@@ -98,6 +130,33 @@ def test_an_older_file_is_migrated(path: Path, monkeypatch: pytest.MonkeyPatch) 
         )
         assert found == [("dog", "dog", 1.5)]
     assert version(path) == len(MIGRATIONS) + 2
+
+
+def test_a_file_of_version_1_keeps_all_rows(path: Path) -> None:
+    """What is new is empty in them; they are read and written as before."""
+    ids = [f"{number:03}" for number in range(300)]
+    make_version_1(path, ids)
+    journal = Journal(path)
+    entries = journal.search(limit=1000)
+    assert sorted(entry.id for entry in entries) == ids
+    expected = Entry(
+        ids[7],
+        "https://hub.example",
+        "t-007",
+        "completed",
+        "m",
+        {"prompt": "a dog"},
+        "f",
+        7.5,
+        8.5,
+        2.5,
+        description="a text",
+    )
+    assert journal.find("t-007") == expected
+    journal.write(replace(expected, duration_s=1.5))
+    assert journal.find("t-007") == replace(expected, duration_s=1.5)
+    assert version(path) == len(MIGRATIONS)
+    assert journal.trouble() == []
 
 
 def test_a_failed_migration_leaves_the_file_unchanged(
@@ -287,7 +346,8 @@ from mountsea_magic.journal.database import JournalDatabase, JournalError
 def insert(file, number):
     row = (str(number), "x" * 2000)
     file.use(lambda db: db.execute(
-        "INSERT INTO orders VALUES (?, 'h', 't', 's', 'm', ?, 'f', 0, 0, 0, '', '', '[]')", row))
+        "INSERT INTO orders VALUES "
+        "(?, 'h', 't', 's', 'm', ?, 'f', 0, 0, 0, '', '', '[]', NULL, NULL, NULL, 1)", row))
 
 file = JournalDatabase(Path(sys.argv[1]))
 insert(file, 0)
@@ -327,7 +387,8 @@ sys.stdin.readline()
 while True:
     try:
         file.use(lambda db: db.execute(
-            "INSERT INTO orders VALUES (?, 'h', 't', 's', 'm', '{}', 'f', 0, 0, 0, '', '', '[]')",
+            "INSERT INTO orders VALUES "
+            "(?, 'h', 't', 's', 'm', '{}', 'f', 0, 0, 0, '', '', '[]', NULL, NULL, NULL, 1)",
             (sys.argv[2],)))
         break
     except JournalError as error:
@@ -336,9 +397,11 @@ print(file.set_aside)
 """
 
 
-@pytest.mark.parametrize("initial", ["nothing", "garbage"])
+@pytest.mark.parametrize("initial", ["nothing", "garbage", "version 1"])
 def test_processes_that_create_the_same_file_at_once_agree(path: Path, initial: str) -> None:
-    """None overwrites the file of another; a damaged file is set aside once."""
+    """None overwrites another's file; it is set aside or migrated once, and no row is lost."""
+    if initial == "version 1":
+        make_version_1(path, ["old"])
     if initial == "garbage":
         path.parent.mkdir(parents=True)
         path.write_bytes(b"garbage " * 1000)
@@ -362,7 +425,8 @@ def test_processes_that_create_the_same_file_at_once_agree(path: Path, initial: 
         process.stdin.flush()
     ended = [process.communicate(timeout=HANG_S) for process in started]
     assert [stderr for _, stderr in ended] == [""] * len(started)
-    assert names(JournalDatabase(path)) == [str(number) for number in range(len(started))]
+    kept = ["old"] if initial == "version 1" else []
+    assert names(JournalDatabase(path)) == [*map(str, range(len(started))), *kept]
     assert len(set_aside(path)) == (1 if initial == "garbage" else 0)
 
 

@@ -70,6 +70,9 @@ def test_an_entry_is_frozen() -> None:
             elapsed_s=3.25,
             error="it said “no”",
             description="two\nlines",
+            idempotency_key="poster-42?sig=1",
+            owner="a host 7",
+            duration_s=2.5,
         ),
         replace(Entry.begin(HUB, build_request("a lone \\ud800 in words")), elapsed_s=0.0),
     ],
@@ -88,18 +91,23 @@ def test_images_are_stored_without_their_url() -> None:
 
 
 def test_a_row_has_types_that_sqlite_supports() -> None:
-    """It has a column for each attribute, each value is a text, a number or None."""
+    """It has the attributes and the number of images, each as a text, a number or None."""
     row = replace(Entry.begin(HUB, DOG), files=FILES).row()
-    assert list(row) == ["state" if name == "status" else name for name in Entry.__slots__]
-    assert all(value is None or isinstance(value, str | float) for value in row.values())
+    columns = ["state" if name == "status" else name for name in Entry.__slots__]
+    assert list(row) == [*columns, "images"]
+    assert all(value is None or isinstance(value, str | float | int) for value in row.values())
 
 
 @pytest.mark.parametrize(
     ("name", "length"),
-    [("task_id", 10_000), *((name, MAX_TEXT) for name in ("status", "error", "description"))],
+    [
+        ("task_id", 10_000),
+        ("idempotency_key", 10_000),
+        *((name, MAX_TEXT) for name in ("status", "error", "description")),
+    ],
 )
 def test_texts_of_the_hub_are_limited_and_valid_utf8(name: str, length: int) -> None:
-    """A lone surrogate becomes `?`; long texts are truncated, but task ids are not."""
+    """A lone surrogate becomes `?`; long texts are truncated, but ids and keys are not."""
     changes: dict[str, Any] = {name: "a\ud800ö" + "x" * 9_997}
     entry = replace(Entry.begin(HUB), **changes)
     stored = getattr(round_trip(entry), name)
@@ -184,6 +192,18 @@ def test_a_submission_of_a_killed_kernel_becomes_uncertain(
     assert entry.status_at(entry.updated + age_s) == expected
 
 
+@pytest.mark.parametrize(
+    ("given", "count"),
+    [({}, 1), ({"num_images": 3}, 3), *(({"num_images": odd}, 1) for odd in ("3", -3, 1e9, None))],
+    ids=repr,
+)
+def test_the_number_of_ordered_images_is_known(given: dict[str, Any], count: int) -> None:
+    """One if it is not given; none of a task that was submitted elsewhere."""
+    entry = replace(Entry.begin(HUB, DOG), input={"prompt": "a dog"} | given)
+    assert entry.image_count == entry.row()["images"] == count
+    assert Entry.begin(HUB, task_id="hub-1").row()["images"] == 0
+
+
 def test_the_request_can_be_shown() -> None:
     """With model, prompt and parameters."""
     request = round_trip(Entry.begin(HUB, DOG)).request
@@ -204,6 +224,8 @@ def test_the_request_can_be_shown() -> None:
         {"files": '{"path": "a"}'},
         {"files": "[[]]"},
         {"task_id": 7},
+        {"idempotency_key": 7},
+        {"owner": b"me"},
         {"state": b"completed"},
         {"hub": None},
         {"error": 7},
@@ -254,11 +276,12 @@ def test_an_implausible_image_is_ignored(changed: dict[str, Any]) -> None:
     assert (entry.files, entry.is_open) == ((), True)
 
 
+@pytest.mark.parametrize("name", ["elapsed_s", "duration_s"])
 @pytest.mark.parametrize("value", [1e400, -1, "ages", float("nan"), b"7"], ids=repr)
-def test_an_implausible_duration_is_none(value: object) -> None:
+def test_an_implausible_duration_is_none(value: object, name: str) -> None:
     """It would be shown, and used for estimates."""
-    entry = Entry.from_row(Entry.begin(HUB, DOG).row() | {"elapsed_s": value})
-    assert entry is not None and entry.elapsed_s is None
+    entry = Entry.from_row(Entry.begin(HUB, DOG).row() | {name: value})
+    assert entry is not None and getattr(entry, name) is None
 
 
 def test_the_number_of_images_is_limited() -> None:

@@ -156,6 +156,39 @@ def test_find_identical_returns_completed_requests_at_the_same_hub(path: Path) -
     assert journal.find_identical(HUB, newer.fingerprint[:-1]) == []
 
 
+def test_durations_are_those_of_similar_tasks(path: Path) -> None:
+    """Newest first: the task's own duration where it is known, else how long the user waited."""
+    entries = [
+        make_entry(elapsed_s=9.0, duration_s=2.0, age_s=1),
+        make_entry("a cat", elapsed_s=3.0, age_s=2),
+        make_entry(duration_s=4.0, age_s=3),
+        make_entry(age_s=4),
+        make_entry(elapsed_s=5.0, hub=OTHER),
+        make_entry(elapsed_s=6.0, model="another"),
+        make_entry(elapsed_s=7.0, input={"prompt": "dogs", "num_images": 4}),
+        make_entry(elapsed_s=8.0, duration_s=0.0),
+    ]
+    journal = journal_with(path, *entries)
+    request = build_request("a dog")
+    assert journal.durations(HUB, request) == [2.0, 3.0, 4.0]
+    assert asyncio.run(journal.adurations(HUB, request)) == [2.0, 3.0, 4.0]
+
+
+def test_coroutines_read_the_same(path: Path) -> None:
+    """On the journal's thread; without a journal, nothing."""
+    done = make_entry(task_id="hub-1", status="completed", files=FILES)
+    journal = journal_with(path, done)
+
+    async def work() -> None:
+        assert await journal.afind("hub-1", hub=HUB) == done
+        assert await journal.afind("hub-2") is None
+        assert await journal.afind_identical(HUB, done.fingerprint) == [done]
+        assert await journal.afind_identical(OTHER, done.fingerprint) == []
+
+    asyncio.run(work())
+    assert journal.trouble() == []
+
+
 ODD = (
     "50%",
     "a_b",
@@ -239,7 +272,7 @@ def test_a_submission_is_written_only_if_it_has_changed(path: Path) -> None:
     record = JournaledSubmission(Journal(path), entry)
 
     async def work() -> None:
-        await record.update(status="submitting", error="")
+        await record.claim()
         assert [row["state"] for row in rows(path)] == ["submitting"]
         await record.update(status="submitted", task_id="hub-1")
         (before,) = rows(path)
@@ -326,6 +359,7 @@ def test_an_unusable_journal_is_empty(home: Path, what: str) -> None:
     for _ in range(2):
         assert journal.find("hub-1") is None and journal.find_identical(HUB, "x") == []
         assert journal.open_entries() == journal.unanswered() == journal.search("a") == []
+        assert asyncio.run(journal.afind("hub-1")) is None
         asyncio.run(journal.save(make_entry()))
     (message,) = journal.trouble()
     assert str(home / "journal.sqlite") in message

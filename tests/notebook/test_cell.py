@@ -38,7 +38,7 @@ def test_the_curl_command_sends_the_same_request(home: Path, demo: bool) -> None
     base_url = DEMO_URL if demo else "https://hub.example"
     settings = Settings(base_url, Secret(KEY), "a test", None, home)
     request = build_request('it\'s a `dog` for $5 & "more"\nин', parameters={"num_images": 2})
-    output = describe(request, settings)
+    output = describe([request], settings)
     command = output[output.index("curl ") : output.index("\n\n2 images; nothing was sent.")]
     words = shlex.split(command.replace("\\\n", " "))
     arguments = dict(zip(words[1::2], words[2::2], strict=True))
@@ -54,11 +54,14 @@ def test_the_curl_command_sends_the_same_request(home: Path, demo: bool) -> None
 def test_a_dry_run_needs_no_key_and_binds_nothing(
     hub: StandInHub, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every request is shown, and nothing is sent."""
+    """Every request is shown, the first one's curl form, and how many there are in all."""
     monkeypatch.delenv("MOUNTSEA_API_KEY")
     assert run("--dry-run -n 3", "a dog\n---\na cat") is None
     output = capsys.readouterr().out
-    assert output.count("3 images; nothing was sent.") == 2 and '"a cat"' in output
+    bodies = [json.loads(line) for line in output.split("\n") if line.startswith("{")]
+    assert [body["input"]["prompt"] for body in bodies] == ["a dog", "a cat"]
+    assert output.count("curl ") == 1 and "--data-raw" in output
+    assert output.endswith("\n\n2 requests, 6 images; nothing was sent.\n")
     assert hub.requests == []
 
 

@@ -26,6 +26,7 @@ def shell(
     folder.mkdir()
     monkeypatch.chdir(folder)
     shell.user_ns |= {"raw_dog": image(), "number": 7, "_hidden": image()}
+    shell.user_ns |= {"seeds": range(3), "catalogue": [{"seed": 1}]}
     return shell
 
 
@@ -81,11 +82,44 @@ def offered(shell: InteractiveShell, before: str, default: str = "nano-banana") 
         ("%%mountsea -o n", ["number"]),
         ("%%mountsea --seed ", []),
         ("%%mountsea --timeout ", []),
+        ("%%mountsea --idem", ["--idempotency-key"]),
+        ("%%mountsea --yes --y", []),
+        ("%%mountsea --grid seed=1..3 --gr", ["--grid"]),
+        ("%%mountsea --grid as", ["aspect_ratio="]),
+        ("%%mountsea -g mod", ["model="]),
+        ("%%mountsea -g im", []),
+        ("%%mountsea -m nano-banana-edit -g image", ["image_urls=", "image="]),
+        ("%%mountsea --grid=se", ["--grid=seed="]),
+        ("%%mountsea --grid aspect_ratio=16:9,3:", [f"aspect_ratio=16:9,3:{n}" for n in (2, 4)]),
+        ("%%mountsea --grid=output_format=p", ["--grid=output_format=png"]),
+        ("%%mountsea --grid num_images=1,", [f"num_images=1,{n}" for n in range(1, 5)]),
+        (
+            "%%mountsea --grid model=gpt-image-2,gpt",
+            [f"model=gpt-image-2,{name}" for name in ("gpt-image-2", "gpt-image-2-edit")],
+        ),
+        ("%%mountsea --grid seed=@", ["seed=@seeds", "seed=@catalogue"]),
+        ("%%mountsea --grid seed=1,@s", ["seed=1,@seeds"]),
+        ("%%mountsea -m nano-banana-edit --grid image=a.png,", ["image=a.png,raw_dog"]),
+        ("%%mountsea --grid colour=", []),
+        ("%%mountsea -m no-such-model --grid ", ["model="]),
+        ("%%mountsea --table ", ["catalogue"]),
     ],
 )
 def test_completions_of_a_cell_line(shell: InteractiveShell, before: str, words: list[str]) -> None:
     """Options of the model that are not used yet; after an option its values."""
     assert offered(shell, before) == words
+
+
+def test_names_of_the_prompts_are_offered_as_axes(shell: InteractiveShell) -> None:
+    """Those that `{{ }}` use; none while an expression is incomplete."""
+    for body, names in [
+        ("a {{ animal }} at {{ time }}\n---\na {{ animal.name }}", ["animal=", "time="]),
+        ("a {{ animal }} at {{ ti", []),
+        ("", []),
+    ]:
+        found = completions(shell, "%%mountsea --grid ", 0, lambda: "gpt-image-2", body)
+        assert found is not None
+        assert [name for name in found[1] if name in ("animal=", "time=")] == names
 
 
 def test_the_default_model_is_used_without_an_option(shell: InteractiveShell) -> None:
@@ -113,7 +147,10 @@ def test_files_and_folders_are_offered_after_image(shell: InteractiveShell) -> N
         ("%mountsea mo", ["models"]),
         (
             "%mountsea ",
-            ["models", "demo", "login", "logout", "credits", "history", "show", "resume"],
+            [
+                *("models", "demo", "login", "logout", "credits", "history", "show"),
+                *("resume", "budget"),
+            ],
         ),
         ("    %mountsea cre", ["credits"]),
         ("%mountsea models gpt", ["gpt-image-2", "gpt-image-2-edit"]),
@@ -123,6 +160,7 @@ def test_files_and_folders_are_offered_after_image(shell: InteractiveShell) -> N
         ("%mountsea demo --fail fl", ["flaky"]),
         ("%mountsea demo on --fail lost", ["lost-answer"]),
         ("%mountsea login ", ["--save"]),
+        ("%mountsea budget ", ["off"]),
         ("%mountsea nonsense ", []),
         ("%mountsea show ", []),
     ],

@@ -223,7 +223,8 @@ def test_every_option_is_an_attribute_or_a_parameter() -> None:
     names = {action.dest for action in cell_parser().options().values()}
     attributes = {attribute.name for attribute in fields(CellOptions)}
     assert names - attributes == {"param", *VALUE_OPTIONS, *FLAG_OPTIONS}
-    assert attributes - names == {"runner", "parameters", "given"}
+    traits = {"runner", "confirm_above", "polls_per_second"}
+    assert attributes - names == {*traits, "parameters", "given"}
 
 
 @pytest.mark.parametrize("name", [*VALUE_OPTIONS, *FLAG_OPTIONS])

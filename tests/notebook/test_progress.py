@@ -47,6 +47,18 @@ class Terminal(io.StringIO):
         return True
 
 
+def _lines(*labels: str) -> list[ProgressLine]:
+    """Return a line for each label."""
+    return [ProgressLine(label) for label in labels]
+
+
+def _first(view: ProgressView) -> ProgressLine:
+    """Return the first line of a view."""
+    line = view.lines[0]
+    assert isinstance(line, ProgressLine)
+    return line
+
+
 @pytest.fixture(autouse=True)
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     """Set a fixed terminal width."""
@@ -126,9 +138,9 @@ def test_the_task_id_is_shown_from_the_submission_on() -> None:
 def test_text_from_the_hub_is_sanitized(hostile: str) -> None:
     """A status or task id can contain control characters."""
     stream = Terminal()
-    view = TextView(["nano-banana"], stream)
-    view.lines[0].take(Submitted(hostile))
-    view.lines[0].take(Waiting(hostile, 1.0))
+    view = TextView(_lines("nano-banana"), stream)
+    _first(view).take(Submitted(hostile))
+    _first(view).take(Waiting(hostile, 1.0))
     view.tick()
     drawn = stream.getvalue().removeprefix(CLEAR)
     assert "nano-banana" in drawn
@@ -154,9 +166,9 @@ def test_the_bar_is_full_when_the_task_is_completed(event: Event) -> None:
 def test_a_terminal_line_is_rewritten() -> None:
     """Each tick clears the line and draws it again, with a bar of 20 characters."""
     stream = Terminal()
-    view = TextView(["nano-banana"], stream)
+    view = TextView(_lines("nano-banana"), stream)
     view.tick()
-    view.lines[0].take(Downloading(1, 2))
+    _first(view).take(Downloading(1, 2))
     view.tick()
     start, first, second = stream.getvalue().split(CLEAR)
     assert start == ""
@@ -172,8 +184,8 @@ def test_the_line_is_cut_to_the_terminal_width(
     """A wrapped line could not be rewritten."""
     monkeypatch.setenv("COLUMNS", str(columns))
     stream = Terminal()
-    view = TextView(["nano-banana"], stream)
-    view.lines[0].take(Submitted("x" * 200))
+    view = TextView(_lines("nano-banana"), stream)
+    _first(view).take(Submitted("x" * 200))
     view.tick()
     assert len(stream.getvalue().removeprefix(CLEAR)) == columns - 1
 
@@ -181,7 +193,7 @@ def test_the_line_is_cut_to_the_terminal_width(
 def test_the_final_line_replaces_the_live_line() -> None:
     """As text, in full and without markup."""
     stream = Terminal()
-    view = TextView(["nano-banana"], stream)
+    view = TextView(_lines("nano-banana"), stream)
     view.tick()
     view.lines[0].final = FinalLine("<b>done</b>", "done · " + "x" * 300)
     view.finish(0)
@@ -194,7 +206,7 @@ def test_the_final_line_replaces_the_live_line() -> None:
 def test_final_lines_are_printed_in_order() -> None:
     """The live line is that of the first unfinished generation, with its number."""
     stream = Terminal()
-    view = TextView(["a", "b", "c"], stream)
+    view = TextView(_lines("a", "b", "c"), stream)
     view.lines[1].final = FinalLine("", "b is done")
     view.tick()
     assert " a · waiting" in stream.getvalue() and stream.getvalue().endswith(" · 1 of 3")
@@ -216,8 +228,8 @@ def test_final_lines_are_printed_in_order() -> None:
 def test_only_final_lines_are_printed_outside_of_a_terminal() -> None:
     """A log file contains no bars or escape sequences."""
     stream = io.StringIO()
-    view = TextView(["a", "b"], stream)
-    view.lines[0].take(Submitted("hub-1"))
+    view = TextView(_lines("a", "b"), stream)
+    _first(view).take(Submitted("hub-1"))
     for _ in range(5):
         view.tick()
     assert stream.getvalue() == ""
@@ -232,7 +244,7 @@ def test_only_final_lines_are_printed_outside_of_a_terminal() -> None:
 def test_an_unfinished_line_is_cleared() -> None:
     """No partial line is left before an error message."""
     stream = Terminal()
-    view = TextView(["nano-banana"], stream)
+    view = TextView(_lines("nano-banana"), stream)
     view.tick()
     view.close()
     assert stream.getvalue().endswith(CLEAR)
@@ -241,8 +253,8 @@ def test_an_unfinished_line_is_cleared() -> None:
 def test_no_line_is_rewritten_in_the_background() -> None:
     """The user types there: one line at the start and one at the end, without escape sequences."""
     stream = Terminal()
-    view = TextView(["nano-banana"], stream, background=True)
-    view.lines[0].take(Downloading(1, 2))
+    view = TextView(_lines("nano-banana"), stream, background=True)
+    _first(view).take(Downloading(1, 2))
     view.tick()
     view.lines[0].final = FinalLine("<b>done</b>", "done")
     view.finish(0)
@@ -254,7 +266,7 @@ def test_standard_output_is_the_default_stream(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is looked up each time, since IPython replaces it while it shows a prompt."""
-    view = TextView(["a", "b"])
+    view = TextView(_lines("a", "b"))
     view.lines[0].final = FinalLine("", "a is done")
     view.finish(0)
     assert capsys.readouterr().out == "a is done\n"
@@ -266,9 +278,9 @@ def test_standard_output_is_the_default_stream(
 
 def test_a_silent_view_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     """Its lines record events like others."""
-    view: ProgressView = SilentView(["nano-banana"])
+    view: ProgressView = SilentView(_lines("nano-banana"))
     view.offer_cancel(lambda: None)
-    view.lines[0].take(Submitted("hub-1"))
+    _first(view).take(Submitted("hub-1"))
     view.tick()
     view.lines[0].final = FinalLine("<b>done</b>", "done")
     view.finish(0)

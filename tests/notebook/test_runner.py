@@ -21,7 +21,7 @@ from mountsea_magic.errors import (
 )
 from mountsea_magic.generation.events import Event
 from mountsea_magic.generation.handle import Generation
-from mountsea_magic.notebook.batch_view import Batch
+from mountsea_magic.notebook.cell_run import CellRun
 
 
 def test_a_quiet_cell_prints_nothing(
@@ -39,13 +39,13 @@ def test_a_quiet_cell_prints_nothing(
 def test_the_handles_are_bound_before_anything_is_sent(
     hub: StandInHub, shell: InteractiveShell
 ) -> None:
-    """They exist after a failure; the last one is `_mountsea`."""
+    """They exist after a failure; the batch of them is `_mountsea`, too."""
     hub.submits += [json_reply({"message": "bad key"}, 401)] * 2
     with pytest.raises(AuthenticationError):
         run_cell(shell, "a dog\n---\na cat")
     dogs = handles(shell)
     assert [dog.prompt for dog in dogs] == ["a dog", "a cat"]
-    assert shell.user_ns["_mountsea"] is dogs[1]
+    assert shell.user_ns["_mountsea"] is shell.user_ns["dogs"]
 
 
 def test_the_status_lists_open_background_tasks(
@@ -112,12 +112,12 @@ def test_an_interrupt_after_completion_loses_nothing(
 ) -> None:
     """The error names the folder of the images, and no handle fails."""
 
-    def stopped(self: Batch) -> None:
-        monkeypatch.setattr(Batch, "end", end)
+    def stopped(self: CellRun) -> None:
+        monkeypatch.setattr(CellRun, "close", close)
         raise KeyboardInterrupt
 
-    end = Batch.end
-    monkeypatch.setattr(Batch, "end", stopped)
+    close = CellRun.close
+    monkeypatch.setattr(CellRun, "close", stopped)
     with pytest.raises(Interrupted, match=r"^Stopped\. The images are in "):
         shell.run_cell_magic("mountsea", "-o dogs", "a dog\n---\na cat")  # type: ignore[no-untyped-call]  # IPython is untyped
     assert [dog.wait(0).status for dog in handles(shell)] == ["completed", "completed"]

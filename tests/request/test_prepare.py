@@ -13,8 +13,10 @@ from hub_server import KEY, RESET, Script, StandInHub, data_uri, image
 from mountsea_magic import session
 from mountsea_magic.errors import InvalidRequest
 from mountsea_magic.hub import model_registry
+from mountsea_magic.images.inputs import to_urls
+from mountsea_magic.request import prepare as prepare_module
 from mountsea_magic.request.catalog import bundled_catalog
-from mountsea_magic.request.prepare import prepare
+from mountsea_magic.request.prepare import InputImages, prepare
 from mountsea_magic.request.request import ImageRequest
 from mountsea_magic.session import Session
 from mountsea_magic.settings import Secret, Settings
@@ -305,3 +307,21 @@ def test_images_may_be_python_values(here: Session, home: Path) -> None:
     first, second = prepared["image_urls"]
     assert base64.b64decode(first.partition(",")[2]) == image()
     assert (second, prepared["num_images"]) == (URL, 2)
+
+
+def test_only_images_to_keep_are_converted_once(
+    here: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of single requests of a batch may be millions, or change in place."""
+    reads = []
+
+    def read(value: Any, *, shrink: bool, label: str) -> list[str]:
+        reads.append(value)
+        return to_urls(value, shrink=shrink, label=label)
+
+    monkeypatch.setattr(prepare_module, "to_urls", read)
+    shared, own = [image()], image("png", 1)
+    images = InputImages(keep=[shared])
+    first = [images.urls(source, label="image") for source in (shared, own)]
+    assert [images.urls(source, label="image") for source in (shared, own)] == first
+    assert reads == [shared, own, own]

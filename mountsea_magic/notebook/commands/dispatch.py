@@ -14,6 +14,7 @@ from ...runtime.text import sanitize
 from ...session import current_session
 from ..line_parser import LineParser, split_line, whole_number
 from ..options import CellOptions
+from .budget import budget
 from .demo import demo
 from .login import login, logout
 from .models import show_models
@@ -86,6 +87,12 @@ def command_parsers() -> Mapping[str, LineParser]:
         lambda shell, given, defaults: resume(shell, given.task_ids, defaults),
     )
     wait.add_argument("task_ids", nargs="*", metavar="TASK_ID", help="default: all open tasks")
+    limit = command(
+        "budget",
+        "show or set how many images may be ordered in 24 hours",
+        lambda _, given, __: budget(given.limit),
+    )
+    limit.add_argument("limit", nargs="?", metavar="N|off", help="default: show what is left")
     return parsers
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from ... import __version__
 from ...session import current_session
 from ..options import CellOptions
+from .budget import budget_line
 from .login import key_line
 from .tasks import open_lines
 
 
 def status_text(defaults: CellOptions) -> str:
-    """Return version, Hub, source of the key, default model, folder and open tasks."""
+    """Return version, Hub, source of the key, default model, folder, budget and open tasks."""
     settings = current_session().settings()
     hub = "demo: (the embedded demo Hub)" if settings.is_demo else settings.base_url
     lines = [
@@ -19,6 +20,7 @@ def status_text(defaults: CellOptions) -> str:
         key_line(),
         f"model: {defaults.model}",
         f"files: {settings.originals}",
+        budget_line(),
         *open_lines(),
     ]
     notes = [*current_session().keys().notes(), *current_session().journal(settings).trouble()]

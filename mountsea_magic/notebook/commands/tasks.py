@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ...errors import ConfigurationError, InvalidRequest, MountseaError, resume_hint
+from ...errors import (
+    BatchFailed,
+    ConfigurationError,
+    Interrupted,
+    InvalidRequest,
+    MountseaError,
+    resume_hint,
+)
+from ...generation.batch import Batch
+from ...generation.batch_report import reasons_of
 from ...hub.retry import is_unknown_task
 from ...hub.status import Status
 from ...journal.entry import Entry
 from ...runtime.printing import echo
 from ...runtime.text import json_text, quoted, sanitize, sanitize_inline
 from ...session import current_session
-from ...settings import DEMO_URL
+from ...settings import DEMO_URL, Settings
 from ..options import CellOptions
 from ..outputs import show
-from ..runner import run
+from ..runner import run_all
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -69,7 +79,7 @@ def show_task(task_id: str, defaults: CellOptions) -> None:
 
 
 def resume(shell: InteractiveShell, task_ids: Sequence[str], defaults: CellOptions) -> None:
-    """Wait for tasks submitted earlier and show their images; nothing is submitted.
+    """Follow tasks submitted earlier, several at once, and show their images; submit nothing.
 
     Args:
         shell: The user's shell, for the output.
@@ -88,18 +98,40 @@ def resume(shell: InteractiveShell, task_ids: Sequence[str], defaults: CellOptio
             entry.task_id for entry in current_session().open_tasks() if entry.task_id is not None
         ]
         echo(_uncertain_note() or ("" if selected else "No open tasks.\n"), end="")
-    failures = []
+    batch, settings_of = Batch(), dict[int, Settings]()
     for task_id in selected:
         try:
-            _resume_one(shell, task_id, defaults, all_open=not task_ids)
-        except MountseaError as error:
-            if len(selected) == 1:
-                raise
-            failures.append(f"{type(error).__name__}: {error}")
-    if failures:
-        raise MountseaError(
-            f"{len(failures)} of {len(selected)} tasks returned no images.\n" + "\n".join(failures)
-        )
+            generation, settings = current_session().recall(task_id)
+        except ConfigurationError as error:
+            if not task_ids:  # the others are resumed
+                echo(f"{quoted(task_id)}: {error}")
+                continue
+            raise error.with_task(task_id) from None
+        generation.preview_px = defaults.preview
+        batch.add(generation)
+        settings_of[id(generation)] = settings
+    in_background = [each for each in batch if not each.done()]
+    others = Batch([each for each in batch if each.done()])
+    if len(others):
+        ended = run_all(shell, others, lambda each: settings_of[id(each)], defaults, kind="task")
+        if isinstance(ended, Interrupted):
+            raise ended
+    for generation in in_background:
+        # a second wait would download the images again
+        echo(f"Waiting for {quoted(generation.task_id)}, which runs in the background …")
+        with suppress(MountseaError):
+            show(generation.wait(defaults.timeout))
+    _raise_errors(batch)
+
+
+def _raise_errors(batch: Batch) -> None:
+    """Raise the error of the only task, or one for all that returned no images."""
+    errors = [each.error for each in batch if isinstance(each.error, Exception)]
+    if errors and len(batch) == 1:
+        raise errors[0]
+    if errors:
+        message = f"{len(errors)} of {len(batch)} tasks returned no images."
+        raise BatchFailed("\n".join([message, *reasons_of(batch)]), batch=batch, errors=errors)
 
 
 def open_lines() -> list[str]:
@@ -112,26 +144,6 @@ def open_lines() -> list[str]:
         location = f" at {hub}" if entry.hub != current_url else ""
         lines.append(f"  {quoted(entry.task_id)} {sanitize(entry.status)}{location}")
     return [*lines, *filter(None, [_uncertain_note().rstrip()])]
-
-
-def _resume_one(
-    shell: InteractiveShell, task_id: str, defaults: CellOptions, *, all_open: bool
-) -> None:
-    """Resume one task; when resuming all, tasks of another Hub are only reported."""
-    try:
-        generation, settings = current_session().recall(task_id)
-    except ConfigurationError as error:
-        if not all_open:
-            raise error.with_task(task_id) from None
-        echo(f"{quoted(task_id)}: {error}")
-        return
-    if not generation.done():
-        # a second wait would download the images again
-        echo(f"Waiting for {quoted(task_id)}, which runs in the background …")
-        show(generation.wait(defaults.timeout))
-        return
-    generation.preview_px = defaults.preview
-    run(shell, [generation], settings, defaults)
 
 
 async def _describe_from_hub(task_id: str) -> str:

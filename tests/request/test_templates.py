@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mountsea_magic.errors import InvalidRequest
-from mountsea_magic.notebook.templates import render, split_prompts
+from mountsea_magic.request.templates import names_used, render, split_prompts
 
 
 class Recorder:
@@ -71,6 +71,7 @@ def test_everything_else_is_plain_text(prompt: str) -> None:
         ("{{ f(2) }}", {"f": lambda n: n * 21}, "42"),
         ("{{ farbe }}", {"farbe": "schwärzlich 🐕"}, "schwärzlich 🐕"),
         ("{{ größe }}", {"größe": 3}, "3"),
+        ("{{ self }} {{ self.x }}", {"self": {"x": 1}}, "{'x': 1} 1"),
         ("a <{{ x }}>", {"x": "<b>&'\""}, "a <<b>&'\">"),
         ("{{ x }}\n", {"x": 1}, "1\n"),
         ("{{ x }}", {"x": None}, "None"),
@@ -202,3 +203,32 @@ def test_a_cell_is_split_at_lines_of_three_hyphens(cell: str, prompts: list[str]
 def test_only_line_endings_split_lines(letter: str) -> None:
     """Other separators of `str.splitlines` are part of a prompt."""
     assert split_prompts(f"a{letter}---{letter}b") == [f"a{letter}---{letter}b"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "names"),
+    [
+        ("a dog", set()),
+        ("a {dog} {% cat %} {# cow #}", set()),
+        ("{{ dog }}", {"dog"}),
+        ("{{ dog }} {{ dog }} {{ cat }}", {"dog", "cat"}),
+        ("{{ dog.name }} {{ cats[n] }}", {"dog", "cats", "n"}),
+        ("{{ dog | upper }} {{ x is defined }}", {"dog", "x"}),
+        ("{{ f(x, y=z) }}", {"f", "x", "z"}),
+        ("{{ 'dog' }} {{ 1 + 2 }} {{ true }} {{ none }}", set()),
+        ("{{ self }} {{ größe }}", {"self", "größe"}),
+    ],
+)
+def test_the_names_that_a_prompt_uses(prompt: str, names: set[str]) -> None:
+    """Those of variables, and not of attributes, filters, arguments or constants."""
+    assert names_used(prompt) == names
+    assert names_used(prompt) == names
+
+
+def test_names_of_an_invalid_template_raise() -> None:
+    """With the same message as rendering it."""
+    with pytest.raises(InvalidRequest) as rendered:
+        render("a {{ x y }}", {})
+    with pytest.raises(InvalidRequest) as asked:
+        names_used("a {{ x y }}")
+    assert str(asked.value) == str(rendered.value)

@@ -12,12 +12,12 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from mountsea_magic.errors import (
     AuthenticationError,
+    BatchFailed,
     InsufficientCredits,
     Interrupted,
     MountseaError,
-    TaskFailed,
 )
-from mountsea_magic.notebook.batch_view import CONCURRENCY
+from mountsea_magic.generation.admission import DEFAULT_CONCURRENCY as CONCURRENCY
 
 SIX = "\n---\n".join(f"dog {number}" for number in range(6))
 
@@ -60,16 +60,32 @@ def test_concurrency_is_limited(hub: StandInHub, shell: InteractiveShell) -> Non
 def test_a_failed_task_does_not_stop_the_others(
     hub: StandInHub, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its error is raised at the end, with the number of its prompt."""
+    """One error at the end counts what completed and what failed, and says how to try again."""
     hub.polls.append(FAILED)
-    with pytest.raises(TaskFailed, match=r"^Prompt \d: .*no dogs") as caught:
+    with pytest.raises(BatchFailed) as caught:
         run_cell(shell, SIX)
     dogs = handles(shell)
-    failed = [dog for dog in dogs if dog.error is not None]
-    assert [dog.task_id for dog in failed] == [caught.value.task_id]
-    assert f"Prompt {dogs.index(failed[0]) + 1}: " in str(caught.value)
+    (failed,) = [dog for dog in dogs if dog.error is not None]
+    counts, reason, retry = str(caught.value).splitlines()
+    assert counts == "1 of 6 requests failed, 5 completed:"
+    assert reason.startswith("1 × TaskFailed: ") and "no dogs" in reason
+    assert str(failed.task_id) in reason
+    assert retry == "`dogs.retry_failed()` runs those without images again."
+    assert caught.value.errors == [failed.error] and caught.value.batch is shell.user_ns["dogs"]
     assert sum(len(dog) for dog in dogs) == 5 and len(hub.posts) == 6
     assert capsys.readouterr().out.count(".png\n") == 5
+
+
+def test_failed_requests_can_be_run_again(
+    hub: StandInHub, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`retry_failed` submits those anew that failed, and no others."""
+    hub.polls.append(FAILED)
+    with pytest.raises(BatchFailed):
+        run_cell(shell, SIX)
+    capsys.readouterr()
+    assert len(shell.user_ns["dogs"].retry_failed().completed) == 6
+    assert len(hub.posts) == 7 and capsys.readouterr().out.count("64×48") == 1
 
 
 @pytest.mark.parametrize(
@@ -104,13 +120,14 @@ def test_results_are_shown_in_the_order_of_the_prompts(
     assert positions == sorted(positions)
 
 
-def test_several_errors_are_merged(hub: StandInHub, shell: InteractiveShell) -> None:
-    """The error has the type of the first, and lists all with their prompt's number."""
+def test_a_reason_is_said_once(hub: StandInHub, shell: InteractiveShell) -> None:
+    """With the number of requests that failed for it."""
     hub.polls += [FAILED, FAILED]
-    with pytest.raises(TaskFailed) as caught:
+    with pytest.raises(BatchFailed) as caught:
         run_cell(shell, "a dog\n---\na cat")
-    first, second = str(caught.value).splitlines()
-    assert first.startswith("Prompt 1: ") and second.startswith("Prompt 2: ")
+    counts, reason, _ = str(caught.value).splitlines()
+    assert counts == "2 of 2 requests failed, 0 completed:"
+    assert reason.startswith("2 × TaskFailed: ") and "no dogs" in reason
 
 
 @pytest.mark.parametrize("line", ["", "-b"])

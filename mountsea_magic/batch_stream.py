@@ -1,0 +1,89 @@
+"""Batches for asyncio code: each generation is yielded as it ends, in constant memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable
+from typing import Any
+
+from .batches import STOP_TIMEOUT_S, BatchRun
+from .errors import InvalidRequest
+from .generation.handle import Generation
+from .request.many import is_sequence, read_request
+from .request.sweep import Item
+
+
+async def stream(run: BatchRun, requests: Any) -> AsyncGenerator[Generation, None]:
+    """Yield generations as they end; runs on the caller's event loop.
+
+    Args:
+        run: The batch.
+        requests: As for `agenerate_many`.
+    """
+    drawn = _draw(run, requests)
+    drawing: asyncio.Future[Generation] | None = None
+    under_way: dict[asyncio.Future[Any], Generation] = {}
+    more = True
+    try:
+        while more or under_way:
+            if more and drawing is None and len(under_way) < run.runner.ahead:
+                drawing = asyncio.ensure_future(anext(drawn))
+            waited_for = [*under_way, *([drawing] if drawing is not None else [])]
+            await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
+            if drawing is not None and drawing.done():
+                try:
+                    generation = drawing.result()
+                    under_way[_launch(run, generation)] = generation
+                except StopAsyncIteration:
+                    more = False
+                drawing = None
+            for ended in [each for each in under_way if each.done()]:
+                generation = under_way.pop(ended)
+                if not ended.cancelled():
+                    ended.exception()  # the handle has it; asyncio would log it
+                yield generation
+    finally:
+        if drawing is not None:
+            drawing.cancel()
+        for generation in under_way.values():
+            generation.cancel()
+        if under_way:
+            await asyncio.wait(under_way, timeout=STOP_TIMEOUT_S)
+
+
+async def _draw(run: BatchRun, requests: Any) -> AsyncGenerator[Generation, None]:
+    """Build one generation after the other on a thread, since images may have to be read."""
+    if isinstance(requests, AsyncIterable):
+        number = 0
+        async for request in requests:
+            if run.runner.stopped_by is not None:
+                return
+            number += 1
+            item = await asyncio.to_thread(_read_one, request, number)
+            yield await asyncio.to_thread(run.generation, item)
+        return
+    if is_sequence(requests):
+        await asyncio.to_thread(run.check_all, requests)
+    for item in run.read(requests):
+        if run.runner.stopped_by is not None:
+            return
+        yield await asyncio.to_thread(run.generation, item)
+
+
+def _read_one(request: Any, number: int) -> Item | InvalidRequest:
+    """Read one request of an async iterable."""
+    try:
+        return read_request(request, number)
+    except InvalidRequest as error:
+        return error
+
+
+def _launch(run: BatchRun, generation: Generation) -> asyncio.Future[Any]:
+    """Start a generation, and return a future of the caller's loop for its end."""
+    if generation.error is not None:
+        ended = asyncio.get_running_loop().create_future()
+        ended.set_result(None)
+        return ended
+    job = run.runner.prepare(generation)
+    job.launch()
+    return asyncio.wrap_future(job.outcome)
