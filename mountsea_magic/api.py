@@ -287,8 +287,9 @@ def _batch_options(*, on_error: str, **given: Any) -> BatchOptions:
     concurrency, name = options.concurrency, options.name
     if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1:
         raise InvalidRequest(f"concurrency must be a whole number from 1 (got {concurrency!r}).")
-    if name is not None and (not isinstance(name, str) or not name.strip()):
-        raise InvalidRequest(f"batch must be a name, such as 'catalogue-2026' (got {name!r}).")
+    problem = None if name is None else key_problem(name, "batch")
+    if problem is not None:
+        raise InvalidRequest(problem)
     if on_error not in ("keep", "raise"):
         raise InvalidRequest(f"on_error must be 'keep' or 'raise' (got {on_error!r}).")
     return options

@@ -93,7 +93,7 @@ class BatchRun:
 
     def __init__(self, session: Session, settings: Settings, options: BatchOptions) -> None:
         self._session, self._settings, self._options = session, settings, options
-        self._workers = ImageWorkers(options.executor, options.postprocess, options.transfer)
+        settings.refuse_key_in(options.name or "")  # it is journaled
         self.progress: ShowProgress = lambda total: nullcontext()
         self.runner = self._new_runner()
         self._numbers: Counter[str] = Counter()
@@ -333,13 +333,15 @@ class BatchRun:
 
     def _new_runner(self) -> BatchRunner:
         options = self._options
+        # new ones for each run: once an executor has broken, they do not use it any more
+        workers = ImageWorkers(options.executor, options.postprocess, options.transfer)
         generate = partial(
             self._session.generate,
             settings=self._settings,
             timeout_s=options.timeout_s,
             fresh=options.fresh,
             cache=options.cache,
-            workers=self._workers,
+            workers=workers,
         )
         return BatchRunner(
             self._session.worker,

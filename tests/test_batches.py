@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from hang import HANG_S
-from hub_server import Reply, StandInHub, json_reply
+from hub_server import KEY, Reply, StandInHub, json_reply
 from own_session import begin_session
 
 import mountsea_magic as mm
@@ -119,7 +119,9 @@ def test_a_bad_item_of_an_iterator_is_a_failed_request(hub: StandInHub) -> None:
     [
         ({"concurrency": 0}, "concurrency must be"),
         ({"concurrency": True}, "concurrency must be"),
-        ({"batch": " "}, "batch must be a name"),
+        ({"batch": " "}, "batch is empty"),
+        ({"batch": "a\nb"}, "batch must not contain control characters"),
+        ({"batch": f"farm {KEY}"}, "contains your API key"),
         ({"on_error": "stop"}, "on_error must be"),
         ({"timeout": 0}, "timeout must be"),
         ({"model": "no-such"}, "Unknown model"),

@@ -27,10 +27,12 @@ def facts(generation: Generation) -> dict[str, Any]:
         >>> facts(Generation(None, task_id="hub-1"))["status"]
         'new'
     """
-    request = generation.request
-    known: dict[str, Any] = dict(generation.variables)
+    request, known = generation.request, dict[str, Any]()
     if request is not None:
-        known |= request.for_the_record() | {"model": request.model}
+        known = request.for_the_record() | {"model": request.model}
+    known = known | {
+        name: value for name, value in generation.variables.items() if name not in known
+    }
     return known | {"prompt": generation.prompt, "status": str(generation.status)}
 
 
