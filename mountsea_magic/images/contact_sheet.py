@@ -205,11 +205,11 @@ class ContactSheet:
             if tile.failed
         ]
         if failed:
-            yield f"Failed: {'; '.join(failed)}."
+            yield f"Failed: {'; '.join(failed).removesuffix('.')}."
         others = Counter(sanitize(tile.note) for tile in notes.values() if not tile.failed)
         for note, count in others.items():
             if note:
-                yield f"{count:,} {note}."
+                yield f"{count:,} {note.removesuffix('.')}."
 
     def _with_tile(self, tile: int) -> ContactSheet:
         """Make the same sheet with smaller tiles, from its thumbnails."""

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 
 from ..generation.duration import PRIOR_S
-from ..generation.events import Completed, Downloading, Event, Notice, RetryScheduled
+from ..generation.events import Completed, Downloading, Event, Notice, RetryScheduled, Waiting
 from ..generation.handle import Generation
 from ..hub.status import Status
 from .progress import MAX_OVERRUN, FinalLine, fraction, seconds_text
@@ -95,7 +95,10 @@ class BatchLine:
             return
         self._postponed.pop(who, None)
         if not isinstance(event, Downloading | Completed):
-            self._at_hub_since.setdefault(who, time.monotonic())
+            now = time.monotonic()
+            # a task that is followed was submitted before
+            since = now - event.elapsed_s if isinstance(event, Waiting) else now
+            self._at_hub_since[who] = min(since, self._at_hub_since.get(who, since))
             return
         since = self._at_hub_since.pop(who, None)
         from_journal = isinstance(event, Completed) and event.from_journal

@@ -130,6 +130,20 @@ def test_the_line_counts_what_runs_and_what_has_ended(clock: Clock) -> None:
     assert line.text() == "12 of 24 · 4 downloading · 1 failed · 1 skipped"
 
 
+def test_a_task_that_is_followed_has_run_before(clock: Clock) -> None:
+    """Its age is known from the journal; counted from now, it would seem to be fast."""
+    line = _line(4)
+    followed = [Generation(None, task_id="hub-1") for _ in range(2)]
+    for each in followed:
+        line.take(each, Waiting("processing", 9.0))
+    clock.now += 1
+    for each in followed:
+        line.take(each, Completed((), "", 10.0))
+        line.end(each)
+    line.take(Generation(None), Submitted("hub-2"))
+    assert line.text() == "2 of 4 · 1 running · about 20 s left"
+
+
 def test_answers_from_the_journal_do_not_distort_the_time_left(clock: Clock) -> None:
     """They take no time, and say nothing about tasks."""
     line = _line(24)
