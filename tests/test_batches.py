@@ -219,6 +219,20 @@ def test_three_lost_responses_in_a_row_stop_further_submissions(hub: StandInHub)
     assert (len(hub.posts), type(batch.error())) == (3, SubmissionUncertain)
 
 
+def test_uncertain_requests_of_an_earlier_run_stop_nothing(
+    hub: StandInHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are reported, and the others are submitted, also with `on_error="raise"`."""
+    hub.submits += [LOST] * 3
+    mm.generate_many(PROMPTS[:3], batch="kennel", concurrency=1)
+    begin_session(monkeypatch)
+    with pytest.raises(BatchFailed) as caught:
+        mm.generate_many(PROMPTS, batch="kennel", concurrency=1, on_error="raise")
+    batch = caught.value.batch
+    assert [each.status for each in batch] == [*["uncertain"] * 3, *["completed"] * 3]
+    assert len(hub.posts) == 6
+
+
 def test_a_busy_hub_slows_the_batch_down(hub: StandInHub) -> None:
     """A 429 fails no request."""
     busy = json_reply({"message": "busy"}, 429)

@@ -282,6 +282,8 @@ class BatchAdmission:
         Args:
             error: Why a generation of the batch failed.
         """
+        if isinstance(error, SubmissionUncertain) and error.of_earlier_run:
+            return  # nothing was sent for it, so it says nothing about the others
         hopeless = isinstance(error, _STOPS_SUBMISSIONS) or self._stop_at_failure
         if hopeless or self._uncertain_in_a_row >= MAX_UNCERTAIN_IN_A_ROW:
             self.stopped_by = self.stopped_by or error
