@@ -43,7 +43,7 @@ validator({})
 
 _SLOW_MARKS = ("browser", "kernel")
 
-_SLOW_FILES = ("test_faults.py",)
+_SLOW_FILES = ("test_faults.py", "test_batch_faults.py", "test_cluster.py", "test_batches.py")
 
 _OPT_IN_MARKS = ("binder", "drawing", "release")
 
