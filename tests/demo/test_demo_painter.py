@@ -1,6 +1,7 @@
 """The demo painter: an image for every prompt, of exactly the requested size."""
 
 import hashlib
+import itertools
 import json
 import random
 import re
@@ -116,6 +117,28 @@ def note_box(image: Image.Image) -> tuple[int, int, int, int] | None:
     return paper.getbbox() if paper.histogram()[255] > 100 else None
 
 
+FILLED_IN = {
+    "place": ["the moon", "village", "forest", "lake"],
+    "time": ["dawn", "noon", "night"],
+    "season": ["winter", "autumn"],
+    "color": ["red", "green", "purple"],
+    "product": ["boat", "house", "tulips", "balloon"],
+}
+"""Values that the notebooks' prompts are filled in with, by name."""
+
+
+def filled_in(prompt: str) -> list[str]:
+    """Return a prompt with each combination of values for its ``{{ name }}``."""
+    names = list(dict.fromkeys(re.findall(r"{{ (\w+) }}", prompt)))
+    filled = []
+    for values in itertools.product(*(FILLED_IN[name] for name in names)):
+        text = prompt
+        for name, value in zip(names, values, strict=True):
+            text = text.replace(f"{{{{ {name} }}}}", value)
+        filled.append(text)
+    return filled
+
+
 def lesson_prompts() -> list[str]:
     """Collect what the notebooks have drawn from text."""
     prompts = []
@@ -127,7 +150,7 @@ def lesson_prompts() -> list[str]:
             if source.startswith("%%mountsea"):
                 line, _, body = source.partition("\n")
                 if " -i " not in line:
-                    prompts.append(body.replace("{{ place }}", "the moon"))
+                    prompts += filled_in(body)
             else:
                 prompts += re.findall(r'"(an? [^"{]+)"', source, re.IGNORECASE)
     return prompts
