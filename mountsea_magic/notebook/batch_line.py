@@ -97,8 +97,8 @@ class BatchLine:
         if not isinstance(event, Downloading | Completed):
             now = time.monotonic()
             # a task that is followed was submitted before
-            since = now - event.elapsed_s if isinstance(event, Waiting) else now
-            self._at_hub_since[who] = min(since, self._at_hub_since.get(who, since))
+            seen = now - event.elapsed_s if isinstance(event, Waiting) else now
+            self._at_hub_since[who] = min(seen, self._at_hub_since.get(who, seen))
             return
         since = self._at_hub_since.pop(who, None)
         from_journal = isinstance(event, Completed) and event.from_journal
