@@ -11,6 +11,7 @@ from .errors import InvalidRequest
 from .generation.handle import Generation
 from .request.many import is_sequence, read_request
 from .request.sweep import Item
+from .runtime.loop_thread import cancel_all
 
 
 async def stream(run: BatchRun, requests: Any) -> AsyncGenerator[Generation, None]:
@@ -45,8 +46,8 @@ async def stream(run: BatchRun, requests: Any) -> AsyncGenerator[Generation, Non
     finally:
         if drawing is not None:
             drawing.cancel()
-        for generation in under_way.values():
-            generation.cancel()
+        jobs = (generation.job for generation in under_way.values())
+        cancel_all(job for job in jobs if job is not None)
         if under_way:
             await asyncio.wait(under_way, timeout=STOP_TIMEOUT_S)
 

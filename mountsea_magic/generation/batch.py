@@ -15,6 +15,7 @@ from ..hub.status import Status
 from ..images.files import GeneratedImage, copy_into
 from ..images.user_paths import output_folder
 from ..request.axes import Axis
+from ..runtime.loop_thread import cancel_all
 from ..runtime.text import json_text, slug
 from .batch_report import batch_error, facts, row_of
 from .handle import Generation
@@ -143,8 +144,7 @@ class Batch(Sequence[Generation]):
     def cancel(self) -> None:
         """Stop all waits and submit nothing more; submitted tasks go on and can be resumed."""
         self.cancelled = True
-        for each in list(self._generations):
-            each.cancel()
+        cancel_all(job for each in list(self._generations) if (job := each.job) is not None)
 
     def wait(self, timeout: float | None = None) -> Batch:
         """Wait until all have ended; an interrupt stops only the wait.

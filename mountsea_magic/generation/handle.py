@@ -206,6 +206,11 @@ class Generation:
         """
         self._job, self._show_job = job, shown
 
+    @property
+    def job(self) -> Job[Any] | None:
+        """The job on the loop thread that fetches the images, or None."""
+        return self._job
+
     def done(self) -> bool:
         """Return whether it has ended: completed, failed or cancelled."""
         return self._job is None or self._job.ended

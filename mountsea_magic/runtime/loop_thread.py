@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -119,6 +119,22 @@ class Job(Generic[T]):
         self._running.release()
 
 
+def cancel_all(jobs: Iterable[Job[Any]]) -> None:
+    """Cancel jobs in one step of their loop: what one of them frees, no other takes meanwhile.
+
+    Args:
+        jobs: Jobs of one loop thread.
+    """
+    jobs = list(jobs)
+
+    def cancel() -> None:
+        for job in jobs:
+            job._cancel()
+
+    if jobs:
+        jobs[0]._loop.call_soon_threadsafe(cancel)
+
+
 class LoopThread:
     """The loop thread, started on first use, and again in a forked child.
 
@@ -186,9 +202,7 @@ class LoopThread:
                     if tick is not None:
                         tick()
         except BaseException:
-            for job in jobs:
-                if not job.ended:
-                    job.cancel()
+            cancel_all(job for job in jobs if not job.ended)
             deadline = time.monotonic() + DRAIN_TIMEOUT_S
             for job in jobs:
                 job.wait(deadline - time.monotonic())
@@ -212,8 +226,7 @@ class LoopThread:
         try:
             await asyncio.wait(outcomes)
         except asyncio.CancelledError:
-            for job in jobs:
-                job.cancel()
+            cancel_all(jobs)
             await asyncio.wait(outcomes, timeout=DRAIN_TIMEOUT_S)
             raise
         finally:

@@ -18,7 +18,7 @@ import pytest
 from hang import HANG_S
 
 from mountsea_magic.runtime import loop_thread as module
-from mountsea_magic.runtime.loop_thread import Job, LoopThread
+from mountsea_magic.runtime.loop_thread import Job, LoopThread, cancel_all
 
 TIMEOUT_S = 20.0
 """How long a test waits for an event that must happen; no timing depends on it."""
@@ -310,6 +310,25 @@ def test_a_second_cancel_does_not_interrupt_the_clean_up(worker: LoopThread) -> 
     worker.run(forty_two())
     go_on.set()
     assert job.wait(TIMEOUT_S) and log == ["journaled"]
+
+
+def test_jobs_that_are_cancelled_together_take_nothing_from_each_other(
+    worker: LoopThread,
+) -> None:
+    """The first one frees what the others wait for: none of them may go on with it."""
+    first, held, taken = threading.Event(), asyncio.Lock(), list[int]()
+
+    async def work(number: int) -> None:
+        async with held:
+            taken.append(number)
+            first.set()
+            await asyncio.sleep(HANG_S)
+
+    jobs = [worker.start(work(number)) for number in range(50)]
+    assert first.wait(HANG_S)
+    cancel_all(jobs)
+    assert all(job.wait(HANG_S) for job in jobs)
+    assert taken == [0]
 
 
 def test_a_cancelled_coroutine_may_return_a_value(worker: LoopThread) -> None:
