@@ -13,7 +13,7 @@ from typing import Any
 
 from .errors import Interrupted, InvalidRequest, MountseaError
 from .generation.admission import DEFAULT_CONCURRENCY
-from .generation.batch import Batch
+from .generation.batch import Batch, TakeAgain
 from .generation.batch_report import interrupted
 from .generation.executors import ImageWorkers
 from .generation.handle import Generation
@@ -351,12 +351,12 @@ class BatchRun:
             stop_at_failure=options.stop_at_failure,
         )
 
-    def _rerun(self, take_again: Callable[[], list[Generation]]) -> MountseaError | None:
+    def _rerun(self, take_again: TakeAgain) -> MountseaError | None:
         """Run handles again with a new runner; return the error that stopped it, if any."""
         # first know what became of submissions whose wait was interrupted: they may be paid
         self._session.worker.run(self._session.drain())
+        again = take_again(self.check_budget)
         self.runner = self._new_runner()
-        again = take_again()
         with self.progress(len(again)) as tick:
             self.start_all(again)
             self.wait(tick)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
-from hub_server import KEY, StandInHub
+from hub_server import KEY, RESET, StandInHub
 
 from mountsea_magic import agenerate, agenerate_many, generate, generate_many
 from mountsea_magic.errors import BudgetExceeded, InvalidRequest
@@ -61,6 +61,16 @@ def test_what_exceeds_the_budget_is_refused_whole(
     assert len(hub.posts) == 1 and limited.open == []
     generate("a cat")
     assert len(hub.posts) == 2
+
+
+def test_a_retry_over_budget_is_refused_whole(limited: Session, hub: StandInHub) -> None:
+    """Uncertain requests that are submitted anew count again."""
+    hub.submits += [None, RESET, RESET]
+    batch = generate_many(["a dog"] * 3, concurrency=1, batch="dogs")
+    generate("a cat")
+    with pytest.raises(BudgetExceeded, match=OVER):
+        batch.retry_failed(uncertain=True)
+    assert len(hub.posts) == 4 and len(batch.uncertain) == 2
 
 
 def test_answers_from_the_journal_are_free(limited: Session, hub: StandInHub) -> None:

@@ -30,6 +30,15 @@ MANIFEST = "manifest.jsonl"
 _WAIT_S = 0.05
 """How often `wait` looks for generations that were added to a live batch, in seconds."""
 
+CheckOrder = Callable[[Sequence[Generation]], None]
+"""Raises if the requests of these handles may not be submitted."""
+
+TakeAgain = Callable[[CheckOrder], list[Generation]]
+"""Returns the handles to run again; if the check refuses them, they stay as they are."""
+
+Rerun = Callable[[TakeAgain], MountseaError | None]
+"""Runs again what its argument returns, and returns what stopped that, if anything."""
+
 
 class Batch(Sequence[Generation]):
     """The generations of many requests, in the order of the requests; live while they run.
@@ -62,7 +71,7 @@ class Batch(Sequence[Generation]):
         *,
         axes: Sequence[Axis] = (),
         name: str = "batch",
-        rerun: Callable[[Callable[[], list[Generation]]], MountseaError | None] | None = None,
+        rerun: Rerun | None = None,
         whole: Batch | None = None,
     ) -> None:
         self._generations = list(generations)
@@ -208,18 +217,18 @@ class Batch(Sequence[Generation]):
 
         Raises:
             BatchFailed: If some failed again.
+            BudgetExceeded: If they would exceed the budget; nothing is sent.
             Interrupted: If the wait was interrupted.
         """
         if self.rerun is not None:
-            self.cancelled = False
             self.stopped_by = self.rerun(partial(self._take_again, uncertain))
         error = self.error()
         if error is not None:
             raise error
         return self
 
-    def _take_again(self, uncertain: bool) -> list[Generation]:
-        """Return the handles to run again, prepared for it."""
+    def _take_again(self, uncertain: bool, check: CheckOrder) -> list[Generation]:
+        """Return the handles to run again, prepared for it if they pass the check."""
         again = [
             each
             for each in self._generations
@@ -228,6 +237,8 @@ class Batch(Sequence[Generation]):
             and (uncertain or each.status != Status.UNCERTAIN)
             and (each.request is not None or each.task_id is not None)
         ]
+        check([each for each in again if each.needs_submission])
+        self.cancelled = False
         for each in again:
             each.reset()
         return again

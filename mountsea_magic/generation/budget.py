@@ -104,7 +104,7 @@ class Budget:
 
         Args:
             settings: The Hub, and the limit of the environment.
-            generations: The handles of requests that were not submitted yet.
+            generations: The handles of requests that are to be submitted, or submitted anew.
             fresh: Never answer from the journal.
             cache: Answer from the journal also without a seed.
 
@@ -130,14 +130,22 @@ class Budget:
 
         Args:
             settings: The Hub and the journal; nothing is charged at the demo Hub.
-            generations: The handles of requests; those that were submitted are left out.
+            generations: The handles of requests; those whose task is followed are left out.
             fresh: Never answer from the journal.
             cache: Answer from the journal also without a seed.
         """
         if settings.is_demo:
             return []
-        new = [each for each in generations if each.status == Status.NEW]
-        return [each for each in new if fresh or not self._is_answered(settings, each, cache)]
+        return [
+            each
+            for each in generations
+            if each.needs_submission
+            and (
+                fresh
+                or each.status == Status.UNCERTAIN  # which is submitted anew
+                or not self._is_answered(settings, each, cache)
+            )
+        ]
 
     def _is_answered(self, settings: Settings, generation: Generation, cache: bool) -> bool:
         """Whether nothing is submitted for a request, as `run` decides when it is its turn."""

@@ -180,19 +180,28 @@ class Generation:
         self.error = Interrupted(message, task_id=self.task_id)
         return self.error
 
+    @property
+    def needs_submission(self) -> bool:
+        """Whether running it submits its request: it has no images, and no task to follow."""
+        if self.status in (Status.COMPLETED, Status.SUBMITTING):
+            return False
+        return self.task_id is None or self._task_is_over
+
+    @property
+    def _task_is_over(self) -> bool:
+        """Whether its task has ended without images that could still be fetched."""
+        error = self.error
+        gone = isinstance(error, DownloadFailed) and error.gone
+        unknown = isinstance(error, MountseaError) and is_unknown_task(error)
+        return isinstance(error, TaskFailed) or gone or unknown
+
     def reset(self) -> None:
         """Prepare a handle that has ended to run again.
 
         A task that may still have images is followed; else the request is submitted anew, also an
         uncertain one.
         """
-        error = self.error
-        gone = isinstance(error, DownloadFailed) and error.gone
-        if (
-            isinstance(error, TaskFailed)
-            or gone
-            or (isinstance(error, MountseaError) and is_unknown_task(error))
-        ):
+        if self._task_is_over:
             self.task_id = None
         self.submits_anew = self.status == Status.UNCERTAIN
         self.status, self.error = Status.NEW, None

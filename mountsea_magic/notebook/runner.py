@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import Interrupted, MountseaError
-from ..generation.batch import Batch
+from ..generation.batch import Batch, TakeAgain
 from ..generation.batch_report import interrupted
 from ..generation.handle import Generation
 from ..runtime.loop_thread import run_nested
@@ -62,11 +62,22 @@ def run_all(
         Interrupted: If the cell was interrupted.
     """
 
-    def rerun(take_again: Callable[[], list[Generation]]) -> MountseaError | None:
+    def check(generations: Sequence[Generation]) -> None:
+        """Refuse them if they would exceed the budget of their Hub."""
+        hubs = {settings_of(each).base_url: settings_of(each) for each in generations}
+        for base_url, settings in hubs.items():
+            current_session().budget.check_all(
+                settings,
+                [each for each in generations if settings_of(each).base_url == base_url],
+                fresh=options.fresh,
+                cache=options.cache,
+            )
+
+    def rerun(take_again: TakeAgain) -> MountseaError | None:
         """Run some of them again; the batch shows the images, and raises the error."""
         # first know what became of submissions whose wait was interrupted: they may be paid
         current_session().worker.run(current_session().drain())
-        part, blocking = Batch(take_again()), replace(options, background=False)
+        part, blocking = Batch(take_again(check)), replace(options, background=False)
         if not len(part):
             return batch.stopped_by
         _run(shell, CellRun(part, settings_of, blocking, front_end(shell), shows_images=False))

@@ -16,7 +16,13 @@ from IPython.core.error import StdinNotImplementedError
 from IPython.core.interactiveshell import InteractiveShell
 from kernel_driver import Kernel
 
-from mountsea_magic.errors import BudgetExceeded, Interrupted, InvalidRequest
+from mountsea_magic.errors import (
+    BatchFailed,
+    BudgetExceeded,
+    Interrupted,
+    InvalidRequest,
+    TaskFailed,
+)
 from mountsea_magic.generation.budget import Budget
 from mountsea_magic.hub.client import HubClient
 from mountsea_magic.notebook import confirm
@@ -250,6 +256,32 @@ def test_what_was_not_charged_leaves_the_budget(
     assert here.budget.ordered(settings) == 0
     run_cell(shell, "a dog", "-q -n 4")
     assert here.budget.ordered(settings) == 4
+
+
+def test_a_retry_over_budget_is_refused_whole(hub: StandInHub, shell: InteractiveShell) -> None:
+    """Nothing is sent, and the handles keep their errors; tasks that are followed cost nothing."""
+    shell.run_line_magic("mountsea", "budget 3")
+    hub.ending = "failed"
+    with pytest.raises(BatchFailed):
+        run_cell(shell, "a dog", "-q --grid seed=1..3")
+    batch, hub.ending = shell.user_ns["dogs"], "completed"
+    run_cell(shell, "a cat", "-q -n 2 -o cat")
+    with pytest.raises(BudgetExceeded, match=r"order 3 images, but 1 of the 3 .* is left"):
+        batch.retry_failed()
+    assert len(hub.posts) == 4 and len(batch.failed) == 3
+    assert {type(each.error) for each in batch} == {TaskFailed}
+    shell.run_line_magic("mountsea", "budget 5")
+    assert len(batch.retry_failed().completed) == 3
+
+
+def test_a_retry_that_follows_tasks_costs_nothing(hub: StandInHub, shell: InteractiveShell) -> None:
+    """Also where the budget is used up."""
+    shell.run_line_magic("mountsea", "budget 2")
+    hub.ready_after_s = 60
+    with pytest.raises(BatchFailed):
+        run_cell(shell, "a dog", "-q --grid seed=1,2 --timeout 0.1")
+    batch, hub.ready_after_s = shell.user_ns["dogs"], 0
+    assert len(batch.retry_failed().completed) == len(hub.posts) == 2
 
 
 def test_a_budget_of_the_environment_can_not_be_lifted(
