@@ -15,6 +15,7 @@ from ..hub.status import Status
 from ..images.files import GeneratedImage, copy_into
 from ..images.user_paths import output_folder
 from ..request.axes import Axis
+from ..request.request import recorded
 from ..runtime.loop_thread import cancel_all
 from ..runtime.text import json_text, slug
 from .batch_report import batch_error, facts, row_of
@@ -367,6 +368,7 @@ def _label(generation: Generation) -> str:
 def _same(known: Any, wanted: Any) -> bool:
     """Compare values as a user means them; those of arrays and frames compare to no bool."""
     try:
-        return bool(known == wanted) or (known is not None and str(known) == str(wanted))
+        same = bool(known == wanted) or (known is not None and str(known) == str(wanted))
+        return same or (isinstance(wanted, str) and bool(known == recorded(wanted)))
     except (TypeError, ValueError):
         return False

@@ -10,7 +10,7 @@ from ..runtime.text import sanitize
 from .catalog import Model
 from .grid import GridItem
 from .request import DEFAULT_MODEL, ImageRequest
-from .sweep import Item, as_images
+from .sweep import Item, as_images, names_of_images
 from .tables import read_table
 from .values import is_data_frame, is_missing, python_value
 
@@ -97,8 +97,10 @@ request=None)
         raise InvalidRequest(f"{label}: names must be text (got {sanitize(wrong[0], limit=60)}).")
     given = {name: python_value(value) for name, value in request.items()}
     given = {name: value for name, value in given.items() if not is_missing(value)}
-    variables = request.variables if isinstance(request, GridItem) else {}
-    return _item(given, dict(variables), label)
+    variables = {}
+    if isinstance(request, GridItem):
+        variables = names_of_images(given) | request.variables
+    return _item(given, variables, label)
 
 
 def is_sequence(requests: Any) -> bool:
@@ -141,7 +143,8 @@ def items_of_table(
             known = find_model(named) if isinstance(named, str) else None
             sets = {"prompt", "model", "image", *(known.parameters if known else ())}
             given = {name: value for name, value in row.items() if name in sets}
-            variables = {name: value for name, value in row.items() if name not in sets}
+            variables = names_of_images(row)
+            variables |= {name: value for name, value in row.items() if name not in sets}
             items.append(_item(given, variables, f"{label}, row {number}"))
         except InvalidRequest as error:
             items.append(error)

@@ -86,7 +86,7 @@ class ImageRequest:
     def for_the_record(self) -> dict[str, Any]:
         """Return the input for the journal, without image bytes and signed URLs."""
         return {
-            name: value if name == "prompt" else _recorded(value)
+            name: value if name == "prompt" else recorded(value)
             for name, value in self.input.items()
         }
 
@@ -145,12 +145,20 @@ def build_request(
     return request
 
 
-def _recorded(value: Any) -> Any:
-    """Replace data URIs by their digests, and remove queries of URLs, which may be signed."""
+def recorded(value: Any) -> Any:
+    """Replace data URIs by their digests, and remove queries of URLs, which may be signed.
+
+    Args:
+        value: A parameter's value, or what the user called an image.
+
+    Example:
+        >>> recorded(["dog.png", "https://example.com/dog.png?signature=1"])
+        ['dog.png', 'https://example.com/dog.png?…']
+    """
     if isinstance(value, list):
-        return [_recorded(item) for item in value]
+        return [recorded(item) for item in value]
     if isinstance(value, dict):
-        return {name: _recorded(item) for name, item in value.items()}
+        return {name: recorded(item) for name, item in value.items()}
     if isinstance(value, str) and value.lstrip()[:5].lower() == "data:":
         digest = hashlib.sha256(value.encode()).hexdigest()
         return f"{value.partition(',')[0][:60]},sha256={digest}"

@@ -11,7 +11,7 @@ from ..errors import InvalidRequest
 from ..runtime.text import is_pasteable, listed, quoted, sanitize
 from .axes import Axis, Product
 from .catalog import IMAGES, Model, bundled_catalog
-from .request import DEFAULT_MODEL, MAX_PROBLEMS, ImageRequest
+from .request import DEFAULT_MODEL, MAX_PROBLEMS, ImageRequest, recorded
 from .tables import Table
 from .templates import names_used, render
 
@@ -128,14 +128,14 @@ class Sweep(Sequence[Item]):
         # otherwise `image` is just a name in a prompt
         sets_images = "image" not in self._all_used or model.image_parameter is not None
         sent = {"model", *parameters, *(["image"] if sets_images else [])}
+        images = {"image": given["image"]} if "image" in given and sets_images else {}
         return Item(
             self._filled(prompt, given),
             parameters=parameters,
-            variables={
-                name: value for name, value in given.items() if name in used or name not in sent
-            },
+            variables=names_of_images(images)
+            | {name: value for name, value in given.items() if name in used or name not in sent},
             model=given.get("model"),
-            images=as_images(given["image"]) if "image" in given and sets_images else (),
+            images=as_images(given["image"]) if images else (),
         )
 
     def __iter__(self) -> Iterator[Item]:
@@ -312,6 +312,24 @@ def as_images(value: Any) -> tuple[Any, ...]:
         (('dog.png',), ('a.png', 'b.png'))
     """
     return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def names_of_images(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the input image of one item as a variable: what the user called it.
+
+    The request has only its content. An image that is a value, such as a PIL image, has no name.
+
+    Args:
+        given: What an item sets, with ``image`` or without.
+
+    Example:
+        >>> names_of_images({"image": "dog.png", "seed": 7}), names_of_images({"seed": 7})
+        ({'image': 'dog.png'}, {})
+    """
+    image = given.get("image")
+    if not isinstance(image, str):
+        return {}
+    return {"image": recorded(str(image))}
 
 
 def _takes_images(model: Model) -> bool:

@@ -178,6 +178,30 @@ def test_an_image_column_sets_the_input_image(
     assert message.startswith("image: ")
 
 
+def test_an_image_is_found_by_what_the_user_called_it(
+    bodies: Bodies, shell: InteractiveShell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On an axis and in a table; no signature of a URL is kept."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dog.png").write_bytes(image())
+    url = "https://example.com/cat.png?signature=s3cret"
+    shell.user_ns["cat"] = image("png", 1)
+    bodies(f"-m nano-banana-edit --grid image=dog.png,cat,{url} --grid seed=1,2", "more snow")
+    batch = shell.user_ns["dogs"]
+    for name in ("dog.png", "cat", url):
+        assert [each.request.input["seed"] for each in batch.where(image=name)] == [1, 2]
+    assert batch.to_pandas()["image"].tolist()[::2] == [
+        "dog.png",
+        "cat",
+        "https://example.com/cat.png?…",
+    ]
+    shell.user_ns["rows"] = [{"image": "dog.png", "seed": 3}, {"image": image(), "seed": 4}]
+    bodies("-m nano-banana-edit --table rows", "more snow")
+    batch = shell.user_ns["dogs"]
+    assert [each.variables for each in batch] == [{"image": "dog.png"}, {}]
+    assert len(batch.where(image="dog.png")) == 1
+
+
 def test_a_model_axis_uses_the_parameters_of_each_model(
     hub: StandInHub, shell: InteractiveShell
 ) -> None:

@@ -171,3 +171,14 @@ def test_scalars_of_numpy_become_python_values() -> None:
     item = read_request({"prompt": numpy.str_("a"), "seed": numpy.int64(7)}, 1)
     assert type(item.prompt) is str and type(item.parameters["seed"]) is int
     assert type(read_request(numpy.str_("a"), 1).prompt) is str
+
+
+def test_images_of_tables_and_grids_keep_their_names() -> None:
+    """As what the user called them, which the request does not have."""
+    pandas = pytest.importorskip("pandas")
+    items = [
+        *read(pandas.DataFrame({"prompt": ["x", "y"], "image": ["a.png", None]})),
+        *read(grid("z", image=["b.png"])),
+    ]
+    variables = [item.variables for item in items if isinstance(item, Item)]
+    assert variables == [{"image": "a.png"}, {}, {"image": "b.png"}]
