@@ -255,6 +255,11 @@ async def agenerate_many(
     Yields:
         Each generation as it ends, in the order of completion; one that failed has its ``error``.
 
+    Raises:
+        InvalidRequest: If a request of a sequence is invalid, with all problems; nothing was sent.
+        BudgetExceeded: If a sequence has more images than the budget allows; nothing was sent.
+        Exception: What the iterator raises, after what was submitted has ended.
+
     Example:
         >>> async for dog in agenerate_many(prompts(), concurrency=64):  # doctest: +SKIP
         ...     print(dog.prompt, dog.images)

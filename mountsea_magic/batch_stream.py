@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import suppress
 from typing import Any
 
 from .batches import STOP_TIMEOUT_S, BatchRun
@@ -20,11 +21,14 @@ async def stream(run: BatchRun, requests: Any) -> AsyncGenerator[Generation, Non
     Args:
         run: The batch.
         requests: As for `agenerate_many`.
+
+    Raises:
+        Exception: What the iterator raises, after what was submitted has ended.
     """
     drawn = _draw(run, requests)
     drawing: asyncio.Future[Generation] | None = None
     under_way: dict[asyncio.Future[Any], Generation] = {}
-    more = True
+    more, failure = True, None
     try:
         while more or under_way:
             if more and drawing is None and len(under_way) < run.runner.ahead:
@@ -37,19 +41,34 @@ async def stream(run: BatchRun, requests: Any) -> AsyncGenerator[Generation, Non
                     under_way[_launch(run, generation)] = generation
                 except StopAsyncIteration:
                     more = False
+                except Exception as error:  # of the iterator: what it gave before is yielded first
+                    more, failure = False, error
                 drawing = None
             for ended in [each for each in under_way if each.done()]:
                 generation = under_way.pop(ended)
                 if not ended.cancelled():
                     ended.exception()  # the handle has it; asyncio would log it
                 yield generation
+        if failure is not None:
+            raise failure
     finally:
-        if drawing is not None:
-            drawing.cancel()
         jobs = (generation.job for generation in under_way.values())
         cancel_all(job for job in jobs if job is not None)
-        if under_way:
-            await asyncio.wait(under_way, timeout=STOP_TIMEOUT_S)
+        closing = asyncio.ensure_future(_close(drawn, drawing))
+        await asyncio.wait([*under_way, closing], timeout=STOP_TIMEOUT_S)
+
+
+async def _close(
+    drawn: AsyncGenerator[Generation, None], drawing: asyncio.Future[Generation] | None
+) -> None:
+    """Draw nothing more; what the iterator raises now concerns nobody."""
+    if drawing is not None:
+        drawing.cancel()
+        await asyncio.wait([drawing])
+        if not drawing.cancelled():
+            drawing.exception()
+    with suppress(Exception):
+        await drawn.aclose()
 
 
 async def _draw(run: BatchRun, requests: Any) -> AsyncGenerator[Generation, None]:

@@ -225,7 +225,10 @@ class BatchRun:
         Raises:
             Interrupted: If the wait was interrupted; nothing more is submitted.
         """
-        self.start_all(self.batch)
+        try:
+            self.start_all(self.batch)
+        except KeyboardInterrupt:
+            raise self.stop() from None
         self.wait(tick)
 
     def start_all(self, generations: Iterable[Generation]) -> None:
@@ -253,7 +256,11 @@ class BatchRun:
             for item in items:
                 generation = self.generation(item)
                 self.batch.add(generation)
+                if self.batch.cancelled:  # while the iterator made the item
+                    break
                 self.start(generation)
+                if self.batch.cancelled:  # maybe before it had a job to cancel
+                    generation.cancel()
                 under_way.append(generation)
                 while len(under_way) >= self.runner.ahead:
                     under_way = [each for each in under_way if not each.done()]
@@ -296,8 +303,12 @@ class BatchRun:
             with suppress(Interrupted):
                 self.feed(items)
 
-        self.start_all(self.batch)
-        threading.Thread(target=feed, name="mountsea-feed", daemon=True).start()
+        try:
+            self.start_all(self.batch)
+            threading.Thread(target=feed, name="mountsea-feed", daemon=True).start()
+        except KeyboardInterrupt:
+            self.batch.feeding = False
+            raise self.stop() from None
 
     def _pause(self, tick: Callable[[], None] | None) -> None:
         """Sleep a moment: an interrupt could break a lock or condition (python/cpython#74174)."""
@@ -307,10 +318,13 @@ class BatchRun:
 
     def stop(self) -> Interrupted:
         """Stop all generations, and return the error that says what goes on."""
-        self.batch.cancel()
         deadline = time.monotonic() + STOP_TIMEOUT_S
-        for generation in self.batch:
-            generation.wait_until_ended(max(0.0, deadline - time.monotonic()))
+        for _ in range(2):  # once more if a second interrupt has left some running
+            with suppress(KeyboardInterrupt):
+                self.batch.cancel()
+                for generation in self.batch:
+                    generation.wait_until_ended(max(0.0, deadline - time.monotonic()))
+                break
         for generation in self.batch:
             if generation.error is None and generation.status != Status.COMPLETED:
                 generation.interrupted()
@@ -353,11 +367,16 @@ class BatchRun:
 
     def _rerun(self, take_again: TakeAgain) -> MountseaError | None:
         """Run handles again with a new runner; return the error that stopped it, if any."""
-        # first know what became of submissions whose wait was interrupted: they may be paid
-        self._session.worker.run(self._session.drain())
-        again = take_again(self.check_budget)
-        self.runner = self._new_runner()
-        with self.progress(len(again)) as tick:
-            self.start_all(again)
-            self.wait(tick)
+        try:
+            # first know what became of submissions whose wait was interrupted: they may be paid
+            self._session.worker.run(self._session.drain())
+            again = take_again(self.check_budget)
+            self.runner = self._new_runner()
+            with self.progress(len(again)) as tick:
+                self.start_all(again)
+                self.wait(tick)
+        except Interrupted:
+            raise
+        except KeyboardInterrupt:
+            raise self.stop() from None
         return self.runner.stopped_by

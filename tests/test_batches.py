@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import asyncio
+import gc
 import json
 import pickle
 import threading
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from hang import HANG_S
 from hub_server import KEY, Reply, StandInHub, json_reply
-from own_session import begin_session
+from own_session import begin_session, reach
 
 import mountsea_magic as mm
 from mountsea_magic.errors import (
@@ -23,11 +24,13 @@ from mountsea_magic.errors import (
     ConfigurationError,
     Interrupted,
     InvalidRequest,
+    RateLimited,
     SubmissionUncertain,
     TaskFailed,
 )
 from mountsea_magic.generation.batch import Batch
 from mountsea_magic.journal.entry import Entry
+from mountsea_magic.runtime.loop_thread import Job
 from mountsea_magic.session import current_session
 
 pytestmark = pytest.mark.usefixtures("here")
@@ -348,6 +351,91 @@ def test_an_interrupt_stops_the_batch(hub: StandInHub) -> None:
     assert (len(hub.posts), len(batch.completed)) == (6, 6)
 
 
+@pytest.mark.parametrize("background", [False, True])
+def test_an_interrupt_while_a_batch_starts_stops_it(
+    hub: StandInHub, monkeypatch: pytest.MonkeyPatch, background: bool
+) -> None:
+    """Also a second one while it stops: nothing is submitted, and the error has the batch."""
+    launch, cancel = Job.launch, Batch.cancel
+    launched, cancels = list[object](), list[object]()
+
+    def interrupted_launch(job: Job[Any]) -> None:
+        launched.append(job)
+        if len(launched) == 4:
+            raise KeyboardInterrupt
+        launch(job)
+
+    def interrupted_cancel(batch: Batch) -> None:
+        cancels.append(batch)
+        if len(cancels) == 1:
+            raise KeyboardInterrupt
+        cancel(batch)
+
+    monkeypatch.setattr(Job, "launch", interrupted_launch)
+    monkeypatch.setattr(Batch, "cancel", interrupted_cancel)
+    hub.ready_after_polls = 1000
+    with pytest.raises(Interrupted) as caught:
+        mm.generate_many(PROMPTS, concurrency=1, background=background)
+    batch = caught.value.batch
+    assert batch.done()
+    current_session().worker.run(current_session().drain())
+    assert len(hub.posts) <= 1  # the first may be on its way
+    monkeypatch.undo()
+    hub.ready_after_polls = 0
+    reach(hub, monkeypatch)
+    batch.retry_failed()
+    assert (len(hub.posts), len(batch.completed)) == (6, 6)
+
+
+def test_an_item_that_is_drawn_after_cancel_is_not_submitted(hub: StandInHub) -> None:
+    """It is in the batch, and a retry submits it."""
+    hub.ready_after_polls = 1000
+    cancelled = threading.Event()
+
+    def prompts() -> Iterator[str]:
+        yield "a cat"
+        assert cancelled.wait(HANG_S)
+        yield "a dog"
+        yield "a hen"
+
+    batch = mm.generate_many(prompts(), background=True)
+    hub.wait_until(lambda: len(hub.posts) == 1)
+    batch.cancel()
+    cancelled.set()
+    assert batch.wait(HANG_S) is batch
+    assert (prompts_of(hub), [each.prompt for each in batch]) == (["a cat"], ["a cat", "a dog"])
+    hub.ready_after_polls = 0
+    batch.retry_failed()
+    assert (prompts_of(hub), len(batch.completed)) == (["a cat", "a dog"], 2)
+
+
+def test_a_cancelled_await_leaves_no_thread(hub: StandInHub) -> None:
+    """The event loop can be closed while the batch goes on."""
+    hub.ready_after_polls = 1000
+    batch = mm.generate_many(PROMPTS[:2], background=True)
+
+    async def work() -> None:
+        awaiting = asyncio.ensure_future(batch._awaited())
+        await asyncio.sleep(0)
+        awaiting.cancel()
+        await asyncio.wait([awaiting])
+
+    asyncio.run(work())
+    assert not batch.done()
+    batch.cancel()
+
+
+def test_a_pause_of_years_ends_a_batch(hub: StandInHub) -> None:
+    """A Hub that asks for it stops further submissions, also while tasks run."""
+    busy = json_reply({"message": "busy"}, 429, headers={"Retry-After": "999999999"})
+    hub.ready_after_polls = 3
+    hub.submits += [None, busy]
+    batch = mm.generate_many(PROMPTS, concurrency=2)
+    assert isinstance(batch.error(), RateLimited)
+    assert sorted(each.status for each in batch) == ["completed", "failed", *["skipped"] * 4]
+    assert len(hub.posts) == 2
+
+
 def test_save_copies_with_telling_names_and_a_manifest(hub: StandInHub, tmp_path: Path) -> None:
     """One line a request; a second save overwrites nothing."""
     hub.submits += [None, REFUSED]
@@ -374,7 +462,9 @@ def test_a_batch_is_a_sequence(hub: StandInHub) -> None:
     assert isinstance(batch[1:3], Batch) and list(batch[1:3]) == [batch[1], batch[2]]
     assert batch[-1].prompt == PROMPTS[3]
     assert repr(batch) == "<Batch of 4: 4 completed>"
+    batch.feeding = True  # a copy of a live batch is fed by nobody
     copied = pickle.loads(pickle.dumps(batch))
+    assert copied.done()
     assert [each.task_id for each in copied] == [each.task_id for each in batch]
 
 
@@ -429,6 +519,60 @@ def test_leaving_the_loop_early_submits_nothing_more(hub: StandInHub, how: str) 
     assert current_session().pending_submissions == 0
     completed = sum(bool(entry.files) for entry in journaled())
     assert completed + len(current_session().open_tasks()) == len(hub.posts)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_an_error_of_the_iterator_comes_after_what_it_gave(
+    hub: StandInHub, asynchronous: bool
+) -> None:
+    """What was submitted is yielded first."""
+    hub.ready_after_polls = 3
+
+    def prompts() -> Iterator[str]:
+        yield from PROMPTS[:2]
+        raise OSError("no more")
+
+    async def slow_prompts() -> AsyncIterator[str]:
+        for prompt in prompts():
+            yield prompt
+
+    async def work() -> list[str]:
+        generations = mm.agenerate_many(slow_prompts() if asynchronous else prompts())
+        yielded = [(await anext(generations)).status for _ in range(2)]
+        with pytest.raises(OSError, match="no more"):
+            await anext(generations)
+        return yielded
+
+    assert asyncio.run(work()) == ["completed"] * 2
+    assert len(hub.posts) == 2
+
+
+def test_leaving_the_loop_reports_no_error_of_the_iterator(hub: StandInHub) -> None:
+    """It was drawn ahead, and nobody waits for it."""
+    reported: list[Any] = []
+
+    async def prompts() -> AsyncIterator[str]:
+        yield "a dog"
+        await yielded.wait()
+        failing.set()
+        raise OSError("no more")
+
+    async def work() -> None:
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: reported.append(context)
+        )
+        generations: Any = mm.agenerate_many(prompts(), concurrency=1)
+        await anext(generations)
+        yielded.set()
+        while not failing.is_set():
+            await asyncio.sleep(0.01)
+        await generations.aclose()
+        del generations
+        gc.collect()
+
+    yielded, failing = asyncio.Event(), asyncio.Event()
+    asyncio.run(work())
+    assert reported == []
 
 
 def test_no_more_than_twice_the_concurrency_is_drawn_and_not_yielded(hub: StandInHub) -> None:

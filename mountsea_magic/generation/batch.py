@@ -173,9 +173,8 @@ class Batch(Sequence[Generation]):
         """
         started = time.monotonic()
         while True:
-            # until a cell shows them, too: where it runs unattended, later outputs would be lost
-            pending = next((each for each in self if not each.wait_until_ended(0.0)), None)
-            if pending is None and not self.feeding:
+            feeding, pending = self.feeding, self._first_pending()
+            if pending is None and not feeding:
                 break
             left_s = _WAIT_S if timeout is None else timeout - (time.monotonic() - started)
             if left_s <= 0:
@@ -194,6 +193,10 @@ class Batch(Sequence[Generation]):
         if error is not None:
             raise error
         return self
+
+    def _first_pending(self) -> Generation | None:
+        """The first that has not ended, or that no cell shows yet: later outputs would be lost."""
+        return next((each for each in self if not each.wait_until_ended(0.0)), None)
 
     def error(self) -> Exception | None:
         """Return the error of a batch in which some failed, or None.
@@ -321,11 +324,14 @@ class Batch(Sequence[Generation]):
         return self._awaited().__await__()
 
     async def _awaited(self) -> Batch:
-        return await asyncio.to_thread(self.wait)
+        # on no thread, which would outlive a cancelled caller; no event tells of its end
+        while self.feeding or self._first_pending() is not None:  # noqa: ASYNC110
+            await asyncio.sleep(_WAIT_S)
+        return self.wait()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Pickle everything but the means to run again, which belong to this process."""
-        return vars(self) | {"rerun": None}
+        """Pickle everything but what belongs to this process, which runs and feeds it."""
+        return vars(self) | {"rerun": None, "feeding": False}
 
     def __len__(self) -> int:
         return len(self._generations)

@@ -14,6 +14,7 @@ from ..errors import (
     HubUnavailable,
     InvalidRequest,
     MountseaError,
+    RateLimited,
     SubmissionUncertain,
 )
 from ..hub.client import HubClient
@@ -145,7 +146,9 @@ async def submit(
             task_id = await asyncio.shield(post)
         except MountseaError as error:
             pause_s = admission.refused(error, sent_at=sent_at, tries=tries, paused_s=paused_s)
-            if pause_s is None or paused_s + pause_s > timeout_s:
+            asked_s = error.retry_after_s if isinstance(error, RateLimited) else None
+            # a batch's pause is in `admit`, which would wait for years if the Hub asked for it
+            if pause_s is None or paused_s + max(pause_s, asked_s or 0.0) > timeout_s:
                 admission.release(ran=False, error=error)
                 raise
             admission.release(ran=False)
