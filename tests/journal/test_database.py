@@ -71,13 +71,13 @@ def make_version_1(path: Path, ids: Sequence[str]) -> None:
     """Create a file as the first version of the package did, without the package."""
     path.parent.mkdir(parents=True)
     insert = (
-        "INSERT INTO orders VALUES (?, 'https://hub.example', 't-' || ?1, 'completed', 'm', "
+        "INSERT INTO orders VALUES (?, 'https://hub.example', 't-' || ?, 'completed', 'm', "
         "'{\"prompt\": \"a dog\"}', 'f', 7.5, 8.5, 2.5, '', 'a text', '[]')"
     )
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA journal_mode = WAL")
         db.executescript(VERSION_1)
-        db.executemany(insert, [(name,) for name in ids])
+        db.executemany(insert, [(name, name) for name in ids])
         db.commit()
 
 

@@ -27,7 +27,7 @@ def test_scalars_of_numpy_become_python_values() -> None:
     time = numpy.datetime64("2026-01-02T03:04:05.000000006")
     assert python_value(time) is time
     assert str(python_value(numpy.datetime64("2026-01-02"))) == "2026-01-02"
-    assert python_value(numpy.datetime64("NaT")) is None
+    assert python_value(numpy.datetime64("NaT", "s")) is None
 
 
 @pytest.mark.parametrize("value", [1, "a", None, [1], {"a": 1}, Fraction(1, 2), object, print])
