@@ -8,10 +8,8 @@ from contextlib import suppress
 from typing import Any
 
 from .batches import STOP_TIMEOUT_S, BatchRun
-from .errors import InvalidRequest
 from .generation.handle import Generation
-from .request.many import is_sequence, read_request
-from .request.sweep import Item
+from .request.many import is_sequence
 from .runtime.loop_thread import cancel_all
 
 
@@ -74,13 +72,14 @@ async def _close(
 async def _draw(run: BatchRun, requests: Any) -> AsyncGenerator[Generation, None]:
     """Build one generation after the other on a thread, since images may have to be read."""
     if isinstance(requests, AsyncIterable):
-        number = 0
+        number = 1
         async for request in requests:
-            if run.runner.stopped_by is not None:
-                return
-            number += 1
-            item = await asyncio.to_thread(_read_one, request, number)
-            yield await asyncio.to_thread(run.generation, item)
+            items = await asyncio.to_thread(run.read_drawn, request, number)
+            number += len(items)
+            for item in items:
+                if run.runner.stopped_by is not None:
+                    return
+                yield await asyncio.to_thread(run.generation, item)
         return
     if is_sequence(requests):
         await asyncio.to_thread(run.check_all, requests)
@@ -88,14 +87,6 @@ async def _draw(run: BatchRun, requests: Any) -> AsyncGenerator[Generation, None
         if run.runner.stopped_by is not None:
             return
         yield await asyncio.to_thread(run.generation, item)
-
-
-def _read_one(request: Any, number: int) -> Item | InvalidRequest:
-    """Read one request of an async iterable."""
-    try:
-        return read_request(request, number)
-    except InvalidRequest as error:
-        return error
 
 
 def _launch(run: BatchRun, generation: Generation) -> asyncio.Future[Any]:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,8 +28,9 @@ from .generation.many import BatchRunner, Watcher
 from .generation.poll_limit import DEFAULT_POLLS_PER_S
 from .hub.status import Status
 from .images.files import GeneratedImage
+from .request.catalog import Model
 from .request.grid import Grid
-from .request.many import read_requests
+from .request.many import read_drawn, read_requests
 from .request.prepare import InputImages
 from .request.request import DEFAULT_MODEL, ImageRequest
 from .request.sweep import Item, merge_problems
@@ -107,15 +115,30 @@ class BatchRun:
         Raises:
             InvalidRequest: If it is neither a table nor an iterable of requests.
         """
-        options = self._options
-
         if isinstance(requests, Grid):
             self.batch.axes = requests.axes
+        if isinstance(requests, AsyncIterable):
+            return self._read_async(aiter(requests))
+        return read_requests(requests, model=self._options.model, find_model=self._find_model)
 
-        def find_model(model: str) -> Any:
-            return self._session.catalog_for(self._settings, model, {}).model(model)
+    def read_drawn(self, request: Any, number: int) -> list[Item | InvalidRequest]:
+        """Read what was drawn from an async iterator: see `request.many.read_drawn`."""
+        return read_drawn(request, number, model=self._options.model, find_model=self._find_model)
 
-        return read_requests(requests, model=options.model, find_model=find_model)
+    def _read_async(self, requests: AsyncIterator[Any]) -> Iterator[Item | InvalidRequest]:
+        """Draw from an async iterator for blocking code, on the loop thread."""
+        end, number = object(), 1
+
+        async def draw() -> Any:
+            return await anext(requests, end)
+
+        while (request := self._session.worker.run(draw())) is not end:
+            items = self.read_drawn(request, number)
+            number += len(items)
+            yield from items
+
+    def _find_model(self, model: str) -> Model:
+        return self._session.catalog_for(self._settings, model, {}).model(model)
 
     def generation(self, item: Item | InvalidRequest) -> Generation:
         """Return the handle of an item; a wrong one has failed already.

@@ -485,6 +485,31 @@ def test_each_generation_is_yielded_as_it_ends(hub: StandInHub) -> None:
     assert len(hub.posts) == 15
 
 
+def test_an_async_iterable_is_taken_everywhere(hub: StandInHub) -> None:
+    """By blocking code, too; a data frame among its requests is its rows."""
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"prompt": ["a cat", "a dog"], "seed": [1, 2], "sku": ["x1", "x2"]})
+
+    async def requests() -> AsyncIterator[Any]:
+        yield table
+        yield 7
+        yield "a hen"
+
+    async def work() -> list[Any]:
+        return [each async for each in mm.agenerate_many(requests(), concurrency=2)]
+
+    batch = mm.generate_many(requests(), concurrency=2)
+    assert [each.prompt for each in batch] == ["a cat", "a dog", "", "a hen"]
+    assert [each.variables for each in batch[:2]] == [{"sku": "x1"}, {"sku": "x2"}]
+    assert "Request 3: expected a prompt" in str(batch[2].error)
+    yielded = asyncio.run(work())
+    assert sorted(each.prompt for each in yielded) == ["", "a cat", "a dog", "a hen"]
+    in_background = mm.generate_many(requests(), background=True)
+    with pytest.raises(BatchFailed):
+        in_background.wait(HANG_S)
+    assert len(in_background.completed) == 3
+
+
 @pytest.mark.parametrize("how", ["break", "raise", "cancel"])
 def test_leaving_the_loop_early_submits_nothing_more(hub: StandInHub, how: str) -> None:
     """And leaves nothing running; what was submitted can be resumed."""

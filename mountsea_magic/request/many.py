@@ -55,16 +55,37 @@ def _each(
     """Read the requests as they are drawn; a DataFrame among them counts as its rows."""
     number = 0
     for request in requests:
-        try:
-            if is_data_frame(request):
-                label = f"request {number + 1}"
-                items = items_of_table(request, label, model=model, find_model=find_model)
-            else:
-                items = [read_request(request, number + 1)]
-        except InvalidRequest as error:
-            items = [error]
+        items = read_drawn(request, number + 1, model=model, find_model=find_model)
         number += len(items)
         yield from items
+
+
+def read_drawn(
+    request: Any, number: int, *, model: str = DEFAULT_MODEL, find_model: Callable[[str], Model]
+) -> list[Item | InvalidRequest]:
+    """Read what was drawn from an iterator: one request, or a DataFrame, which counts as its rows.
+
+    Args:
+        request: As for `read_request`; or a DataFrame.
+        number: The number of the request, or of the first row, from 1.
+        model: The model of rows that name none.
+        find_model: Returns the model with an id, or raises `InvalidRequest`.
+
+    Returns:
+        The items; a wrong one is its error.
+
+    Example:
+        >>> from mountsea_magic.request.catalog import bundled_catalog
+        >>> len(read_drawn("a dog", 1, find_model=bundled_catalog().model))
+        1
+    """
+    try:
+        if is_data_frame(request):
+            label = f"request {number}"
+            return items_of_table(request, label, model=model, find_model=find_model)
+        return [read_request(request, number)]
+    except InvalidRequest as error:
+        return [error]
 
 
 def read_request(request: Any, number: int) -> Item:
