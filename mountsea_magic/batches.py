@@ -34,7 +34,7 @@ from .request.many import read_drawn, read_requests
 from .request.prepare import InputImages
 from .request.request import DEFAULT_MODEL, ImageRequest
 from .request.sweep import Item, merge_problems
-from .runtime.loop_thread import TICK_S
+from .runtime.loop_thread import TICK_S, Job
 from .session import Session
 from .settings import DEFAULT_TIMEOUT_S, Settings
 
@@ -393,13 +393,18 @@ class BatchRun:
         try:
             # first know what became of submissions whose wait was interrupted: they may be paid
             self._session.worker.run(self._session.drain())
-            again = take_again(self.check_budget)
             self.runner = self._new_runner()
-            with self.progress(len(again)) as tick:
-                self.start_all(again)
+            jobs = self._session.worker.run(self._take(take_again))
+            with self.progress(len(jobs)) as tick:
+                for job in jobs:
+                    job.launch()
                 self.wait(tick)
         except Interrupted:
             raise
         except KeyboardInterrupt:
             raise self.stop() from None
         return self.runner.stopped_by
+
+    async def _take(self, take_again: TakeAgain) -> list[Job[None]]:
+        """Prepare handles to run again, on the loop thread: of two callers only one gets each."""
+        return [self.runner.prepare(each) for each in take_again(self.check_budget)]

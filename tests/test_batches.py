@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import _thread
 import asyncio
+import copy
 import gc
 import json
 import pickle
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +193,42 @@ def test_retry_failed_follows_a_task_that_is_open(hub: StandInHub) -> None:
     hub.ready_after_polls = 0
     batch.retry_failed()
     assert ([each.status for each in batch], len(hub.posts)) == (["completed"] * 2, 2)
+
+
+def test_two_retries_at_once_submit_each_request_once(
+    hub: StandInHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is first takes them; the other waits for them."""
+    hub.submits += [REFUSED] * 6
+    batch = mm.generate_many(PROMPTS, progress=False)
+    totals: list[int | None] = []
+    both = threading.Event()
+    second = threading.Thread(target=batch.retry_failed)
+
+    @contextmanager
+    def progress(total: int | None) -> Iterator[None]:
+        totals.append(total)
+        if len(totals) == 1:
+            second.start()
+        else:
+            both.set()
+        assert both.wait(HANG_S)
+        yield
+
+    run: Any = batch.rerun
+    monkeypatch.setattr(run.__self__, "progress", progress)
+    batch.retry_failed()
+    second.join()
+    assert (totals, len(hub.posts), len(batch.completed)) == ([6, 0], 12, 6)
+
+
+def test_a_copy_of_a_batch_can_retry(hub: StandInHub) -> None:
+    """It has the same handles."""
+    hub.submits += [REFUSED]
+    batch = mm.generate_many(PROMPTS[:2])
+    copied = copy.copy(batch).retry_failed()
+    assert list(copied) == list(batch)
+    assert (len(hub.posts), len(batch.completed)) == (3, 2)
 
 
 def test_on_error_raise_stops_further_submissions(hub: StandInHub) -> None:

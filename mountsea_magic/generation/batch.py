@@ -329,6 +329,10 @@ class Batch(Sequence[Generation]):
             await asyncio.sleep(_WAIT_S)
         return self.wait()
 
+    def __copy__(self) -> Batch:
+        """Copy the list, not the handles; unlike a pickled one it can run again."""
+        return self[:]
+
     def __getstate__(self) -> dict[str, Any]:
         """Pickle everything but what belongs to this process, which runs and feeds it."""
         return vars(self) | {"rerun": None, "feeding": False}
