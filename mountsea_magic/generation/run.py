@@ -82,9 +82,11 @@ async def run(
         completed = None
         if idempotency_key is not None and not fresh:
             completed, fresh = await answer_under_key(context, entry, request, timeout_s=timeout_s)
-        elif not fresh and (cache or request.input.get("seed") is not None):
+        elif not fresh:
+            # also without a seed: requests that wait for nothing would overtake the others
             found = await context.journal.afind_identical(context.hub, entry.fingerprint)
-            completed = await identical_result(context, found, request)
+            if cache or request.input.get("seed") is not None:
+                completed = await identical_result(context, found, request)
         if completed is not None:
             return completed
         try:

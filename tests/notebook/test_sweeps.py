@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cells import run_cell
+from cells import prompts, run_cell
 from hub_server import KEY, StandInHub, image
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -86,6 +86,21 @@ def test_a_table_fills_prompts_and_sets_parameters(bodies: Bodies, shell: Intera
         {"animal": "dog", "sku": "A-2"},
     ]
     assert [each.prompt for each in batch.where(sku="A-2")] == ["a dog"]
+
+
+def test_one_at_a_time_is_in_the_order_of_the_rows(
+    hub: StandInHub, shell: InteractiveShell
+) -> None:
+    """Rows with a seed, which the journal may answer, and rows without."""
+    shell.user_ns["rows"] = [
+        {"animal": "cat", "seed": 1},
+        {"animal": "dog"},
+        {"animal": "fish", "aspect_ratio": "1:1", "seed": 3},
+        {"animal": "horse", "model": "gpt-image-2"},
+        {"animal": "owl", "num_images": 2},
+    ]
+    run_cell(shell, "{{ animal }}", "--table rows -j 1 -q")
+    assert prompts(hub) == ["cat", "dog", "fish", "horse", "owl"]
 
 
 def test_every_row_meets_every_combination(bodies: Bodies, shell: InteractiveShell) -> None:
