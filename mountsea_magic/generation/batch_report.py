@@ -124,9 +124,11 @@ def reasons_of(generations: Sequence[Generation]) -> list[str]:
         if not isinstance(error, Exception) or generation.status == Status.SKIPPED:
             continue
         reason = f"{type(error).__name__}: {error}"
-        # the same reason names another task each time
-        key = reason.replace(quoted(generation.task_id), "") if generation.task_id else reason
-        groups.setdefault(key, []).append(error)
+        # the same reason names another task or idempotency key each time
+        group = reason
+        for name in (generation.task_id, generation.idempotency_key):
+            group = group.replace(quoted(name), "") if name else group
+        groups.setdefault(group, []).append(error)
     ordered = sorted(groups.values(), key=len, reverse=True)
     reasons = [
         f"{len(errors)} × {type(errors[0]).__name__}: {sanitize(errors[0], limit=600)}"

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from cells import prompts, run_cell
-from hub_server import KEY, StandInHub, image
+from hub_server import KEY, RESET, StandInHub, image
 from IPython.core.interactiveshell import InteractiveShell
 
-from mountsea_magic.errors import InvalidRequest
+from mountsea_magic.errors import BatchFailed, InvalidRequest
 from mountsea_magic.generation.batch import Batch
 from mountsea_magic.images import inputs
 from mountsea_magic.notebook import cell as cell_module
@@ -302,6 +302,22 @@ def test_the_requests_of_a_cell_have_numbered_keys(
     assert dog.idempotency_key is None
     run_cell(shell, "a dog\n---\na cat", "--idempotency-key pets -q")
     assert len(hub.posts) == 4
+
+
+def test_a_reason_that_names_another_key_each_time_is_said_once(
+    hub: StandInHub, shell: InteractiveShell
+) -> None:
+    """Uncertain requests of an earlier run, and keys of other requests."""
+    hub.submits += [RESET, RESET]
+    with pytest.raises(BatchFailed):
+        run_cell(shell, "a dog", "-q --grid seed=1..3 -j 1 --idempotency-key dogs")
+    with pytest.raises(BatchFailed) as caught:
+        run_cell(shell, "a dog", "-q --grid seed=1..3 --idempotency-key dogs")
+    assert str(caught.value).count("may have reached the Hub") == 1
+    assert "2 × SubmissionUncertain: An earlier submission" in str(caught.value)
+    with pytest.raises(BatchFailed, match="3 × InvalidRequest: The idempotency key dogs"):
+        run_cell(shell, "a cat", "-q --grid seed=1..3 --idempotency-key dogs")
+    assert len(hub.posts) == 3
 
 
 def test_a_key_that_contains_the_api_key_is_refused(
