@@ -9,8 +9,9 @@ from contextlib import AbstractContextManager, aclosing
 from functools import partial
 from typing import Any
 
+from .batch_options import BatchOptions
 from .batch_stream import stream
-from .batches import BatchOptions, BatchRun
+from .batches import BatchRun
 from .errors import InvalidRequest
 from .generation.admission import DEFAULT_CONCURRENCY
 from .generation.batch import Batch

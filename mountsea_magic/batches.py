@@ -14,29 +14,26 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from .batch_options import BatchOptions
 from .errors import Interrupted, InvalidRequest, MountseaError
-from .generation.admission import DEFAULT_CONCURRENCY
 from .generation.batch import Batch, TakeAgain
 from .generation.batch_report import interrupted
 from .generation.executors import ImageWorkers
 from .generation.handle import Generation
 from .generation.many import BatchRunner, Watcher
-from .generation.poll_limit import DEFAULT_POLLS_PER_S
 from .hub.status import Status
-from .images.files import GeneratedImage
 from .request.catalog import Model
 from .request.grid import Grid
 from .request.many import read_drawn, read_requests
 from .request.prepare import InputImages
-from .request.request import DEFAULT_MODEL, ImageRequest
+from .request.request import ImageRequest
 from .request.sweep import Item, merge_problems
 from .runtime.loop_thread import TICK_S, Job
 from .session import Session
-from .settings import DEFAULT_TIMEOUT_S, Settings
+from .settings import Settings
 
 ShowProgress = Callable[[int | None], AbstractContextManager[Callable[[], None] | None]]
 
@@ -45,39 +42,6 @@ STOP_TIMEOUT_S = 0.4
 
 _ROOM_S = 0.02
 """How often a lazy batch looks whether another request may be drawn, in seconds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchOptions:
-    """How the requests of a batch are built and run.
-
-    Attributes:
-        model: The model of requests that name none.
-        parameters: Parameters of all requests; those of a request take precedence.
-        concurrency: How many tasks run at the Hub at once.
-        polls_per_s: How many polls a second all tasks may make together.
-        timeout_s: How long to wait for each task, in seconds.
-        fresh: Never answer from the journal.
-        cache: Answer from the journal also without a seed.
-        name: The name that makes the batch durable, or None.
-        stop_at_failure: Whether any failure stops further submissions.
-        executor: Downloads, checks and post-processes the images; this process by default.
-        postprocess: Called with each image and its request.
-        transfer: ``path`` if the executor's workers share the folder of originals, or ``bytes``.
-    """
-
-    model: str = DEFAULT_MODEL
-    parameters: dict[str, Any] = field(default_factory=dict)
-    concurrency: int = DEFAULT_CONCURRENCY
-    polls_per_s: float = DEFAULT_POLLS_PER_S
-    timeout_s: float = DEFAULT_TIMEOUT_S
-    fresh: bool = False
-    cache: bool = False
-    name: str | None = None
-    stop_at_failure: bool = False
-    executor: Any = None
-    postprocess: Callable[[GeneratedImage, ImageRequest], Any] | None = None
-    transfer: str = "path"
 
 
 class BatchRun:
