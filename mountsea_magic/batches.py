@@ -323,7 +323,7 @@ class BatchRun:
         if self._options.name is not None:
             fingerprint = request.fingerprint()
             self._numbers[fingerprint] += 1
-            # equal requests are told apart by their number only, so that rows may be reordered
+            # equal requests differ in their number only, so that rows may be reordered
             key = f"{self._options.name}/{fingerprint[:32]}/{self._numbers[fingerprint]}"
         return Generation(
             request,

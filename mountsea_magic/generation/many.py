@@ -38,7 +38,7 @@ class Generate(Protocol):
 
 
 class Watcher(Protocol):
-    """Is told what the generations of a batch do, on the loop thread."""
+    """Receives the events of a batch's generations, on the loop thread."""
 
     def take(self, generation: Generation, event: Event) -> None:
         """Take an event of a generation."""
@@ -54,7 +54,7 @@ class BatchRunner:
         ahead: How many generations may be under way at once, those that download included.
         stopped_by: The error because of which nothing more is submitted, or None.
         pause_s: For how many seconds nothing may be submitted, as the Hub asked after a 429, or 0.
-        watcher: Is told what the generations do, or None.
+        watcher: Receives the events of the generations, or None.
 
     Args:
         worker: The loop thread.

@@ -209,7 +209,7 @@ async def _send(
         await record.update(status=status, error=str(error))
         on_failure(error)
         raise
-    # journaled before anybody is told
+    # journaled before it is reported
     await record.update(task_id=task_id, status=Status.SUBMITTED)
     on_task_id(task_id)
     return task_id

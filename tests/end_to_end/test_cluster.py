@@ -139,12 +139,12 @@ def test_a_result_that_a_cluster_cannot_send_fails_its_request(dask: Client, fol
 def test_a_killed_dask_worker_loses_no_image(dask: Client, transfer: str, folder: Path) -> None:
     """The cluster repeats its calls: no second submission, and no file twice."""
     dask.wait_for_workers(2)
-    victim = min(dask.run(os.getpid).values())
+    killed_pid = min(dask.run(os.getpid).values())
     with StandInHub() as hub:
 
         def kill() -> None:
             hub.wait_until(lambda: len(hub.downloads_seen) >= 4)
-            os.kill(victim, signal.SIGKILL)
+            os.kill(killed_pid, signal.SIGKILL)
 
         killer = threading.Thread(target=kill)
         killer.start()

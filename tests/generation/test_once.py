@@ -222,7 +222,7 @@ def _submitting(hub: StandInHub) -> Entry:
 
 
 def test_without_a_journal_nothing_is_submitted_under_a_key(hub: StandInHub, home: Path) -> None:
-    """It could not be told whether it was submitted before."""
+    """Nobody could say whether it was submitted before."""
     (home / "journal.sqlite").mkdir(parents=True)
     with pytest.raises(ConfigurationError, match="journal can't be used"):
         poster()

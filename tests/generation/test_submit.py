@@ -438,7 +438,7 @@ def test_a_callback_that_raises_before_the_post_frees_its_slot(path: Path) -> No
 def test_a_task_id_is_journaled_once_the_lock_is_released(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Even if the cell has ended by then; only then it is told."""
+    """Even if the cell has ended by then; only then it is reported."""
     hold = threading.Event()
 
     async def work(hub: StandInHub) -> None:

@@ -102,7 +102,7 @@ PAID: tuple[dict[str, Any], ...] = (
 
 @pytest.mark.parametrize("changes", PAID, ids=str)
 def test_what_may_be_paid_keeps_its_key(path: Path, changes: dict[str, Any]) -> None:
-    """The same request gets its entry, another one is told; nothing is written."""
+    """The same request gets its entry, another one is refused; nothing is written."""
     old = claimed(path, **changes)
     before = rows(path)
     same, other = claim(path, new_entry()), claim(path, new_entry("a cat"))

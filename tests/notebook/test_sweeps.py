@@ -31,13 +31,13 @@ def bodies(hub: StandInHub, shell: InteractiveShell, capsys: pytest.CaptureFixtu
         shell.run_cell_magic("mountsea", f"--dry-run {line}", body)  # type: ignore[no-untyped-call]  # IPython is untyped
         assert len(hub.posts) == before
         lines = capsys.readouterr().out.split("\n")
-        told = [json.loads(line) for line in lines if line.startswith("{") and len(line) > 1]
+        shown = [json.loads(line) for line in lines if line.startswith("{") and len(line) > 1]
         run_cell(shell, body, f"{line} --yes -j 8")
         sent = [seen.json for seen in hub.posts[before:]]
-        if "data:" in str(told):  # which are shortened there
+        if "data:" in str(shown):  # which are shortened there
             return sorted((each["input"] for each in sent), key=lambda input: input["seed"])
-        assert sorted(map(json.dumps, sent)) == sorted(map(json.dumps, told))
-        return [each["input"] for each in told]
+        assert sorted(map(json.dumps, sent)) == sorted(map(json.dumps, shown))
+        return [each["input"] for each in shown]
 
     return run
 
@@ -334,8 +334,8 @@ def test_a_dry_run_shows_every_request_and_the_first_as_curl(
     """One line each, however many; the demo Hub or a real one, with or without a confirmation."""
     shell.run_cell_magic("mountsea", "--dry-run --grid seed=1..24 -n 2", "a dog")  # type: ignore[no-untyped-call]  # as above
     output = capsys.readouterr().out
-    told = [json.loads(line) for line in output.split("\n") if line.startswith("{")]
-    assert [body["input"]["seed"] for body in told] == list(range(1, 25))
+    shown = [json.loads(line) for line in output.split("\n") if line.startswith("{")]
+    assert [body["input"]["seed"] for body in shown] == list(range(1, 25))
     assert output.count("curl ") == 1 and "$MOUNTSEA_API_KEY" in output and KEY not in output
     assert output.endswith("\n24 requests, 48 images; nothing was sent.\n")
     assert hub.requests == []
