@@ -19,7 +19,7 @@ from typing import Any
 
 from .batch_options import BatchOptions
 from .errors import Interrupted, InvalidRequest, MountseaError
-from .generation.batch import Batch, TakeAgain
+from .generation.batch import Batch, Retry
 from .generation.batch_report import interrupted
 from .generation.executors import ImageWorkers
 from .generation.handle import Generation
@@ -352,13 +352,14 @@ class BatchRun:
             stop_at_failure=options.stop_at_failure,
         )
 
-    def _rerun(self, take_again: TakeAgain) -> MountseaError | None:
+    def _rerun(self, retry: Retry) -> MountseaError | None:
         """Run handles again with a new runner; return the error that stopped it, if any."""
         try:
             # first know what became of submissions whose wait was interrupted: they may be paid
             self._session.worker.run(self._session.drain())
+            self.check_budget(retry.submissions())
             self.runner = self._new_runner()
-            jobs = self._session.worker.run(self._take(take_again))
+            jobs = self._session.worker.run(self._take(retry))
             with self.progress(len(jobs)) as tick:
                 for job in jobs:
                     job.launch()
@@ -369,6 +370,6 @@ class BatchRun:
             raise self.stop() from None
         return self.runner.stopped_by
 
-    async def _take(self, take_again: TakeAgain) -> list[Job[None]]:
+    async def _take(self, retry: Retry) -> list[Job[None]]:
         """Prepare handles to run again, on the loop thread: of two callers only one gets each."""
-        return [self.runner.prepare(each) for each in take_again(self.check_budget)]
+        return [self.runner.prepare(each) for each in retry.take()]

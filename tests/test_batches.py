@@ -23,6 +23,7 @@ import mountsea_magic as mm
 from mountsea_magic.errors import (
     AuthenticationError,
     BatchFailed,
+    BudgetExceeded,
     ConfigurationError,
     Interrupted,
     InvalidRequest,
@@ -220,6 +221,21 @@ def test_two_retries_at_once_submit_each_request_once(
     batch.retry_failed()
     second.join()
     assert (totals, len(hub.posts), len(batch.completed)) == ([6, 0], 12, 6)
+
+
+def test_a_durable_batch_with_a_budget_can_retry(hub: StandInHub) -> None:
+    """The journal is asked for its keys first; what would exceed the budget is refused whole."""
+    budget = current_session().budget
+    budget.command = 3
+    hub.submits += [REFUSED, REFUSED]
+    batch = mm.generate_many(PROMPTS[:3], batch="kennel", concurrency=1)
+    mm.generate("a cat")
+    with pytest.raises(BudgetExceeded):
+        batch.retry_failed()
+    assert (len(hub.posts), len(batch.failed)) == (4, 2)
+    budget.command = 4
+    batch.retry_failed()
+    assert (len(hub.posts), len(batch.completed)) == (6, 3)
 
 
 def test_a_copy_of_a_batch_can_retry(hub: StandInHub) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -30,15 +30,6 @@ MANIFEST = "manifest.jsonl"
 
 _WAIT_S = 0.05
 """How often `wait` looks for generations that were added to a live batch, in seconds."""
-
-CheckOrder = Callable[[Sequence[Generation]], None]
-"""Raises if the requests of these handles may not be submitted."""
-
-TakeAgain = Callable[[CheckOrder], list[Generation]]
-"""Returns the handles to run again; if the check refuses them, they stay as they are."""
-
-Rerun = Callable[[TakeAgain], MountseaError | None]
-"""Runs again what its argument returns, and returns what stopped that, if anything."""
 
 
 class Batch(Sequence[Generation]):
@@ -225,27 +216,11 @@ class Batch(Sequence[Generation]):
             Interrupted: If the wait was interrupted.
         """
         if self.rerun is not None:
-            self.stopped_by = self.rerun(partial(self._take_again, uncertain))
+            self.stopped_by = self.rerun(Retry(self, uncertain))
         error = self.error()
         if error is not None:
             raise error
         return self
-
-    def _take_again(self, uncertain: bool, check: CheckOrder) -> list[Generation]:
-        """Return the handles to run again, prepared for it if they pass the check."""
-        again = [
-            each
-            for each in self._generations
-            if each.done()
-            and each.status != Status.COMPLETED
-            and (uncertain or each.status != Status.UNCERTAIN)
-            and (each.request is not None or each.task_id is not None)
-        ]
-        check([each for each in again if each.needs_submission])
-        self.cancelled = False
-        for each in again:
-            each.reset()
-        return again
 
     def sheet(
         self,
@@ -382,3 +357,43 @@ def _same(known: Any, wanted: Any) -> bool:
         return same or (isinstance(wanted, str) and bool(known == recorded(wanted)))
     except (TypeError, ValueError):
         return False
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Which generations of a batch to run again.
+
+    Attributes:
+        batch: The batch.
+        uncertain: Whether uncertain ones are submitted anew, too.
+    """
+
+    batch: Batch
+    uncertain: bool
+
+    def candidates(self) -> list[Generation]:
+        """Return the handles that have ended without images, as they are."""
+        return [
+            each
+            for each in self.batch
+            if each.done()
+            and each.status != Status.COMPLETED
+            and (self.uncertain or each.status != Status.UNCERTAIN)
+            and (each.request is not None or each.task_id is not None)
+        ]
+
+    def submissions(self) -> list[Generation]:
+        """Return those of them that would be submitted, for the budget."""
+        return [each for each in self.candidates() if each.needs_submission]
+
+    def take(self) -> list[Generation]:
+        """Return the handles, prepared to run again."""
+        self.batch.cancelled = False
+        taken = self.candidates()
+        for each in taken:
+            each.reset()
+        return taken
+
+
+Rerun = Callable[[Retry], MountseaError | None]
+"""Runs generations again, and returns what stopped that, if anything."""

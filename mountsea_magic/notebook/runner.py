@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import Interrupted, MountseaError
-from ..generation.batch import Batch, TakeAgain
+from ..generation.batch import Batch, Retry
 from ..generation.batch_report import interrupted
 from ..generation.handle import Generation
 from ..runtime.loop_thread import run_nested
@@ -73,11 +73,12 @@ def run_all(
                 cache=options.cache,
             )
 
-    def rerun(take_again: TakeAgain) -> MountseaError | None:
+    def rerun(retry: Retry) -> MountseaError | None:
         """Run some of them again; the batch shows the images, and raises the error."""
         # first know what became of submissions whose wait was interrupted: they may be paid
         current_session().worker.run(current_session().drain())
-        part, blocking = Batch(take_again(check)), replace(options, background=False)
+        check(retry.submissions())
+        part, blocking = Batch(retry.take()), replace(options, background=False)
         if not len(part):
             return batch.stopped_by
         _run(shell, CellRun(part, settings_of, blocking, front_end(shell), shows_images=False))
