@@ -175,6 +175,9 @@ class LoopThread:
             KeyboardInterrupt: If the calling thread was interrupted; see `join`.
             Exception: Whatever the coroutine raises.
         """
+        if self.is_running and asyncio._get_running_loop() is self._loop:
+            work.close()
+            raise RuntimeError("the loop thread would wait for itself")
         job = self.prepare(work)
         self.join([job], tick=tick)
         return job.outcome.result()

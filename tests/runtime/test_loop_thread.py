@@ -312,6 +312,16 @@ def test_a_second_cancel_does_not_interrupt_the_clean_up(worker: LoopThread) -> 
     assert job.wait(TIMEOUT_S) and log == ["journaled"]
 
 
+def test_the_loop_thread_does_not_wait_for_itself(worker: LoopThread) -> None:
+    """It would hang for ever, and every other cell with it."""
+
+    async def outer() -> None:
+        worker.run(asyncio.sleep(0))
+
+    with pytest.raises(RuntimeError, match="wait for itself"):
+        worker.run(outer())
+
+
 def test_jobs_that_are_cancelled_together_take_nothing_from_each_other(
     worker: LoopThread,
 ) -> None:
