@@ -10,7 +10,8 @@ from typing import Any
 
 from ..request.catalog import IMAGES, Model
 from ..runtime.text import is_pasteable, is_quotable, json_text, quoted, sanitize
-from .options import FLAG_OPTIONS, spell_option
+from .cell_text import parameter_words
+from .options import spell_option
 
 PROMPT = "A black lab swimming in a pool."
 """The example's prompt where the Hub gives none, or one that can't be pasted safely."""
@@ -68,19 +69,12 @@ def example_cell(model: Model) -> tuple[str, list[str]]:
 
 def _arguments(model: Model, name: str, value: Any) -> Iterator[str]:
     """Yield a parameter's arguments on the line; nothing if its value is not safe there."""
-    option = spell_option(name)
-    if value is True and name in FLAG_OPTIONS:
-        yield option
-        return
     text = value if isinstance(value, str) else json_text(value)
     if not name.isidentifier() or not is_pasteable(name) or not _is_safe(model, name, value, text):
         return
-    if option.startswith("--") and name not in FLAG_OPTIONS:
-        yield option
-        yield shlex.quote(text)
-    else:
-        yield "-p"
-        yield shlex.quote(f"{name}={text}")
+    is_image = spell_option(name) == "--image"
+    words = ["--image", text] if is_image else parameter_words(name, value, text)
+    yield from map(shlex.quote, words)
 
 
 def _is_safe(model: Model, name: str, value: Any, text: str) -> bool:

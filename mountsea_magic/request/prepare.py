@@ -152,11 +152,26 @@ def build_item(
     return request
 
 
+def is_image_parameter(model: Model, name: str) -> bool:
+    """Return whether a parameter takes images, as URLs or data URIs.
+
+    Args:
+        model: The model.
+        name: The parameter.
+
+    Example:
+        >>> from mountsea_magic.request.catalog import bundled_catalog
+        >>> is_image_parameter(bundled_catalog().model("gpt-image-2-edit"), "mask_url")
+        True
+    """
+    return name.endswith(("_url", "_urls")) or name == model.image_parameter
+
+
 def _image_urls_of(
     model: Model, name: str, value: Any, images: InputImages, spell: Callable[[str], str]
 ) -> list[str] | None:
     """Convert the value of a parameter for image URLs; None for other parameters."""
-    if not name.endswith(("_url", "_urls")) and name != model.image_parameter:
+    if not is_image_parameter(model, name):
         return None
     if isinstance(value, str) and value.startswith("@"):
         return images.urls(ImageWord(value[1:]), label=spell(name))
