@@ -35,8 +35,8 @@ MIN_TILE_PX, MAX_TILE_PX = 16, 2048
 _HOPELESS = 2.5
 """If an encoding exceeds the limit so many times, less quality is not enough."""
 
-_PAPER, _INK = (255, 255, 255), (32, 33, 36)
-_EDGE = (208, 208, 208)
+PAPER, INK = (255, 255, 255), (32, 33, 36)
+EDGE = (208, 208, 208)
 """The hairline around the sheet: it is a card in a dark theme, and on paper."""
 
 
@@ -107,7 +107,7 @@ class ContactSheet:
         self._notes: dict[tuple[int, int], Tile] = {}
         self._filled: set[tuple[int, int]] = set()
         self._encoded_layout = self._layout
-        self._canvas = Image.new("RGB", self._layout.size, _PAPER)
+        self._canvas = Image.new("RGB", self._layout.size, PAPER)
         self._draw_labels()
 
     @property
@@ -238,11 +238,11 @@ class ContactSheet:
 
         layout, canvas, padding = self._layout, self._canvas, self._layout.font_px // 2
         width, height = layout.size
-        ImageDraw.Draw(canvas).rectangle((0, 0, width - 1, height - 1), outline=_EDGE)
+        ImageDraw.Draw(canvas).rectangle((0, 0, width - 1, height - 1), outline=EDGE)
         for row, block in enumerate(layout.rows):
             middle = layout.place(row, 0)[1] + (layout.tile - block.height) // 2
             at = (layout.margin, max(0, middle))
-            block.draw(canvas, at, _INK, align=1, width=layout.left - padding)
+            block.draw(canvas, at, INK, align=1, width=layout.left - padding)
         for column, block in enumerate(layout.columns):
             left, bottom = layout.place(0, column)[0], layout.margin + layout.top - padding
             if layout.turned:
@@ -251,11 +251,11 @@ class ContactSheet:
                 canvas.paste(turned, (max(0, middle), bottom - turned.height))
             else:
                 at = (left, bottom - block.height)
-                block.draw(canvas, at, _INK, align=0.5, width=layout.tile)
+                block.draw(canvas, at, INK, align=0.5, width=layout.tile)
         for number, block in enumerate(layout.places):
             left, top = layout.place(*divmod(number, self.columns))
             at = (left, top + layout.tile + layout.small_px // 4)
-            block.draw(canvas, at, _INK, align=0.5, width=layout.tile)
+            block.draw(canvas, at, INK, align=0.5, width=layout.tile)
 
 
 def contact_sheet(
@@ -357,6 +357,6 @@ def _turned(block: TextBlock) -> Image:
     """Draw a text that is read upwards."""
     from PIL import Image
 
-    drawn = Image.new("RGB", (max(1, block.width), max(1, block.height)), _PAPER)
-    block.draw(drawn, (0, 0), _INK)
+    drawn = Image.new("RGB", (max(1, block.width), max(1, block.height)), PAPER)
+    block.draw(drawn, (0, 0), INK)
     return drawn.transpose(Image.Transpose.ROTATE_90)

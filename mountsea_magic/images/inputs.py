@@ -91,6 +91,26 @@ def to_urls(value: Any, *, shrink: bool = False, label: str = "image") -> list[s
         return _urls(value, shrink)
 
 
+def open_image(source: str | os.PathLike[str] | bytes) -> Image:
+    """Decode an image file completely.
+
+    Args:
+        source: Its path, or its content.
+
+    Returns:
+        The image, not yet upright.
+
+    Raises:
+        InvalidRequest: If it can't be read, is no image, damaged or too large.
+
+    Example:
+        >>> open_image(b"a dog")
+        Traceback (most recent call last):
+        mountsea_magic.errors.InvalidRequest: it is not a readable image.
+    """
+    return _opened(source if isinstance(source, bytes) else _read(Path(source)))
+
+
 @contextmanager
 def _labeled(label: str) -> Iterator[None]:
     """Begin the message of an error with how the user referred to the image."""

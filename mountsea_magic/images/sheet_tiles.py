@@ -15,7 +15,7 @@ from .thumbnails import Size, fitting_size, thumbnail
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_EMPTY, _EMPTY_INK = (246, 246, 246), (95, 99, 104)
+EMPTY, EMPTY_INK = (246, 246, 246), (95, 99, 104)
 _FAILED, _FAILED_INK = (253, 238, 236), (140, 29, 24)
 
 _SMALLEST_PX = 8
@@ -53,7 +53,7 @@ def mosaic(images: Sequence[Path | Image], tile: int, font_px: int) -> Image:
     fitted = [fitting_size(size, box) for size in sizes] or [box]
     cell = max(width for width, _ in fitted), max(height for _, height in fitted)
     pitch = cell[0] + hairline, cell[1] + hairline
-    drawn = Image.new("RGB", (tile, tile), _EMPTY)
+    drawn = Image.new("RGB", (tile, tile), EMPTY)
     for number, part in enumerate(parts):
         if isinstance(part, str):
             part = draw_note(part, cell, font_px, failed=number < len(shown))
@@ -107,7 +107,7 @@ def draw_note(note: str, size: Size, font_px: int, *, failed: bool = False) -> I
     from PIL import Image, ImageDraw
 
     width, height = size
-    paper, ink = (_FAILED, _FAILED_INK) if failed else (_EMPTY, _EMPTY_INK)
+    paper, ink = (_FAILED, _FAILED_INK) if failed else (EMPTY, EMPTY_INK)
     drawn = Image.new("RGB", size, paper)
     pen = ImageDraw.Draw(drawn)
     _frame(drawn, ink, dash=0 if failed else font_px // 2)
