@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from .generation.batch import Batch
     from .generation.handle import Generation
+    from .images.comparison import compare
     from .images.contact_sheet import contact_sheet
     from .images.files import GeneratedImage
     from .request.grid import grid
@@ -60,6 +61,7 @@ __all__ = [
     "WaitTimeout",
     "agenerate",
     "agenerate_many",
+    "compare",
     "contact_sheet",
     "generate",
     "generate_many",
@@ -73,6 +75,7 @@ _MODULES = {
     "ImageRequest": "request.request",
     "agenerate": "api",
     "agenerate_many": "api",
+    "compare": "images.comparison",
     "contact_sheet": "images.contact_sheet",
     "generate": "api",
     "generate_many": "api",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import statistics
 import time
@@ -16,6 +17,7 @@ from lab_server import (
     alts_of,
     await_cells,
     await_kernel_after_error,
+    close_notebooks,
     end_demo_tasks,
     end_kernels,
     open_notebook,
@@ -24,6 +26,7 @@ from lab_server import (
     saved,
     write_notebook,
 )
+from PIL import Image
 
 if TYPE_CHECKING:
     from playwright.sync_api import ElementHandle, Page
@@ -35,6 +38,7 @@ LIVE = ".widget-html-content:has-text('hub-')"
 STOP = 'jp-button[data-command="notebook:interrupt-kernel"]'
 COUNT = "n = globals().get('n', -1) + 1\nprint('cell number', n)"
 GRID = "%%mountsea -g aspect_ratio=1:1,16:9 -g seed=1..4\na dog"
+SLIDER = f"{OUTPUT} input[type=range]"
 CANCEL = "button.jupyter-button:has-text('Cancel')"
 
 
@@ -344,13 +348,69 @@ def test_outputs_have_no_serious_accessibility_violations(
     assert [violation.split(":")[0] for violation in _violations(page)] == ["button-name"]
 
 
-def _violations(page: Page) -> list[str]:
+def test_the_slider_of_a_comparison_needs_no_kernel(
+    page: Page, url: str, folder: Path, tmp_path: Path
+) -> None:
+    """By mouse and keyboard, and in the reopened notebook; one without trust has the image only."""
+    path = folder / f"{tmp_path.name}.ipynb"
+    source = (
+        "import mountsea_magic as mm\nfrom PIL import Image\n"
+        "mm.compare(*(Image.new('RGB', (600, 300), color) for color in ('teal', 'red')))"
+    )
+    open_notebook(page, url, write_notebook(path, source))
+    run_all_cells(page)
+    page.wait_for_selector(IMAGE)
+    slider = page.wait_for_selector(SLIDER)
+    assert slider is not None and _border(slider) == pytest.approx(50, abs=0.5)
+    assert _violations(page, f"{OUTPUT}.jp-RenderedHTML") == []
+    slider.focus()
+    for key, expected in (("ArrowRight", 51), ("ArrowDown", 50), ("Home", 0), ("End", 100)):
+        page.keyboard.press(key)
+        assert _border(slider) == pytest.approx(expected, abs=0.5), key
+    ((left, top, right, bottom),) = _boxes(page, SLIDER)
+    page.mouse.move(right - 9, (top + bottom) // 2)
+    page.mouse.down()
+    page.mouse.move(left + (right - left) // 4, (top + bottom) // 2, steps=3)
+    page.mouse.up()
+    assert _border(slider) == pytest.approx(25, abs=1.5)
+    (outputs,) = saved(page, path)
+    assert alts_of(outputs) == [
+        "Two images one above the other. before · 600×300. after · 600×300."
+    ]
+    close_notebooks(page)
+    end_kernels(url)
+    open_notebook(page, url, path.name)
+    page.wait_for_selector(IMAGE)
+    slider = page.wait_for_selector(SLIDER)
+    assert slider is not None
+    slider.focus()
+    page.keyboard.press("Home")
+    assert _border(slider) < 1
+    close_notebooks(page)
+    stranger = folder / f"{tmp_path.name}-2.ipynb"
+    stranger.write_text(path.read_text().replace("'red'", "'blue'"))
+    open_notebook(page, url, stranger.name)
+    page.wait_for_selector(IMAGE)
+    assert page.query_selector(SLIDER) is None
+    assert page.inner_text(".jp-RenderedHTMLCommon.jp-RenderedHTML").strip() == ""
+
+
+def _border(slider: ElementHandle) -> float:
+    """Return where the border is between teal and red, in percent of the width."""
+    frame = slider.evaluate_handle("it => it.parentNode").as_element()
+    assert frame is not None
+    image = Image.open(io.BytesIO(frame.screenshot())).convert("RGB")
+    row = image.crop((0, 9 * image.height // 10, image.width, 9 * image.height // 10 + 1))
+    return 100 * sum(green > 80 for green in row.getchannel("G").tobytes()) / image.width
+
+
+def _violations(page: Page, within: str = OUTPUT) -> list[str]:
     """Return serious violations in outputs, without images: JupyterLab sets no alt text itself."""
     from axe_playwright_python.sync_playwright import Axe
 
     found = Axe().run(
         page,
-        context={"include": [[OUTPUT]], "exclude": [[".jp-RenderedImage"]]},
+        context={"include": [[within]], "exclude": [[".jp-RenderedImage"]]},
         options={"resultTypes": ["violations"]},
     )
     return [
