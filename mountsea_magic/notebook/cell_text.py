@@ -135,10 +135,10 @@ def _is_left_alone(line: str) -> bool:
     if first is None:
         return True
     try:
-        found, _ = json.JSONDecoder().raw_decode(line, first.start())
+        json.JSONDecoder().raw_decode(line, first.start())
     except (ValueError, RecursionError):
         return False
-    return isinstance(found, dict) and bool(found)
+    return True
 
 
 def _escaped(line: str) -> str:

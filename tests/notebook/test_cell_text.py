@@ -187,6 +187,7 @@ def test_a_cell_submits_the_same_body_for_hostile_values(
             {"image_size": {"width": 640, "height": 480}},
             '-p image_size={"width": 640, "height": 480}',
         ),
+        ({"image_size": {}}, "-p image_size={}"),
         ({"words": ["{x}", 'a "b"']}, r'-p words=["{{x}}", "a \"b\""]'),
         ({"text": "{x}", "image_size": {"a": 1}}, """-p 'text={{x}}' -p image_size={{"a": 1}}"""),
         ({"image_size": {"a": 1}, "text": "{x}"}, """-p image_size={"a": 1} -p 'text={x}'"""),
