@@ -48,8 +48,11 @@ def read_value(value: Any, schema: Mapping[str, Any] | None) -> Any:
     if options:
         if not isinstance(value, str) and any(_fits(value, option) for option in options):
             return value
-        readings = [read_value(value, option) for option in options]
-        return next((reading for reading in readings if reading != value), value)
+        for option in options:
+            reading = read_value(value, option)
+            if reading != value and ("type" not in option or _fits(reading, option)):
+                return reading
+        return value
     target = (schema or {}).get("type")
     if not isinstance(value, str):
         if target == "string" and isinstance(value, int) and not isinstance(value, bool):

@@ -54,6 +54,9 @@ from mountsea_magic.request.request import build_request
         ("7", {}, 7),
         ("square", {"anyOf": [{"type": "string"}, {"type": "object"}]}, "square"),
         ('{"width": 5}', {"anyOf": [{"type": "string"}, {"type": "object"}]}, {"width": 5}),
+        ("7", {"anyOf": [{"type": "string"}, {"type": "object"}]}, "7"),
+        ("7", {"type": ["string", "array"]}, "7"),
+        ("7", {"anyOf": [{"type": "string"}, {"enum": [7, 8]}]}, 7),
     ],
 )
 def test_values_are_converted_by_the_schemas_type(
