@@ -27,7 +27,8 @@ _MAX_LINKS = 40
 """The most symbolic links that Linux follows while it resolves a path."""
 
 _OUR_NAMES = re.compile(
-    r"journal\..+|keys\..+|originals|models|demo|processes|hub-.+|\..+\.part|\.nfs.+|\.DS_Store"
+    r"journal\..+|keys\..+|originals|thumbnails|models|demo|processes|hub-.+|\..+\.part|\.nfs.+"
+    r"|\.DS_Store"
 )
 """Names of files in a data folder. A folder with other files keeps the mode the user gave it."""
 
@@ -209,12 +210,14 @@ def new_file(path: Path) -> BufferedWriter:
     return os.fdopen(opened, "wb")
 
 
-def write_private(path: Path, content: bytes) -> None:
+def write_private(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Write a file with mode 0600 atomically, replacing an existing one.
 
     Args:
         path: The file, in an existing folder.
         content: Its whole content.
+        durable: Wait until it is on the disk, which takes some milliseconds. Without it, a crash of
+            the machine may leave a file that is empty or cut.
 
     Raises:
         OSError: If that fails; an existing file is then unchanged.
@@ -223,8 +226,9 @@ def write_private(path: Path, content: bytes) -> None:
     try:
         with new_file(part) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(part, path)
     except BaseException:
         with suppress(OSError):

@@ -44,7 +44,8 @@ class Settings:
         key: The API key, or None; it is never sent to the demo Hub.
         key_source: Where the key comes from, for display.
         credits_url: The full URL of the credits endpoint, or None if unknown.
-        home: The folder of originals, journal, stored keys, models and the demo Hub's tasks.
+        home: The folder of originals, thumbnails, journal, stored keys, models and the demo Hub's
+            tasks.
         budget: How many images MOUNTSEA_BUDGET allows in 24 hours, or None for any number.
     """
 
@@ -64,6 +65,11 @@ class Settings:
     def originals(self) -> Path:
         """The folder of the images as they were received."""
         return self.home / "originals"
+
+    @property
+    def thumbnails(self) -> Path:
+        """The folder of the thumbnails that are kept; they can be made again."""
+        return self.home / "thumbnails"
 
     @property
     def journal(self) -> Path:
