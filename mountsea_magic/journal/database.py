@@ -63,6 +63,15 @@ MIGRATIONS = (
     CREATE INDEX orders_by_model ON orders (hub, model, created DESC);
     CREATE INDEX orders_by_budget ON orders (hub, created, state, images);
     """,
+    """
+    ALTER TABLE orders ADD COLUMN searched TEXT;
+    CREATE INDEX orders_by_search ON orders (created, hub, state, searched);
+    CREATE INDEX orders_unsearched ON orders (created) WHERE searched IS NULL;
+    CREATE INDEX orders_by_state ON orders (state) WHERE state <> 'completed';
+    CREATE INDEX orders_without_images ON orders (created)
+        WHERE files = '[]' AND task_id IS NOT NULL;
+    DROP INDEX IF EXISTS orders_by_time;
+    """,
 )
 """Each script migrates from the schema version of its index to the next; never change one."""
 

@@ -32,6 +32,14 @@ MAX_SIDE_PX = 2**31 - 1
 MAX_TEXT = 4000
 """The maximum length of a stored text from the Hub, in characters."""
 
+MAX_SEARCHED = 2000
+"""The length of the text that a search scans, in characters; of more it reads the whole entry."""
+
+CUT_MARK = "\x1e"
+"""Begins a searched text that is not the whole one; it sorts before the others."""
+
+_SEPARATOR = "\x1f"
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -154,7 +162,18 @@ class Entry:
                 if name not in _IDS:
                     text = without_queries(redact_key(text))[:MAX_TEXT]
                 row[name] = text
+        row["searched"] = searched_text(self.prompt, self.task_id or "", self.model)
         return row
+
+    def contains(self, wanted: str, now: float) -> bool:
+        """Return whether its prompt, task id, model, status or Hub contains a text.
+
+        Args:
+            wanted: The text, casefolded.
+            now: The present time, in seconds since 1970, which the status depends on.
+        """
+        texts = (self.prompt, self.task_id or "", self.model, self.status_at(now), self.hub)
+        return any(wanted in text.casefold() for text in texts)
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Entry | None:
@@ -185,6 +204,24 @@ _IDS = ("task_id", "idempotency_key")
 """Texts that must stay unchanged."""
 
 _TEXTS = ("id", "hub", "status", "model", "fingerprint", "error", "description")
+
+
+def searched_text(prompt: str, task_id: str, model: str) -> str:
+    r"""Return the column of a row that a search scans: casefolded, as UTF-8 can encode it.
+
+    Args:
+        prompt: The prompt.
+        task_id: The task id, or an empty text.
+        model: The model's id.
+
+    Example:
+        >>> searched_text("Straße", "Hub-1", "nano-banana")
+        'hub-1\x1fnano-banana\x1fstrasse'
+    """
+    text = _SEPARATOR.join((task_id, model, prompt[:MAX_SEARCHED])).casefold()
+    if len(prompt) > MAX_SEARCHED or len(text) > MAX_SEARCHED or "\0" in text:
+        text = CUT_MARK + text[:MAX_SEARCHED]  # SQLite's GLOB stops at a null character
+    return text.encode("utf-8", "replace").decode()
 
 
 def plausible_seconds(value: Any) -> float | None:

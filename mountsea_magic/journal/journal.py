@@ -21,6 +21,7 @@ from .claims import Claim, ClaimOutcome, claim, count_images, find_by_key, withd
 from .database import JournalDatabase, JournalError
 from .entry import Entry, plausible_seconds
 from .rows import encoded, select, upsert
+from .search import search
 from .writer import JournalWriter
 
 if TYPE_CHECKING:
@@ -239,16 +240,7 @@ class Journal:
             text: The text to find, ignoring case; an empty text finds all entries.
             limit: The maximum number of entries.
         """
-        wanted, found, now = text.casefold(), list[Entry](), time.time()
-        limit_clause = "" if text else f" LIMIT {int(limit)}"
-        for entry in self._select(f"TRUE ORDER BY created DESC{limit_clause}"):
-            status = entry.status_at(now)
-            searched = (entry.prompt, entry.task_id or "", entry.model, status, entry.hub)
-            if any(wanted in value.casefold() for value in searched):
-                found.append(entry)
-            if len(found) == limit:
-                break
-        return found
+        return self._read(lambda db: search(db, text, limit=limit, now=time.time())) or []
 
     def _select(self, where: str, *values: Any) -> list[Entry]:
         return self._read(lambda db: select(db, where, values)) or []

@@ -22,7 +22,7 @@ from mountsea_magic.journal.journal import Journal
 COLUMNS = (
     *("id", "hub", "task_id", "state", "model", "input", "fingerprint"),
     *("created", "updated", "elapsed_s", "error", "description", "files"),
-    *("idempotency_key", "owner", "duration_s", "images"),
+    *("idempotency_key", "owner", "duration_s", "images", "searched"),
 )
 
 
@@ -347,7 +347,7 @@ def insert(file, number):
     row = (str(number), "x" * 2000)
     file.use(lambda db: db.execute(
         "INSERT INTO orders VALUES "
-        "(?, 'h', 't', 's', 'm', ?, 'f', 0, 0, 0, '', '', '[]', NULL, NULL, NULL, 1)", row))
+        "(?, 'h', 't', 's', 'm', ?, 'f', 0, 0, 0, '', '', '[]', NULL, NULL, NULL, 1, '')", row))
 
 file = JournalDatabase(Path(sys.argv[1]))
 insert(file, 0)
@@ -388,7 +388,7 @@ while True:
     try:
         file.use(lambda db: db.execute(
             "INSERT INTO orders VALUES "
-            "(?, 'h', 't', 's', 'm', '{}', 'f', 0, 0, 0, '', '', '[]', NULL, NULL, NULL, 1)",
+            "(?, 'h', 't', 's', 'm', '{}', 'f', 0, 0, 0, '', '', '[]', NULL, NULL, NULL, 1, '')",
             (sys.argv[2],)))
         break
     except JournalError as error:

@@ -91,10 +91,10 @@ def test_images_are_stored_without_their_url() -> None:
 
 
 def test_a_row_has_types_that_sqlite_supports() -> None:
-    """It has the attributes and the number of images, each as a text, a number or None."""
+    """It has the attributes, the number of images and the text to search: text, number or None."""
     row = replace(Entry.begin(HUB, DOG), files=FILES).row()
     columns = ["state" if name == "status" else name for name in Entry.__slots__]
-    assert list(row) == [*columns, "images"]
+    assert list(row) == [*columns, "images", "searched"]
     assert all(value is None or isinstance(value, str | float | int) for value in row.values())
 
 
