@@ -274,14 +274,15 @@ def _output(image: GeneratedImage, longest_px: int, alt: str, *, png: bool) -> O
     }
 
 
-def alt_text(generation: ShownGeneration, number: int) -> str:
+def alt_text(generation: ShownGeneration, number: int, *, limit: int = 300) -> str:
     """Return the alt text of an image: its prompt, or its task where the prompt is unknown.
 
     Args:
         generation: The generation.
         number: The image's number, from 1.
+        limit: How much of the prompt it has, in characters.
     """
-    description = sanitize(generation.prompt, limit=300) or f"image of {_task(generation)}"
+    description = sanitize(generation.prompt, limit=limit) or f"image of {_task(generation)}"
     kind = "Demo drawing" if generation.is_demo else "Generated image"
     position = f" {number} of {len(generation.images)}" if len(generation.images) > 1 else ""
     return f"{kind}{position}: {description}"

@@ -263,11 +263,11 @@ def test_interrupt_with_the_post_in_flight(hub: StandInHub, kernel: Kernel, runn
         "already being submitted" in run.error_message
         and "charged if it completes" in run.error_message
     )
-    assert "submitting" in kernel.run("%mountsea history").text
+    assert "submitting" in str(kernel.run("%mountsea history").outputs)
     respond.set()
     resumed = kernel.run("%mountsea resume")
     assert [base64.b64decode(data) for _, data, _ in resumed.images()] == [image("jpeg")]
-    assert "hub-late" in kernel.run("%mountsea history").text
+    assert "hub-late" in str(kernel.run("%mountsea history").outputs)
     assert kernel.run("print(dog.task_id)").text.strip() == "hub-late"
     assert len(hub.posts) == 1
 

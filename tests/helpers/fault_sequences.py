@@ -250,7 +250,7 @@ class Sequence:
         open_ids = [str(entry.task_id) for entry in session.open_tasks()]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(process_session, "_current", session)
-            self.output.texts += [tasks.history("", 20), *tasks.open_lines()]
+            self.output.texts += [str(tasks.history("", 20)), *tasks.open_lines()]
         if not broken:
             for task_id in self.reported:
                 entry = journal.find(task_id, hub=HUB)

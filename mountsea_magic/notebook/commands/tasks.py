@@ -18,6 +18,7 @@ from ...errors import (
 )
 from ...generation.batch import Batch
 from ...generation.batch_report import reasons_of
+from ...generation.history import history_of
 from ...hub.retry import is_unknown_task
 from ...hub.status import Status
 from ...journal.entry import Entry
@@ -25,6 +26,8 @@ from ...runtime.printing import echo
 from ...runtime.text import json_text, quoted, sanitize, sanitize_inline
 from ...session import current_session
 from ...settings import DEMO_URL, Settings
+from ..frontend import front_end
+from ..gallery import show_history
 from ..options import CellOptions
 from ..outputs import show
 from ..runner import run_all
@@ -33,25 +36,34 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 
-def history(text: str, count: int) -> str:
-    """List the latest submissions, one line each, newest first.
+def history(text: str, count: int) -> str | None:
+    """List the latest submissions, newest first: a table in a notebook, else lines.
 
     Args:
         text: Part of a prompt, task id, model, status or Hub; an empty text matches all.
-        count: The maximum number of lines.
+        count: The maximum number of submissions.
+
+    Returns:
+        The lines to print, or None if the table was displayed.
 
     Raises:
         InvalidRequest: If the count is less than 1.
+        Interrupted: If interrupted.
     """
+    from IPython.core.getipython import get_ipython
+
     if count < 1:
         raise InvalidRequest(f"%mountsea history: -n must be at least 1 (got {count}).")
     journal = current_session().journal(current_session().settings())
-    entries = journal.search(text, limit=count)
+    found = history_of(journal.search(text, limit=count))
     notes = [f"Note: {text}." for text in journal.trouble()]
-    if not entries:
+    if not found:
         query = f" that match {sanitize(text)!r}" if text else ""
         return "\n".join([f"No submissions in the journal{query}.", *notes])
-    return "\n".join([*map(_summary_line, entries), *notes])
+    if not front_end(get_ipython()).notebook:
+        return "\n".join([str(found), *notes])
+    show_history(found, notes)
+    return None
 
 
 def show_task(task_id: str, defaults: CellOptions) -> None:
@@ -178,19 +190,6 @@ def _uncertain_note() -> str:
         f"{count} got no response, the latest at {_time(uncertain[-1])}, and may have been "
         "accepted by the Hub: see `%mountsea history uncertain` and `%mountsea credits`.\n"
     )
-
-
-def _summary_line(entry: Entry) -> str:
-    parts = [
-        _time(entry),
-        _status(entry),
-        quoted(entry.model) if entry.model else "resumed",
-        quoted(entry.task_id) if entry.task_id else "no task",
-        f"{len(entry.files)} image{'s' if len(entry.files) != 1 else ''}" if entry.files else "",
-        "demo" if entry.hub == DEMO_URL else "",
-        f"“{sanitize(entry.prompt, limit=60)}”" if entry.prompt else "",
-    ]
-    return "  ".join(filter(None, parts))
 
 
 def _describe(entry: Entry) -> str:
