@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from .api import agenerate, agenerate_many, generate, generate_many
+    from .api import agenerate, agenerate_many, generate, generate_many, history
     from .errors import (
         AuthenticationError,
         BatchFailed,
@@ -66,6 +66,7 @@ __all__ = [
     "generate",
     "generate_many",
     "grid",
+    "history",
 ]
 
 _MODULES = {
@@ -80,6 +81,7 @@ _MODULES = {
     "generate": "api",
     "generate_many": "api",
     "grid": "request.grid",
+    "history": "api",
 }
 """The module of each public name that is not in `errors`."""
 

@@ -16,11 +16,14 @@ from .errors import InvalidRequest
 from .generation.admission import DEFAULT_CONCURRENCY
 from .generation.batch import Batch
 from .generation.handle import Generation
+from .generation.history import History, history_of
 from .generation.image_worker import Postprocess
+from .generation.notices import notify
 from .request.idempotency import key_problem
 from .request.many import is_sequence
 from .request.request import DEFAULT_MODEL
 from .request.sweep import Item
+from .runtime.text import sanitize
 from .session import current_session
 from .settings import DEFAULT_TIMEOUT_S, Settings
 
@@ -284,6 +287,35 @@ async def agenerate_many(
     async with aclosing(stream(run, requests)) as generations:
         async for generation in generations:
             yield generation
+
+
+def history(text: str = "", limit: int = 20) -> History:
+    """Return earlier submissions from the journal, newest first, without asking the Hub.
+
+    Args:
+        text: Part of a prompt, task id, model, status or Hub, ignoring case; empty for all.
+        limit: The maximum number of submissions.
+
+    Returns:
+        A sequence of generations that can't be changed. In a notebook it shows itself as a table
+        with thumbnails, in a terminal as lines; ``to_pandas()`` returns a DataFrame.
+
+    Raises:
+        InvalidRequest: If the limit is not a whole number from 1, or the text is none.
+        ConfigurationError: If a setting is invalid.
+
+    Example:
+        >>> history("lighthouse", limit=5)  # doctest: +SKIP
+        <History 5 submissions>
+    """
+    if not isinstance(text, str):
+        raise InvalidRequest(f"text must be a string (got {type(text).__name__}).")
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+        raise InvalidRequest(f"limit must be a whole number from 1 (got {sanitize(repr(limit))}).")
+    journal = current_session().journal(current_session().settings())
+    entries = journal.search(text, limit=limit)
+    notify(journal.trouble(), None)
+    return history_of(entries)
 
 
 def _batch_options(*, on_error: str, **given: Any) -> BatchOptions:

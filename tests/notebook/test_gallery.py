@@ -496,3 +496,12 @@ def test_a_kernel_shows_and_completes_the_table(
 def test_the_time_since_then_is_in_one_unit(seconds: float, words: str) -> None:
     """A clock that was wrong says nothing odd."""
     assert ago(seconds) == words
+
+
+@pytest.mark.kernel
+def test_a_history_shows_itself_in_a_kernel(hub: StandInHub, kernel: Kernel) -> None:
+    """As the command does, whichever part of it is the last line of a cell."""
+    assert kernel.run("%%mountsea\na dog").status == "ok"
+    run = kernel.run("import mountsea_magic as mm\nmm.history('DOG')[:1]", watched=False)
+    assert len(run.outputs) == 1 and "<img" in run.html()
+    assert run.outputs[0]["data"]["text/plain"].endswith("“a dog”")
