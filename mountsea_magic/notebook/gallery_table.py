@@ -46,17 +46,16 @@ _COLORS: dict[str, str] = {
 """The color of each status; others are of tasks that are open."""
 
 _CELL = "text-align:left;vertical-align:top"
-_ONE_LINE = f"{_CELL};white-space:nowrap"
 _COLUMNS = {
     "Images": _CELL,
-    "Prompt": f"{_CELL};min-width:12em",
-    "Model": _ONE_LINE,
-    "Submitted": _ONE_LINE,
+    "Prompt": f"{_CELL};min-width:9em",
+    "Model": f"{_CELL};min-width:6em",
+    "Submitted": f"{_CELL};min-width:6em",
     "Seconds": _CELL,
-    "Status": _ONE_LINE,
-    "Task id": f"{_CELL};min-width:12em",
+    "Status": f"{_CELL};white-space:nowrap",
+    "Task id": f"{_CELL};min-width:10em;overflow-wrap:anywhere",
 }
-"""The columns and their styles."""
+"""The columns and their styles; all of them fit beside JupyterLab's file browser."""
 
 _CHIP = "color:#fff;padding:1px 6px;border-radius:8px"
 _COPIED_WHOLE = "user-select:all;-webkit-user-select:all"
