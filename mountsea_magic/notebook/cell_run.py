@@ -94,7 +94,7 @@ class CellRun:
                 batch_label(batch), total=len(batch), pause_s=lambda: self._runner.pause_s
             )
         else:
-            self._lines = [_line(each) for each in batch]
+            self._lines = [progress_line(each) for each in batch]
         self.view = self._choose_view()
         self._sheet: SheetOutput | None = None
         self._image_outputs: list[ImageOutputs] = []
@@ -308,8 +308,12 @@ class CellRun:
         return nullcontext() if self._output is None else self._output
 
 
-def _line(generation: Generation) -> ProgressLine:
-    """Return the line of a generation, labeled by its model."""
+def progress_line(generation: Generation) -> ProgressLine:
+    """Return the line of a generation, labeled by its model.
+
+    Args:
+        generation: The generation.
+    """
     model = quoted(generation.request.model) if generation.request is not None else "resumed"
     line = ProgressLine(model + (" (demo Hub)" if generation.is_demo else ""))
     line.task_id = generation.task_id or ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..runtime.text import escape_html
 from .progress import NO_FINAL_LINE, TEXT_ONLY, Line, ProgressView
+from .widget_tree import answer_while_busy, close_tree
 
 if TYPE_CHECKING:
     from IPython.display import DisplayHandle
@@ -45,10 +46,9 @@ class WidgetView(ProgressView):
         from IPython.display import display
 
         super().__init__(lines)
-        self._rows = [_Row(line) for line in self.lines]
+        self._rows = [ProgressRow(line) for line in self.lines]
         self._next_tick = 0.0
         self._closed = False
-        self._button: Any = None
         self._box = ipywidgets.VBox([row.box for row in self._rows])
         # as ipywidgets 8 does it: widgets of ipywidgets 7 can't be displayed with a display id
         view = {"version_major": 2, "version_minor": 0, "model_id": self._box.model_id}
@@ -69,16 +69,13 @@ class WidgetView(ProgressView):
         button = ipywidgets.Button(
             description="Cancel", tooltip=CANCEL_TIP, layout=ipywidgets.Layout(flex="0 0 80px")
         )
-        # ipykernel 7.4 would reply on the main shell, which the cell blocks
-        if hasattr(button.comm, "_reply_subshell_for"):
-            button.comm._reply_subshell_for = lambda data, default: default
+        answer_while_busy(button)
 
         def clicked(_: Any) -> None:
             button.disabled = True
             cancel()
 
         button.on_click(clicked)
-        self._button = button
         last = self._rows[-1].box
         last.children = (*last.children, button)
 
@@ -95,11 +92,7 @@ class WidgetView(ProgressView):
             return
         self._closed = True
         self.republish()
-        widgets = [widget for row in self._rows for widget in (*row.box.children, row.box)]
-        for widget in dict.fromkeys([*widgets, self._button, self._box]):
-            for part in (getattr(widget, "style", None), getattr(widget, "layout", None), widget):
-                if part is not None:
-                    part.close()
+        close_tree(self._box)
 
     def republish(self) -> None:
         """Send the final lines again, while another cell runs; see `ImageOutputs.republish`."""
@@ -185,8 +178,15 @@ def _html_lines(texts: Sequence[str]) -> dict[str, str]:
     }
 
 
-class _Row:
-    """The widgets of one line."""
+class ProgressRow:
+    """The progress bar and the text of one line.
+
+    Attributes:
+        box: The widget that shows both.
+
+    Args:
+        line: The line.
+    """
 
     def __init__(self, line: Line) -> None:
         import ipywidgets
