@@ -121,15 +121,13 @@ def build_request(
     """
     models = catalog or bundled_catalog()
     known = models.model(model)
-    values = {
-        name: read_value(value, known.parameters.get(name))
-        for name, value in (parameters or {}).items()
-    }
+    values = read_parameters(known, parameters or {})
     unknown = [name for name in values if name == "prompt" or not known.takes(name)]
     problems = [_unknown_parameter(known, name, spell, models) for name in unknown]
     body = {name: value for name, value in values.items() if name not in unknown}
     body = {"prompt": _checked_prompt(prompt)} | body
-    problems += _problems(known, body, spell)
+    found = (message for _, message in _problems(known, body, spell))
+    problems += list(dict.fromkeys(found))[:MAX_PROBLEMS]
     if problems:
         raise InvalidRequest("\n".join(problems))
     request = ImageRequest(known.id, body)
@@ -143,6 +141,53 @@ def build_request(
         reason = sanitize(error, limit=120)
         raise InvalidRequest(f"The request can't be encoded as JSON: {reason}.") from None
     return request
+
+
+def read_parameters(model: Model, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert parameters to the types of the model's schema, as `build_request` does.
+
+    Args:
+        model: The model.
+        parameters: The parameters by name; text as from a command line, or JSON values.
+
+    Example:
+        >>> read_parameters(bundled_catalog().model("nano-banana"), {"seed": "7"})
+        {'seed': 7}
+    """
+    schemas = model.parameters
+    return {name: read_value(value, schemas.get(name)) for name, value in parameters.items()}
+
+
+def problems_by_parameter(
+    model: Model, body: Mapping[str, Any], spell: Callable[[str], str] = str
+) -> dict[str, list[str]]:
+    """Return what is wrong with a model's input, in the words of `build_request`.
+
+    Args:
+        model: The model.
+        body: The prompt, and the parameters as `read_parameters` returns them.
+        spell: Returns a parameter's name as the user knows it.
+
+    Returns:
+        The messages for each parameter with a problem; those that concern no single parameter have
+        an empty name.
+
+    Example:
+        >>> model = bundled_catalog().model("nano-banana")
+        >>> problems_by_parameter(model, {"prompt": "a dog", "num_images": 9})
+        {'num_images': ['num_images must be at most 4 for nano-banana (got 9).']}
+    """
+    problems: dict[str, list[str]] = {}
+    for name in body:
+        if name != "prompt" and not model.takes(name):
+            problems[name] = [_unknown_parameter(model, name, spell, bundled_catalog())]
+    known = {name: value for name, value in body.items() if name not in problems}
+    for names, message in _problems(model, known, spell):
+        for name in names:
+            messages = problems.setdefault(name, [])
+            if message not in messages:
+                messages.append(message)
+    return problems
 
 
 def recorded(value: Any) -> Any:
@@ -212,17 +257,34 @@ def _with_values(model: Model, name: str) -> str:
     return f"{quoted(name)}: {listed(values)}" if values else quoted(name)
 
 
-def _problems(model: Model, body: dict[str, Any], spell: Callable[[str], str]) -> list[str]:
-    """Return all problems at once, so that the user can fix them in one go."""
+def _problems(
+    model: Model, body: dict[str, Any], spell: Callable[[str], str]
+) -> list[tuple[list[str], str]]:
+    """Return all problems at once, each with its parameters, so that they can be fixed in one go.
+
+    A problem that concerns no single parameter has an empty name.
+    """
     try:
-        errors = find_errors(model.input_schema, body)
-        return list(dict.fromkeys(_message(error, model, spell) for error in errors))[:MAX_PROBLEMS]
+        return [
+            (_parameters_of(error), _message(error, model, spell))
+            for error in find_errors(model.input_schema, body)
+        ]
     except (ArithmeticError, ValueError, RecursionError) as error:
         # such as 10**400, NaN or a recursive value, which JSON can't represent
         reason = sanitize(error, limit=80)
-        return [
-            f"A value for {quoted(model.id)} is too large, too deep or not a number ({reason})."
-        ]
+        message = f"A value for {quoted(model.id)} is too large, too deep or not a number"
+        return [([""], f"{message} ({reason}).")]
+
+
+def _parameters_of(error: ValidationError) -> list[str]:
+    """Return the parameters that an error is about."""
+    if error.path:
+        return [str(error.path[0])]
+    if error.validator == "required":
+        required: Any = error.validator_value
+        given: Any = error.instance
+        return [str(name) for name in required if name not in given]
+    return [""]
 
 
 def _spelled(name: Any, spell: Callable[[str], str]) -> str:
