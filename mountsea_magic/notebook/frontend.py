@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from ..runtime.environment import variable
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -33,6 +35,9 @@ class FrontEnd:
             `%%capture`, in a callback (JupyterLab writes its outputs to the log) and in
             jupyter-console: a widget would stay there, without function.
         output: The `Output` widget that captures the outputs, or None.
+        app: Whether voila shows the notebook as an app: it runs the cells once, as an unattended
+            runner, and then shows their outputs; only widgets stay live, for visitors who may be
+            strangers (checked with voila 0.5).
     """
 
     notebook: bool
@@ -42,6 +47,7 @@ class FrontEnd:
     draws_png: bool
     updates: bool = True
     output: Any = field(default=None, repr=False)
+    app: bool = False
 
 
 def front_end(shell: InteractiveShell | None) -> FrontEnd:
@@ -69,6 +75,7 @@ def front_end(shell: InteractiveShell | None) -> FrontEnd:
         draws_png=kernel is None and "image/png" in getattr(shell, "mime_renderers", {}),
         updates=in_place and not _captures(shell) and not _is_console(),
         output=output,
+        app=kernel is not None and (variable("SERVER_SOFTWARE") or "").startswith("voila"),
     )
 
 
