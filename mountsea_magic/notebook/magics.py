@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -173,6 +174,9 @@ def unload(shell: InteractiveShell) -> None:
     Args:
         shell: The user's shell.
     """
+    forms = sys.modules.get(f"{__package__}.open_forms")
+    if forms is not None:
+        forms.OPEN_FORMS.close_all()
     magics = shell.magics_manager.registry.pop(MountseaMagics.__name__, None)
     remove(shell, getattr(magics, "matcher", None))
     if magics is not None:

@@ -1,0 +1,397 @@
+"""The form: a request for images filled in with widgets, made from the model's live schema."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ..errors import MountseaError
+from ..generation.budget import image_count
+from ..generation.handle import Generation
+from ..hub.status import Status
+from ..images.files import GeneratedImage
+from ..request.axes import ImageWord
+from ..request.catalog import Model
+from ..request.prepare import InputImages
+from ..request.sweep import Item
+from ..runtime.text import counted, sanitize
+from ..session import current_session
+from ..settings import Settings
+from .cell import LAST_RESULT
+from .form_check import (
+    PROMPT,
+    FilledIn,
+    Problems,
+    edit_model,
+    fits,
+    image_problems,
+    problems_of,
+    summary_of,
+    typed_values,
+)
+from .form_fields import MAX_FIELDS, UNSET, Field, make_field
+from .form_images import InputImagesField
+from .form_layout import (
+    CLOSED,
+    SAME_AS_CELL,
+    heading_html,
+    model_note,
+    model_options,
+    note_of,
+    widgets_bundle,
+)
+from .form_results import Results
+from .form_run import FormRun
+from .form_schema import label_of
+from .form_thumbnails import RecentImages, recent_images
+from .form_widgets import FormWidgets
+from .frontend import FrontEnd
+from .open_forms import OPEN_FORMS
+from .options import CellOptions
+from .widget_tree import answer_while_busy
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+REFRESH_S = 1.5
+"""How long the form waits for the Hub's list of models before it is shown, in seconds."""
+
+DOUBLE_CLICK_S = 1.0
+"""For so long after a submission another click on Generate does nothing, in seconds."""
+
+
+class Form:
+    """A form in a notebook; its callbacks may run on any thread, one at a time.
+
+    Attributes:
+        widgets: Its widgets.
+        fields: The field of each parameter, by name.
+        images: The field of the input images.
+        results: Its results.
+        run: The generation that runs, or None.
+        closed: Whether it was closed.
+
+    Args:
+        shell: The user's shell: uploads and results become variables.
+        model: The model to begin with.
+        options: The values of ``%config``.
+        front: The front end.
+    """
+
+    def __init__(
+        self, shell: InteractiveShell, model: Model, options: CellOptions, front: FrontEnd
+    ) -> None:
+        self._shell, self._options, self._front = shell, options, front
+        self._lock = threading.RLock()
+        self._settings = current_session().settings()
+        self._model = model
+        self._models: list[tuple[str, str]] = []
+        self._hub_note = ""
+        self._remembered: dict[str, Any] = {}
+        self._told: set[str] = set()
+        self._started_at = float("-inf")
+        self._confirmed = ""
+        self._is_updating = False
+        self._handles: list[Any] = []
+        self.run: FormRun | None = None
+        self.closed = False
+        self.fields: dict[str, Field] = {}
+        self.images = InputImagesField(
+            shell.user_ns, variables=not front.app, guard=self._guard, changed=self._images_changed
+        )
+        self.results = Results(self._edit_safely, paths=not front.app)
+        self._recent = RecentImages(self._edit_safely)
+        self.widgets = FormWidgets(
+            self.images.box, self._recent.box, self.results.box, closable=not front.app
+        )
+        self._follow(self._settings)
+        self._choose(self._model)
+        self._connect()
+        answer_while_busy(self.widgets.root)
+
+    def show(self, cell_id: str = "") -> None:
+        """Show the form, and below it reserve the output for its images.
+
+        Args:
+            cell_id: The id of its cell; another form of the same cell is closed.
+        """
+        from IPython.display import display
+
+        self._refresh_models()
+        bundle = widgets_bundle(self.widgets.root, note_of(self.cell, title=SAME_AS_CELL))
+        # in an app no output can be updated later
+        display_id = None if self._front.app else True
+        self._handles = [display(bundle, raw=True, display_id=display_id)]  # type: ignore[no-untyped-call]  # IPython's display is untyped
+        if self._front.app:
+            return
+        self._handles.append(display({"text/plain": ""}, raw=True, display_id=True))  # type: ignore[no-untyped-call]  # as above
+        OPEN_FORMS.add(self, cell_id)
+        self._shell.events.register("post_run_cell", self._offer_variables)
+        current_session().worker.start(self._show_recent())
+
+    def close(self) -> None:
+        """Replace the form by its last cell and one output with all its images.
+
+        A generation that runs is left to be resumed; the note says how.
+        """
+        with self._lock:
+            if self.closed:
+                return
+            self.closed, run = True, self.run
+        message = ""
+        if run is not None:
+            run.stop()
+            if run.generation.status == Status.COMPLETED:
+                self.results.generations.append(run.generation)
+            else:
+                message = str(run.generation.interrupted())
+        OPEN_FORMS.remove(self)
+        try:
+            if self._handles:
+                self._shell.events.unregister("post_run_cell", self._offer_variables)
+                self._leave(message)
+        finally:
+            self.widgets.dispose()
+            if run is not None:
+                run.dispose()
+
+    @property
+    def cell(self) -> str:
+        """The cell that does the same."""
+        return self._filled_in().cell(self._settings)
+
+    def _leave(self, message: str) -> None:
+        """Update the outputs to what stays in the notebook."""
+        shown, reserved = self._handles
+        shown.update(note_of(self.cell, message, title=CLOSED), raw=True)
+        output = self.results.output()
+        if output is not None:
+            bundle, metadata = output
+            reserved.update(bundle, metadata=metadata, raw=True)
+
+    def _guard(self, work: Callable[[], None]) -> None:
+        """Do what a callback has to do; errors in callbacks would vanish into the kernel's log."""
+        try:
+            with self._lock:
+                if not self.closed:
+                    work()
+        except MountseaError as error:
+            self._settings.redact_key_in(error)
+            self.widgets.say(f"{type(error).__name__}: {error}")
+        except Exception as error:
+            self.widgets.say(f"Unexpected error ({type(error).__name__}): {sanitize(error)}")
+
+    def _connect(self) -> None:
+        """Connect the widgets that don't depend on the model."""
+        widgets = self.widgets
+        widgets.models.observe(lambda _: self._guard(self._model_chosen), "value")
+        widgets.prompt.observe(lambda _: self._guard(partial(self._changed, PROMPT)), "value")
+        widgets.generate.on_click(lambda _: self._guard(self._generate))
+        widgets.cancel.on_click(lambda _: self._guard(self._cancel))
+        # not under the lock: it waits for a generation that runs to stop
+        widgets.close.on_click(lambda _: self.close())
+
+    def _follow(self, settings: Settings) -> None:
+        """Follow the Hub: its name, its models, and the schema of the chosen one."""
+        self._settings = settings
+        self.widgets.heading.value = heading_html(settings, self._hub_note)
+        catalog = current_session().registry.current(settings)
+        models = catalog.models
+        fallback = models.get(self._options.model) or next(iter(catalog))
+        model = models.get(self._model.id) or fallback
+        entries = model_options(catalog)
+        self._is_updating = True
+        try:
+            if entries != self._models:
+                self._models = entries
+                self.widgets.models.options = entries
+            self.widgets.models.value = model.id
+        finally:
+            self._is_updating = False
+        is_other = (model.id, model.input_schema) != (self._model.id, self._model.input_schema)
+        if is_other and self.fields:
+            self._choose(model)
+        self._model = model
+
+    def _choose(self, model: Model) -> None:
+        """Show the fields of a model; values stay where they are valid for it."""
+        for name, field in self.fields.items():
+            self._remembered[name] = field.typed()
+        self._model = model
+        names = [name for name in model.parameters if name != model.image_parameter]
+        self.fields = {
+            name: make_field(name, model.parameters[name]) for name in names[:MAX_FIELDS]
+        }
+        for name, field in self.fields.items():
+            typed = self._remembered.get(name, UNSET)
+            if typed is not UNSET and fits(typed, field.schema):
+                field.fill(typed)
+            field.on_change(partial(self._field_changed, name))
+        self.widgets.model_note.value = model_note(model, names[MAX_FIELDS:])
+        self.widgets.show_fields(list(self.fields.values()))
+        self.images.fit(model)
+        self._changed()
+
+    def _field_changed(self, name: str, _: Any) -> None:
+        self._guard(partial(self._changed, name))
+
+    def _images_changed(self) -> None:
+        self._changed(self._model.image_parameter or "")
+
+    def _model_chosen(self) -> None:
+        if not self._is_updating:
+            catalog = current_session().registry.current(self._settings)
+            self._choose(catalog.model(self.widgets.models.value))
+
+    def _changed(self, name: str = "") -> None:
+        """Check what is filled in, and update the cell; a field is told once it was changed."""
+        self._told.add(name)
+        self._tell(self._problems())
+        self.widgets.show_cell(self.cell)
+
+    def _filled_in(self) -> FilledIn:
+        """Return what is filled in now."""
+        has_images = self._model.image_parameter is not None
+        return FilledIn(
+            self._model,
+            self.widgets.prompt.value,
+            typed_values(self.fields),
+            tuple(self.images.words) if has_images else (),
+            self.images.count if has_images else 0,
+        )
+
+    def _problems(self) -> Problems:
+        return problems_of(self._filled_in(), self.fields, urls_only=self._front.app)
+
+    def _tell(self, problems: Problems) -> None:
+        """Show each problem beside its field, unless the user has not come to it yet."""
+        told = {name: found for name, found in problems.items() if name in self._told}
+        self.widgets.tell_prompt(told.get(PROMPT, ()))
+        self.images.tell(told.get(self._model.image_parameter or "", ()))
+        for name, field in self.fields.items():
+            field.tell(told.get(name, ()))
+
+    def _generate(self) -> None:
+        """Submit what is filled in, unless something is wrong or a generation runs."""
+        if self.run is not None or time.monotonic() - self._started_at < DOUBLE_CLICK_S:
+            return
+        self.widgets.say()
+        self.widgets.run(True)
+        try:
+            self._start()
+        finally:
+            self.widgets.run(self.run is not None)
+
+    def _start(self) -> None:
+        """Check everything, and start the generation."""
+        session = current_session()
+        settings = session.settings()
+        self._follow(settings)
+        images = InputImages(self._shell.user_ns)
+        filled = self._filled_in()
+        problems = self._problems()
+        problems |= image_problems(filled, images) if not problems else {}
+        self._told = {PROMPT, self._model.image_parameter or "", *self.fields, *problems}
+        self._tell(problems)
+        if problems:
+            self.widgets.say(summary_of(problems))
+            return
+        settings.require_key()
+        words = tuple(map(ImageWord, filled.images))
+        request = session.build(
+            settings,
+            Item(filled.prompt, filled.typed, model=filled.model.id, images=words),
+            model=filled.model.id,
+            images=images,
+            spell=label_of,
+        )
+        generation = Generation(request, is_demo=settings.is_demo)
+        generation.preview_px = self._options.preview
+        session.budget.check_all(settings, [generation])
+        if not self._is_confirmed(generation, settings):
+            return
+        self._shell.user_ns[LAST_RESULT] = generation
+        run = FormRun(generation, settings, timeout_s=self._options.timeout, ended=self._run_ended)
+        self.widgets.show_progress(run.row.box)
+        self.run = run
+        run.start()
+        self._told.clear()
+        self._started_at = time.monotonic()
+
+    def _is_confirmed(self, generation: Generation, settings: Settings) -> bool:
+        """Return whether a large order was confirmed by a second click."""
+        images = image_count(current_session().budget.charged(settings, [generation]))
+        request = generation.request
+        if images <= self._options.confirm_above or request is None:
+            return True
+        if self._confirmed == request.fingerprint():
+            self._confirmed = ""
+            return True
+        self._confirmed = request.fingerprint()
+        self.widgets.say(
+            f"This orders {counted(images, 'image')}. Click Generate again to order them."
+        )
+        return False
+
+    def _cancel(self) -> None:
+        if self.run is not None:
+            self.widgets.cancel.disabled = True
+            self.run.generation.cancel()
+
+    def _run_ended(self, run: FormRun) -> None:
+        """Show the result of a run; on a thread of its own."""
+
+        def show() -> None:
+            self.run = None
+            self.widgets.show_progress()
+            self.widgets.run(False)
+            self.images.offer_variables()
+            if run.generation.status != Status.COMPLETED:
+                self.widgets.say_html(run.ending().html)
+                return
+            self.results.add(run.generation)
+            if run.notices:
+                self.widgets.say("; ".join(dict.fromkeys(run.notices)))
+
+        self._guard(show)
+
+    def _edit_safely(self, image: GeneratedImage) -> None:
+        self._guard(partial(self._edit, image))
+
+    def _edit(self, image: GeneratedImage) -> None:
+        """Make an image an input image; a model that takes none gives way to one that does."""
+        models = current_session().registry.current(self._settings).models
+        model = edit_model(self._model, models)
+        self.widgets.models.value = model.id
+        self.images.add(str(image.path), replace=self.images.takes_one)
+
+    def _offer_variables(self, _: object = None) -> None:
+        self._guard(self.images.offer_variables)
+
+    def _refresh_models(self) -> None:
+        """Ask the Hub for its models, so that a new one is there."""
+        settings = self._settings
+        if settings.is_demo or settings.key is not None:
+            current_session().worker.start(self._follow_hub(settings)).wait(REFRESH_S)
+
+    async def _follow_hub(self, settings: Settings) -> None:
+        session = current_session()
+        try:
+            await session.registry.refresh(settings, session.clients.client(settings))
+        except MountseaError as error:
+            settings.redact_key_in(error)
+            self._hub_note = f"The list of models could not be updated: {error}"
+        await asyncio.to_thread(self._guard, partial(self._follow, settings))
+
+    async def _show_recent(self) -> None:
+        """Show the recent images of the journal; their thumbnails take a moment."""
+
+        def show() -> None:
+            found = recent_images(self._settings)
+            self._guard(partial(self._recent.show, found))
+
+        await asyncio.to_thread(show)

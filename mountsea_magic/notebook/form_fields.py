@@ -1,0 +1,357 @@
+"""The fields of the form: for each parameter of a model's schema the control that fits it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..request.catalog import Model
+from ..request.coercion import read_value
+from ..request.request import problems_by_parameter
+from ..runtime.text import json_text
+from .form_schema import (
+    Schema,
+    alternatives,
+    as_typed,
+    default_text,
+    enum_of,
+    has_parts,
+    help_html,
+    is_bounded,
+    is_same,
+    kind_of,
+    label_of,
+    note_html,
+    value_text,
+)
+
+UNSET: Any = object()
+"""The value of a field that sends nothing."""
+
+LABEL_WIDTH = "132px"
+"""The width of the labels, so that all controls of a column begin at the same place."""
+
+MAX_FIELDS = 40
+"""The maximum number of fields of a form; the parameters beyond are named."""
+
+
+class Field:
+    """A parameter's field: its control, its help, and what is wrong with its value.
+
+    Attributes:
+        name: The parameter's name.
+        schema: Its schema.
+        controls: The widgets that the user changes.
+        box: The widget that shows all of it.
+
+    Args:
+        name: The parameter's name.
+        schema: Its schema.
+        controls: The widgets.
+    """
+
+    def __init__(self, name: str, schema: Schema, *controls: Any) -> None:
+        import ipywidgets
+
+        self.name, self.schema, self.controls = name, schema, controls
+        self._help = help_html(schema, name)
+        self._note = ipywidgets.HTML(note_html(self._help))
+        self._note.add_class("mountsea-note")
+        self.box = ipywidgets.VBox([*controls, self._note])
+        self.box.add_class("mountsea-field")
+
+    def typed(self) -> Any:
+        """Return the value as it would be typed on a cell's line, or `UNSET`."""
+        raise NotImplementedError
+
+    def fill(self, typed: Any) -> None:
+        """Show a value that `typed` of a field with this name returned; ignore one that can't be.
+
+        Args:
+            typed: The value.
+        """
+        raise NotImplementedError
+
+    def on_change(self, changed: Callable[[Any], None]) -> None:
+        """Call a function when the user changes the value.
+
+        Args:
+            changed: Takes traitlets' description of the change.
+        """
+        for control in self.controls:
+            control.observe(changed, "value")
+
+    def tell(self, problems: Sequence[str]) -> None:
+        """Show what is wrong with the value beside it.
+
+        Args:
+            problems: The messages; none if the value is right.
+        """
+        self._note.value = note_html(self._help, problems)
+
+    def leave_out_option(self) -> None:
+        """Describe the value only: a property of an object has no option of its own."""
+        self._help = help_html(self.schema)
+        self._note.value = note_html(self._help)
+
+    def own_problems(self, model: Model) -> list[str]:
+        """Return what is wrong with parts of the value, in more detail than the schema's message.
+
+        Args:
+            model: The model.
+        """
+        return []
+
+
+class ChoiceField(Field):
+    """A closed list of values; the first entry sends nothing."""
+
+    def __init__(self, name: str, schema: Schema, values: Sequence[Any]) -> None:
+        import ipywidgets
+
+        self._values = [as_typed(value, schema) for value in values]
+        entries = [default_text(schema), *map(value_text, values)]
+        control = ipywidgets.Dropdown(
+            options=[(text, index) for index, text in enumerate(entries)],
+            value=0,
+            **_look(name),
+        )
+        super().__init__(name, schema, control)
+
+    def typed(self) -> Any:
+        """Return the value of the entry, or `UNSET`."""
+        index = self.controls[0].value
+        return self._values[index - 1] if index else UNSET
+
+    def fill(self, typed: Any) -> None:
+        """Select the entry with a value."""
+        for index, value in enumerate(self._values, start=1):
+            if is_same(value, typed):
+                self.controls[0].value = index
+
+
+class FlagField(Field):
+    """A checkbox, for a boolean with a default; sent only if it differs from that."""
+
+    def __init__(self, name: str, schema: Schema) -> None:
+        import ipywidgets
+
+        self._default = bool(schema["default"])
+        super().__init__(name, schema, ipywidgets.Checkbox(value=self._default, **_look(name)))
+
+    def typed(self) -> Any:
+        """Return True or False, or `UNSET` for the default."""
+        value = bool(self.controls[0].value)
+        return UNSET if value == self._default else value
+
+    def fill(self, typed: Any) -> None:
+        """Set the checkbox."""
+        if isinstance(typed, bool):
+            self.controls[0].value = typed
+
+
+class NumberField(Field):
+    """A number between bounds; sent only if it differs from the default.
+
+    No slider: the handles of ipywidgets' sliders have no accessible name.
+    """
+
+    def __init__(self, name: str, schema: Schema) -> None:
+        import ipywidgets
+
+        self._default = schema["default"]
+        whole = schema["type"] == "integer"
+        kind = ipywidgets.BoundedIntText if whole else ipywidgets.BoundedFloatText
+        bounds = {"min": schema["minimum"], "max": schema["maximum"]}
+        control = kind(value=self._default, **bounds, **_look(name))
+        super().__init__(name, schema, control)
+
+    def typed(self) -> Any:
+        """Return the number, or `UNSET` for the default."""
+        value = self.controls[0].value
+        return UNSET if value == self._default else value
+
+    def fill(self, typed: Any) -> None:
+        """Set the number."""
+        number = read_value(typed, self.schema)
+        if isinstance(number, int | float) and not isinstance(number, bool):
+            self.controls[0].value = number
+
+
+class TextField(Field):
+    """Text, or a value that is read by the schema as on a cell's line; empty sends nothing."""
+
+    def __init__(self, name: str, schema: Schema) -> None:
+        import ipywidgets
+
+        placeholder = default_text(schema)
+        control = ipywidgets.Text(value="", placeholder=placeholder, **_look(name))
+        super().__init__(name, schema, control)
+
+    def typed(self) -> Any:
+        """Return the text, or `UNSET` if it is blank."""
+        text: str = self.controls[0].value
+        return text if text.strip() else UNSET
+
+    def fill(self, typed: Any) -> None:
+        """Set the text."""
+        self.controls[0].value = typed if isinstance(typed, str) else json_text(typed)
+
+
+class ChoicesField(Field):
+    """Several of a closed list of values; none of them sends nothing."""
+
+    def __init__(self, name: str, schema: Schema, values: Sequence[Any]) -> None:
+        import ipywidgets
+
+        self._values = list(values)
+        control = ipywidgets.SelectMultiple(
+            options=[(value_text(value), index) for index, value in enumerate(values)],
+            rows=min(6, len(values)),
+            **_look(name),
+        )
+        super().__init__(name, schema, control)
+
+    def typed(self) -> Any:
+        """Return the list of the selected values, or `UNSET`."""
+        chosen = self.controls[0].value
+        return [self._values[index] for index in chosen] if chosen else UNSET
+
+    def fill(self, typed: Any) -> None:
+        """Select the values of a list."""
+        wanted = typed if isinstance(typed, list) else []
+        self.controls[0].value = [
+            index
+            for index, value in enumerate(self._values)
+            if any(is_same(value, item) for item in wanted)
+        ]
+
+
+class CustomField(Field):
+    """Presets, and an entry for a value of the user's own, such as a width and a height.
+
+    Args:
+        name: The parameter's name.
+        schema: Its schema.
+        presets: The values of the closed list.
+        own: The schema of an object, with a field for each property; None for a text field.
+    """
+
+    def __init__(
+        self, name: str, schema: Schema, presets: Sequence[Any], own: Schema | None
+    ) -> None:
+        import ipywidgets
+
+        self._presets = [as_typed(value, schema) for value in presets]
+        self._own = own
+        self._parts: list[Field] = [
+            make_field(part, rule, nested=True)
+            for part, rule in (own or {}).get("properties", {}).items()
+        ] or [TextField(name, {**schema, "description": "Your own value."})]
+        entries = [default_text(schema), *map(value_text, presets), "custom"]
+        self._choice = ipywidgets.Dropdown(
+            options=[(text, index) for index, text in enumerate(entries)], value=0, **_look(name)
+        )
+        for part in self._parts:
+            part.leave_out_option()
+        self._box = ipywidgets.VBox([part.box for part in self._parts])
+        self._box.add_class("mountsea-parts")
+        super().__init__(name, schema, self._choice, self._box)
+        self._choice.observe(self._show_parts, "value")
+        self._show_parts()
+
+    @property
+    def _is_custom(self) -> bool:
+        return bool(self._choice.value == len(self._presets) + 1)
+
+    def typed(self) -> Any:
+        """Return the preset, or the value made of the parts, or `UNSET`."""
+        if not self._is_custom:
+            index = self._choice.value
+            return self._presets[index - 1] if index else UNSET
+        if self._own is None:
+            return self._parts[0].typed()
+        given = {part.name: part.typed() for part in self._parts}
+        return {
+            part.name: read_value(given[part.name], part.schema)
+            for part in self._parts
+            if given[part.name] is not UNSET
+        }
+
+    def fill(self, typed: Any) -> None:
+        """Select the preset, or fill the parts."""
+        for index, value in enumerate(self._presets, start=1):
+            if is_same(value, typed):
+                self._choice.value = index
+                return
+        if self._own is None:
+            self._parts[0].fill(typed)
+        elif isinstance(typed, dict):
+            for part in self._parts:
+                if part.name in typed:
+                    part.fill(as_typed(typed[part.name], part.schema))
+        else:
+            return
+        self._choice.value = len(self._presets) + 1
+
+    def on_change(self, changed: Callable[[Any], None]) -> None:
+        """Call a function when the user changes the entry, or one of the parts."""
+        self._choice.observe(changed, "value")
+        for part in self._parts:
+            part.on_change(changed)
+
+    def own_problems(self, model: Model) -> list[str]:
+        """Return what is wrong with each part of an object."""
+        value = self.typed()
+        if self._own is None or not self._is_custom or not isinstance(value, dict):
+            return []
+        found = problems_by_parameter(replace(model, input_schema=self._own), value, label_of)
+        return list(dict.fromkeys(text for texts in found.values() for text in texts))
+
+    def _show_parts(self, _: object = None) -> None:
+        self._box.layout.display = "" if self._is_custom else "none"
+
+
+def make_field(name: str, schema: Any, *, nested: bool = False) -> Field:
+    """Make the field of a parameter.
+
+    Args:
+        name: The parameter's name.
+        schema: Its schema, which may be of a Hub: any schema gets a field.
+        nested: Whether it is a property of an object: an object in it gets a text field for JSON.
+
+    Example:
+        >>> type(make_field("quality", {"enum": ["low", "high"]})).__name__
+        'ChoiceField'
+        >>> type(make_field("seed", {"type": "integer"})).__name__
+        'TextField'
+    """
+    if not isinstance(schema, dict):
+        return TextField(name, {})
+    options = alternatives(schema)
+    presets = enum_of(schema) or [value for option in options for value in enum_of(option)]
+    others = [option for option in options if not enum_of(option) and option.get("type") != "null"]
+    own = next((option for option in others or [schema] if has_parts(option)), None)
+    if enum_of(schema) or (presets and not others):
+        return ChoiceField(name, schema, presets)
+    if not nested and (own is not None or presets):
+        return CustomField(name, schema, presets, own)
+    if kind_of(schema) == "boolean":
+        is_flag = isinstance(schema.get("default"), bool)
+        return FlagField(name, schema) if is_flag else ChoiceField(name, schema, [True, False])
+    if is_bounded(schema):
+        return NumberField(name, schema)
+    items = schema.get("items")
+    if kind_of(schema) == "array" and isinstance(items, dict) and enum_of(items):
+        return ChoicesField(name, schema, enum_of(items))
+    return TextField(name, schema)
+
+
+def _look(name: str) -> dict[str, Any]:
+    """Return label and layout of a control."""
+    return {
+        "description": label_of(name),
+        "style": {"description_width": LABEL_WIDTH},
+        "layout": {"width": "auto"},
+    }

@@ -1,0 +1,302 @@
+"""The input images of the form: uploads, variables of the notebook, and files."""
+
+from __future__ import annotations
+
+import base64
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ..errors import InvalidRequest
+from ..generation.handle import Generation
+from ..images.files import GeneratedImage
+from ..images.formats import sniff
+from ..images.inputs import UPLOAD_BYTES, read_source, to_urls
+from ..request.catalog import Model
+from ..runtime.text import counted, escape_html, sanitize
+from .form_schema import help_html, note_html
+from .form_thumbnails import thumbnail_html
+from .progress import TEXT_ONLY
+from .widget_tree import answer_while_busy, close_tree
+
+MAX_IMAGES = 16
+"""The maximum number of input images in a form."""
+
+MAX_VARIABLES = 100
+"""The maximum number of variables that are offered."""
+
+LAST_RESULT = "_mountsea"
+"""The variable that always has the last result."""
+
+NO_VARIABLE, CHOOSE = ("none has an image yet", ""), ("choose one", "")
+"""The first entry of the list of variables."""
+
+_SHOWN = 4
+"""How many thumbnails a variable with several images has."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """An input image: the word of ``-i``, and the widget that shows it."""
+
+    word: str
+    row: Any
+
+
+class InputImagesField:
+    """The input images of an edit model; they stay when another model is chosen.
+
+    Attributes:
+        box: The widget that shows all of it.
+        takes_one: Whether the model takes only one image.
+
+    Args:
+        namespace: The user's variables; an upload becomes one of them.
+        variables: Whether the user's variables are offered.
+        guard: Does what a callback has to do, and shows its errors.
+        changed: Called when an image is added or removed.
+    """
+
+    def __init__(
+        self,
+        namespace: dict[str, Any],
+        *,
+        variables: bool,
+        guard: Callable[[Callable[[], None]], None],
+        changed: Callable[[], None],
+    ) -> None:
+        import ipywidgets
+
+        self._namespace, self._guard, self._changed = namespace, guard, changed
+        self._offers_variables = variables
+        self.takes_one = False
+        self._sources: list[_Source] = []
+        self._refused: list[str] = []
+        self._help, self._told = "", tuple[str, ...]()
+        self._list = ipywidgets.VBox([])
+        self._upload = ipywidgets.FileUpload(accept="image/*", multiple=True)
+        self._upload.observe(lambda _: guard(self._take_upload), "value")
+        self._variable = ipywidgets.Dropdown(
+            options=[NO_VARIABLE],
+            description="or a variable",
+            style={"description_width": "auto"},
+            layout={"width": "auto", "max_width": "320px"},
+        )
+        self._add = ipywidgets.Button(
+            description="Add", tooltip="Add the variable's images", layout={"width": "auto"}
+        )
+        self._add.on_click(lambda _: guard(self._add_variable))
+        self._note = ipywidgets.HTML()
+        self._note.add_class("mountsea-note")
+        ways = [self._upload, *([self._variable, self._add] if variables else [])]
+        row = ipywidgets.HBox(ways)
+        row.add_class("mountsea-ways")
+        heading = ipywidgets.HTML('<div class="mountsea-heading">Input images</div>')
+        self.box = ipywidgets.VBox([heading, self._list, row, self._note])
+        self.box.add_class("mountsea-images")
+        self.offer_variables()
+
+    @property
+    def words(self) -> list[str]:
+        """The input images as ``-i`` takes them: names of variables and paths."""
+        return [source.word for source in self._sources]
+
+    @property
+    def count(self) -> int:
+        """How many images these are."""
+        return sum(map(self._count, self.words))
+
+    def fit(self, model: Model) -> None:
+        """Show or hide the field, and describe what a model takes.
+
+        Args:
+            model: The model.
+        """
+        name = model.image_parameter
+        self.takes_one = model.parameters.get(name or "", {}).get("type") == "string"
+        self.box.layout.display = "none" if name is None else ""
+        self._help = help_html(model.parameters[name], name) if name is not None else ""
+        self._show_note()
+
+    def add(self, word: str, label: str = "", *, replace: bool = False) -> None:
+        """Add an image.
+
+        Args:
+            word: As ``-i`` takes it.
+            label: What else is said about it.
+            replace: Remove the others.
+
+        Raises:
+            InvalidRequest: If it is no image, or there are too many.
+        """
+        import ipywidgets
+
+        if word in self.words:
+            return
+        if len(self._sources) >= MAX_IMAGES and not replace:
+            raise InvalidRequest(f"A form has at most {MAX_IMAGES} input images.")
+        urls = read_source(word, self._namespace, option="input image")
+        shown = sanitize(word, limit=300)
+        thumbnails = "".join(thumbnail_html(url, f"Input image {shown}") for url in urls[:_SHOWN])
+        more = f" and {counted(len(urls) - _SHOWN, 'image')} more" if len(urls) > _SHOWN else ""
+        text = f"<code>{escape_html(shown)}</code>{more} {escape_html(label)}"
+        button = ipywidgets.Button(
+            description="Remove",
+            tooltip=f"Remove {shown}",
+            layout={"width": "auto", "flex": "0 0 auto"},
+        )
+        html = ipywidgets.HTML(f'<div class="{TEXT_ONLY} mountsea-source">{thumbnails}{text}</div>')
+        source = _Source(word, ipywidgets.HBox([html, button]))
+        button.on_click(lambda _: self._guard(partial(self._remove, source)))
+        answer_while_busy(source.row)
+        for other in list(self._sources) if replace else ():
+            self._drop(other)
+        self._sources.append(source)
+        self._update()
+
+    def tell(self, problems: Sequence[str]) -> None:
+        """Show what is wrong with the images.
+
+        Args:
+            problems: The messages.
+        """
+        self._told = tuple(problems)
+        self._show_note()
+
+    def offer_variables(self) -> None:
+        """Offer the variables that have an image now."""
+        if not self._offers_variables:
+            return
+        names = variables_with_images(self._namespace)
+        entries = ((CHOOSE if names else NO_VARIABLE), *((name, name) for name in names))
+        if entries != tuple(self._variable.options):
+            chosen = self._variable.value
+            self._variable.options = entries
+            self._variable.value = chosen if chosen in names else ""
+
+    def _take_upload(self) -> None:
+        """Take uploaded files as variables, so that a cell can use them."""
+        files = uploaded_files(self._upload.value)
+        if not files:
+            return
+        refused = []
+        for name, content in files:
+            try:
+                self._add_upload(name, content)
+            except InvalidRequest as error:
+                refused.append(str(error))
+        self._refused = refused
+        _empty(self._upload)
+        self._show_note()
+
+    def _add_upload(self, name: str, content: bytes) -> None:
+        """Bind a file to a new variable; one that is too large for the Hub is scaled down."""
+        label = sanitize(name, limit=80) or "the file"
+        (url,) = to_urls(content, shrink=True, label=label)
+        if len(self._sources) >= MAX_IMAGES:
+            raise InvalidRequest(f"{label}: a form has at most {MAX_IMAGES} input images.")
+        note = f"({label}, in a variable of this kernel)"
+        if len(content) > UPLOAD_BYTES:
+            content = base64.b64decode(url.partition(",")[2])
+            note = f"({label}, scaled down to fit; in a variable of this kernel)"
+        number = 1
+        while f"upload_{number}" in self._namespace:
+            number += 1
+        self._namespace[f"upload_{number}"] = content
+        self.add(f"upload_{number}", note)
+
+    def _add_variable(self) -> None:
+        """Add the chosen variable."""
+        self._refused = []
+        try:
+            if self._variable.value:
+                self.add(self._variable.value)
+        except InvalidRequest as error:
+            self._refused = [str(error)]
+        self._show_note()
+
+    def _remove(self, source: _Source) -> None:
+        self._drop(source)
+        self._update()
+
+    def _drop(self, source: _Source) -> None:
+        if source in self._sources:
+            self._sources.remove(source)
+            self._list.children = [each.row for each in self._sources]
+            close_tree(source.row)
+
+    def _update(self) -> None:
+        self._refused = []
+        self._list.children = [each.row for each in self._sources]
+        self._show_note()
+        self._changed()
+
+    def _count(self, word: str) -> int:
+        """Return how many images a word stands for."""
+        images = getattr(self._namespace.get(word), "images", None)
+        return len(images) if isinstance(images, list | tuple) else 1
+
+    def _show_note(self) -> None:
+        self._note.value = note_html(self._help, [*self._refused, *self._told])
+
+
+def uploaded_files(value: Any) -> list[tuple[str, bytes]]:
+    """Return name and content of each uploaded file.
+
+    Args:
+        value: The value of a `FileUpload`: a sequence in ipywidgets 8, a mapping in 7.
+
+    Example:
+        >>> uploaded_files(({"name": "a.png", "content": memoryview(b"a")},))
+        [('a.png', b'a')]
+        >>> uploaded_files({"a.png": {"metadata": {"name": "a.png"}, "content": b"a"}})
+        [('a.png', b'a')]
+    """
+    if isinstance(value, Mapping):
+        return [(str(name), bytes(file["content"])) for name, file in value.items()]
+    return [(str(file["name"]), bytes(file["content"])) for file in value]
+
+
+def _empty(upload: Any) -> None:
+    """Forget what was uploaded: it is not needed twice, and the same file can be chosen again."""
+    if isinstance(upload.value, Mapping):
+        upload.metadata, upload.data = [], []
+        upload._counter = 0
+    else:
+        upload.value = ()
+
+
+def variables_with_images(namespace: Mapping[str, Any]) -> list[str]:
+    """Return the names of variables that hold an image, the newest first; `_mountsea` leads.
+
+    Args:
+        namespace: The user's variables.
+
+    Example:
+        >>> variables_with_images({"n": 1, "dog": bytes.fromhex("89504e470d0a1a0a")})
+        ['dog']
+    """
+    names = [
+        name
+        for name, value in list(namespace.items())
+        if (not name.startswith("_") or name == LAST_RESULT) and _holds_image(value)
+    ]
+    newest_first = names[::-1]
+    newest_first.sort(key=lambda name: name != LAST_RESULT)
+    return newest_first[:MAX_VARIABLES]
+
+
+def _holds_image(value: Any) -> bool:
+    """Return whether a variable may be an input image; the real check decodes it."""
+    if isinstance(value, GeneratedImage):
+        return True
+    if isinstance(value, bytes | bytearray):
+        return sniff(bytes(value[:12])) is not None
+    pillow, numpy = sys.modules.get("PIL.Image"), sys.modules.get("numpy")
+    if pillow is not None and isinstance(value, pillow.Image):
+        return True
+    if numpy is not None and isinstance(value, numpy.ndarray):
+        return value.ndim == 2 or (value.ndim == 3 and value.shape[2] in (1, 3, 4))
+    return isinstance(value, Generation) and bool(value.images)
