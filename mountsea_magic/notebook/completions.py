@@ -213,7 +213,7 @@ def _in_command(words: list[str]) -> list[str]:
         if words[0] == "resume":
             entries.sort(key=lambda entry: not entry.is_open)
         return _from_hub(entry.task_id for entry in entries if entry.task_id)
-    if words[0] == "models":
+    if words[0] == "models" or (words[0] == "form" and words[-1] in ("-m", "--model")):
         session = current_session()
         return [*_from_hub(session.registry.current(session.settings()).models), *flags]
     if words[-1] == "--fail":

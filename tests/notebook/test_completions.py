@@ -149,7 +149,7 @@ def test_files_and_folders_are_offered_after_image(shell: InteractiveShell) -> N
             "%mountsea ",
             [
                 *("models", "demo", "login", "logout", "credits", "history", "show"),
-                *("resume", "budget"),
+                *("resume", "budget", "form"),
             ],
         ),
         ("    %mountsea cre", ["credits"]),
@@ -161,6 +161,8 @@ def test_files_and_folders_are_offered_after_image(shell: InteractiveShell) -> N
         ("%mountsea demo on --fail lost", ["lost-answer"]),
         ("%mountsea login ", ["--save"]),
         ("%mountsea budget ", ["off"]),
+        ("%mountsea form ", ["-m", "--model"]),
+        ("%mountsea form -m gpt-image-2-", ["gpt-image-2-edit"]),
         ("%mountsea nonsense ", []),
         ("%mountsea show ", []),
     ],

@@ -16,6 +16,7 @@ from ..line_parser import LineParser, split_line, whole_number
 from ..options import CellOptions
 from .budget import budget
 from .demo import demo
+from .form import form
 from .login import login, logout
 from .models import show_models
 from .status import credits_line, status_text
@@ -93,6 +94,12 @@ def command_parsers() -> Mapping[str, LineParser]:
         lambda _, given, __: budget(given.limit),
     )
     limit.add_argument("limit", nargs="?", metavar="N|off", help="default: show what is left")
+    fill = command(
+        "form",
+        "show a form to fill in, made from the model's parameters",
+        lambda shell, given, defaults: form(shell, given.model, defaults),
+    )
+    fill.add_argument("-m", "--model", metavar="ID", help="the model to begin with")
     return parsers
 
 

@@ -58,6 +58,8 @@ def typed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ("show", "hub-1", {"task_id": "hub-1"}),
         ("logout", "", {}),
         ("credits", "", {}),
+        ("form", "", {"model": None}),
+        ("form", "-m gpt-image-2", {"model": "gpt-image-2"}),
     ],
 )
 def test_command_arguments_are_parsed(command: str, line: str, values: dict[str, object]) -> None:
@@ -81,6 +83,8 @@ def test_command_arguments_are_parsed(command: str, line: str, values: dict[str,
         ("login", "--sav", ["Did you mean --save?"]),
         ("history", "-n x", ["-n", "expected a whole number, got 'x'", "%mountsea history -h"]),
         ("history", "--all", ["Unknown option '--all'", "%mountsea history -h"]),
+        ("form", "gpt-image-2", ["Unexpected argument 'gpt-image-2'"]),
+        ("form", "--modle x", ["Did you mean --model?"]),
         ("show", "", ["required: TASK_ID", "%mountsea show -h"]),
         ("show", "hub-1 hub-2", ["Unexpected argument 'hub-2'"]),
     ],
