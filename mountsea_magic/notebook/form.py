@@ -167,11 +167,13 @@ class Form:
     def _leave(self, message: str) -> None:
         """Update the outputs to what stays in the notebook."""
         shown, reserved = self._handles
-        shown.update(note_of(self.cell, message, title=CLOSED), raw=True)
-        output = self.results.output()
-        if output is not None:
-            bundle, metadata = output
-            reserved.update(bundle, metadata=metadata, raw=True)
+        try:
+            output = self.results.output()
+            if output is not None:
+                bundle, metadata = output
+                reserved.update(bundle, metadata=metadata, raw=True)
+        finally:
+            shown.update(note_of(self.cell, message, title=CLOSED), raw=True)
 
     def _guard(self, work: Callable[[], None]) -> None:
         """Do what a callback has to do; errors in callbacks would vanish into the kernel's log."""

@@ -35,6 +35,7 @@ STYLE = """<style>
 .mountsea-form .mountsea-cell textarea { font-family: var(--jp-code-font-family, monospace);
   font-size: var(--jp-code-font-size, 13px); white-space: pre; overflow-x: auto; }
 .mountsea-form .mountsea-buttons { margin: 8px 0 4px 0; flex-wrap: wrap; align-items: center; }
+.mountsea-form .mountsea-progress .widget-hbox { align-items: center; }
 .mountsea-form .mountsea-ways { flex-wrap: wrap; align-items: center; }
 .mountsea-form .mountsea-images .widget-hbox { align-items: center; }
 .mountsea-form .mountsea-source { overflow-wrap: anywhere; }

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from ..errors import InvalidRequest
-from ..generation.batch import Batch
-from ..generation.batch_sheet import fill, plan_sheet
 from ..generation.handle import Generation
+from ..images.contact_sheet import ContactSheet, Tile
 from ..images.files import GeneratedImage
-from ..runtime.text import counted, escape_html
-from .batch_outputs import sheet_bundle
+from ..images.sheet_layout import wrapped_columns
+from ..runtime.text import counted, escape_html, sanitize
 from .form_thumbnails import edit_button
 from .image_rows import SIDE_BY_SIDE
 from .outputs import Output, alt_text, final_line, image_bundle
@@ -72,14 +72,21 @@ class Results:
         if len(generations) == 1 and len(generations[0].images) == 1:
             with suppress(OSError):
                 return image_bundle(generations[0], generations[0].images[0], 1)
-        batch = Batch(generations)
-        try:
-            plan = plan_sheet(batch)
-            sheet = plan.sheet(max_pixels=MAX_PIXELS)
-        except InvalidRequest:  # more than fit on a sheet: they are on disk
-            return None
-        fill(sheet, plan, batch)
-        return sheet_bundle(sheet, batch)
+        items = [(each, image) for each in generations for image in each.images]
+        columns = wrapped_columns(len(items))
+        labels = [sanitize(each.prompt) for each, _ in items]
+        sheet = ContactSheet(
+            math.ceil(len(items) / columns), columns, labels=labels, max_pixels=MAX_PIXELS
+        )
+        for number, (_, image) in enumerate(items):
+            sheet.put(*divmod(number, columns), Tile((image.path,)))
+        drawn = sheet.encode()
+        bundle = {
+            drawn.mimetype: base64.b64encode(drawn.data).decode("ascii"),
+            "text/plain": "\n".join(final_line(each).text for each in generations),
+        }
+        size = {"width": drawn.width, "height": drawn.height}
+        return bundle, {drawn.mimetype: size | {"alt": sheet.alt_text()}}
 
     def _row(self, generation: Generation) -> Any:
         """Return the widgets of a result: its line, and each image with its button."""

@@ -20,6 +20,7 @@ from ..runtime.daemon_threads import run_in_thread
 from ..runtime.text import escape_html, sanitize
 from ..session import current_session
 from ..settings import Settings
+from .widget_tree import answer_while_busy
 
 MAX_RECENT = 8
 """How many recent images are offered."""
@@ -115,6 +116,7 @@ class RecentImages:
         row = ipywidgets.Box(items)
         row.add_class("mountsea-row-of-images")
         self.box.children = (heading, row)
+        answer_while_busy(self.box)
 
     def _of(self, each: RecentImage) -> Callable[[], None]:
         return lambda: self._edit(each.image)

@@ -74,6 +74,7 @@ class FormWidgets:
         )
         self._message = ipywidgets.HTML()
         self._progress = ipywidgets.VBox([])
+        self._progress.add_class("mountsea-progress")
         self.cell = ipywidgets.Textarea(
             description="as a cell", rows=3, style=style, layout={"width": "auto", "flex": "1 1 0%"}
         )
