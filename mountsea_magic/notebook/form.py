@@ -35,15 +35,8 @@ from .form_check import (
 )
 from .form_fields import MAX_FIELDS, UNSET, Field, make_field
 from .form_images import InputImagesField
-from .form_layout import (
-    CLOSED,
-    SAME_AS_CELL,
-    heading_html,
-    model_note,
-    model_options,
-    note_of,
-    widgets_bundle,
-)
+from .form_layout import CLOSED, SAME_AS_CELL, model_note, note_of, widgets_bundle
+from .form_models import ModelChoice
 from .form_results import Results
 from .form_run import FormRun
 from .form_schema import label_of
@@ -87,15 +80,10 @@ class Form:
     ) -> None:
         self._shell, self._options, self._front = shell, options, front
         self._lock = threading.RLock()
-        self._settings = current_session().settings()
-        self._model = model
-        self._models: list[tuple[str, str]] = []
-        self._hub_note = ""
         self._remembered: dict[str, Any] = {}
         self._told: set[str] = set()
         self._started_at = float("-inf")
         self._confirmed = ""
-        self._is_updating = False
         self._handles: list[Any] = []
         self.run: FormRun | None = None
         self.closed = False
@@ -108,8 +96,9 @@ class Form:
         self.widgets = FormWidgets(
             self.images.box, self._recent.box, self.results.box, closable=not front.app
         )
-        self._follow(self._settings)
-        self._choose(self._model)
+        self._choice = ModelChoice(self.widgets, model, options.model, self._show_model)
+        self._choice.follow(self._choice.settings)
+        self._show_model(self._choice.model)
         self._connect()
         answer_while_busy(self.widgets.root)
 
@@ -160,9 +149,14 @@ class Form:
                 run.dispose()
 
     @property
+    def model(self) -> Model:
+        """The chosen model."""
+        return self._choice.model
+
+    @property
     def cell(self) -> str:
         """The cell that does the same."""
-        return self._filled_in().cell(self._settings)
+        return self._filled_in().cell(self._choice.settings)
 
     def _leave(self, message: str) -> None:
         """Update the outputs to what stays in the notebook."""
@@ -182,7 +176,7 @@ class Form:
                 if not self.closed:
                     work()
         except MountseaError as error:
-            self._settings.redact_key_in(error)
+            self._choice.settings.redact_key_in(error)
             self.widgets.say(f"{type(error).__name__}: {error}")
         except Exception as error:
             self.widgets.say(f"Unexpected error ({type(error).__name__}): {sanitize(error)}")
@@ -190,40 +184,17 @@ class Form:
     def _connect(self) -> None:
         """Connect the widgets that don't depend on the model."""
         widgets = self.widgets
-        widgets.models.observe(lambda _: self._guard(self._model_chosen), "value")
+        widgets.models.observe(lambda _: self._guard(self._choice.take), "value")
         widgets.prompt.observe(lambda _: self._guard(partial(self._changed, PROMPT)), "value")
         widgets.generate.on_click(lambda _: self._guard(self._generate))
         widgets.cancel.on_click(lambda _: self._guard(self._cancel))
         # not under the lock: it waits for a generation that runs to stop
         widgets.close.on_click(lambda _: self.close())
 
-    def _follow(self, settings: Settings) -> None:
-        """Follow the Hub: its name, its models, and the schema of the chosen one."""
-        self._settings = settings
-        self.widgets.heading.value = heading_html(settings, self._hub_note)
-        catalog = current_session().registry.current(settings)
-        models = catalog.models
-        fallback = models.get(self._options.model) or next(iter(catalog))
-        model = models.get(self._model.id) or fallback
-        entries = model_options(catalog)
-        self._is_updating = True
-        try:
-            if entries != self._models:
-                self._models = entries
-                self.widgets.models.options = entries
-            self.widgets.models.value = model.id
-        finally:
-            self._is_updating = False
-        is_other = (model.id, model.input_schema) != (self._model.id, self._model.input_schema)
-        if is_other and self.fields:
-            self._choose(model)
-        self._model = model
-
-    def _choose(self, model: Model) -> None:
+    def _show_model(self, model: Model) -> None:
         """Show the fields of a model; values stay where they are valid for it."""
         for name, field in self.fields.items():
             self._remembered[name] = field.typed()
-        self._model = model
         names = [name for name in model.parameters if name != model.image_parameter]
         self.fields = {
             name: make_field(name, model.parameters[name]) for name in names[:MAX_FIELDS]
@@ -242,12 +213,7 @@ class Form:
         self._guard(partial(self._changed, name))
 
     def _images_changed(self) -> None:
-        self._changed(self._model.image_parameter or "")
-
-    def _model_chosen(self) -> None:
-        if not self._is_updating:
-            catalog = current_session().registry.current(self._settings)
-            self._choose(catalog.model(self.widgets.models.value))
+        self._changed(self.model.image_parameter or "")
 
     def _changed(self, name: str = "") -> None:
         """Check what is filled in, and update the cell; a field is told once it was changed."""
@@ -257,9 +223,9 @@ class Form:
 
     def _filled_in(self) -> FilledIn:
         """Return what is filled in now."""
-        has_images = self._model.image_parameter is not None
+        has_images = self.model.image_parameter is not None
         return FilledIn(
-            self._model,
+            self.model,
             self.widgets.prompt.value,
             typed_values(self.fields),
             tuple(self.images.words) if has_images else (),
@@ -273,7 +239,7 @@ class Form:
         """Show each problem beside its field, unless the user has not come to it yet."""
         told = {name: found for name, found in problems.items() if name in self._told}
         self.widgets.tell_prompt(told.get(PROMPT, ()))
-        self.images.tell(told.get(self._model.image_parameter or "", ()))
+        self.images.tell(told.get(self.model.image_parameter or "", ()))
         for name, field in self.fields.items():
             field.tell(told.get(name, ()))
 
@@ -292,12 +258,12 @@ class Form:
         """Check everything, and start the generation."""
         session = current_session()
         settings = session.settings()
-        self._follow(settings)
+        self._choice.follow(settings)
         images = InputImages(self._shell.user_ns)
         filled = self._filled_in()
         problems = self._problems()
         problems |= image_problems(filled, images) if not problems else {}
-        self._told = {PROMPT, self._model.image_parameter or "", *self.fields, *problems}
+        self._told = {PROMPT, self.model.image_parameter or "", *self.fields, *problems}
         self._tell(problems)
         if problems:
             self.widgets.say(summary_of(problems))
@@ -366,34 +332,29 @@ class Form:
 
     def _edit(self, image: GeneratedImage) -> None:
         """Make an image an input image; a model that takes none gives way to one that does."""
-        models = current_session().registry.current(self._settings).models
-        model = edit_model(self._model, models)
-        self.widgets.models.value = model.id
-        self.images.add(str(image.path), replace=self.images.takes_one)
+        self._choice.set(edit_model(self.model, self._choice.models))
+        # the paths of the server are nobody's business in an app
+        word = self.images.bind("image", image) if self._front.app else str(image.path)
+        self.images.add(word, replace=self.images.takes_one)
 
     def _offer_variables(self, _: object = None) -> None:
         self._guard(self.images.offer_variables)
 
     def _refresh_models(self) -> None:
-        """Ask the Hub for its models, so that a new one is there."""
-        settings = self._settings
+        """Ask the Hub for its models; if that takes long, they follow when the form is shown."""
+        settings = self._choice.settings
         if settings.is_demo or settings.key is not None:
             current_session().worker.start(self._follow_hub(settings)).wait(REFRESH_S)
 
     async def _follow_hub(self, settings: Settings) -> None:
-        session = current_session()
-        try:
-            await session.registry.refresh(settings, session.clients.client(settings))
-        except MountseaError as error:
-            settings.redact_key_in(error)
-            self._hub_note = f"The list of models could not be updated: {error}"
-        await asyncio.to_thread(self._guard, partial(self._follow, settings))
+        await self._choice.refresh(settings)
+        await asyncio.to_thread(self._guard, partial(self._choice.follow, settings))
 
     async def _show_recent(self) -> None:
         """Show the recent images of the journal; their thumbnails take a moment."""
 
         def show() -> None:
-            found = recent_images(self._settings)
+            found = recent_images(self._choice.settings)
             self._guard(partial(self._recent.show, found))
 
         await asyncio.to_thread(show)

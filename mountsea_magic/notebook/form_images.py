@@ -156,6 +156,19 @@ class InputImagesField:
         self._sources.append(source)
         self._update()
 
+    def bind(self, stem: str, value: Any) -> str:
+        """Bind an image to a new variable of the user's, and return its name.
+
+        Args:
+            stem: What the name begins with.
+            value: The image.
+        """
+        number = 1
+        while f"{stem}_{number}" in self._namespace:
+            number += 1
+        self._namespace[f"{stem}_{number}"] = value
+        return f"{stem}_{number}"
+
     def tell(self, problems: Sequence[str]) -> None:
         """Show what is wrong with the images.
 
@@ -201,11 +214,7 @@ class InputImagesField:
         if len(content) > UPLOAD_BYTES:
             content = base64.b64decode(url.partition(",")[2])
             note = f"({label}, scaled down to fit; in a variable of this kernel)"
-        number = 1
-        while f"upload_{number}" in self._namespace:
-            number += 1
-        self._namespace[f"upload_{number}"] = content
-        self.add(f"upload_{number}", note)
+        self.add(self.bind("upload", content), note)
 
     def _add_variable(self) -> None:
         """Add the chosen variable."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import IPython.display
@@ -21,7 +22,7 @@ from forms import (
     request_of,
     texts,
 )
-from hub_server import KEY, StandInHub
+from hub_server import KEY, StandInHub, json_reply
 from IPython.core.interactiveshell import InteractiveShell
 
 import mountsea_magic
@@ -380,3 +381,57 @@ def test_an_app_offers_no_variable_and_reads_no_path(
     ]
     assert "Generate" in labels
     form.widgets.dispose()
+
+
+def test_a_new_model_of_the_hub_has_a_form(hub: StandInHub, shell: InteractiveShell) -> None:
+    """Without code: the list is refreshed when the form opens, and what is filled in stays."""
+    form = make_form(shell)
+    form.widgets.prompt.value = "a comet"
+    put(form, "aspect_ratio", "16:9")
+    prompt = {"type": "string"}
+    glow = {"type": "integer", "minimum": 1, "maximum": 3, "default": 1, "description": "Light."}
+    ratio = {"enum": ["1:1", "16:9"]}
+    for name, more in {"comet-1": {"glow": glow}, "nano-banana": {"aspect_ratio": ratio}}.items():
+        rules = {"prompt": prompt, **more}
+        schema = {"type": "object", "properties": rules, "required": ["prompt"]}
+        hub.models[name] = {"input_schema": schema, "display_name": f"The <b>{name}"}
+    form.show()
+    assert list(form.fields) == ["aspect_ratio"]
+    assert form.widgets.cell.value == "%%mountsea --model nano-banana --aspect-ratio 16:9\na comet"
+    form.widgets.models.value = "comet-1"
+    put(form, "glow", 3)
+    assert "Light. 1 to 3." in note(form, "glow")
+    assert generate(form, shell) is not None, message(form)
+    assert hub.posts[0].json == {"model": "comet-1", "input": {"prompt": "a comet", "glow": 3}}
+
+
+def test_a_failed_refresh_is_a_small_note(hub: StandInHub, shell: InteractiveShell) -> None:
+    """The form works with the models that are known."""
+    hub.listing = json_reply({"message": "no models <b>today"}, 500, repeat=True)
+    form = make_form(shell)
+    form.show()
+    assert "could not be updated" in form.widgets.heading.value
+    assert "<b>today" not in form.widgets.heading.value
+    form.widgets.prompt.value = "a red fox"
+    assert generate(form, shell) is not None, message(form)
+
+
+def test_parameters_beyond_the_limit_are_named(
+    demo: None, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With how to set them."""
+    monkeypatch.setattr(form_module, "MAX_FIELDS", 3)
+    form = make_form(shell)
+    assert len(form.fields) == 3
+    assert "output&#95;format" in form.widgets.model_note.value.replace("_", "&#95;")
+    assert "-p NAME=VALUE" in form.widgets.model_note.value.replace("&#45;", "-")
+
+
+def test_a_value_that_is_no_cell_is_said_in_its_place(demo: None, shell: InteractiveShell) -> None:
+    """It can be submitted all the same."""
+    form = make_form(shell)
+    rules = {"prompt": {"type": "string"}, "a=b": {"type": "string"}}
+    schema = {"type": "object", "properties": rules}
+    form._choice._choose(replace(form.model, input_schema=schema))
+    put(form, "a=b", "1")
+    assert form.widgets.cell.value.startswith("This can't be written as a cell.")

@@ -140,9 +140,9 @@ def test_limits_of_the_schema_are_told(
 ) -> None:
     """At each change; a variable with several images counts as many."""
     form = make_form(shell, EDIT)
-    model = form._model
+    model = form.model
     rules = dict(model.input_schema["properties"]) | {"image_urls": schema}
-    form._choose(replace(model, input_schema={**model.input_schema, "properties": rules}))
+    form._choice._choose(replace(model, input_schema={**model.input_schema, "properties": rules}))
     shell.user_ns["pair"] = Generation(None, task_id="hub-1")
     for number in range(count):
         shell.user_ns[f"image_{number}"] = image("png", number)
@@ -271,4 +271,4 @@ def test_without_a_model_that_edits_it_says_so(demo: None, shell: InteractiveShe
 
     form = make_form(shell)
     with pytest.raises(InvalidRequest, match="No model of this Hub edits images"):
-        edit_model(form._model, {"nano-banana": form._model})
+        edit_model(form.model, {"nano-banana": form.model})
