@@ -84,6 +84,7 @@ class Form:
         self._told: set[str] = set()
         self._started_at = float("-inf")
         self._confirmed = ""
+        self._is_refused = False
         self._handles: list[Any] = []
         self.run: FormRun | None = None
         self.closed = False
@@ -218,7 +219,11 @@ class Form:
     def _changed(self, name: str = "") -> None:
         """Check what is filled in, and update the cell; a field is told once it was changed."""
         self._told.add(name)
-        self._tell(self._problems())
+        problems = self._problems()
+        self._tell(problems)
+        if self._is_refused:
+            self._is_refused = bool(problems)
+            self.widgets.say(summary_of(problems) if problems else "")
         self.widgets.show_cell(self.cell)
 
     def _filled_in(self) -> FilledIn:
@@ -252,6 +257,8 @@ class Form:
         try:
             self._start()
         finally:
+            if self.run is None:
+                self.widgets.show_progress()
             self.widgets.run(self.run is not None)
 
     def _start(self) -> None:
@@ -265,6 +272,7 @@ class Form:
         problems |= image_problems(filled, images) if not problems else {}
         self._told = {PROMPT, self.model.image_parameter or "", *self.fields, *problems}
         self._tell(problems)
+        self._is_refused = bool(problems)
         if problems:
             self.widgets.say(summary_of(problems))
             return
@@ -285,8 +293,8 @@ class Form:
         self._shell.user_ns[LAST_RESULT] = generation
         run = FormRun(generation, settings, timeout_s=self._options.timeout, ended=self._run_ended)
         self.widgets.show_progress(run.row.box)
-        self.run = run
         run.start()
+        self.run = run  # its end waits for the lock
         self._told.clear()
         self._started_at = time.monotonic()
 

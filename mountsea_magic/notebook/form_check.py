@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ..errors import InvalidRequest
@@ -91,7 +92,7 @@ def problems_of(filled: FilledIn, fields: Mapping[str, Field], *, urls_only: boo
         body[model.image_parameter] = _placeholders(
             model, model.image_parameter, filled.image_count
         )
-    problems = problems_by_parameter(model, body, label_of)
+    problems = problems_by_parameter(model, body, partial(_label, model))
     for name, field in fields.items():
         problems |= {name: found} if (found := field.own_problems(model)) else {}
     if not filled.prompt.strip():
@@ -176,6 +177,11 @@ def edit_model(model: Model, models: Mapping[str, Model]) -> Model:
         if each is not None and each.image_parameter is not None:
             return each
     raise InvalidRequest(f"No model of this Hub edits images (chosen: {quoted(model.id)}).")
+
+
+def _label(model: Model, name: str) -> str:
+    """Return how the form calls a parameter."""
+    return "input images" if name == model.image_parameter else label_of(name)
 
 
 def _takes_images(model: Model, name: str) -> bool:

@@ -248,7 +248,7 @@ class CustomField(Field):
         self._parts: list[Field] = [
             make_field(part, rule, nested=True)
             for part, rule in (own or {}).get("properties", {}).items()
-        ] or [TextField(name, {**schema, "description": "Your own value."})]
+        ] or [TextField("own value", {**schema, "description": ""})]
         entries = [default_text(schema), *map(value_text, presets), "custom"]
         self._choice = ipywidgets.Dropdown(
             options=[(text, index) for index, text in enumerate(entries)], value=0, **_look(name)

@@ -244,8 +244,8 @@ class InputImagesField:
 
     def _count(self, word: str) -> int:
         """Return how many images a word stands for."""
-        images = getattr(self._namespace.get(word), "images", None)
-        return len(images) if isinstance(images, list | tuple) else 1
+        value = self._namespace.get(word)
+        return len(value) if isinstance(value, Generation) else 1
 
     def _show_note(self) -> None:
         self._note.value = note_html(self._help, [*self._refused, *self._told])

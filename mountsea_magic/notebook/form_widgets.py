@@ -50,7 +50,7 @@ class FormWidgets:
         self.model_note.add_class("mountsea-note")
         self.prompt = ipywidgets.Textarea(
             description="prompt",
-            placeholder="What is in the image? Every word counts.",
+            placeholder="Describe the image.",
             rows=4,
             style=style,
             layout=wide,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from typing import Protocol
 
@@ -24,6 +25,7 @@ class OpenForms:
 
     def __init__(self) -> None:
         self._forms: list[tuple[str, OpenForm]] = []
+        self._pid = os.getpid()
 
     def add(self, form: OpenForm, cell_id: str) -> None:
         """Add a form; one that the same cell has shown before is closed.
@@ -34,6 +36,7 @@ class OpenForms:
         """
         former = [each for known, each in self._forms if cell_id and known == cell_id]
         self._forms.append((cell_id, form))
+        self._pid = os.getpid()
         call_at_exit(self.close_all)
         for each in former:
             each.close()
@@ -48,6 +51,8 @@ class OpenForms:
 
     def close_all(self) -> None:
         """Close all forms, when the extension is unloaded or the kernel ends."""
+        if os.getpid() != self._pid:
+            return  # a forked child that ends: the forms are its parent's
         for _, form in list(self._forms):
             with suppress(Exception):  # one that can't be closed must not keep the others open
                 form.close()

@@ -141,7 +141,7 @@ def test_wrong_input_is_told_beside_its_field_and_nothing_is_sent(
     assert generate(form, shell) is None
     assert "Nothing was sent: seed must be a whole number" in message(form)
     put(form, "seed", "7")
-    assert "mountsea-problem" not in note(form, "seed")
+    assert "mountsea-problem" not in note(form, "seed") and message(form) == ""
     assert hub.posts == []
 
 

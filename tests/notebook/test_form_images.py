@@ -155,7 +155,7 @@ def test_a_missing_image_is_told_at_generate(hub: StandInHub, shell: Interactive
     form = make_form(shell, EDIT)
     form.widgets.prompt.value = "make it winter"
     assert "alert" not in said(form)
-    assert generate(form, shell) is None and "requires image urls" in said(form)
+    assert generate(form, shell) is None and "requires input images" in said(form)
     upload(form, ("a.png", image()))
     assert "alert" not in said(form)
     del shell.user_ns["upload_1"]

@@ -53,7 +53,11 @@ def form(shell: InteractiveShell, model_id: str | None, defaults: CellOptions) -
         shown = Form(shell, model, defaults, front)
     except ImportError as error:
         raise MountseaError("%mountsea form needs ipywidgets: pip install ipywidgets.") from error
-    shown.show(_cell_id(shell))
+    try:
+        shown.show(_cell_id(shell))
+    except BaseException:  # such as an interrupt while the Hub is asked for its models
+        shown.close()
+        raise
 
 
 def _show_note(text: str) -> None:
