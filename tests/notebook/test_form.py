@@ -391,8 +391,11 @@ def test_a_new_model_of_the_hub_has_a_form(hub: StandInHub, shell: InteractiveSh
     prompt = {"type": "string"}
     glow = {"type": "integer", "minimum": 1, "maximum": 3, "default": 1, "description": "Light."}
     ratio = {"enum": ["1:1", "16:9"]}
-    for name, more in {"comet-1": {"glow": glow}, "nano-banana": {"aspect_ratio": ratio}}.items():
-        rules = {"prompt": prompt, **more}
+    for name, parameter, rule in (
+        ("comet-1", "glow", glow),
+        ("nano-banana", "aspect_ratio", ratio),
+    ):
+        rules = {"prompt": prompt, parameter: rule}
         schema = {"type": "object", "properties": rules, "required": ["prompt"]}
         hub.models[name] = {"input_schema": schema, "display_name": f"The <b>{name}"}
     form.show()
