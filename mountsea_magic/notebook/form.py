@@ -330,6 +330,7 @@ class Form:
                 self.widgets.say_html(run.ending().html)
                 return
             self.results.add(run.generation)
+            self.widgets.announce(f"Done: {counted(len(run.generation), 'image')}, shown below.")
             if run.notices:
                 self.widgets.say("; ".join(dict.fromkeys(run.notices)))
 

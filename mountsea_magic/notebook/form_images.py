@@ -33,6 +33,9 @@ LAST_RESULT = "_mountsea"
 NO_VARIABLE, CHOOSE = ("none has an image yet", ""), ("choose one", "")
 """The first entry of the list of variables."""
 
+UPLOAD_LIMIT = "Upload at most 10 MB at a time."
+"""Jupyter's server closes the connection to the kernel at a larger message."""
+
 _SHOWN = 4
 """How many thumbnails a variable with several images has."""
 
@@ -117,7 +120,9 @@ class InputImagesField:
         name = model.image_parameter
         self.takes_one = model.parameters.get(name or "", {}).get("type") == "string"
         self.box.layout.display = "none" if name is None else ""
-        self._help = help_html(model.parameters[name], name) if name is not None else ""
+        self._help = ""
+        if name is not None:
+            self._help = f"{help_html(model.parameters[name], name)} {UPLOAD_LIMIT}"
         self._show_note()
 
     def add(self, word: str, label: str = "", *, replace: bool = False) -> None:

@@ -144,6 +144,16 @@ class FormWidgets:
         inner = f'<div class="mountsea-problem {TEXT_ONLY}" role="alert">{html}</div>'
         self._message.value = inner if html else ""
 
+    def announce(self, text: str) -> None:
+        """Show that something was done, and tell it to screen readers.
+
+        Args:
+            text: The text.
+        """
+        self._message.value = (
+            f'<div class="mountsea-help {TEXT_ONLY}" role="status">{escape_html(text)}</div>'
+        )
+
     def run(self, running: bool) -> None:
         """Enable the buttons that make sense.
 

@@ -97,7 +97,8 @@ def test_only_what_was_changed_is_sent_and_the_cell_sends_the_same(
     for name, value in filled.items():
         put(form, name, value)
         assert name.replace("_", "-") in form.widgets.cell.value.replace("_", "-")
-    assert generate(form, shell) is not None and message(form) == ""
+    assert generate(form, shell) is not None, message(form)
+    assert 'role="status"' in message(form) and "Done: " in message(form)
     (post,) = hub.posts
     assert post.json == {
         "model": model,
@@ -197,7 +198,7 @@ def test_a_failed_task_is_shown_with_its_id(hub: StandInHub, shell: InteractiveS
     assert handle is not None and "TaskFailed" in message(form)
     assert str(handle.task_id) in message(form) and "Nothing was charged" in message(form)
     hub.ending = "completed"
-    assert generate(form, shell) is not None and message(form) == ""
+    assert generate(form, shell) is not None and "Done: 1 image, shown below." in message(form)
     assert len(form.results.generations) == 1
 
 
@@ -438,3 +439,36 @@ def test_a_value_that_is_no_cell_is_said_in_its_place(demo: None, shell: Interac
     form._choice._choose(replace(form.model, input_schema=schema))
     put(form, "a=b", "1")
     assert form.widgets.cell.value.startswith("This can't be written as a cell.")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "values"),
+    [
+        ("a {{ fox }} in $HOME\n---\nand 'a' \"lake\"", {"text": 'it\'s {x} $y "z" \\'}),
+        ("  indented\n\n\n%%time", {"text": "-x", "any": '{"a": [1, "{b}"]}'}),
+        ("ünïcode 🦊", {"text": " padded ", "any": '"7"', "flag": "false"}),
+        ("a fox", {"text": "null", "any": "7", "flag": "true"}),
+    ],
+)
+def test_the_cell_run_as_it_stands_submits_the_same(
+    hub: StandInHub, shell: InteractiveShell, prompt: str, values: dict[str, str]
+) -> None:
+    """Through IPython's expansion of the line, for any text."""
+    rules = {
+        "prompt": {"type": "string"},
+        "text": {"type": "string"},
+        "any": {},
+        "flag": {"type": "boolean"},
+    }
+    hub.models["comet-1"] = {"input_schema": {"type": "object", "properties": rules}}
+    form = make_form(shell)
+    form.show()
+    form.widgets.models.value = "comet-1"
+    form.widgets.prompt.value = prompt
+    for name, value in values.items():
+        put(form, name, value)
+    assert generate(form, shell) is not None, message(form)
+    shell.run_cell(form.widgets.cell.value).raise_error()
+    first, second = hub.posts
+    assert first.json == second.json
+    assert first.json["input"]["prompt"] == prompt.lstrip("\n")
