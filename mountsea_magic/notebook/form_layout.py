@@ -42,7 +42,7 @@ STYLE = """<style>
 .mountsea-form .mountsea-source img { vertical-align: middle; margin: 2px 6px 2px 0; }
 .mountsea-form .mountsea-row-of-images { flex-flow: row wrap; gap: 8px 16px;
   align-items: flex-end; }
-.mountsea-form .mountsea-row-of-images .jupyter-button { width: auto; }
+.mountsea-form .mountsea-row-of-images .jupyter-button { width: auto; align-self: flex-start; }
 .mountsea-form .mountsea-several > * { max-width: calc(50% - 8px); }
 .mountsea-form .mountsea-result { border-top: 1px solid var(--jp-border-color2, #e0e0e0);
   margin-top: 10px; padding-top: 8px; }
