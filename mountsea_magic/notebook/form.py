@@ -132,6 +132,7 @@ class Form:
             if self.closed:
                 return
             self.closed, run = True, self.run
+        self.widgets.announce("Closing …")  # many images take a moment
         message = ""
         if run is not None:
             run.stop()

@@ -16,7 +16,7 @@ from ..images.formats import sniff
 from ..images.inputs import UPLOAD_BYTES, read_source, to_urls
 from ..request.catalog import Model
 from ..runtime.text import counted, escape_html, sanitize
-from .form_schema import help_html, note_html
+from .form_schema import help_html, note_html, section_html
 from .form_thumbnails import thumbnail_html
 from .progress import TEXT_ONLY
 from .widget_tree import answer_while_busy, close_tree
@@ -96,7 +96,7 @@ class InputImagesField:
         ways = [self._upload, *([self._variable, self._add] if variables else [])]
         row = ipywidgets.HBox(ways)
         row.add_class("mountsea-ways")
-        heading = ipywidgets.HTML('<div class="mountsea-heading">Input images</div>')
+        heading = ipywidgets.HTML(section_html("Input images"))
         self.box = ipywidgets.VBox([heading, self._list, row, self._note])
         self.box.add_class("mountsea-images")
         self.offer_variables()

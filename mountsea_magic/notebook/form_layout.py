@@ -70,6 +70,8 @@ COPY_HTML = (
 """A button that copies the cell's text: it needs no kernel."""
 
 
+_TITLE = '<b role="heading" aria-level="3">New images</b>'
+
 CLOSED = "The form was closed. Its last cell:"
 SAME_AS_CELL = "Here is a form if its widgets are shown; this cell does the same:"
 
@@ -85,11 +87,11 @@ def heading_html(settings: Settings, note: str = "") -> str:
     if settings.is_demo:
         what = escape_html(DEMO_NOTE.partition(":")[2].strip())
         return (
-            '<div class="mountsea-title mountsea-demo"><b>New images</b> · '
+            f'<div class="mountsea-title mountsea-demo">{_TITLE} · '
             f"<b>Demo Hub</b>: {what}{more}</div>"
         )
     hub = escape_html(settings.base_url)
-    return f'<div class="mountsea-title {TEXT_ONLY}"><b>New images</b> · Hub: {hub}{more}</div>'
+    return f'<div class="mountsea-title {TEXT_ONLY}">{_TITLE} · Hub: {hub}{more}</div>'
 
 
 def model_options(catalog: Catalog) -> list[tuple[str, str]]:
@@ -103,13 +105,13 @@ def model_options(catalog: Catalog) -> list[tuple[str, str]]:
         >>> model_options(bundled_catalog())[0]
         ('Nano Banana · text-to-image', 'nano-banana')
     """
-    entries: list[tuple[str, str]] = []
+    entries: dict[str, str] = {}
     for model in catalog:
         label = " · ".join(sanitize(text, limit=60) for text in (model.name, model.mode) if text)
-        if not label or label in (known for known, _ in entries):
+        if not label or label in entries:
             label = f"{label} · {sanitize(model.id, limit=60)}"
-        entries.append((label, model.id))
-    return entries
+        entries[label] = model.id
+    return list(entries.items())
 
 
 def model_note(model: Model, left_out: Sequence[str]) -> str:

@@ -55,6 +55,15 @@ def note_html(help_text: str = "", problems: Sequence[str] = ()) -> str:
     return f'<div class="{TEXT_ONLY}">{shown}{told}</div>' if shown or told else ""
 
 
+def section_html(title: str) -> str:
+    """Return the heading of a part of the form.
+
+    Args:
+        title: HTML.
+    """
+    return f'<div class="mountsea-heading" role="heading" aria-level="4">{title}</div>'
+
+
 def as_typed(value: Any, schema: Schema) -> Any:
     """Return what `read_value` reads as a value of an enum: the value itself, or its JSON.
 

@@ -20,6 +20,7 @@ from ..runtime.daemon_threads import run_in_thread
 from ..runtime.text import escape_html, sanitize
 from ..session import current_session
 from ..settings import Settings
+from .form_schema import section_html
 from .widget_tree import answer_while_busy
 
 MAX_RECENT = 8
@@ -108,7 +109,7 @@ class RecentImages:
 
         if not found:
             return
-        heading = ipywidgets.HTML('<div class="mountsea-heading">Recent images</div>')
+        heading = ipywidgets.HTML(section_html("Recent images"))
         items = [
             ipywidgets.VBox([ipywidgets.HTML(each.html), edit_button(each.prompt, self._of(each))])
             for each in found

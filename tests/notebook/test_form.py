@@ -468,7 +468,8 @@ def test_the_cell_run_as_it_stands_submits_the_same(
     for name, value in values.items():
         put(form, name, value)
     assert generate(form, shell) is not None, message(form)
-    shell.run_cell(form.widgets.cell.value).raise_error()
+    ran = shell.run_cell(form.widgets.cell.value)  # type: ignore[no-untyped-call]  # IPython has no annotation here
+    ran.raise_error()
     first, second = hub.posts
     assert first.json == second.json
     assert first.json["input"]["prompt"] == prompt.lstrip("\n")

@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 from cells import DEFAULTS
+from forms import LIVE, registry
 from hub_server import StandInHub
 from IPython.core.interactiveshell import InteractiveShell
 from kernel_driver import CellRun, Kernel
 
 from mountsea_magic.errors import MountseaError
+from mountsea_magic.notebook.commands import form as form_command
 from mountsea_magic.notebook.commands.dispatch import run_command
+from mountsea_magic.notebook.form import Form
 
 THIS_FORM = (
     "from mountsea_magic.notebook.open_forms import OPEN_FORMS\nform = OPEN_FORMS._forms[-1][1]\n"
@@ -40,6 +43,26 @@ def test_a_terminal_names_the_alternative(demo: None, shell: InteractiveShell) -
     """Widgets would be printed as their repr."""
     with pytest.raises(MountseaError, match=r"needs a notebook.*%%mountsea cell"):
         run_command(shell, "form", DEFAULTS)
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, OSError])
+def test_a_form_that_is_not_shown_leaves_no_widget(
+    hub: StandInHub,
+    shell: InteractiveShell,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: type[BaseException],
+) -> None:
+    """Such as after an interrupt while the Hub is asked for its models."""
+
+    def fail(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(form_command, "front_end", lambda _: LIVE)
+    monkeypatch.setattr(Form, "_refresh_models", fail)
+    others = set(registry())
+    with pytest.raises(failure):
+        run_command(shell, "form", DEFAULTS)
+    assert set(registry()) == others
 
 
 @pytest.mark.kernel
@@ -82,6 +105,17 @@ def test_an_unattended_run_gets_a_cell_in_its_place(hub: StandInHub, kernel: Ker
     (note,) = shown(run)
     assert "%%mountsea --model nano-banana-2" in note["text/html"]
     assert "%%mountsea --model nano-banana-2" in note["text/plain"]
+
+
+@pytest.mark.kernel
+def test_an_app_of_voila_gets_a_form(hub: StandInHub, kernel: Kernel) -> None:
+    """It runs the cells unattended, but its widgets are live; only they can change."""
+    run = kernel.run(
+        "import os\nos.environ['SERVER_SOFTWARE'] = 'voila/0.5.13'\n%mountsea form", watched=False
+    )
+    assert run.status == "ok" and len(run.widgets()) == 1 and len(shown(run)) == 1
+    displays = [m for m in run.messages if m["msg_type"] == "display_data"]
+    assert not any(m["content"].get("transient") for m in displays)
 
 
 @pytest.mark.kernel
