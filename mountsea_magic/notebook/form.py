@@ -6,10 +6,11 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..errors import MountseaError
+from ..errors import ConfigurationError, MountseaError
 from ..generation.budget import image_count
 from ..generation.handle import Generation
 from ..hub.status import Status
@@ -120,7 +121,7 @@ class Form:
             return
         self._handles.append(display({"text/plain": ""}, raw=True, display_id=True))  # type: ignore[no-untyped-call]  # as above
         OPEN_FORMS.add(self, cell_id)
-        self._shell.events.register("post_run_cell", self._offer_variables)
+        self._shell.events.register("post_run_cell", self._cell_has_run)
         current_session().worker.start(self._show_recent())
 
     def close(self) -> None:
@@ -143,7 +144,7 @@ class Form:
         OPEN_FORMS.remove(self)
         try:
             if self._handles:
-                self._shell.events.unregister("post_run_cell", self._offer_variables)
+                self._shell.events.unregister("post_run_cell", self._cell_has_run)
                 self._leave(message)
         finally:
             self.widgets.dispose()
@@ -347,8 +348,15 @@ class Form:
         word = self.images.bind("image", image) if self._front.app else str(image.path)
         self.images.add(word, replace=self.images.takes_one)
 
-    def _offer_variables(self, _: object = None) -> None:
-        self._guard(self.images.offer_variables)
+    def _cell_has_run(self, _: object = None) -> None:
+        """Follow what a cell may have changed: the variables, the Hub and its models."""
+
+        def follow() -> None:
+            self.images.offer_variables()
+            with suppress(ConfigurationError):  # said where it is used
+                self._choice.follow(current_session().settings())
+
+        self._guard(follow)
 
     def _refresh_models(self) -> None:
         """Ask the Hub for its models; if that takes long, they follow when the form is shown."""

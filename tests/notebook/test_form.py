@@ -272,7 +272,7 @@ def test_images_appear_newest_first_with_alt_text(
 
 
 def test_the_heading_follows_the_hub(hub: StandInHub, shell: InteractiveShell) -> None:
-    """It says that it is the demo, as of the next click on Generate."""
+    """It says that it is the demo, as of the next cell or click on Generate."""
     form = make_form(shell)
     assert hub.url.partition("://")[2].partition(":")[0] in form.widgets.heading.value
     assert "Demo" not in form.widgets.heading.value
@@ -280,6 +280,10 @@ def test_the_heading_follows_the_hub(hub: StandInHub, shell: InteractiveShell) -
     form.widgets.generate.click()
     assert "Demo Hub" in form.widgets.heading.value
     assert "nothing charged" in form.widgets.heading.value
+    form.show()
+    current_session().use_demo("off")
+    shell.events.trigger("post_run_cell", None)
+    assert "Demo" not in form.widgets.heading.value
 
 
 def test_a_closed_form_leaves_a_note_an_image_and_no_widget(

@@ -196,7 +196,7 @@ def test_a_variable_is_added_with_its_button(hub: StandInHub, shell: Interactive
     form = make_form(shell, EDIT)
     control = form.images._variable
     shell.user_ns["photo"] = Image.new("RGB", (8, 8), "teal")
-    form._offer_variables()
+    form._cell_has_run()
     assert [value for _, value in control.options] == ["", "photo"]
     control.value = "photo"
     assert form.images.words == []
