@@ -54,8 +54,9 @@ if TYPE_CHECKING:
 REFRESH_S = 1.5
 """How long the form waits for the Hub's list of models before it is shown, in seconds."""
 
-DOUBLE_CLICK_S = 1.0
-"""For so long after a submission another click on Generate does nothing, in seconds."""
+DOUBLE_CLICK_S = 0.4
+"""For so long after a submission another click on Generate does nothing, in seconds: the answer may
+come from the journal at once, and a double click takes a moment."""
 
 
 class Form:

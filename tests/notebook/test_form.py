@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import IPython.display
@@ -26,8 +27,10 @@ from hub_server import KEY, StandInHub, json_reply
 from IPython.core.interactiveshell import InteractiveShell
 
 import mountsea_magic
+from mountsea_magic.generation.handle import Generation
 from mountsea_magic.notebook import form as form_module
-from mountsea_magic.notebook import form_results
+from mountsea_magic.notebook import form_results, form_run
+from mountsea_magic.notebook.form_run import FormRun
 from mountsea_magic.notebook.open_forms import OPEN_FORMS
 from mountsea_magic.request.catalog import bundled_catalog
 from mountsea_magic.session import current_session
@@ -157,8 +160,11 @@ def test_an_empty_prompt_is_told_at_generate(hub: StandInHub, shell: Interactive
     assert "prompt is empty" not in form.widgets._prompt_note.value
 
 
-def test_a_double_click_submits_once(hub: StandInHub, shell: InteractiveShell) -> None:
-    """Also from two threads at once, and when the first result is there at once."""
+def test_a_double_click_submits_once(
+    hub: StandInHub, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also from several threads at once, and when the first result is there at once."""
+    monkeypatch.setattr(form_module, "DOUBLE_CLICK_S", 600.0)
     form = make_form(shell)
     form.widgets.prompt.value = "a red fox"
     clicks = [threading.Thread(target=form.widgets.generate.click) for _ in range(4)]
@@ -477,3 +483,24 @@ def test_the_cell_run_as_it_stands_submits_the_same(
     first, second = hub.posts
     assert first.json == second.json
     assert first.json["input"]["prompt"] == prompt.lstrip("\n")
+
+
+def test_the_progress_line_is_updated_as_rarely_as_a_cells(
+    demo: None, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three changes a second: each costs some milliseconds of CPU."""
+    settings = current_session().settings()
+    run = FormRun(Generation(None, task_id="hub-1"), settings, timeout_s=1.0, ended=print)
+    now, changes = 0.0, 0
+
+    def tick() -> int:
+        nonlocal changes
+        changes += 2
+        return 2
+
+    monkeypatch.setattr(run.row, "tick", tick)
+    monkeypatch.setattr(form_run, "time", SimpleNamespace(monotonic=lambda: now))
+    for step in range(100):
+        now = step * 0.2
+        run._tick()
+    assert 20 <= changes <= 3 * now + 2
