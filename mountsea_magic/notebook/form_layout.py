@@ -151,6 +151,10 @@ def widgets_bundle(root: Any, note: dict[str, str]) -> dict[str, Any]:
         root: The widget.
         note: The mimebundle of the note.
     """
-    # as ipywidgets 8 does it: widgets of ipywidgets 7 can't be displayed with a display id
+    # as ipywidgets 8 does it: widgets of ipywidgets 7 can't be displayed with a display id; no
+    # HTML, which a front end could prefer to the widget
     view = {"version_major": 2, "version_minor": 0, "model_id": root.model_id}
-    return {"application/vnd.jupyter.widget-view+json": view, **note}
+    return {
+        "application/vnd.jupyter.widget-view+json": view,
+        "text/plain": note["text/plain"],
+    }

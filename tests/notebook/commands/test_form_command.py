@@ -71,7 +71,7 @@ def test_a_form_generates_and_leaves_no_widget(hub: StandInHub, kernel: Kernel) 
     run = kernel.run("%mountsea form -m nano-banana-pro")
     assert run.status == "ok" and len(run.widgets()) == 1
     widget, reserved = shown(run)
-    assert "%%mountsea --model nano-banana-pro" in widget["text/html"]
+    assert "%%mountsea --model nano-banana-pro" in widget["text/plain"]
     assert reserved == {"text/plain": ""}
     kernel.run(THIS_FORM + GENERATE + "_ = _mountsea.wait(20)", on_message=run.take)
     assert len(hub.posts) == 1 and run.images() == []
