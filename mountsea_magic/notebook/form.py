@@ -145,7 +145,8 @@ class Form:
         OPEN_FORMS.remove(self)
         try:
             if self._handles:
-                self._shell.events.unregister("post_run_cell", self._cell_has_run)
+                with suppress(ValueError):  # an interrupt came before it was registered
+                    self._shell.events.unregister("post_run_cell", self._cell_has_run)
                 self._leave(message)
         finally:
             self.widgets.dispose()
@@ -164,12 +165,12 @@ class Form:
 
     def _leave(self, message: str) -> None:
         """Update the outputs to what stays in the notebook."""
-        shown, reserved = self._handles
+        shown, *reserved = self._handles
         try:
             output = self.results.output()
-            if output is not None:
+            if output is not None and reserved:
                 bundle, metadata = output
-                reserved.update(bundle, metadata=metadata, raw=True)
+                reserved[0].update(bundle, metadata=metadata, raw=True)
         finally:
             shown.update(note_of(self.cell, message, title=CLOSED), raw=True)
 
