@@ -70,7 +70,9 @@ class FormWidgets:
             description="Cancel", disabled=True, tooltip="Stops waiting; the task can be resumed."
         )
         self.close = ipywidgets.Button(
-            description="Close", tooltip="Leaves the last cell and the images in the notebook."
+            description="Close",
+            tooltip="Leaves the last cell and the images in the notebook, and no widget: close the "
+            "form before you share the notebook.",
         )
         self._message = ipywidgets.HTML()
         self._progress = ipywidgets.VBox([])
