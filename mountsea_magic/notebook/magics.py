@@ -174,7 +174,7 @@ def unload(shell: InteractiveShell) -> None:
     Args:
         shell: The user's shell.
     """
-    forms = sys.modules.get(f"{__package__}.open_forms")
+    forms = sys.modules.get(f"{__package__}.form.open_forms")
     if forms is not None:
         forms.OPEN_FORMS.close_all()
     magics = shell.magics_manager.registry.pop(MountseaMagics.__name__, None)

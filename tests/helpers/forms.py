@@ -13,7 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from mountsea_magic.errors import Interrupted, MountseaError
 from mountsea_magic.generation.handle import Generation
-from mountsea_magic.notebook.form import Form
+from mountsea_magic.notebook.form.form import Form
 from mountsea_magic.notebook.frontend import FrontEnd
 from mountsea_magic.notebook.widget_tree import widgets_of
 from mountsea_magic.request.request import ImageRequest

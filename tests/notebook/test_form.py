@@ -28,10 +28,11 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import mountsea_magic
 from mountsea_magic.generation.handle import Generation
-from mountsea_magic.notebook import form as form_module
-from mountsea_magic.notebook import form_results, form_run
-from mountsea_magic.notebook.form_run import FormRun
-from mountsea_magic.notebook.open_forms import OPEN_FORMS
+from mountsea_magic.notebook.form import form as form_module
+from mountsea_magic.notebook.form import results as form_results
+from mountsea_magic.notebook.form import run as form_run
+from mountsea_magic.notebook.form.open_forms import OPEN_FORMS
+from mountsea_magic.notebook.form.run import FormRun
 from mountsea_magic.request.catalog import bundled_catalog
 from mountsea_magic.session import current_session
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from forms import registry
 
-from mountsea_magic.notebook.form_fields import UNSET, Field, make_field
-from mountsea_magic.notebook.form_schema import as_typed, label_of
+from mountsea_magic.notebook.form.fields import UNSET, Field, make_field
+from mountsea_magic.notebook.form.schema import as_typed, label_of
 from mountsea_magic.notebook.widget_tree import close_tree, widgets_of
 from mountsea_magic.request.catalog import bundled_catalog
 from mountsea_magic.request.coercion import read_value

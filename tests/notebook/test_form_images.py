@@ -21,10 +21,10 @@ from sample_images import encoded, noise, stored_image
 from mountsea_magic.errors import InvalidRequest
 from mountsea_magic.generation.handle import Generation
 from mountsea_magic.images import inputs
-from mountsea_magic.notebook import form_images
-from mountsea_magic.notebook.form import Form
-from mountsea_magic.notebook.form_images import uploaded_files, variables_with_images
-from mountsea_magic.notebook.form_thumbnails import recent_images
+from mountsea_magic.notebook.form import images as form_images
+from mountsea_magic.notebook.form.form import Form
+from mountsea_magic.notebook.form.images import uploaded_files, variables_with_images
+from mountsea_magic.notebook.form.thumbnails import recent_images
 from mountsea_magic.session import current_session
 
 EDIT = "nano-banana-edit"
@@ -267,7 +267,7 @@ def test_both_formats_of_uploads_are_read() -> None:
 
 def test_without_a_model_that_edits_it_says_so(demo: None, shell: InteractiveShell) -> None:
     """In the form."""
-    from mountsea_magic.notebook.form_check import edit_model
+    from mountsea_magic.notebook.form.check import edit_model
 
     form = make_form(shell)
     with pytest.raises(InvalidRequest, match="No model of this Hub edits images"):

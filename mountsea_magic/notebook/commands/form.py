@@ -47,7 +47,7 @@ def form(shell: InteractiveShell, model_id: str | None, defaults: CellOptions) -
         cell, left_out = example_cell(model)
         _show_note("\n".join(filter(None, (cell, *left_out))))
         return
-    from ..form import Form
+    from ..form.form import Form
 
     try:
         shown = Form(shell, model, defaults, front)
@@ -64,7 +64,7 @@ def _show_note(text: str) -> None:
     """Show a cell in place of the form."""
     from IPython.display import display
 
-    from ..form_layout import note_of
+    from ..form.layout import note_of
 
     display(note_of(text, title=UNATTENDED), raw=True)  # type: ignore[no-untyped-call]  # IPython's display is untyped
 

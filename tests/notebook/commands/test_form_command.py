@@ -16,10 +16,11 @@ from kernel_driver import CellRun, Kernel
 from mountsea_magic.errors import MountseaError
 from mountsea_magic.notebook.commands import form as form_command
 from mountsea_magic.notebook.commands.dispatch import run_command
-from mountsea_magic.notebook.form import Form
+from mountsea_magic.notebook.form.form import Form
 
 THIS_FORM = (
-    "from mountsea_magic.notebook.open_forms import OPEN_FORMS\nform = OPEN_FORMS._forms[-1][1]\n"
+    "from mountsea_magic.notebook.form.open_forms import OPEN_FORMS\n"
+    "form = OPEN_FORMS._forms[-1][1]\n"
 )
 GENERATE = "form.widgets.prompt.value = 'a red fox'\nform.widgets.generate.click()\n"
 

@@ -10,20 +10,23 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigurationError, MountseaError
-from ..generation.budget import image_count
-from ..generation.handle import Generation
-from ..hub.status import Status
-from ..images.files import GeneratedImage
-from ..request.axes import ImageWord
-from ..request.catalog import Model
-from ..request.prepare import InputImages
-from ..request.sweep import Item
-from ..runtime.text import counted, sanitize
-from ..session import current_session
-from ..settings import Settings
-from .cell import LAST_RESULT
-from .form_check import (
+from ...errors import ConfigurationError, MountseaError
+from ...generation.budget import image_count
+from ...generation.handle import Generation
+from ...hub.status import Status
+from ...images.files import GeneratedImage
+from ...request.axes import ImageWord
+from ...request.catalog import Model
+from ...request.prepare import InputImages
+from ...request.sweep import Item
+from ...runtime.text import counted, sanitize
+from ...session import current_session
+from ...settings import Settings
+from ..cell import LAST_RESULT
+from ..frontend import FrontEnd
+from ..options import CellOptions
+from ..widget_tree import answer_while_busy
+from .check import (
     PROMPT,
     FilledIn,
     Problems,
@@ -34,19 +37,16 @@ from .form_check import (
     summary_of,
     typed_values,
 )
-from .form_fields import MAX_FIELDS, UNSET, Field, make_field
-from .form_images import InputImagesField
-from .form_layout import CLOSED, SAME_AS_CELL, model_note, note_of, widgets_bundle
-from .form_models import ModelChoice
-from .form_results import Results
-from .form_run import FormRun
-from .form_schema import label_of
-from .form_thumbnails import RecentImages, recent_images
-from .form_widgets import FormWidgets
-from .frontend import FrontEnd
+from .fields import MAX_FIELDS, UNSET, Field, make_field
+from .images import InputImagesField
+from .layout import CLOSED, SAME_AS_CELL, model_note, note_of, widgets_bundle
+from .models import ModelChoice
 from .open_forms import OPEN_FORMS
-from .options import CellOptions
-from .widget_tree import answer_while_busy
+from .results import Results
+from .run import FormRun
+from .schema import label_of
+from .thumbnails import RecentImages, recent_images
+from .widgets import FormWidgets
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

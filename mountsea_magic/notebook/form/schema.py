@@ -8,11 +8,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..request.catalog import IMAGES
-from ..request.coercion import TYPE_IN_WORDS, read_value
-from ..runtime.text import escape_html, json_text, sanitize
-from .options import spell_option
-from .progress import TEXT_ONLY
+from ...request.catalog import IMAGES
+from ...request.coercion import TYPE_IN_WORDS, read_value
+from ...runtime.text import escape_html, json_text, sanitize
+from ..options import spell_option
+from ..progress import TEXT_ONLY
 
 MAX_PARTS = 12
 """The maximum number of fields for the properties of one object."""

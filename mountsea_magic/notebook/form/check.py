@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ..errors import InvalidRequest
-from ..request.axes import ImageWord
-from ..request.catalog import Model
-from ..request.coercion import read_value
-from ..request.prepare import InputImages, is_image_parameter, prepare
-from ..request.request import problems_by_parameter, read_parameters
-from ..request.schema import find_errors
-from ..runtime.text import quoted
-from ..settings import Settings
-from .cell_text import cell_text
-from .form_fields import UNSET, Field
-from .form_schema import label_of
+from ...errors import InvalidRequest
+from ...request.axes import ImageWord
+from ...request.catalog import Model
+from ...request.coercion import read_value
+from ...request.prepare import InputImages, is_image_parameter, prepare
+from ...request.request import problems_by_parameter, read_parameters
+from ...request.schema import find_errors
+from ...runtime.text import quoted
+from ...settings import Settings
+from ..cell_text import cell_text
+from .fields import UNSET, Field
+from .schema import label_of
 
 PROMPT = "prompt"
 """The name of the prompt among the problems."""

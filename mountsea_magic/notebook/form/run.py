@@ -7,18 +7,18 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import Interrupted, MountseaError, describe_kind
-from ..generation.events import Event, Notice
-from ..generation.handle import Generation
-from ..hub.status import Status
-from ..runtime.loop_thread import DRAIN_TIMEOUT_S, TICK_S, Job
-from ..session import current_session
-from ..settings import Settings
-from .cell_run import progress_line
-from .outputs import ending_line, with_message
-from .progress import FinalLine
-from .widget_tree import close_tree
-from .widgets import MAX_UPDATES_PER_S, ProgressRow
+from ...errors import Interrupted, MountseaError, describe_kind
+from ...generation.events import Event, Notice
+from ...generation.handle import Generation
+from ...hub.status import Status
+from ...runtime.loop_thread import DRAIN_TIMEOUT_S, TICK_S, Job
+from ...session import current_session
+from ...settings import Settings
+from ..cell_run import progress_line
+from ..outputs import ending_line, with_message
+from ..progress import FinalLine
+from ..widget_tree import close_tree
+from ..widgets import MAX_UPDATES_PER_S, ProgressRow
 
 
 class FormRun:

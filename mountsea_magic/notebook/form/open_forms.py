@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from typing import Protocol
 
-from ..runtime.exit_hook import call_at_exit
+from ...runtime.exit_hook import call_at_exit
 
 
 class OpenForm(Protocol):

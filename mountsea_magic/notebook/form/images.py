@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ..errors import InvalidRequest
-from ..generation.handle import Generation
-from ..images.files import GeneratedImage
-from ..images.formats import sniff
-from ..images.inputs import UPLOAD_BYTES, read_source, to_urls
-from ..request.catalog import Model
-from ..runtime.text import counted, escape_html, sanitize
-from .form_schema import help_html, note_html, section_html
-from .form_thumbnails import thumbnail_html
-from .progress import TEXT_ONLY
-from .widget_tree import answer_while_busy, close_tree
+from ...errors import InvalidRequest
+from ...generation.handle import Generation
+from ...images.files import GeneratedImage
+from ...images.formats import sniff
+from ...images.inputs import UPLOAD_BYTES, read_source, to_urls
+from ...request.catalog import Model
+from ...runtime.text import counted, escape_html, sanitize
+from ..progress import TEXT_ONLY
+from ..widget_tree import answer_while_busy, close_tree
+from .schema import help_html, note_html, section_html
+from .thumbnails import thumbnail_html
 
 MAX_IMAGES = 16
 """The maximum number of input images in a form."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ..errors import MountseaError
-from ..request.catalog import Model
-from ..session import current_session
-from ..settings import Settings
-from .form_layout import heading_html, model_options
-from .form_widgets import FormWidgets
+from ...errors import MountseaError
+from ...request.catalog import Model
+from ...session import current_session
+from ...settings import Settings
+from .layout import heading_html, model_options
+from .widgets import FormWidgets
 
 
 class ModelChoice:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..runtime.text import escape_html
-from .form_fields import LABEL_WIDTH, Field
-from .form_layout import COPY_HTML, STYLE
-from .form_schema import note_html
-from .progress import TEXT_ONLY
-from .widget_tree import answer_while_busy, close_tree
+from ...runtime.text import escape_html
+from ..progress import TEXT_ONLY
+from ..widget_tree import answer_while_busy, close_tree
+from .fields import LABEL_WIDTH, Field
+from .layout import COPY_HTML, STYLE
+from .schema import note_html
 
 MIN_COLUMN = "340px"
 """The least width of a column of fields: a narrow notebook has one column, a wide one two."""

@@ -8,17 +8,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from ..generation.handle import Generation
-from ..images.contact_sheet import ContactSheet, Tile
-from ..images.files import GeneratedImage
-from ..images.sheet_layout import wrapped_columns
-from ..runtime.text import counted, escape_html, sanitize
-from .form_thumbnails import edit_button
-from .image_rows import SIDE_BY_SIDE
-from .outputs import Output, alt_text, final_line, image_bundle
-from .progress import TEXT_ONLY
-from .sheet_output import MAX_PIXELS
-from .widget_tree import answer_while_busy, close_tree
+from ...generation.handle import Generation
+from ...images.contact_sheet import ContactSheet, Tile
+from ...images.files import GeneratedImage
+from ...images.sheet_layout import wrapped_columns
+from ...runtime.text import counted, escape_html, sanitize
+from ..image_rows import SIDE_BY_SIDE
+from ..outputs import Output, alt_text, final_line, image_bundle
+from ..progress import TEXT_ONLY
+from ..sheet_output import MAX_PIXELS
+from ..widget_tree import answer_while_busy, close_tree
+from .thumbnails import edit_button
 
 MAX_RESULTS = 20
 """How many results are shown; older ones are named."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..request.catalog import Catalog, Model
-from ..runtime.text import escape_html, sanitize
-from ..settings import Settings
-from .outputs import DEMO_NOTE
-from .progress import TEXT_ONLY
+from ...request.catalog import Catalog, Model
+from ...runtime.text import escape_html, sanitize
+from ...settings import Settings
+from ..outputs import DEMO_NOTE
+from ..progress import TEXT_ONLY
 
 STYLE = """<style>
 .mountsea-form { border: 1px solid var(--jp-border-color1, #bdbdbd); border-radius: 6px;

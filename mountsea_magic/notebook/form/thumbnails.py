@@ -9,19 +9,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ..images.data_uris import InlineError, read_inline
-from ..images.decoding import decode
-from ..images.files import MAX_PIXELS, GeneratedImage
-from ..images.inputs import UPLOAD_BYTES
-from ..images.kept_thumbnails import THUMBNAIL_PX, kept_thumbnail
-from ..images.previews import NoPreview, Preview
-from ..images.thumbnails import thumbnail
-from ..runtime.daemon_threads import run_in_thread
-from ..runtime.text import escape_html, sanitize
-from ..session import current_session
-from ..settings import Settings
-from .form_schema import section_html
-from .widget_tree import answer_while_busy
+from ...images.data_uris import InlineError, read_inline
+from ...images.decoding import decode
+from ...images.files import MAX_PIXELS, GeneratedImage
+from ...images.inputs import UPLOAD_BYTES
+from ...images.kept_thumbnails import THUMBNAIL_PX, kept_thumbnail
+from ...images.previews import NoPreview, Preview
+from ...images.thumbnails import thumbnail
+from ...runtime.daemon_threads import run_in_thread
+from ...runtime.text import escape_html, sanitize
+from ...session import current_session
+from ...settings import Settings
+from ..widget_tree import answer_while_busy
+from .schema import section_html
 
 MAX_RECENT = 8
 """How many recent images are offered."""

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..request.catalog import Model
-from ..request.coercion import read_value
-from ..request.request import problems_by_parameter
-from ..runtime.text import json_text
-from .form_schema import (
+from ...request.catalog import Model
+from ...request.coercion import read_value
+from ...request.request import problems_by_parameter
+from ...runtime.text import json_text
+from .schema import (
     Schema,
     alternatives,
     as_typed,

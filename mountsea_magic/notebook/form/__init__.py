@@ -1,0 +1,1 @@
+"""The form: a request for images filled in with widgets."""
