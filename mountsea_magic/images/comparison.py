@@ -272,7 +272,7 @@ def compare(
     is_pair = isinstance(labels, Sequence) and not isinstance(labels, str | bytes)
     if not is_pair or len(labels) != 2:
         raise InvalidRequest(
-            f'labels must be two texts, such as ("before", "after") (got {_kind_of(labels)}).'
+            f'labels must be two strings, such as ("before", "after") (got {_kind_of(labels)}).'
         )
     found = [_read(before, "before"), _read(after, "after")]
     longest_px = max(_MIN_PX, min(_MAX_PX, max(max(each.size) for each in found)))

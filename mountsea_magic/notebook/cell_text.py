@@ -92,7 +92,10 @@ def _option(option: str, text: str) -> list[str]:
 def _parameter(model: Model, name: str, value: Any) -> Iterator[str]:
     """Yield the quoted words that set a parameter."""
     if not name or name != name.strip().replace("-", "_") or "=" in name:
-        raise InvalidRequest(f"The parameter {quoted(name)} can't be set on the line of a cell.")
+        raise InvalidRequest(
+            f"The parameter {quoted(name)} can't be set on the line of a cell, because of its "
+            "name: use `mountsea_magic.generate`."
+        )
     value, text = _typed(model, name, value)
     words = parameter_words(name, value, text)
     is_json = isinstance(value, dict | list) and words[0] == "-p" and shlex.quote(name) == name
@@ -117,10 +120,12 @@ def _typed(model: Model, name: str, value: Any) -> tuple[Any, str]:
             for text in [*([sent] if isinstance(sent, str) else []), json_text(sent)]:
                 if json.dumps(read_value(text, schema)) == expected:
                     return sent, text
-        reason = "no text is read as its value"
+        reason = "no text is read as its value: use `mountsea_magic.generate`"
     except (TypeError, ValueError, RecursionError):
         reason = "its value is not JSON"
-    raise InvalidRequest(f"{spell_option(name)} can't be written on the line of a cell: {reason}.")
+    raise InvalidRequest(
+        f"{spell_option(name)} can't be written on the line of a cell, because {reason}."
+    )
 
 
 def _is_left_alone(line: str) -> bool:

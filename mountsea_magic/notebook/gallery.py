@@ -76,8 +76,9 @@ class _Gallery:
     def __init__(self, history: History, notes: Sequence[str], front: FrontEnd) -> None:
         left_out = max(0, len(history) - MAX_ROWS)
         more = (
-            f"{left_out:,} more are not shown here: name part of a prompt, task id, model, status "
-            f"or Hub, or list them: `print(mountsea_magic.history(limit={len(history)}))`."
+            f"{left_out:,} more are not shown here: search with a part of the prompt, task id, "
+            f"model, status or Hub, or list them: "
+            f"`print(mountsea_magic.history(limit={len(history)}))`."
         )
         self._items = history.items[:MAX_ROWS]
         self._notes = [*([more] if left_out else []), *notes]

@@ -209,9 +209,9 @@ def test_a_file_that_is_gone_is_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("labels", ["ab", ("one",), ("a", "b", "c"), None, 7, b"ab"])
-def test_labels_are_two_texts(labels: Any) -> None:
-    """A text of two characters is not two labels."""
-    with pytest.raises(InvalidRequest, match="labels must be two texts"):
+def test_labels_are_two_strings(labels: Any) -> None:
+    """A string of two characters is not two labels."""
+    with pytest.raises(InvalidRequest, match="labels must be two strings"):
         compare(plain(TEAL), plain(RED), labels=labels)
 
 

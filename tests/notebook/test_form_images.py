@@ -270,5 +270,5 @@ def test_without_a_model_that_edits_it_says_so(demo: None, shell: InteractiveShe
     from mountsea_magic.notebook.form.check import edit_model
 
     form = make_form(shell)
-    with pytest.raises(InvalidRequest, match="No model of this Hub edits images"):
+    with pytest.raises(InvalidRequest, match="No known model of this Hub edits images"):
         edit_model(form.model, {"nano-banana": form.model})

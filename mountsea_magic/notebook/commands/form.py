@@ -13,8 +13,11 @@ from ..options import CellOptions
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-UNATTENDED = "%mountsea form needs someone to fill it in. This cell does the same:"
-"""Stands in a notebook that is run unattended."""
+UNATTENDED = (
+    "%mountsea form needs someone to fill it in, and this notebook was run unattended. An example "
+    "of a cell that needs no form:"
+)
+"""The title of the note in place of the form."""
 
 
 def form(shell: InteractiveShell, model_id: str | None, defaults: CellOptions) -> None:
@@ -32,13 +35,13 @@ def form(shell: InteractiveShell, model_id: str | None, defaults: CellOptions) -
     front = front_end(shell)
     if not front.notebook:
         raise MountseaError(
-            "%mountsea form needs a notebook, such as JupyterLab's. Here, write a %%mountsea cell; "
-            "`%%mountsea -h` lists its options."
+            "%mountsea form needs a notebook front end, such as JupyterLab. Here, write a "
+            "%%mountsea cell; `%%mountsea -h` lists its options."
         )
     if not front.updates:
         raise MountseaError(
-            "%mountsea form can't be shown here, in an Output widget, %%capture or a console: run "
-            "it in a notebook cell of its own."
+            "%mountsea form can't be shown here (an Output widget, %%capture or a console): run it "
+            "in a notebook cell of its own."
         )
     settings = current_session().settings()
     name = model_id if model_id is not None else defaults.model

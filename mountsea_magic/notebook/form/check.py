@@ -176,7 +176,10 @@ def edit_model(model: Model, models: Mapping[str, Model]) -> Model:
     for each in (model, models.get(f"{model.id}-edit"), *others):
         if each is not None and each.image_parameter is not None:
             return each
-    raise InvalidRequest(f"No model of this Hub edits images (chosen: {quoted(model.id)}).")
+    raise InvalidRequest(
+        f"No known model of this Hub edits images (chosen: {quoted(model.id)}). To find new ones: "
+        "`%mountsea models --refresh`."
+    )
 
 
 def _label(model: Model, name: str) -> str:

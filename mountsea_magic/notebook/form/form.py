@@ -39,7 +39,7 @@ from .check import (
 )
 from .fields import MAX_FIELDS, UNSET, Field, make_field
 from .images import InputImagesField
-from .layout import CLOSED, SAME_AS_CELL, model_note, note_of, widgets_bundle
+from .layout import CLOSED, NO_WIDGETS, model_note, note_of, widgets_bundle
 from .models import ModelChoice
 from .open_forms import OPEN_FORMS
 from .results import Results
@@ -114,7 +114,7 @@ class Form:
         from IPython.display import display
 
         self._refresh_models()
-        bundle = widgets_bundle(self.widgets.root, note_of(self.cell, title=SAME_AS_CELL))
+        bundle = widgets_bundle(self.widgets.root, note_of(self.cell, title=NO_WIDGETS))
         # in an app no output can be updated later
         display_id = None if self._front.app else True
         self._handles = [display(bundle, raw=True, display_id=display_id)]  # type: ignore[no-untyped-call]  # IPython's display is untyped

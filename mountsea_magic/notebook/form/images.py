@@ -141,7 +141,9 @@ class InputImagesField:
         if word in self.words:
             return
         if len(self._sources) >= MAX_IMAGES and not replace:
-            raise InvalidRequest(f"A form has at most {MAX_IMAGES} input images.")
+            raise InvalidRequest(
+                f"A form has at most {MAX_IMAGES} input images: remove one to add another."
+            )
         urls = read_source(word, self._namespace, option="input image")
         shown = sanitize(word, limit=300)
         thumbnails = "".join(thumbnail_html(url, f"Input image {shown}") for url in urls[:_SHOWN])

@@ -72,8 +72,8 @@ COPY_HTML = (
 
 _TITLE = '<b role="heading" aria-level="3">New images</b>'
 
-CLOSED = "The form was closed. Its last cell:"
-SAME_AS_CELL = "Here is a form if its widgets are shown; this cell does the same:"
+CLOSED = "The form was closed. This cell submits what was filled in:"
+NO_WIDGETS = "A form, whose widgets can't be shown here. This cell submits what was filled in:"
 
 
 def heading_html(settings: Settings, note: str = "") -> str:
