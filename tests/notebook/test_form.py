@@ -114,7 +114,7 @@ def test_only_what_was_changed_is_sent_and_the_cell_sends_the_same(
 def test_a_size_of_ones_own_has_a_field_for_each_side(
     hub: StandInHub, shell: InteractiveShell
 ) -> None:
-    """They appear with "custom"; what is wrong with one of them is told beside them."""
+    """They appear with "custom"; what is wrong with one of them is shown beside them."""
     form = make_form(shell, "gpt-image-2")
     form.widgets.prompt.value = "a red fox"
     size: Any = form.fields["image_size"]
@@ -132,15 +132,15 @@ def test_a_size_of_ones_own_has_a_field_for_each_side(
     assert request_of(form.widgets.cell.value, shell).body() == hub.posts[0].json
 
 
-def test_wrong_input_is_told_beside_its_field_and_nothing_is_sent(
+def test_wrong_input_is_shown_beside_its_field_and_nothing_is_sent(
     hub: StandInHub, shell: InteractiveShell
 ) -> None:
     """At the change and at Generate, as an alert, with a summary next to the button."""
     form = make_form(shell)
     form.widgets.prompt.value = "a red fox"
     put(form, "seed", "<b>abc")
-    told = "seed must be a whole number"
-    assert told in note(form, "seed") and 'role="alert"' in note(form, "seed")
+    problem = "seed must be a whole number"
+    assert problem in note(form, "seed") and 'role="alert"' in note(form, "seed")
     assert "<b>abc" not in texts(form.widgets.root)
     assert message(form) == ""
     assert generate(form, shell) is None
@@ -150,8 +150,8 @@ def test_wrong_input_is_told_beside_its_field_and_nothing_is_sent(
     assert hub.posts == []
 
 
-def test_an_empty_prompt_is_told_at_generate(hub: StandInHub, shell: InteractiveShell) -> None:
-    """Not before: the user has not come to it yet."""
+def test_an_empty_prompt_is_reported_at_generate(hub: StandInHub, shell: InteractiveShell) -> None:
+    """Not before: the user has not changed it yet."""
     form = make_form(shell)
     put(form, "seed", "7")
     assert "prompt is empty" not in texts(form.widgets.root)
@@ -442,7 +442,7 @@ def test_parameters_beyond_the_limit_are_named(
     assert "-p NAME=VALUE" in form.widgets.model_note.value.replace("&#45;", "-")
 
 
-def test_a_value_that_is_no_cell_is_said_in_its_place(demo: None, shell: InteractiveShell) -> None:
+def test_why_there_is_no_cell_is_shown_in_its_place(demo: None, shell: InteractiveShell) -> None:
     """It can be submitted all the same."""
     form = make_form(shell)
     rules = {"prompt": {"type": "string"}, "a=b": {"type": "string"}}
@@ -491,7 +491,7 @@ def test_the_progress_line_is_updated_as_rarely_as_a_cells(
 ) -> None:
     """Three changes a second: each costs some milliseconds of CPU."""
     settings = current_session().settings()
-    run = FormRun(Generation(None, task_id="hub-1"), settings, timeout_s=1.0, ended=print)
+    run = FormRun(Generation(None, task_id="hub-1"), settings, timeout_s=1.0, on_end=print)
     now, changes = 0.0, 0
 
     def tick() -> int:

@@ -125,7 +125,7 @@ def test_a_hostile_schema_gets_a_field_of_escaped_text(schema: Any, name: str) -
         assert not set("<>&$`\\") & set(label) and len(label) <= 60
     field.fill("some text")
     field.typed()
-    field.tell(["<b>wrong</b>"])
+    field.show_problems(["<b>wrong</b>"])
     assert "<b>wrong" not in field._note.value and "wrong" in field._note.value
 
 

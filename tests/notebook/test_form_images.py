@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -59,7 +60,7 @@ def upload(form: Form, *files: tuple[str, bytes]) -> None:
             control._counter += 1
 
 
-def said(form: Form) -> str:
+def image_note(form: Form) -> str:
     """Return what stands below the input images, as HTML."""
     return str(form.images._note.value)
 
@@ -89,15 +90,15 @@ def test_uploads_become_variables_that_the_cell_uses(
     assert request_of(form.widgets.cell.value, shell).body() == post.json
 
 
-def test_a_wrong_upload_is_told_beside_the_field(demo: None, shell: InteractiveShell) -> None:
+def test_a_wrong_upload_is_reported_beside_the_field(demo: None, shell: InteractiveShell) -> None:
     """Others of the same choice are taken; the next choice removes the message."""
     form = make_form(shell, EDIT)
     upload(form, ("notes<b>.txt", b"no image"), ("a.png", image()), ("half.png", image()[:200]))
     assert form.images.words == ["upload_1"]
-    assert "it is not a readable image" in said(form) and "half.png" in said(form)
-    assert "notes&lt;b&gt;.txt" in said(form) and 'role="alert"' in said(form)
+    assert "it is not a readable image" in image_note(form) and "half.png" in image_note(form)
+    assert "notes&lt;b&gt;.txt" in image_note(form) and 'role="alert"' in image_note(form)
     upload(form, ("b.png", image("png", 1)))
-    assert "alert" not in said(form) and len(form.images.words) == 2
+    assert "alert" not in image_note(form) and len(form.images.words) == 2
 
 
 def test_a_large_upload_is_scaled_down(
@@ -121,11 +122,11 @@ def test_the_number_of_images_is_limited(
     form = make_form(shell, EDIT)
     upload(form, ("a.png", image()), ("b.png", image("png", 1)))
     assert form.images.words == ["upload_1"] and "upload_2" not in shell.user_ns
-    assert "at most 1 input images" in said(form)
+    assert "at most 1 input images" in image_note(form)
 
 
 @pytest.mark.parametrize(
-    ("schema", "count", "told"),
+    ("schema", "count", "is_problem"),
     [
         ({"type": "array", "minItems": 2}, 1, True),
         ({"type": "array", "maxItems": 2}, 3, True),
@@ -135,8 +136,8 @@ def test_the_number_of_images_is_limited(
         ({}, 3, False),
     ],
 )
-def test_limits_of_the_schema_are_told(
-    demo: None, shell: InteractiveShell, schema: dict[str, Any], count: int, told: bool
+def test_limits_of_the_schema_are_shown(
+    demo: None, shell: InteractiveShell, schema: dict[str, Any], count: int, is_problem: bool
 ) -> None:
     """At each change; a variable with several images counts as many."""
     form = make_form(shell, EDIT)
@@ -147,22 +148,20 @@ def test_limits_of_the_schema_are_told(
     for number in range(count):
         shell.user_ns[f"image_{number}"] = image("png", number)
         form.images.add(f"image_{number}")
-    assert ("alert" in said(form)) is told
+    assert ("alert" in image_note(form)) is is_problem
 
 
-def test_a_missing_image_is_told_at_generate(hub: StandInHub, shell: InteractiveShell) -> None:
+def test_a_missing_image_is_reported_at_generate(hub: StandInHub, shell: InteractiveShell) -> None:
     """And one whose variable is gone by then."""
     form = make_form(shell, EDIT)
     form.widgets.prompt.value = "make it winter"
-    assert "alert" not in said(form)
-    assert generate(form, shell) is None and "requires input images" in said(form)
+    assert "alert" not in image_note(form)
+    assert generate(form, shell) is None and "requires input images" in image_note(form)
     upload(form, ("a.png", image()))
-    assert "alert" not in said(form)
+    assert "alert" not in image_note(form)
     del shell.user_ns["upload_1"]
     assert generate(form, shell) is None
-    assert "upload&#95;1: no such file or variable" in said(form) or "upload_1: no such" in said(
-        form
-    )
+    assert "upload_1: no such file or variable" in html.unescape(image_note(form))
     assert hub.posts == []
 
 
@@ -196,7 +195,7 @@ def test_a_variable_is_added_with_its_button(hub: StandInHub, shell: Interactive
     form = make_form(shell, EDIT)
     control = form.images._variable
     shell.user_ns["photo"] = Image.new("RGB", (8, 8), "teal")
-    form._cell_has_run()
+    form._after_cell()
     assert [value for _, value in control.options] == ["", "photo"]
     control.value = "photo"
     assert form.images.words == []
@@ -206,7 +205,7 @@ def test_a_variable_is_added_with_its_button(hub: StandInHub, shell: Interactive
     shell.user_ns["photo"] = Image.new("RGB", (0, 8))
     form.images._list.children[0].children[1].click()
     form.images._add.click()
-    assert "no pixels" in said(form) and form.images.words == []
+    assert "no pixels" in image_note(form) and form.images.words == []
 
 
 def test_a_recent_image_is_edited_by_the_sibling_of_the_model(
@@ -241,7 +240,7 @@ def test_a_recent_image_is_edited_by_the_sibling_of_the_model(
 def test_a_mask_is_read_at_generate(
     hub: StandInHub, shell: InteractiveShell, tmp_path: Path
 ) -> None:
-    """A path or `@variable`; what is wrong with it is told beside its field."""
+    """A path or `@variable`; what is wrong with it is shown beside its field."""
     form = make_form(shell, "gpt-image-2-edit")
     form.widgets.prompt.value = "make it winter"
     upload(form, ("a.png", image()))
@@ -265,7 +264,7 @@ def test_both_formats_of_uploads_are_read() -> None:
     assert uploaded_files(()) == uploaded_files({}) == []
 
 
-def test_without_a_model_that_edits_it_says_so(demo: None, shell: InteractiveShell) -> None:
+def test_without_a_model_that_edits_the_error_says_so(demo: None, shell: InteractiveShell) -> None:
     """In the form."""
     from mountsea_magic.notebook.form.check import edit_model
 

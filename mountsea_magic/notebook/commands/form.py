@@ -73,7 +73,7 @@ def _show_note(text: str) -> None:
 
 
 def _cell_id(shell: InteractiveShell) -> str:
-    """Return the id of the current cell, or an empty text where the front end tells none."""
+    """Return the id of the current cell, or an empty text where the front end gives none."""
     kernel: Any = getattr(shell, "kernel", None)
     request: dict[str, Any] = getattr(kernel, "get_parent", dict)()
     return str(request.get("metadata", {}).get("cellId", ""))

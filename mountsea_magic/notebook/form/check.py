@@ -79,8 +79,8 @@ def problems_of(filled: FilledIn, fields: Mapping[str, Field], *, urls_only: boo
     Args:
         filled: What the user has filled in.
         fields: The fields.
-        urls_only: Whether a parameter for images takes only URLs: in an app, where the paths of
-            the server are nobody's business.
+        urls_only: Whether a parameter for images takes only URLs: in an app, which does not
+            read files of the server for its visitors.
     """
     model = filled.model
     body: dict[str, Any] = {PROMPT: filled.prompt.strip() or "blank"}
@@ -94,7 +94,9 @@ def problems_of(filled: FilledIn, fields: Mapping[str, Field], *, urls_only: boo
         )
     problems = problems_by_parameter(model, body, partial(_label, model))
     for name, field in fields.items():
-        problems |= {name: found} if (found := field.own_problems(model)) else {}
+        own_problems = field.own_problems(model)
+        if own_problems:
+            problems[name] = own_problems
     if not filled.prompt.strip():
         problems[PROMPT] = ["The prompt is empty: describe the image."]
     for name, value in filled.typed.items():

@@ -66,7 +66,7 @@ class Field:
         raise NotImplementedError
 
     def fill(self, typed: Any) -> None:
-        """Show a value that `typed` of a field with this name returned; ignore one that can't be.
+        """Show a value that `typed` of a field with this name has returned, if this control can.
 
         Args:
             typed: The value.
@@ -82,7 +82,7 @@ class Field:
         for control in self.controls:
             control.observe(changed, "value")
 
-    def tell(self, problems: Sequence[str]) -> None:
+    def show_problems(self, problems: Sequence[str]) -> None:
         """Show what is wrong with the value beside it.
 
         Args:

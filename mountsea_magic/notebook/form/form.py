@@ -55,8 +55,8 @@ REFRESH_S = 1.5
 """How long the form waits for the Hub's list of models before it is shown, in seconds."""
 
 DOUBLE_CLICK_S = 0.4
-"""For so long after a submission another click on Generate does nothing, in seconds: the answer may
-come from the journal at once, and a double click takes a moment."""
+"""How long after a submission another click on Generate is ignored, in seconds: a result from the
+journal is there at once, before the second click of a double click."""
 
 
 class Form:
@@ -83,16 +83,19 @@ class Form:
         self._shell, self._options, self._front = shell, options, front
         self._lock = threading.RLock()
         self._remembered: dict[str, Any] = {}
-        self._told: set[str] = set()
+        self._touched: set[str] = set()
         self._started_at = float("-inf")
         self._confirmed = ""
-        self._is_refused = False
+        self._shows_summary = False
         self._handles: list[Any] = []
         self.run: FormRun | None = None
         self.closed = False
         self.fields: dict[str, Field] = {}
         self.images = InputImagesField(
-            shell.user_ns, variables=not front.app, guard=self._guard, changed=self._images_changed
+            shell.user_ns,
+            variables=not front.app,
+            guard=self._guard,
+            on_change=self._images_changed,
         )
         self.results = Results(self._edit_safely, paths=not front.app)
         self._recent = RecentImages(self._edit_safely)
@@ -122,13 +125,13 @@ class Form:
             return
         self._handles.append(display({"text/plain": ""}, raw=True, display_id=True))  # type: ignore[no-untyped-call]  # as above
         OPEN_FORMS.add(self, cell_id)
-        self._shell.events.register("post_run_cell", self._cell_has_run)
+        self._shell.events.register("post_run_cell", self._after_cell)
         current_session().worker.start(self._show_recent())
 
     def close(self) -> None:
         """Replace the form by its last cell and one output with all its images.
 
-        A generation that runs is left to be resumed; the note says how.
+        It stops waiting for a generation that runs; the note says how to resume it.
         """
         with self._lock:
             if self.closed:
@@ -146,7 +149,7 @@ class Form:
         try:
             if self._handles:
                 with suppress(ValueError):  # an interrupt came before it was registered
-                    self._shell.events.unregister("post_run_cell", self._cell_has_run)
+                    self._shell.events.unregister("post_run_cell", self._after_cell)
                 self._leave(message)
         finally:
             self.widgets.dispose()
@@ -182,9 +185,11 @@ class Form:
                     work()
         except MountseaError as error:
             self._choice.settings.redact_key_in(error)
-            self.widgets.say(f"{type(error).__name__}: {error}")
+            self.widgets.show_message(f"{type(error).__name__}: {error}")
         except Exception as error:
-            self.widgets.say(f"Unexpected error ({type(error).__name__}): {sanitize(error)}")
+            self.widgets.show_message(
+                f"Unexpected error ({type(error).__name__}): {sanitize(error)}"
+            )
 
     def _connect(self) -> None:
         """Connect the widgets that don't depend on the model."""
@@ -221,13 +226,17 @@ class Form:
         self._changed(self.model.image_parameter or "")
 
     def _changed(self, name: str = "") -> None:
-        """Check what is filled in, and update the cell; a field is told once it was changed."""
-        self._told.add(name)
+        """Check what is filled in, and update the cell.
+
+        Args:
+            name: The field that the user has changed; it is checked visibly from now on.
+        """
+        self._touched.add(name)
         problems = self._problems()
-        self._tell(problems)
-        if self._is_refused:
-            self._is_refused = bool(problems)
-            self.widgets.say(summary_of(problems) if problems else "")
+        self._show_problems(problems)
+        if self._shows_summary:
+            self._shows_summary = bool(problems)
+            self.widgets.show_message(summary_of(problems) if problems else "")
         self.widgets.show_cell(self.cell)
 
     def _filled_in(self) -> FilledIn:
@@ -244,26 +253,26 @@ class Form:
     def _problems(self) -> Problems:
         return problems_of(self._filled_in(), self.fields, urls_only=self._front.app)
 
-    def _tell(self, problems: Problems) -> None:
-        """Show each problem beside its field, unless the user has not come to it yet."""
-        told = {name: found for name, found in problems.items() if name in self._told}
-        self.widgets.tell_prompt(told.get(PROMPT, ()))
-        self.images.tell(told.get(self.model.image_parameter or "", ()))
+    def _show_problems(self, problems: Problems) -> None:
+        """Show each problem beside its field, unless the user has not changed it yet."""
+        shown = {name: found for name, found in problems.items() if name in self._touched}
+        self.widgets.show_prompt_problems(shown.get(PROMPT, ()))
+        self.images.show_problems(shown.get(self.model.image_parameter or "", ()))
         for name, field in self.fields.items():
-            field.tell(told.get(name, ()))
+            field.show_problems(shown.get(name, ()))
 
     def _generate(self) -> None:
         """Submit what is filled in, unless something is wrong or a generation runs."""
         if self.run is not None or time.monotonic() - self._started_at < DOUBLE_CLICK_S:
             return
-        self.widgets.say()
-        self.widgets.run(True)
+        self.widgets.show_message()
+        self.widgets.set_running(True)
         try:
             self._start()
         finally:
             if self.run is None:
                 self.widgets.show_progress()
-            self.widgets.run(self.run is not None)
+            self.widgets.set_running(self.run is not None)
 
     def _start(self) -> None:
         """Check everything, and start the generation."""
@@ -273,12 +282,13 @@ class Form:
         images = InputImages(self._shell.user_ns)
         filled = self._filled_in()
         problems = self._problems()
-        problems |= image_problems(filled, images) if not problems else {}
-        self._told = {PROMPT, self.model.image_parameter or "", *self.fields, *problems}
-        self._tell(problems)
-        self._is_refused = bool(problems)
+        if not problems:
+            problems = image_problems(filled, images)
+        self._touched = {PROMPT, self.model.image_parameter or "", *self.fields, *problems}
+        self._show_problems(problems)
+        self._shows_summary = bool(problems)
         if problems:
-            self.widgets.say(summary_of(problems))
+            self.widgets.show_message(summary_of(problems))
             return
         settings.require_key()
         words = tuple(map(ImageWord, filled.images))
@@ -295,11 +305,11 @@ class Form:
         if not self._is_confirmed(generation, settings):
             return
         self._shell.user_ns[LAST_RESULT] = generation
-        run = FormRun(generation, settings, timeout_s=self._options.timeout, ended=self._run_ended)
+        run = FormRun(generation, settings, timeout_s=self._options.timeout, on_end=self._run_ended)
         self.widgets.show_progress(run.row.box)
         run.start()
-        self.run = run  # its end waits for the lock
-        self._told.clear()
+        self.run = run  # not too late: `_run_ended` waits for the lock
+        self._touched.clear()
         self._started_at = time.monotonic()
 
     def _is_confirmed(self, generation: Generation, settings: Settings) -> bool:
@@ -312,7 +322,7 @@ class Form:
             self._confirmed = ""
             return True
         self._confirmed = request.fingerprint()
-        self.widgets.say(
+        self.widgets.show_message(
             f"This orders {counted(images, 'image')}. Click Generate again to order them."
         )
         return False
@@ -328,15 +338,15 @@ class Form:
         def show() -> None:
             self.run = None
             self.widgets.show_progress()
-            self.widgets.run(False)
+            self.widgets.set_running(False)
             self.images.offer_variables()
             if run.generation.status != Status.COMPLETED:
-                self.widgets.say_html(run.ending().html)
+                self.widgets.show_message_html(run.ending().html)
                 return
             self.results.add(run.generation)
             self.widgets.announce(f"Done: {counted(len(run.generation), 'image')}, shown below.")
             if run.notices:
-                self.widgets.say("; ".join(dict.fromkeys(run.notices)))
+                self.widgets.show_message("; ".join(dict.fromkeys(run.notices)))
 
         self._guard(show)
 
@@ -346,16 +356,16 @@ class Form:
     def _edit(self, image: GeneratedImage) -> None:
         """Make an image an input image; a model that takes none gives way to one that does."""
         self._choice.set(edit_model(self.model, self._choice.models))
-        # the paths of the server are nobody's business in an app
+        # an app does not show the server's paths to its visitors
         word = self.images.bind("image", image) if self._front.app else str(image.path)
         self.images.add(word, replace=self.images.takes_one)
 
-    def _cell_has_run(self, _: object = None) -> None:
+    def _after_cell(self, _: object = None) -> None:
         """Follow what a cell may have changed: the variables, the Hub and its models."""
 
         def follow() -> None:
             self.images.offer_variables()
-            with suppress(ConfigurationError):  # said where it is used
+            with suppress(ConfigurationError):  # reported by the next cell or click
                 self._choice.follow(current_session().settings())
 
         self._guard(follow)

@@ -36,7 +36,7 @@ NO_VARIABLE, CHOOSE = ("none has an image yet", ""), ("choose one", "")
 UPLOAD_LIMIT = "Upload at most 10 MB at a time."
 """Jupyter's server closes the connection to the kernel at a larger message."""
 
-_SHOWN = 4
+_MAX_THUMBNAILS = 4
 """How many thumbnails a variable with several images has."""
 
 
@@ -58,8 +58,8 @@ class InputImagesField:
     Args:
         namespace: The user's variables; an upload becomes one of them.
         variables: Whether the user's variables are offered.
-        guard: Does what a callback has to do, and shows its errors.
-        changed: Called when an image is added or removed.
+        guard: Runs a callback under the form's lock, and shows its errors.
+        on_change: Called when an image is added or removed.
     """
 
     def __init__(
@@ -68,16 +68,16 @@ class InputImagesField:
         *,
         variables: bool,
         guard: Callable[[Callable[[], None]], None],
-        changed: Callable[[], None],
+        on_change: Callable[[], None],
     ) -> None:
         import ipywidgets
 
-        self._namespace, self._guard, self._changed = namespace, guard, changed
+        self._namespace, self._guard, self._on_change = namespace, guard, on_change
         self._offers_variables = variables
         self.takes_one = False
         self._sources: list[_Source] = []
         self._refused: list[str] = []
-        self._help, self._told = "", tuple[str, ...]()
+        self._help, self._problems = "", tuple[str, ...]()
         self._list = ipywidgets.VBox([])
         self._upload = ipywidgets.FileUpload(accept="image/*", multiple=True)
         self._upload.observe(lambda _: guard(self._take_upload), "value")
@@ -93,9 +93,9 @@ class InputImagesField:
         self._add.on_click(lambda _: guard(self._add_variable))
         self._note = ipywidgets.HTML()
         self._note.add_class("mountsea-note")
-        ways = [self._upload, *([self._variable, self._add] if variables else [])]
-        row = ipywidgets.HBox(ways)
-        row.add_class("mountsea-ways")
+        controls = [self._upload, *([self._variable, self._add] if variables else [])]
+        row = ipywidgets.HBox(controls)
+        row.add_class("mountsea-add-image")
         heading = ipywidgets.HTML(section_html("Input images"))
         self.box = ipywidgets.VBox([heading, self._list, row, self._note])
         self.box.add_class("mountsea-images")
@@ -130,7 +130,7 @@ class InputImagesField:
 
         Args:
             word: As ``-i`` takes it.
-            label: What else is said about it.
+            label: A remark, such as the name of an uploaded file.
             replace: Remove the others.
 
         Raises:
@@ -146,8 +146,14 @@ class InputImagesField:
             )
         urls = read_source(word, self._namespace, option="input image")
         shown = sanitize(word, limit=300)
-        thumbnails = "".join(thumbnail_html(url, f"Input image {shown}") for url in urls[:_SHOWN])
-        more = f" and {counted(len(urls) - _SHOWN, 'image')} more" if len(urls) > _SHOWN else ""
+        thumbnails = "".join(
+            thumbnail_html(url, f"Input image {shown}") for url in urls[:_MAX_THUMBNAILS]
+        )
+        more = (
+            f" and {counted(len(urls) - _MAX_THUMBNAILS, 'image')} more"
+            if len(urls) > _MAX_THUMBNAILS
+            else ""
+        )
         text = f"<code>{escape_html(shown)}</code>{more} {escape_html(label)}"
         button = ipywidgets.Button(
             description="Remove",
@@ -176,13 +182,13 @@ class InputImagesField:
         self._namespace[f"{stem}_{number}"] = value
         return f"{stem}_{number}"
 
-    def tell(self, problems: Sequence[str]) -> None:
+    def show_problems(self, problems: Sequence[str]) -> None:
         """Show what is wrong with the images.
 
         Args:
             problems: The messages.
         """
-        self._told = tuple(problems)
+        self._problems = tuple(problems)
         self._show_note()
 
     def offer_variables(self) -> None:
@@ -247,7 +253,7 @@ class InputImagesField:
         self._refused = []
         self._list.children = [each.row for each in self._sources]
         self._show_note()
-        self._changed()
+        self._on_change()
 
     def _count(self, word: str) -> int:
         """Return how many images a word stands for."""
@@ -255,7 +261,7 @@ class InputImagesField:
         return len(value) if isinstance(value, Generation) else 1
 
     def _show_note(self) -> None:
-        self._note.value = note_html(self._help, [*self._refused, *self._told])
+        self._note.value = note_html(self._help, [*self._refused, *self._problems])
 
 
 def uploaded_files(value: Any) -> list[tuple[str, bytes]]:

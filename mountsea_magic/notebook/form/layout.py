@@ -1,4 +1,4 @@
-"""The look of the form: its style, its texts, and the widgets that don't depend on a model."""
+"""The look of the form: its style, its texts as HTML, and the note that replaces it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ STYLE = """<style>
   font-size: var(--jp-code-font-size, 13px); white-space: pre; overflow-x: auto; }
 .mountsea-form .mountsea-buttons { margin: 8px 0 4px 0; flex-wrap: wrap; align-items: center; }
 .mountsea-form .mountsea-progress .widget-hbox { align-items: center; }
-.mountsea-form .mountsea-ways { flex-wrap: wrap; align-items: center; }
+.mountsea-form .mountsea-add-image { flex-wrap: wrap; align-items: center; }
 .mountsea-form .mountsea-images .widget-hbox { align-items: center; }
 .mountsea-form .mountsea-source { overflow-wrap: anywhere; }
 .mountsea-form .mountsea-source img { vertical-align: middle; margin: 2px 6px 2px 0; }
@@ -57,10 +57,10 @@ STYLE = """<style>
 
 _COPY = (
     "const form=this.closest('.mountsea-form'),text=form.querySelector('.mountsea-cell textarea'),"
-    "said=()=>{this.textContent='Copied';setTimeout(()=>{this.textContent='Copy'},2000)},"
-    "old=()=>{text.focus();text.select();if(document.execCommand('copy'))said()};"
+    "done=()=>{this.textContent='Copied';setTimeout(()=>{this.textContent='Copy'},2000)},"
+    "old=()=>{text.focus();text.select();if(document.execCommand('copy'))done()};"
     # pages that are not served securely have no clipboard
-    "navigator.clipboard?navigator.clipboard.writeText(text.value).then(said,old):old()"
+    "navigator.clipboard?navigator.clipboard.writeText(text.value).then(done,old):old()"
 )
 
 COPY_HTML = (
@@ -81,7 +81,7 @@ def heading_html(settings: Settings, note: str = "") -> str:
 
     Args:
         settings: The settings.
-        note: What else is said.
+        note: A sentence below the title, or an empty text.
     """
     more = f'<div class="mountsea-help">{escape_html(note)}</div>' if note else ""
     if settings.is_demo:
@@ -133,8 +133,8 @@ def note_of(cell: str, message: str = "", *, title: str) -> dict[str, str]:
 
     Args:
         cell: The cell's text.
-        message: What else is said, or an empty text.
-        title: What is said above.
+        message: A sentence below the cell, or an empty text.
+        title: The line above the cell.
     """
     html = (
         f'<div class="{TEXT_ONLY}"><small>{title}</small><pre>{escape_html(cell)}</pre>'

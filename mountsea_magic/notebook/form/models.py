@@ -23,13 +23,13 @@ class ModelChoice:
         widgets: The form's widgets.
         model: The model to begin with.
         default: The id of the model that takes the place of one which the Hub does not have.
-        chosen: Called with another model, or with another schema of the same one.
+        on_choose: Called with another model, or with another schema of the same one.
     """
 
     def __init__(
-        self, widgets: FormWidgets, model: Model, default: str, chosen: Callable[[Model], None]
+        self, widgets: FormWidgets, model: Model, default: str, on_choose: Callable[[Model], None]
     ) -> None:
-        self._widgets, self._default, self._chosen = widgets, default, chosen
+        self._widgets, self._default, self._on_choose = widgets, default, on_choose
         self._entries: list[tuple[str, str]] = []
         self._note = ""
         self._is_updating = False
@@ -77,7 +77,7 @@ class ModelChoice:
         self._widgets.models.value = model.id
 
     async def refresh(self, settings: Settings) -> None:
-        """Ask the Hub for its models, so that a new one is there; to be followed by `follow`.
+        """Ask the Hub for its models, so that new ones are known; `follow` then shows them.
 
         Args:
             settings: The Hub and the key.
@@ -92,4 +92,4 @@ class ModelChoice:
     def _choose(self, model: Model) -> None:
         former, self.model = self.model, model
         if (model.id, model.input_schema) != (former.id, former.input_schema):
-            self._chosen(model)
+            self._on_choose(model)

@@ -32,7 +32,7 @@ class OpenForms:
 
         Args:
             form: The form.
-            cell_id: The id of its cell, or an empty text where the front end tells none.
+            cell_id: The id of its cell, or an empty text where the front end gives none.
         """
         former = [each for known, each in self._forms if cell_id and known == cell_id]
         self._forms.append((cell_id, form))

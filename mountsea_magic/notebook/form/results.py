@@ -6,6 +6,7 @@ import base64
 import math
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from ...generation.handle import Generation
@@ -35,14 +36,14 @@ class Results:
         generations: All completed generations, oldest first.
 
     Args:
-        edit: Called with the image that the user wants to edit.
+        on_edit: Called with the image that the user wants to edit.
         paths: Whether the paths of the files are shown.
     """
 
-    def __init__(self, edit: Callable[[GeneratedImage], None], *, paths: bool = True) -> None:
+    def __init__(self, on_edit: Callable[[GeneratedImage], None], *, paths: bool = True) -> None:
         import ipywidgets
 
-        self._edit, self._paths = edit, paths
+        self._on_edit, self._paths = on_edit, paths
         self.generations: list[Generation] = []
         self._older = ipywidgets.HTML()
         self._rows: list[Any] = []
@@ -102,7 +103,7 @@ class Results:
         for number, image in enumerate(generation.images, start=1):
             caption = html if count == 1 else f"<small>Image {number} of {count}</small>"
             figure = ipywidgets.HTML(figure_html(generation, image, number, caption))
-            button = edit_button(generation.prompt, self._of(image))
+            button = edit_button(generation.prompt, partial(self._on_edit, image))
             figures.append(ipywidgets.VBox([figure, button]))
         row = ipywidgets.Box(figures)
         row.add_class("mountsea-row-of-images")
@@ -112,9 +113,6 @@ class Results:
         result = ipywidgets.VBox([*lines, row])
         result.add_class("mountsea-result")
         return result
-
-    def _of(self, image: GeneratedImage) -> Callable[[], None]:
-        return lambda: self._edit(image)
 
     def _older_html(self) -> str:
         """Name the results that are not shown any more."""

@@ -33,7 +33,7 @@ class FormRun:
         generation: The handle of a request that was checked.
         settings: The Hub and the key.
         timeout_s: How long to wait for its task, in seconds.
-        ended: Called when it has ended, on a thread of its own.
+        on_end: Called when it has ended, on a thread of its own.
     """
 
     def __init__(
@@ -42,11 +42,11 @@ class FormRun:
         settings: Settings,
         *,
         timeout_s: float,
-        ended: Callable[[FormRun], None],
+        on_end: Callable[[FormRun], None],
     ) -> None:
         self.generation = generation
         self.notices: list[str] = []
-        self._settings, self._timeout_s, self._ended = settings, timeout_s, ended
+        self._settings, self._timeout_s, self._on_end = settings, timeout_s, on_end
         self._line = progress_line(generation)
         self.row = ProgressRow(self._line)
         self._next_tick = 0.0
@@ -57,13 +57,13 @@ class FormRun:
         session = current_session()
         session.wait_for_submissions_at_exit()
         work = session.generate(
-            self.generation, self._settings, timeout_s=self._timeout_s, on_event=self._take
+            self.generation, self._settings, timeout_s=self._timeout_s, on_event=self._on_event
         )
         self._job = session.worker.prepare(work)
-        watcher = session.worker.prepare(self._watch(self._job))
-        self.generation.attach(self._job, watcher)
+        updater = session.worker.prepare(self._update_line(self._job))
+        self.generation.attach(self._job, updater)
         self._job.launch()
-        watcher.launch()
+        updater.launch()
 
     def stop(self) -> None:
         """Stop waiting, and return when it has stopped; what was submitted can be resumed."""
@@ -90,13 +90,13 @@ class FormRun:
         line = ending_line(generation, describe_kind(error))
         return with_message(line, f"{type(error).__name__}: {error}")
 
-    def _take(self, event: Event) -> None:
-        """Take an event, on the loop thread."""
+    def _on_event(self, event: Event) -> None:
+        """Update the progress line's state, on the loop thread."""
         if isinstance(event, Notice):
             self.notices.append(event.text)
         self._line.take(event)
 
-    async def _watch(self, job: Job[Any]) -> None:
+    async def _update_line(self, job: Job[Any]) -> None:
         """Update the progress line until the job has ended."""
         outcome = asyncio.wrap_future(job.outcome)
         try:
@@ -109,7 +109,7 @@ class FormRun:
                 generation = self.generation
                 if generation.error is None and generation.status != Status.COMPLETED:
                     generation.error = error
-            await asyncio.to_thread(self._ended, self)
+            await asyncio.to_thread(self._on_end, self)
 
     def _tick(self) -> None:
         """Update the progress line, as often as that of a cell."""

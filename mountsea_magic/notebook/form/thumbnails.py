@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ...images.data_uris import InlineError, read_inline
@@ -26,8 +27,8 @@ from .schema import section_html
 MAX_RECENT = 8
 """How many recent images are offered."""
 
-_SEARCHED = 60
-"""In how many entries of the journal recent images are looked for."""
+_MAX_ENTRIES = 60
+"""How many of the newest entries of the journal are searched for recent images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def recent_images(settings: Settings) -> list[RecentImage]:
         settings: The settings, which name the journal.
     """
     found: list[RecentImage] = []
-    for entry in current_session().journal(settings).search("", limit=_SEARCHED):
+    for entry in current_session().journal(settings).search("", limit=_MAX_ENTRIES):
         for image in entry.files:
             if len(found) == MAX_RECENT:
                 return found
@@ -89,13 +90,13 @@ class RecentImages:
         box: The widget; empty until `show`.
 
     Args:
-        edit: Called with the image that the user wants to edit.
+        on_edit: Called with the image that the user wants to edit.
     """
 
-    def __init__(self, edit: Callable[[GeneratedImage], None]) -> None:
+    def __init__(self, on_edit: Callable[[GeneratedImage], None]) -> None:
         import ipywidgets
 
-        self._edit = edit
+        self._on_edit = on_edit
         self.box = ipywidgets.VBox([])
         self.box.add_class("mountsea-recent")
 
@@ -111,7 +112,12 @@ class RecentImages:
             return
         heading = ipywidgets.HTML(section_html("Recent images"))
         items = [
-            ipywidgets.VBox([ipywidgets.HTML(each.html), edit_button(each.prompt, self._of(each))])
+            ipywidgets.VBox(
+                [
+                    ipywidgets.HTML(each.html),
+                    edit_button(each.prompt, partial(self._on_edit, each.image)),
+                ]
+            )
             for each in found
         ]
         row = ipywidgets.Box(items)
@@ -119,23 +125,20 @@ class RecentImages:
         self.box.children = (heading, row)
         answer_while_busy(self.box)
 
-    def _of(self, each: RecentImage) -> Callable[[], None]:
-        return lambda: self._edit(each.image)
 
-
-def edit_button(prompt: str, edit: Callable[[], None]) -> Any:
+def edit_button(prompt: str, on_click: Callable[[], None]) -> Any:
     """Return a button that makes an image an input image.
 
     Args:
         prompt: What the image was made from.
-        edit: Called on a click.
+        on_click: Called on a click.
     """
     import ipywidgets
 
     button = ipywidgets.Button(
         description="Edit this one", tooltip=f"Use as an input image: {sanitize(prompt, limit=80)}"
     )
-    button.on_click(lambda _: edit())
+    button.on_click(lambda _: on_click())
     return button
 
 

@@ -13,7 +13,7 @@ from .layout import COPY_HTML, STYLE
 from .schema import note_html
 
 MIN_COLUMN = "340px"
-"""The least width of a column of fields: a narrow notebook has one column, a wide one two."""
+"""The minimum width of a column of fields: a narrow notebook has one column, a wide one two."""
 
 
 class FormWidgets:
@@ -111,7 +111,7 @@ class FormWidgets:
         answer_while_busy(self._fields)
         close_tree(*former)
 
-    def tell_prompt(self, problems: Sequence[str]) -> None:
+    def show_prompt_problems(self, problems: Sequence[str]) -> None:
         """Show what is wrong with the prompt beside it.
 
         Args:
@@ -129,16 +129,16 @@ class FormWidgets:
         self._progress.children = rows
         close_tree(*former)
 
-    def say(self, message: str = "") -> None:
+    def show_message(self, message: str = "") -> None:
         """Show a message next to the buttons.
 
         Args:
             message: The text, or an empty text.
         """
-        self.say_html(f"<pre>{escape_html(message)}</pre>" if message else "")
+        self.show_message_html(f"<pre>{escape_html(message)}</pre>" if message else "")
 
-    def say_html(self, html: str) -> None:
-        """As `say`, in HTML.
+    def show_message_html(self, html: str) -> None:
+        """Show a message in HTML next to the buttons.
 
         Args:
             html: The message.
@@ -147,7 +147,7 @@ class FormWidgets:
         self._message.value = inner if html else ""
 
     def announce(self, text: str) -> None:
-        """Show that something was done, and tell it to screen readers.
+        """Show that something was done, and announce it to screen readers.
 
         Args:
             text: The text.
@@ -156,8 +156,8 @@ class FormWidgets:
             f'<div class="mountsea-help {TEXT_ONLY}" role="status">{escape_html(text)}</div>'
         )
 
-    def run(self, running: bool) -> None:
-        """Enable the buttons that make sense.
+    def set_running(self, running: bool) -> None:
+        """Enable Cancel while a generation runs, and Generate otherwise.
 
         Args:
             running: Whether a generation runs.
