@@ -211,7 +211,7 @@ def test_a_variable_is_added_with_its_button(hub: StandInHub, shell: Interactive
 def test_a_recent_image_is_edited_by_the_sibling_of_the_model(
     hub: StandInHub, shell: InteractiveShell
 ) -> None:
-    """Of the journal or of the results; the original is sent."""
+    """Of the journal or of the results; the original is sent. A deleted one is not shown."""
     first = make_form(shell)
     first.widgets.prompt.value = "a <b>red</b> fox"
     done = generate(first, shell)
@@ -234,7 +234,8 @@ def test_a_recent_image_is_edited_by_the_sibling_of_the_model(
     result.children[0].children[0].children[1].click()
     assert form.images.words == [str(done[0].path), str(edited[0].path)]
     done[0].path.unlink()
-    assert [each.image for each in recent_images(current_session().settings())] != [done[0]]
+    recent = recent_images(current_session().settings())
+    assert [each.image.path for each in recent] == [edited[0].path]
 
 
 def test_a_mask_is_read_at_generate(
