@@ -85,9 +85,7 @@ class _Gallery:
         self._text = "\n".join([*map(line_of, self._items), *self._notes])
         self._front, self._now, self._began = front, time.time(), time.monotonic()
         self._per_row, max_bytes = self._sizes()
-        images = [
-            image for item in self._items for image in item.generation.images[: self._per_row]
-        ]
+        images = self._images(self._per_row)
         self._gone = {image: GONE for image in images if not _is_file(image)}
         self._maker = ThumbnailMaker(
             [image for image in images if image not in self._gone],
@@ -130,25 +128,27 @@ class _Gallery:
     def _bundle(self, missing: str) -> dict[str, str]:
         """Return the table as it is now, with words in place of thumbnails that are missing."""
         thumbnails: dict[GeneratedImage, Preview | str] = dict(self._gone)
-        for item in self._items:
-            for image in item.generation.images[: self._per_row]:
-                thumbnails.setdefault(image, self._maker.made.get(image, missing))
+        for image in self._images(self._per_row):
+            thumbnails.setdefault(image, self._maker.made.get(image, missing))
         html = table(
             self._items, thumbnails, now=self._now, per_row=self._per_row, notes=self._notes
         )
         return {"text/html": html, "text/plain": self._text}
 
+    def _images(self, per_row: int) -> list[GeneratedImage]:
+        """Return the images of the table, of which each row shows only the first."""
+        return [image for item in self._items for image in item.generation.images[:per_row]]
+
     def _sizes(self) -> tuple[int, int]:
-        """Return how many images of a row are shown, and the limit of each in bytes."""
+        """Return how many images a row shows at most, and the limit of each in bytes."""
         per_row, max_bytes = IMAGES_PER_ROW, 0
         while True:
-            images = [image for item in self._items for image in item.generation.images[:per_row]]
+            images = self._images(per_row)
             empty = dict.fromkeys(images, Preview("image/jpeg", b"", 1, 1))
             html = table(self._items, empty, now=self._now, per_row=per_row, notes=self._notes)
             left = MAX_OUTPUT_BYTES - len(html.encode()) - len(self._text.encode())
-            count = sum(len(item.generation.images[:per_row]) for item in self._items)
             for max_bytes in _LIMITS:
-                if count * 4 * math.ceil(max_bytes / 3) <= left:
+                if len(images) * 4 * math.ceil(max_bytes / 3) <= left:
                     return per_row, max_bytes
             if per_row == 0:
                 return per_row, max_bytes

@@ -16,6 +16,7 @@ from ...images.formats import sniff
 from ...images.inputs import UPLOAD_BYTES, read_source, to_urls
 from ...request.catalog import Model
 from ...runtime.text import counted, escape_html, sanitize
+from ..cell import LAST_RESULT
 from ..progress import TEXT_ONLY
 from ..widget_tree import answer_while_busy, close_tree
 from .schema import help_html, note_html, section_html
@@ -26,9 +27,6 @@ MAX_IMAGES = 16
 
 MAX_VARIABLES = 100
 """The maximum number of variables that are offered."""
-
-LAST_RESULT = "_mountsea"
-"""The variable that always has the last result."""
 
 NO_VARIABLE, CHOOSE = ("none has an image yet", ""), ("choose one", "")
 """The first entry of the list of variables."""
