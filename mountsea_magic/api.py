@@ -297,11 +297,11 @@ def history(text: str = "", limit: int = 20) -> History:
         limit: The maximum number of submissions.
 
     Returns:
-        A sequence of generations that can't be changed. In a notebook it shows itself as a table
+        An immutable sequence of generations. In a notebook it shows itself as a table
         with thumbnails, in a terminal as lines; ``to_pandas()`` returns a DataFrame.
 
     Raises:
-        InvalidRequest: If the limit is not a whole number from 1, or the text is none.
+        InvalidRequest: If the limit is not a whole number from 1, or the text is not a string.
         ConfigurationError: If a setting is invalid.
 
     Example:

@@ -1,4 +1,4 @@
-"""`History`: generations of the journal, newest first, as an unchangeable sequence."""
+"""`History`: generations of the journal, newest first, as an immutable sequence."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class History(Sequence[Generation]):
         return self._items
 
     def to_pandas(self) -> pandas.DataFrame:
-        """Return a table with one row a submission.
+        """Return a table with one row per submission.
 
         Its columns are those of `Batch.to_pandas`, and ``submitted``, the time of the submission in
         UTC, after ``model``.
@@ -91,7 +91,7 @@ class PastGeneration:
     """A generation of the journal.
 
     Attributes:
-        generation: The handle, with what the journal knows; nothing of it is running.
+        generation: The handle, with what the journal knows; it does not wait for its task.
         submitted: When it was submitted, in seconds since 1970.
     """
 

@@ -39,7 +39,7 @@ _SMALLEST_PX = 32
 """Images are not made smaller to meet a limit of bytes."""
 
 _WIDE = 1.45
-"""From this ratio of width to height, two images are one above the other: 3:2 and wider."""
+"""From this ratio of width to height two images are one above the other: 3:2 and wider."""
 
 _SHOWN_EMS = 66
 """The width of a notebook's output in font sizes: the whole is shown about 900 pixels wide."""
@@ -49,6 +49,7 @@ _LINES = 2
 """How many lines each of the two parts of a caption can have."""
 
 _MIN_CAPTION_EMS = 12
+"""The minimum width of a caption, in font sizes: narrow images have wider captions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,7 @@ class Comparison:
 
     @property
     def _longest_px(self) -> int:
-        longest_px = max(self.before.image.size)  # as that of the other one
+        longest_px = max(self.before.image.size)  # both images have the same longest side
         return longest_px if self._is_stacked else min(longest_px, _BESIDE_PX)
 
     def _framed(self, longest_px: int) -> tuple[Image, Image]:
@@ -256,8 +257,8 @@ def compare(
         labels: The name of each; the captions begin with them.
 
     Returns:
-        What displays itself as one image with both, and in a live notebook also as a slider. It
-        has an ``image`` (a Pillow image) and ``save(path)``.
+        A comparison. It displays itself as one image with both, and in a live notebook also as a
+        slider; it has ``image`` (a Pillow image) and ``save(path)``.
 
     Raises:
         InvalidRequest: If one is no image, can't be read, or is a generation without images; or if
@@ -265,8 +266,8 @@ def compare(
 
     Example:
         >>> from PIL import Image
-        >>> dusk = compare(Image.new("RGB", (640, 640), "teal"), Image.new("RGB", (640, 640)))
-        >>> dusk.image.size
+        >>> both = compare(Image.new("RGB", (640, 640), "teal"), Image.new("RGB", (640, 640)))
+        >>> both.image.size
         (1356, 712)
     """
     is_pair = isinstance(labels, Sequence) and not isinstance(labels, str | bytes)

@@ -98,7 +98,7 @@ def open_image(source: str | os.PathLike[str] | bytes) -> Image:
         source: Its path, or its content.
 
     Returns:
-        The image, not yet upright.
+        The image, without its EXIF orientation applied.
 
     Raises:
         InvalidRequest: If it can't be read, is no image, damaged or too large.

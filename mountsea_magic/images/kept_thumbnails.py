@@ -1,7 +1,7 @@
-"""Thumbnails that are kept: made once, small enough for hundreds in a notebook, made again if lost.
+"""The cache of thumbnails, small enough for hundreds in a notebook.
 
-They are in one folder, which all kernels share, under the SHA-256 digest of the image. The folder
-is a cache: whatever happens to it, nothing is lost, and no error of it is raised.
+It is one folder, which all kernels share; a file's name is the SHA-256 digest of the image. A
+thumbnail that is missing or damaged is made again, and no error of the folder is raised.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ MIN_THUMBNAIL_BYTES = 600
 """The smallest limit that can be asked for, in bytes: the headers of a JPEG take half of it."""
 
 MAX_KEPT = 10_000
-"""How many files are kept; at 6,000 bytes each they take 60 MB at most."""
+"""The maximum number of files; at 6,000 bytes each they take 60 MB at most."""
 
 _PRUNE_INTERVAL = 200
-"""After about how many new files the folder is counted: it takes some milliseconds."""
+"""After about how many new files the folder is pruned: to list it takes some milliseconds."""
 
 _ABANDONED_S = 3600.0
 """After how many seconds a temporary file belongs to a process that was killed."""
@@ -92,7 +92,7 @@ def kept_thumbnail(
 def find_kept_thumbnail(
     image: GeneratedImage, folder: Path, *, max_bytes: int = MAX_THUMBNAIL_BYTES
 ) -> Preview | None:
-    """Return the thumbnail of an image if it is in the folder, undamaged; it takes 0.1 ms.
+    """Return the thumbnail of an image if it is in the folder and undamaged; this takes 0.1 ms.
 
     Args:
         image: The image.
@@ -108,7 +108,7 @@ def find_kept_thumbnail(
 
 
 def _made(image: GeneratedImage) -> Image:
-    """Decode the original; a tampered entry of the journal must not show some other file."""
+    """Decode the original and reduce it; a tampered journal must not show some other file."""
     try:
         intact = hashlib.sha256(read_regular(image.path, MAX_BYTES)).hexdigest() == image.sha256
     except FileNotFoundError as error:
@@ -160,7 +160,7 @@ def _pixels(kept: Preview) -> Image:
 
 
 def _path(image: GeneratedImage, folder: Path, max_bytes: int) -> Path | None:
-    """The file of a thumbnail, or None if the digest is none: it becomes a file's name."""
+    """The file of a thumbnail, or None if the digest, which becomes its name, is invalid."""
     if re.fullmatch("[0-9a-f]{64}", image.sha256) is None:
         return None
     suffix = "" if max_bytes == MAX_THUMBNAIL_BYTES else f"-{max_bytes}"
@@ -200,7 +200,7 @@ def prune(folder: Path, *, max_files: int = MAX_KEPT) -> None:
 
     Args:
         folder: The folder of the thumbnails.
-        max_files: How many may stay; if there are more, a tenth less stays.
+        max_files: How many may stay. If there are more, nine tenths of this number stay.
 
     Raises:
         OSError: If the folder can't be read.

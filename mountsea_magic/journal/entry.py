@@ -33,10 +33,10 @@ MAX_TEXT = 4000
 """The maximum length of a stored text from the Hub, in characters."""
 
 MAX_SEARCHED = 2000
-"""The length of the text that a search scans, in characters; of more it reads the whole entry."""
+"""How much of an entry's text a search scans, in characters; of longer ones it reads the row."""
 
 CUT_MARK = "\x1e"
-"""Begins a searched text that is not the whole one; it sorts before the others."""
+"""Begins a searched text that was cut; it sorts before all others."""
 
 _SEPARATOR = "\x1f"
 

@@ -1,8 +1,8 @@
 """Search: the entries that contain a text, by one scan of an index, however many there are.
 
-The index has all that a search compares but for the end of very long prompts, so that no row is
-read unless it is found. What the scan finds is only a candidate: the entry itself decides, since
-other programs may write to the file.
+The index has all that a search compares except for the end of very long prompts, so that no row is
+read unless it is found. What the scan finds is only a candidate, which is compared with the entry
+itself, since other programs may write to the file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PAUSE_S = 0.02
 """The pause between two such transactions, in seconds, in which other kernels write."""
 
 _MAX_PIECE = 200
-"""The longest piece of a text that is looked for at first, in characters."""
+"""The longest piece of a text that the scan looks for first, in characters."""
 
 _DISTINCT_HUBS = """
     WITH RECURSIVE known (hub) AS (
@@ -73,7 +73,7 @@ def search(db: sqlite3.Connection, text: str, *, limit: int, now: float) -> list
 
 
 def _candidates(db: sqlite3.Connection, wanted: str) -> Iterator[int]:
-    """Yield the rows that may contain a text, newest first; an index has all that is read."""
+    """Yield the rows that may contain a text, newest first; only an index is read."""
     hubs = [hub for (hub,) in db.execute(_DISTINCT_HUBS) if wanted in str(hub).casefold()]
     states = [state for (state,) in db.execute(_DISTINCT_STATES)] + [Status.COMPLETED.value]
     states = [state for state in states if wanted in str(state).casefold()]

@@ -52,7 +52,7 @@ def cell_text(
         model = bundled_catalog().models.get(model) or _without_schema(model)
     words = _option("--model", model.id)
     for image in images:
-        # a lone `--` is no value for argparse
+        # argparse takes a lone `--` for the end of the options
         words += _option("--image", "./--" if image == "--" else image)
     pieces = list(map(shlex.quote, words))
     for name, value in parameters.items():
@@ -132,7 +132,7 @@ def _is_left_alone(line: str) -> bool:
     """Whether IPython, which expands ``{expr}`` and ``$name``, passes a line on as it is.
 
     It takes the inside of the first braces for an expression, and leaves the line alone if that
-    fails. A JSON object always does: `"width": 64` is none.
+    fails. The inside of a JSON object, such as `"width": 64`, always fails.
     """
     if re.search(_CONTROL, line):
         return False

@@ -35,7 +35,7 @@ _HANDLE = (
     "box-shadow:0 0 0 1px rgba(0,0,0,.6),0 0 0 var(--focus) #1a73e8;pointer-events:none"
 )
 
-# a little wider, so that the middle of its own thumb is where the border is
+# wider than the images, so that the middle of the hidden thumb is on the border at both ends
 _CONTROL = (
     "position:absolute;top:0;left:-8px;width:calc(100% + 16px);height:100%;margin:0;padding:0;"
     "opacity:0;cursor:ew-resize;touch-action:pan-y"
@@ -93,7 +93,7 @@ def slider_html(comparison: Comparison) -> str:
         comparison: The comparison.
     """
     slider = html.escape("".join(_slider(comparison)))
-    # in <i>, which every sanitizer knows: nbconvert's shows other tags as text, with all of this
+    # <i>, because nbconvert's sanitizer shows tags that it does not know as text, data included
     return (
         f'<i hidden data-slider="{slider}"></i><img alt="" width="1" height="1" '
         f'src="{_EMPTY_IMAGE}" onload="const held=this.previousElementSibling;'

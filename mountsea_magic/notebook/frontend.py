@@ -36,8 +36,8 @@ class FrontEnd:
             jupyter-console: a widget would stay there, without function.
         output: The `Output` widget that captures the outputs, or None.
         app: Whether voila shows the notebook as an app: it runs the cells once, as an unattended
-            runner, and then shows their outputs; only widgets stay live, for visitors who may be
-            strangers (checked with voila 0.5).
+            runner, and then shows their outputs, of which only widgets stay live. Its visitors may
+            be strangers (checked with voila 0.5).
     """
 
     notebook: bool

@@ -34,16 +34,16 @@ WAIT_S = 0.6
 """How long after the beginning the table waits for thumbnails to be made, in seconds."""
 
 UPDATE_S = 2.0
-"""The time until the first update of the table, in seconds: each sends all of it."""
+"""The time until the first update of the table, in seconds; each update sends the whole table."""
 
 UPDATE_FACTOR = 1.5
 """Each update comes later than the one before: many images take a minute."""
 
 UNATTENDED_WAIT_S = 600.0
-"""As `WAIT_S`, where nobody waits, and an output can't be updated after its cell."""
+"""As `WAIT_S`, for an unattended run, in which an output can't be updated after its cell."""
 
 _LIMITS = (MAX_THUMBNAIL_BYTES, 3_000, 1_600, 1_000, 800, MIN_THUMBNAIL_BYTES)
-"""The sizes of thumbnails, in bytes: few, since each is kept."""
+"""The limits of a thumbnail, in bytes: few, since each is cached."""
 
 _LATER, _NOT_YET = "loading …", "not loaded yet: run it again"
 

@@ -1,7 +1,7 @@
 """The table of earlier submissions as HTML: thumbnails, prompt, model, time, status and task id.
 
-Styles are inline, since GitHub shows a style element in Markdown as text; colors are those of the
-front end, and pairs of our own with a contrast of at least 6 for the status.
+Styles are inline, since GitHub shows a style element in Markdown as text. Colors are those of the
+front end, except for the status: white on a color with a contrast of at least 6.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def _images(
 
 
 def _image(image: GeneratedImage, thumbnail: Preview | str, alt: str, side_px: int) -> str:
-    """Return a thumbnail, in the size that it has however small its file is, or words."""
+    """Return a thumbnail in the same size whatever its number of pixels, or words in its place."""
     width, height = fitting_size((image.width, image.height), (side_px, side_px))
     if isinstance(thumbnail, str):
         style = f"display:inline-block;width:{side_px}px;margin:2px"

@@ -1,4 +1,4 @@
-"""Makes the thumbnails of many images on a few threads, for as long as someone waits."""
+"""Make the thumbnails of many images on a few threads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _THREADS = 3
 
 
 class ThumbnailMaker:
-    """The thumbnails of images: those that are kept at once, the others as they are made.
+    """The thumbnails of images: the cached ones at once, the others as they are made.
 
     Attributes:
         made: The thumbnail of each image, or why it has none; images that are still to be made are
@@ -46,14 +46,14 @@ class ThumbnailMaker:
         self._left = deque(image for image in dict.fromkeys(images) if image not in self.made)
         self._unmade = len(self._left)
         self._guard = threading.Lock()
-        self._turn = threading.Lock()  # held while no image may be begun
+        self._turn = threading.Lock()  # held while no image may be started
         # a lock, not an event: an interrupt can break an event's condition (see `Job.outcome`)
         self._running = threading.Lock()
         if self._left:
             self._running.acquire()
 
     def start(self) -> None:
-        """Begin to make those that are missing."""
+        """Start to make those that are missing."""
         for _ in range(min(_THREADS, len(self._left))):
             threading.Thread(target=self._work, name="mountsea-thumbnails", daemon=True).start()
 
@@ -77,12 +77,12 @@ class ThumbnailMaker:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Begin no image within a block: they would take the processor from what is shown."""
+        """Start no image within a block: it would slow down what is being displayed."""
         with self._turn:
             yield
 
     def stop(self) -> None:
-        """Make no more; those that are being made are kept."""
+        """Start no more; those that are being made are still cached."""
         self._left.clear()
 
     def _work(self) -> None:

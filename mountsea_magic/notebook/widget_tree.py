@@ -1,4 +1,4 @@
-"""Trees of ipywidgets: close them without a rest, and let them answer while a cell runs."""
+"""Trees of ipywidgets: close them completely, and let them react while a cell runs."""
 
 from __future__ import annotations
 
