@@ -41,18 +41,18 @@ def label_of(name: str) -> str:
 
 
 def note_html(help_text: str = "", problems: Sequence[str] = ()) -> str:
-    """Return what stands below a control: its help, then what is wrong with its value.
+    """Return the note below a control: its help, then what is wrong with its value.
 
     Args:
         help_text: HTML.
         problems: Messages; the text is escaped.
     """
-    told = "".join(
+    messages = "".join(
         f'<div class="mountsea-problem" role="alert">⚠ {escape_html(problem)}</div>'
         for problem in problems
     )
     shown = f'<div class="mountsea-help">{help_text}</div>' if help_text else ""
-    return f'<div class="{TEXT_ONLY}">{shown}{told}</div>' if shown or told else ""
+    return f'<div class="{TEXT_ONLY}">{shown}{messages}</div>' if shown or messages else ""
 
 
 def section_html(title: str) -> str:
@@ -82,24 +82,39 @@ def as_typed(value: Any, schema: Schema) -> Any:
 
 
 def is_same(first: Any, second: Any) -> bool:
-    """Compare JSON values: True is not 1."""
+    """Return whether two JSON values are the same: True is not 1."""
     return type(first) is type(second) and bool(first == second)
 
 
 def alternatives(schema: Schema) -> list[dict[str, Any]]:
-    """Return the alternative schemas of a parameter, if it has any."""
+    """Return the alternative schemas of a parameter, if it has any.
+
+    Example:
+        >>> alternatives({"anyOf": [{"type": "string"}, {"type": "null"}]})
+        [{'type': 'string'}, {'type': 'null'}]
+    """
     found = schema.get("anyOf") or schema.get("oneOf") or []
     return [option for option in found if isinstance(option, dict)]
 
 
 def enum_of(schema: Schema) -> list[Any]:
-    """Return the values of a closed list; none if it has no such list."""
+    """Return the values of a parameter with a closed list of values, else an empty list.
+
+    Example:
+        >>> enum_of({"enum": ["low", "high"]}), enum_of({"type": "string"})
+        (['low', 'high'], [])
+    """
     values = schema.get("enum")
     return values if isinstance(values, list) else []
 
 
 def kind_of(schema: Schema) -> str:
-    """Return the only type besides null, or an empty text."""
+    """Return the only type besides null, or an empty text if there are several.
+
+    Example:
+        >>> kind_of({"type": ["integer", "null"]}), kind_of({"type": ["integer", "string"]})
+        ('integer', '')
+    """
     kinds = schema.get("type")
     names = [
         name for name in ([kinds] if isinstance(kinds, str) else kinds or []) if name != "null"
@@ -108,13 +123,25 @@ def kind_of(schema: Schema) -> str:
 
 
 def has_parts(schema: Schema) -> bool:
-    """Return whether it is an object whose properties can have a field each."""
+    """Return whether a parameter is an object whose properties can have a field each.
+
+    Example:
+        >>> has_parts({"properties": {"width": {"type": "integer"}}})
+        True
+    """
     parts = schema.get("properties")
     return isinstance(parts, dict) and 0 < len(parts) <= MAX_PARTS
 
 
 def is_bounded(schema: Schema) -> bool:
-    """Return whether a number has bounds and a default that a browser's number field can have."""
+    """Return whether a number has bounds and a default that a browser's number field can have.
+
+    Example:
+        >>> is_bounded({"type": "integer", "minimum": 1, "maximum": 4, "default": 1})
+        True
+        >>> is_bounded({"type": "integer", "minimum": 1})
+        False
+    """
     kinds = {"integer": (int,), "number": (int, float)}.get(str(schema.get("type")), ())
     numbers: list[Any] = [schema.get(name) for name in ("minimum", "default", "maximum")]
     low, value, high = (each if type(each) in kinds else math.nan for each in numbers)
@@ -143,11 +170,21 @@ def help_html(schema: Schema, name: str = "") -> str:
 
 
 def default_text(schema: Schema) -> str:
-    """Return what happens if nothing is sent."""
+    """Return what a control shows for a parameter that is not sent.
+
+    Example:
+        >>> default_text({"default": "1:1"}), default_text({})
+        ('default (1:1)', 'not set')
+    """
     default = schema.get("default")
     return "not set" if default is None else f"default ({value_text(default)})"
 
 
 def value_text(value: Any) -> str:
-    """Return a value as the entry of a list."""
+    """Return a value as the text of an entry in a list.
+
+    Example:
+        >>> value_text("low"), value_text(None), value_text({"width": 64})
+        ('low', 'null', '{"width": 64}')
+    """
     return sanitize(value if isinstance(value, str) else json_text(value), limit=80) or "(empty)"
