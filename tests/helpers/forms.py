@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cells import DEFAULTS, composed
@@ -59,14 +59,7 @@ def make_form(
     """Make a form; it is not displayed."""
     session = current_session()
     found = session.registry.current(session.settings()).model(model)
-    return Form(shell, found, replaced(options), front)
-
-
-def replaced(options: Mapping[str, Any]) -> Any:
-    """Return the options of a cell with some changed."""
-    from dataclasses import replace
-
-    return replace(DEFAULTS, **options)
+    return Form(shell, found, replace(DEFAULTS, **options), front)
 
 
 def put(form: Form, name: str, value: Any) -> None:

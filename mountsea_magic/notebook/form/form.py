@@ -150,7 +150,7 @@ class Form:
             if self._handles:
                 with suppress(ValueError):  # an interrupt came before it was registered
                     self._shell.events.unregister("post_run_cell", self._after_cell)
-                self._leave(message)
+                self._replace_outputs(message)
         finally:
             self.widgets.dispose()
             if run is not None:
@@ -163,11 +163,11 @@ class Form:
 
     @property
     def cell(self) -> str:
-        """The cell that does the same."""
+        """The text of the cell that submits what is filled in."""
         return self._filled_in().cell(self._choice.settings)
 
-    def _leave(self, message: str) -> None:
-        """Update the outputs to what stays in the notebook."""
+    def _replace_outputs(self, message: str) -> None:
+        """Replace the outputs by what stays in the notebook."""
         shown, *reserved = self._handles
         try:
             output = self.results.output()
@@ -178,7 +178,7 @@ class Form:
             shown.update(note_of(self.cell, message, title=CLOSED), raw=True)
 
     def _guard(self, work: Callable[[], None]) -> None:
-        """Do what a callback has to do; errors in callbacks would vanish into the kernel's log."""
+        """Run a callback under the lock, and show its error, which would vanish into a log."""
         try:
             with self._lock:
                 if not self.closed:
@@ -354,7 +354,7 @@ class Form:
         self._guard(partial(self._edit, image))
 
     def _edit(self, image: GeneratedImage) -> None:
-        """Make an image an input image; a model that takes none gives way to one that does."""
+        """Use an image as an input image; a model that takes none is replaced by one that does."""
         self._choice.set(edit_model(self.model, self._choice.models))
         # an app does not show the server's paths to its visitors
         word = self.images.bind("image", image) if self._front.app else str(image.path)
