@@ -446,6 +446,7 @@ class _Server(ThreadingHTTPServer):
         self.peak_connections = 0
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._stopping = False
         super().__init__(("127.0.0.1", 0), _Handler, bind_and_activate=False)
 
     @property
@@ -455,12 +456,24 @@ class _Server(ThreadingHTTPServer):
     def start(self) -> None:
         self.server_bind()
         self.server_activate()
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.002,))
+        self._thread = threading.Thread(target=self._accept)
         self._thread.start()
+
+    def _accept(self) -> None:
+        """Accept connections until `stop`; `serve_forever` would wake up all the time to check."""
+        while True:
+            with suppress(OSError):  # the client has disconnected already
+                connection, client = self.socket.accept()
+                if self._stopping:
+                    connection.close()
+                    return
+                self.process_request(connection, client)
 
     def stop(self) -> None:
         if self._thread is not None:
-            self.shutdown()
+            self._stopping = True
+            with socket.socket() as wakes_up:
+                wakes_up.connect(self.server_address)
             self._thread.join()
         with self._lock:
             for connection in self._open:
