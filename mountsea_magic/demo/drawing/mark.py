@@ -1,6 +1,7 @@
 """The mark in the corner of every demo image, which states that no model made it."""
 
 import math
+from functools import lru_cache
 
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
@@ -43,8 +44,9 @@ def _single_line(model: str) -> str:
     return " ".join(model.split())
 
 
+@lru_cache(maxsize=256)
 def _length(text: str, size: float) -> float:
-    """Measure a line of the mark in pixels."""
+    """Measure a line of the mark in pixels; cached, since a font takes a millisecond to load."""
     return ImageFont.load_default(size=size).getlength(text)
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from .canvas import Canvas, Point
 from .palettes import Color, Ink
@@ -40,7 +41,8 @@ class Pen:
 
     def polygon(self, points: Sequence[Point], *colors: Color | Ink) -> None:
         """Fill a polygon; several colors are a gradient from top to bottom, here and below."""
-        corners = [self.at(x, y) for x, y in points]
+        left, top, size, across = self.x, self.y, self.size, -self.size if self.flip else self.size
+        corners = [(left + x * across, top + y * size) for x, y in points]
         if len(colors) == 1:
             self.canvas.draw.polygon(corners, fill=colors[0])
         else:
@@ -51,8 +53,7 @@ class Pen:
         count = len(points)
         outline = []
         for index in range(count):
-            around = [points[(index + shift) % count] for shift in (-1, 0, 1, 2)]
-            outline += [_between(around, step / _STEPS) for step in range(_STEPS)]
+            outline += _curve([points[(index + shift) % count] for shift in (-1, 0, 1, 2)])
         self.polygon(outline, *colors)
 
     def oval(
@@ -61,11 +62,11 @@ class Pen:
         """Fill an ellipse by its centre and half its width and height, turned by some degrees."""
         c, s = math.cos(math.radians(turn)), math.sin(math.radians(turn))
         count = max(10, min(72, round(3.2 * math.sqrt(max(wide, high) * self.size))))
-        ring = [
-            (math.cos(n * math.tau / count), math.sin(n * math.tau / count)) for n in range(count)
-        ]
         self.polygon(
-            [(x + wide * a * c - high * b * s, y + wide * a * s + high * b * c) for a, b in ring],
+            [
+                (x + wide * a * c - high * b * s, y + wide * a * s + high * b * c)
+                for a, b in _ring(count)
+            ],
             *colors,
         )
 
@@ -75,7 +76,7 @@ class Pen:
         last = len(points) - 1
         for index in range(last):
             around = [points[max(0, min(last, index + shift))] for shift in (-1, 0, 1, 2)]
-            path += [self.at(*_between(around, step / _STEPS)) for step in range(_STEPS)]
+            path += [self.at(x, y) for x, y in _curve(around)]
         path.append(self.at(*points[-1]))
         thick = max(1.0, width * self.size)
         self.canvas.draw.line(path, fill=fill, width=round(thick), joint="curve")
@@ -89,10 +90,28 @@ class Pen:
         self.canvas.glow(left, top, radius * self.size, color, strength)
 
 
-def _between(around: Sequence[Point], part: float) -> Point:
-    """Find a point of the Catmull-Rom curve, which passes through every given point."""
-    (ax, ay), (bx, by), (cx, cy), (dx, dy) = around
+@cache
+def _ring(count: int) -> tuple[Point, ...]:
+    """Spread some points evenly on the unit circle."""
+    turns = [n * math.tau / count for n in range(count)]
+    return tuple((math.cos(turn), math.sin(turn)) for turn in turns)
+
+
+def _weights(part: float) -> tuple[float, float, float, float]:
+    """Return how much each of four points counts for a point between the second and the third."""
     square, cube = part * part, part * part * part
     a, d = -cube / 2 + square - part / 2, cube / 2 - square / 2
     b, c = 1.5 * cube - 2.5 * square + 1, -1.5 * cube + 2 * square + part / 2
-    return a * ax + b * bx + c * cx + d * dx, a * ay + b * by + c * cy + d * dy
+    return a, b, c, d
+
+
+_WEIGHTS = tuple(_weights(step / _STEPS) for step in range(_STEPS))
+
+
+def _curve(around: Sequence[Point]) -> list[Point]:
+    """Follow the Catmull-Rom curve, which passes through every given point, from the second one."""
+    (ax, ay), (bx, by), (cx, cy), (dx, dy) = around
+    return [
+        (a * ax + b * bx + c * cx + d * dx, a * ay + b * by + c * cy + d * dy)
+        for a, b, c, d in _WEIGHTS
+    ]
