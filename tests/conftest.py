@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 # could interrupt none of them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# for collecting, which makes many objects and no garbage; `pytest_collection_finish` enables it
+gc.disable()
 
 # without bytecode, every kernel of the suite would compile the package again
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -65,13 +69,21 @@ def ipython_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return an endless series of folders that do not exist yet."""
+    parent = tmp_path_factory.mktemp("homes")
+    return (parent / str(number) for number in count())
+
+
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """Isolate each test from the user's settings, files, keyring and proxies."""
     for name in list(os.environ):
         if name.upper().startswith(_CLEARED_VARIABLES):
             monkeypatch.delenv(name)
-    folder = tmp_path / "home"
+    # not in `tmp_path`, whose creation takes a millisecond, and most tests need none
+    folder = next(homes)
     monkeypatch.setenv("MOUNTSEA_HOME", str(folder))
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
     return folder
@@ -242,3 +254,4 @@ def pytest_collection_finish() -> None:
     """Exclude the collected tests from garbage collection: thousands of objects that stay."""
     gc.collect()
     gc.freeze()
+    gc.enable()
