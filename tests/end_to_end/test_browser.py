@@ -37,7 +37,9 @@ OUTPUT = ".jp-NotebookPanel .jp-OutputArea-output"
 LIVE = ".widget-html-content:has-text('hub-')"
 STOP = 'jp-button[data-command="notebook:interrupt-kernel"]'
 COUNT = "n = globals().get('n', -1) + 1\nprint('cell number', n)"
-GRID = "%%mountsea -g aspect_ratio=1:1,16:9 -g seed=1..4\na dog"
+# where the size of the image does not matter
+SMALL = "%%mountsea -m nano-banana-2 -p resolution=0.5K"
+GRID = f"{SMALL} -g aspect_ratio=1:1,16:9 -g seed=1..4\na dog"
 SLIDER = f"{OUTPUT} input[type=range]"
 CANCEL = "button.jupyter-button:has-text('Cancel')"
 
@@ -106,13 +108,13 @@ def test_a_grid_fills_its_contact_sheet(page: Page, url: str, folder: Path, tmp_
     assert line is not None and len(page.query_selector_all(".widget-hprogress")) == 1
     image = page.wait_for_selector(IMAGE)
     assert image is not None and "8 of 8" not in page.inner_text(".jp-NotebookPanel")
-    page.wait_for_selector(f"{OUTPUT} small:has-text('8 images · nano-banana · ')")
+    page.wait_for_selector(f"{OUTPUT} small:has-text('8 images · nano-banana-2 · ')")
     page.wait_for_function(KERNEL_IDLE)
     assert page.query_selector(WIDGETS) is None
     (alt,) = alts_of(saved(page, folder / name)[1])
     assert alt.startswith("Contact sheet, 2 × 4. Columns: 1: seed=1;") and "waiting" not in alt
+    close_notebooks(page)
     end_kernels(url)
-    page.goto("about:blank")
     open_notebook(page, url, name)
     (left, top, right, bottom) = _boxes(page, IMAGE)[0]
     assert right - left > 500 and bottom - top > 200
@@ -180,11 +182,11 @@ def test_background_cells_keep_their_own_output(
     prompts = ["red fox", "sail boat", "lighthouse", "tulips", "mountain lake"]
     sources = [
         _setup(tmp_path, 2),
-        *(f"%%mountsea --background -o p{n}\n{prompt}" for n, prompt in enumerate(prompts)),
+        *(f"{SMALL} --background -o p{n}\n{prompt}" for n, prompt in enumerate(prompts)),
         "import time\ndeadline = time.monotonic() + 60\n"
         f"while not os.path.exists({str(tmp_path / 'go')!r}) and time.monotonic() < deadline:\n"
         "    time.sleep(0.05)\nprint('unblocked')",
-        "%%mountsea\na snowy forest",
+        f"{SMALL}\na snowy forest",
     ]
     name = write_notebook(folder / f"{tmp_path.name}.ipynb", *sources)
     open_notebook(page, url, name)
@@ -210,39 +212,6 @@ def test_background_cells_keep_their_own_output(
     assert alts_of(cells[7]) == ["Demo drawing: a snowy forest"]
 
 
-@pytest.mark.parametrize("front_end", ["lab", "notebook"])
-def test_images_are_side_by_side(
-    page: Page, url: str, folder: Path, tmp_path: Path, front_end: str
-) -> None:
-    """Several images of a result share a row, and each is saved as an output of its own."""
-    sources = [
-        _setup(tmp_path, 0.2),
-        "%%mountsea -n 2 -o fox\na red fox",
-        "fox",
-        "%%mountsea -n 2 --background -o boat\na sail boat",
-        "_ = boat.wait()",
-    ]
-    name = write_notebook(folder / f"{tmp_path.name}.ipynb", *sources)
-    open_notebook(page, url, name, face=front_end)
-    run_all_cells(page)
-    await_cells(page)
-    for number in (1, 2, 3):
-        cell = _cell(page, number)
-        cell.scroll_into_view_if_needed()
-        marked = f'.jp-Cell[data-windowed-list-index="{number}"] {IMAGE}'
-        page.wait_for_function(
-            "selector => document.querySelectorAll(selector).length === 2", arg=marked
-        )
-        left, right = _boxes(page, marked)
-        assert left[1] == right[1] and left[2] <= right[0], f"cell {number}"
-    kinds = [
-        [kind for output in outputs for kind in output.data if kind.startswith("image/")]
-        for outputs in saved(page, folder / name)[1:4]
-    ]
-    assert kinds == [["image/jpeg"] * 2] * 3
-    assert page.query_selector(WIDGETS) is None
-
-
 def test_outputs_that_cannot_be_updated_show_the_final_result(
     page: Page, url: str, folder: Path, tmp_path: Path
 ) -> None:
@@ -251,6 +220,7 @@ def test_outputs_that_cannot_be_updated_show_the_final_result(
         _setup(tmp_path, 0.2),
         "import ipywidgets\n"
         "def draw(animal, line=''):\n"
+        f"    line += {SMALL.removeprefix('%%mountsea')!r}\n"
         "    get_ipython().run_cell_magic('mountsea', line, 'a {{ animal }}')",
         "first = ipywidgets.Output()\ndisplay(first)\nwith first:\n    draw('fox')",
         "second, button = ipywidgets.Output(), ipywidgets.Button(description='Draw')\n"
@@ -283,7 +253,7 @@ def test_reload_during_a_run_loses_no_result(
     name = write_notebook(
         folder / f"{tmp_path.name}.ipynb",
         _setup(tmp_path, 3600),
-        "%%mountsea -o fox\na red fox",
+        f"{SMALL} -o fox\na red fox",
         "fox.wait()" if method == "handle" else "%mountsea resume",
     )
     open_notebook(page, url, name)
@@ -310,7 +280,7 @@ def test_hostile_prompt_is_shown_as_text(
 ) -> None:
     """Markup, scripts and formulas in a prompt are shown literally."""
     hostile = "<img src=x onerror=\"window.pwned=1\"><b id='bold'>$x^2$</b> \\(y\\)"
-    sources = _setup(tmp_path, 0.2), f"%%mountsea --raw\n{hostile}"
+    sources = _setup(tmp_path, 0.2), f"{SMALL} --raw\n{hostile}"
     open_notebook(page, url, write_notebook(folder / f"{tmp_path.name}.ipynb", *sources))
     run_all_cells(page)
     page.wait_for_selector(IMAGE)
@@ -327,7 +297,7 @@ def test_outputs_have_no_serious_accessibility_violations(
     """axe-core finds no serious violation in live lines, final lines, lists, images and errors."""
     sources = [
         _setup(tmp_path, 0.2),
-        "%%mountsea -n 2\na red fox",
+        f"{SMALL} -n 2\na red fox",
         "%mountsea models",
         "%config MountseaMagics.demo_seconds = 60",
         "%%mountsea\na sail boat\n---\na lighthouse",
@@ -402,6 +372,40 @@ def _border(slider: ElementHandle) -> float:
     image = Image.open(io.BytesIO(frame.screenshot())).convert("RGB")
     row = image.crop((0, 9 * image.height // 10, image.width, 9 * image.height // 10 + 1))
     return 100 * sum(green > 80 for green in row.getchannel("G").tobytes()) / image.width
+
+
+# last, because the next test would have to load JupyterLab again
+@pytest.mark.parametrize("front_end", ["lab", "notebook"])
+def test_images_are_side_by_side(
+    page: Page, url: str, folder: Path, tmp_path: Path, front_end: str
+) -> None:
+    """Several images of a result share a row, and each is saved as an output of its own."""
+    sources = [
+        _setup(tmp_path, 0.2),
+        "%%mountsea -n 2 -o fox\na red fox",
+        "fox",
+        "%%mountsea -n 2 --background -o boat\na sail boat",
+        "_ = boat.wait()",
+    ]
+    name = write_notebook(folder / f"{tmp_path.name}.ipynb", *sources)
+    open_notebook(page, url, name, face=front_end)
+    run_all_cells(page)
+    await_cells(page)
+    for number in (1, 2, 3):
+        cell = _cell(page, number)
+        cell.scroll_into_view_if_needed()
+        marked = f'.jp-Cell[data-windowed-list-index="{number}"] {IMAGE}'
+        page.wait_for_function(
+            "selector => document.querySelectorAll(selector).length === 2", arg=marked
+        )
+        left, right = _boxes(page, marked)
+        assert left[1] == right[1] and left[2] <= right[0], f"cell {number}"
+    kinds = [
+        [kind for output in outputs for kind in output.data if kind.startswith("image/")]
+        for outputs in saved(page, folder / name)[1:4]
+    ]
+    assert kinds == [["image/jpeg"] * 2] * 3
+    assert page.query_selector(WIDGETS) is None
 
 
 def _violations(page: Page, within: str = OUTPUT) -> list[str]:

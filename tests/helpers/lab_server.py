@@ -33,6 +33,21 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PAGE_CONFIG = {
+    # what JupyterLab looks for whenever it loads: new versions, other extensions and language
+    # servers, on the internet and by starting Node.js
+    "buildAvailable": False,
+    "buildCheck": False,
+    "disabledExtensions": {
+        "@jupyterlab/apputils-extension:announcements": True,
+        "@jupyterlab/extensionmanager-extension": True,
+        "@jupyterlab/lsp-extension": True,
+        "ipyparallel-labextension": True,
+    },
+}
+"""The settings of the page."""
+SERVER_EXTENSIONS = {"ipyparallel": False, "jupyter_lsp": False, "jupyter_server_terminals": False}
+"""The extensions of the server that are turned off."""
 IMAGE = ".jp-RenderedImage img"
 WIDGETS = ".jupyter-widgets, .widget-hprogress"
 KERNEL_IDLE = """() => {
@@ -77,7 +92,9 @@ def lab(
     """
     own = {f"JUPYTER_{name}_DIR": str(scratch / name) for name in ("CONFIG", "DATA")}
     own |= {"IPYTHONDIR": str(scratch / "ipython"), "MOUNTSEA_HOME": str(home or scratch / "home")}
+    own["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
     write_profile(scratch / "ipython", demo_seconds)
+    _write_config(scratch / "CONFIG")
     others = {name: value for name, value in os.environ.items() if "MOUNTSEA_" not in name}
     command = [
         sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1",
@@ -126,6 +143,18 @@ def write_profile(folder: Path, demo_seconds: float) -> None:
     profile.mkdir(parents=True, exist_ok=True)
     setting = f"c = get_config()\nc.MountseaMagics.demo_seconds = {demo_seconds}\n"
     (profile / "ipython_config.py").write_text(setting)
+
+
+def _write_config(folder: Path) -> None:
+    """Turn off what the tests do not use."""
+    extensions = {"ServerApp": {"jpserver_extensions": SERVER_EXTENSIONS}}
+    for name, config in (
+        ("labconfig/page_config.json", PAGE_CONFIG),
+        ("jupyter_server_config.json", extensions),
+    ):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(config))
 
 
 def write_notebook(path: Path, *sources: str) -> str:
