@@ -52,6 +52,9 @@ FORMS: Mapping[str, str] = {
 """Encodings of the key that a text may contain."""
 
 
+_DROPPED = bytes(code for code in range(128) if not chr(code).isalnum())
+
+
 def leaks(text: str) -> list[str]:
     """Return which parts of the key can be found in a text, by encoding."""
     patterns = {"key": KEY[:14], "its end": KEY[-14:], "hexadecimal": KEY[:9].encode().hex()}
@@ -65,12 +68,18 @@ def leaks(text: str) -> list[str]:
     decodings.append(re.sub(r"\\+(?:u00|x)([0-9a-f]{2})", lambda m: chr(int(m[1], 16)), text))
     decodings.append(re.sub(r"\\([01][0-7]{2})", lambda m: chr(int(m[1], 8)), text))
     decodings += [re.sub(r"<[^>]*>|\[\d+m", "", text), unicodedata.normalize("NFKC", text)]
-    folded = [re.sub(r"[^0-9a-z]", "", decoding.lower()) for decoding in decodings]
+    # most decodings are the text itself
+    folded = set(map(_folded, set(decodings)))
     return [
         f"{name}: {pattern}"
         for name, pattern in patterns.items()
-        if any(re.sub(r"[^0-9a-z]", "", pattern.lower()) in decoding for decoding in folded)
+        if any(_folded(pattern) in decoding for decoding in folded)
     ]
+
+
+def _folded(text: str) -> str:
+    """Return the letters and digits of a text, in lower case."""
+    return text.lower().encode("ascii", "ignore").translate(None, _DROPPED).decode()
 
 
 def response(body: bytes, status_line: str = "HTTP/1.1 200 OK", *headers: str) -> bytes:
