@@ -1,4 +1,4 @@
-"""Two images beside each other, such as before and after an edit: fitted, drawn and described."""
+"""Two images side by side, such as before and after an edit: fitted, drawn and described."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MIN_PX, _MAX_PX = 256, 768
 """The longest side of the images that are kept; smaller ones are enlarged to be compared."""
 
 _BESIDE_PX = 640
-"""The longest side of two images that are beside each other."""
+"""The longest side of two images side by side."""
 
 _SMALLEST_PX = 32
 """Images are not made smaller to meet a limit of bytes."""
@@ -90,7 +90,7 @@ class Side:
 
 
 class Comparison:
-    """Two images beside each other; made by `compare`.
+    """Two images side by side; made by `compare`.
 
     It displays itself as one image, which is there in a saved notebook, on GitHub and on paper. In
     a live notebook a slider follows, which moves the border between the two.
@@ -248,7 +248,7 @@ class Comparison:
 def compare(
     before: Any, after: Any, *, labels: Sequence[object] = ("before", "after")
 ) -> Comparison:
-    """Show two images beside each other, such as an image and an edit of it.
+    """Show two images side by side, such as an image and an edit of it.
 
     Args:
         before: A generation (its first image), one of its images, a Pillow image, an array, or the

@@ -60,7 +60,8 @@ def kept_thumbnail(
         image: The image.
         folder: The folder of the thumbnails, `Settings.thumbnails`; it is created if needed. If it
             can't be used, the thumbnail is made each time.
-        max_bytes: The limit in bytes, at least `MIN_THUMBNAIL_BYTES`; quality, then size give way.
+        max_bytes: The limit in bytes, at least `MIN_THUMBNAIL_BYTES`: first the quality is reduced,
+            then the size.
 
     Returns:
         A JPEG or WebP, whichever is smaller; its longest side is 96 pixels or, to keep the limit,
@@ -80,7 +81,7 @@ def kept_thumbnail(
         return kept
     whole = find_kept_thumbnail(image, folder)
     if whole is None:
-        whole = _encoded(_made(image), MAX_THUMBNAIL_BYTES)
+        whole = _encoded(_decoded(image), MAX_THUMBNAIL_BYTES)
         _keep(image, folder, MAX_THUMBNAIL_BYTES, whole)
     if len(whole.data) <= max_bytes:
         return whole
@@ -107,7 +108,7 @@ def find_kept_thumbnail(
     return None
 
 
-def _made(image: GeneratedImage) -> Image:
+def _decoded(image: GeneratedImage) -> Image:
     """Decode the original and reduce it; a tampered journal must not show some other file."""
     try:
         intact = hashlib.sha256(read_regular(image.path, MAX_BYTES)).hexdigest() == image.sha256

@@ -26,7 +26,7 @@ IMAGES_PER_ROW = 4
 """How many images of a submission are shown; the others are counted."""
 
 GONE = "file is gone"
-"""Stands in the place of an image whose file was deleted."""
+"""Shown in place of an image whose file was deleted."""
 
 _SEVERAL_PX = 64
 """The longest side of the images of a row that has several, in pixels."""

@@ -1,4 +1,4 @@
-"""Comparisons: two images beside each other, undistorted, described, and within limits."""
+"""Comparisons: two images side by side, undistorted, described, and within limits."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_two_square_images_are_side_by_side() -> None:
 
 
 def test_two_wide_images_are_one_above_the_other() -> None:
-    """Beside each other they would be too small; one wide one changes nothing."""
+    """Side by side they would be too small; one wide one changes nothing."""
     wide, square = plain(TEAL, (1600, 900)), plain(RED, (900, 900))
     stacked = compare(wide, plain(RED, (1500, 1000))).image
     assert stacked.width < 820 < stacked.height
