@@ -1,4 +1,4 @@
-"""`mountsea_magic.history`: generations of the journal as an unchangeable sequence."""
+"""`mountsea_magic.history`: generations of the journal as an immutable sequence."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_generations_are_rebuilt_newest_first(past: History) -> None:
 
 
 def test_an_uncertain_submission_has_its_error_and_key() -> None:
-    """So that its type tells what may have been paid."""
+    """The type of the error says that it may have been charged."""
     entry = entry_of("a hen", status=Status.UNCERTAIN, error="cut", idempotency_key="hen-1")
     (hen,) = history_of([entry])
     assert isinstance(hen.error, SubmissionUncertain) and hen.idempotency_key == "hen-1"
@@ -107,7 +107,7 @@ def test_a_limit_that_is_no_count_is_refused(past: History, limit: Any) -> None:
         mm.history(limit=limit)
 
 
-def test_a_text_that_is_none_is_refused(past: History) -> None:
+def test_a_text_that_is_no_string_is_refused(past: History) -> None:
     """Such as a limit that was given without its name."""
     with pytest.raises(InvalidRequest, match="text must be a string"):
         mm.history(5)  # type: ignore[arg-type]  # that is the mistake

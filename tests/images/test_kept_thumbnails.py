@@ -137,7 +137,7 @@ def test_without_a_usable_folder_it_is_made_each_time(image: GeneratedImage, hom
 def test_a_name_that_is_no_digest_is_never_a_path(
     tmp_path: Path, folder: Path, image: GeneratedImage
 ) -> None:
-    """An image that was not checked has any text there; its file is not the one meant."""
+    """The digest of an image that was not checked can be any text; it has no thumbnail."""
     forged = GeneratedImage(image.path, "png", 320, 180, f"../{'a' * 61}")
     with pytest.raises(NoPreview, match="changed"):
         kept_thumbnail(forged, folder)

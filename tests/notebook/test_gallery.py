@@ -154,7 +154,7 @@ def show(*entries: Entry) -> History:
     return history
 
 
-def pictures(html: str) -> list[Image.Image]:
+def thumbnails_in(html: str) -> list[Image.Image]:
     """Decode the thumbnails."""
     found: list[Image.Image] = []
     for attributes in Tags(html).named("img"):
@@ -244,7 +244,7 @@ def test_a_damaged_file_hides_no_other(
     bad.path.unlink()
     damage(bad.path)
     show(entry_of("two", good, bad), entry_of("one", good))
-    assert len(pictures(notebook.html)) == 2 and words in Tags(notebook.html).text
+    assert len(thumbnails_in(notebook.html)) == 2 and words in Tags(notebook.html).text
 
 
 def test_text_from_outside_is_inert(notebook: Notebook, tmp_path: Path) -> None:
@@ -355,7 +355,7 @@ def test_few_rows_have_whole_thumbnails(notebook: Notebook, tmp_path: Path) -> N
     """The limit of 6,000 bytes is used where there is room."""
     image = stored_image(tmp_path, noise("RGB", 200, 200))
     show(*(entry_of("a dog", image, number=n) for n in range(20)))
-    assert [picture.size for picture in pictures(notebook.html)] == [(96, 96)] * 20
+    assert [image.size for image in thumbnails_in(notebook.html)] == [(96, 96)] * 20
 
 
 @dataclass
@@ -389,9 +389,9 @@ def test_thumbnails_that_take_long_are_filled_in(
     kept, *new = [plain(tmp_path, f"{n}") for n in range(5)]
     kept_thumbnail(kept, tmp_path / "home" / "thumbnails")
     show(entry_of("a dog", kept), entry_of("four", *new))
-    assert len(pictures(notebook.html)) == 1 and Tags(notebook.html).text.count("loading") == 4
+    assert len(thumbnails_in(notebook.html)) == 1 and Tags(notebook.html).text.count("loading") == 4
     gate.opened.set()
-    assert len(pictures(notebook.final())) == 5 and gate.made == 4
+    assert len(thumbnails_in(notebook.final())) == 5 and gate.made == 4
 
 
 def test_where_no_output_can_be_updated_words_stay(
@@ -409,7 +409,7 @@ def test_where_no_output_can_be_updated_words_stay(
         time.sleep(0.01)
     notebook.shown.clear()
     show(entry_of("a dog", image))
-    assert len(pictures(notebook.html)) == 1 and gate.made == 1
+    assert len(thumbnails_in(notebook.html)) == 1 and gate.made == 1
 
 
 def test_an_unattended_runner_gets_all_thumbnails(
@@ -421,7 +421,7 @@ def test_an_unattended_runner_gets_all_thumbnails(
     opener.start()
     show(*(entry_of("a dog", plain(tmp_path, f"{n}"), number=n) for n in range(5)))
     opener.join()
-    assert len(pictures(notebook.html)) == 5 and not notebook.can_update
+    assert len(thumbnails_in(notebook.html)) == 5 and not notebook.can_update
 
 
 def test_an_interrupt_stops_cleanly(
