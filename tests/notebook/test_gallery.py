@@ -215,10 +215,12 @@ def test_the_first_four_images_are_shown_and_the_others_counted(
     assert tags.text.count("+") == 1 and "+2" in tags.text
 
 
-def test_a_file_that_is_gone_says_so_in_its_place(notebook: Notebook, tmp_path: Path) -> None:
+def test_a_file_that_is_gone_says_so_in_its_place(
+    notebook: Notebook, tmp_path: Path, home: Path
+) -> None:
     """With the command that fetches it again; the other images of the row are shown."""
     images = [plain(tmp_path, f"{n}") for n in range(3)]
-    kept_thumbnail(images[1], tmp_path / "home" / "thumbnails")
+    kept_thumbnail(images[1], home / "thumbnails")
     images[1].path.unlink()
     show(entry_of("three", *images), entry_of("a dog", images[0], number=1))
     tags = Tags(notebook.html)
@@ -322,11 +324,11 @@ def test_a_reason_is_shown_below_the_prompt(notebook: Notebook) -> None:
 
 @pytest.mark.parametrize("per_row", [1, 4])
 def test_200_rows_stay_below_the_limit(
-    notebook: Notebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, per_row: int
+    notebook: Notebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, per_row: int, home: Path
 ) -> None:
     """Even of noise, with hostile prompts; more rows are counted, not shown."""
     image = stored_image(tmp_path, noise("RGB", 200, 200))
-    folder = tmp_path / "home" / "thumbnails"
+    folder = home / "thumbnails"
 
     def make(_: object, folder: Path, *, max_bytes: int) -> Preview:
         return kept_thumbnail(image, folder, max_bytes=max_bytes)
@@ -383,11 +385,11 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
 
 
 def test_thumbnails_that_take_long_are_filled_in(
-    notebook: Notebook, gate: Gate, tmp_path: Path
+    notebook: Notebook, gate: Gate, tmp_path: Path, home: Path
 ) -> None:
     """The table is shown at once with words in their place; those that are kept are there."""
     kept, *new = [plain(tmp_path, f"{n}") for n in range(5)]
-    kept_thumbnail(kept, tmp_path / "home" / "thumbnails")
+    kept_thumbnail(kept, home / "thumbnails")
     show(entry_of("a dog", kept), entry_of("four", *new))
     assert len(thumbnails_in(notebook.html)) == 1 and Tags(notebook.html).text.count("loading") == 4
     gate.opened.set()
@@ -395,7 +397,7 @@ def test_thumbnails_that_take_long_are_filled_in(
 
 
 def test_where_no_output_can_be_updated_words_stay(
-    monkeypatch: pytest.MonkeyPatch, notebook: Notebook, gate: Gate, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, notebook: Notebook, gate: Gate, tmp_path: Path, home: Path
 ) -> None:
     """They say what to do: the thumbnails are made meanwhile, for the next time."""
     use(monkeypatch, updates=False)
@@ -403,7 +405,7 @@ def test_where_no_output_can_be_updated_words_stay(
     show(entry_of("a dog", image))
     assert "run it again" in Tags(notebook.html).text and not notebook.can_update
     gate.opened.set()
-    folder = tmp_path / "home" / "thumbnails"
+    folder = home / "thumbnails"
     until = time.monotonic() + HANG_S
     while not (folder / image.sha256).exists() and time.monotonic() < until:
         time.sleep(0.01)
