@@ -188,6 +188,7 @@ def test_completions_never_run_code(
 ) -> None:
     """Completions omit models, names, values, ids, variables and files that would run as code."""
     monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
     for name in (f"{CODE}.png", "$x.png", "dog.png", "!a.png", "a\u202e.png", "b\nc.png"):
         Path(name).write_bytes(image())
     shell.user_ns[CODE] = shell.user_ns["good"] = image()
@@ -201,7 +202,7 @@ def test_completions_never_run_code(
     assert completions(shell, "%%mountsea -m evil -p deep=") == ["deep=fine"]
     names = ["deep=", "image_urls=", "mask_url=", "size=", "tags="]
     assert completions(shell, "%%mountsea -m evil -p ") == names
-    assert completions(shell, "%%mountsea -i ") == ["dog.png", "good", "home/"]
+    assert completions(shell, "%%mountsea -i ") == ["dog.png", "folder/", "good"]
     assert completions(shell, "%mountsea resume ") == ["hub-good"]
     assert "mask_url=secret.png" not in completions(shell, "%%mountsea -m evil -p mask_url=")
     for line in ("%%mountsea -m ", "%mountsea models ", "%mountsea show "):

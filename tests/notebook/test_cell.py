@@ -145,14 +145,19 @@ def test_home_and_variables_in_a_folder_are_expanded(
     ["dog.png", "out/dog.JPG", "~/dog.webp", "a.b.jpeg", "dog.avif", "dog.heic", "dogs.zip"],
 )
 def test_a_file_name_for_a_folder_is_refused(
-    hub: StandInHub, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+    hub: StandInHub,
+    run: Run,
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    named: str,
 ) -> None:
     """The error names the way to save one image to a file."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(InvalidRequest, match=r"--save .*looks like a file.*NAME\[0\]\.save\("):
         run(f"--save {named}")
-    assert hub.requests == [] and list(tmp_path.iterdir()) == []
+    assert hub.requests == [] and list(tmp_path.iterdir()) == [] and not home.exists()
 
 
 @pytest.mark.parametrize("named", ["dog.png/", "v1.2", "2026.11.26", "there.png", ".hidden"])
@@ -178,6 +183,7 @@ def test_a_folders_name_can_contain_a_dot(
 def test_an_invalid_folder_is_refused(
     hub: StandInHub,
     run: Run,
+    home: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     named: str,
@@ -187,7 +193,7 @@ def test_an_invalid_folder_is_refused(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InvalidRequest, match=message):
         run(f"--save {named}")
-    assert hub.requests == [] and list(tmp_path.iterdir()) == []
+    assert hub.requests == [] and list(tmp_path.iterdir()) == [] and not home.exists()
 
 
 def test_save_methods_expand_paths_like_the_option(
