@@ -46,7 +46,18 @@ def widgets_are_closed() -> Iterator[None]:
         ({"type": "integer", "minimum": 9, "maximum": 4, "default": 5}, "Text", None),
         ({"type": "integer", "minimum": 0, "maximum": 2**64, "default": 0}, "Text", None),
         ({"type": "integer", "minimum": 0, "maximum": 9, "default": "x"}, "Text", None),
-        ({"type": ["integer", "null"], "minimum": 0, "maximum": 9, "default": 1}, "Text", None),
+        (
+            {"type": ["integer", "null"], "minimum": 0, "maximum": 9, "default": 1},
+            "BoundedIntText",
+            None,
+        ),
+        (
+            {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 9}, {"type": "null"}]}
+            | {"default": 1},
+            "BoundedIntText",
+            None,
+        ),
+        ({"anyOf": [{"type": "boolean"}, {"type": "null"}], "default": True}, "Checkbox", None),
         ({"type": "string"}, "Text", None),
         ({"type": "array", "items": {"enum": ["a", "b"]}}, "SelectMultiple", ["a", "b"]),
         ({"type": "array", "items": {"type": "string"}}, "Text", None),
@@ -95,6 +106,47 @@ def test_a_field_returns_what_it_is_filled_with(schema: Any, values: list[Any]) 
         assert json.dumps(read_value(first.typed(), schema)) == json.dumps(value)
         second.fill(first.typed())
         assert json.dumps(second.typed()) == json.dumps(first.typed())
+
+
+@pytest.mark.parametrize(
+    ("schema", "sent"),
+    [
+        ({"type": "boolean", "default": True}, True),
+        ({"type": "integer", "minimum": 1, "maximum": 4, "default": 2}, 2),
+        ({"type": "integer", "default": 2}, 2),
+        ({"type": "string", "default": "7"}, "7"),
+        ({"enum": ["a", "1", 1], "default": "1"}, "1"),
+        ({"type": "array", "items": {"enum": ["a", "b"]}, "default": ["b"]}, ["b"]),
+        ({"type": "array", "default": [1, "1"]}, [1, "1"]),
+        (SIZE | {"default": "wide"}, "wide"),
+        (SIZE | {"default": {"width": 7}}, {"width": 7}),
+    ],
+    ids=json.dumps,
+)
+def test_a_required_parameter_is_sent_with_its_default(schema: Any, sent: object) -> None:
+    """Else no request could have the default; but it is nothing that the user has changed."""
+    field = make_field("x", schema, required=True)
+    assert json.dumps(read_value(field.typed(), schema)) == json.dumps(sent)
+    assert field.changed() is UNSET and "Required." in field._note.value
+
+
+def test_the_required_parts_of_an_object_are_sent_with_their_defaults() -> None:
+    """The numbers that the form shows are those that are sent."""
+    side = {"type": "integer", "minimum": 64, "maximum": 4096, "default": 512}
+    schema = {
+        "type": "object",
+        "properties": {"width": side, "depth": side},
+        "required": ["width"],
+    }
+    field = make_field("size", schema)
+    field.controls[0].value = 1
+    assert field.typed() == {"width": 512}
+
+
+def test_a_required_choice_without_default_asks_for_one() -> None:
+    """Its first entry does not claim that nothing is needed."""
+    field = make_field("x", {"enum": ["a", "b"]}, required=True)
+    assert field.controls[0].options[0] == ("choose one", 0) and field.typed() is UNSET
 
 
 def _hostile() -> Iterator[Any]:

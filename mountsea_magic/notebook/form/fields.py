@@ -24,6 +24,7 @@ from .schema import (
     label_of,
     note_html,
     value_text,
+    without_null,
 )
 
 UNSET: Any = object()
@@ -44,12 +45,15 @@ class Field:
         schema: Its schema.
         controls: The widgets that the user changes.
         box: The widget that shows all of it.
+        is_required: Whether a request must have the parameter.
 
     Args:
         name: The parameter's name.
         schema: Its schema.
         controls: The widgets.
     """
+
+    is_required = False
 
     def __init__(self, name: str, schema: Schema, *controls: Any) -> None:
         import ipywidgets
@@ -92,8 +96,23 @@ class Field:
 
     def leave_out_option(self) -> None:
         """Describe the value only: a property of an object has no option of its own."""
-        self._help = help_html(self.schema)
+        self._help = help_html(self.schema, required=self.is_required)
         self._note.value = note_html(self._help)
+
+    def require(self) -> None:
+        """Begin with the default, and send it too: a request must have the parameter."""
+        self.is_required = True
+        self._help = help_html(self.schema, self.name, required=True)
+        self._note.value = note_html(self._help)
+        default = self.schema.get("default")
+        if default is not None:
+            self.fill(as_typed(default, self.schema))
+
+    def changed(self) -> Any:
+        """Return what the user has set, or `UNSET`, also for a default that is sent."""
+        value = self.typed()
+        is_default = is_same(read_value(value, self.schema), self.schema.get("default"))
+        return UNSET if self.is_required and is_default else value
 
     def own_problems(self, model: Model) -> list[str]:
         """Return what is wrong with parts of the value, in more detail than the schema's message.
@@ -124,6 +143,12 @@ class ChoiceField(Field):
         index = self.controls[0].value
         return self._values[index - 1] if index else UNSET
 
+    def require(self) -> None:
+        """Begin with the default, or ask for a choice."""
+        options = self.controls[0].options
+        self.controls[0].options = [("choose one", 0), *options[1:]]
+        super().require()
+
     def fill(self, typed: Any) -> None:
         """Select the entry with a value."""
         for index, value in enumerate(self._values, start=1):
@@ -143,7 +168,7 @@ class FlagField(Field):
     def typed(self) -> Any:
         """Return True or False, or `UNSET` for the default."""
         value = bool(self.controls[0].value)
-        return UNSET if value == self._default else value
+        return UNSET if value == self._default and not self.is_required else value
 
     def fill(self, typed: Any) -> None:
         """Set the checkbox."""
@@ -170,7 +195,7 @@ class NumberField(Field):
     def typed(self) -> Any:
         """Return the number, or `UNSET` for the default."""
         value = self.controls[0].value
-        return UNSET if value == self._default else value
+        return UNSET if value == self._default and not self.is_required else value
 
     def fill(self, typed: Any) -> None:
         """Set the number."""
@@ -246,7 +271,7 @@ class CustomField(Field):
         self._presets = [as_typed(value, schema) for value in presets]
         self._own = own
         self._parts: list[Field] = [
-            make_field(part, rule, nested=True)
+            make_field(part, rule, nested=True, required=part in (own or {}).get("required", ()))
             for part, rule in (own or {}).get("properties", {}).items()
         ] or [TextField("own value", {**schema, "description": ""})]
         entries = [default_text(schema), *map(value_text, presets), "custom"]
@@ -313,13 +338,16 @@ class CustomField(Field):
         self._box.layout.display = "" if self._is_custom else "none"
 
 
-def make_field(name: str, schema: Any, *, nested: bool = False) -> Field:
+def make_field(
+    name: str, schema: Any, *, nested: bool = False, required: bool = False
+) -> Field:
     """Make the field of a parameter.
 
     Args:
         name: The parameter's name.
         schema: Its schema, which may be of a Hub: any schema gets a field.
         nested: Whether it is a property of an object: an object in it gets a text field for JSON.
+        required: Whether a request must have it; it then begins with its default.
 
     Example:
         >>> type(make_field("quality", {"enum": ["low", "high"]})).__name__
@@ -327,8 +355,14 @@ def make_field(name: str, schema: Any, *, nested: bool = False) -> Field:
         >>> type(make_field("seed", {"type": "integer"})).__name__
         'TextField'
     """
-    if not isinstance(schema, dict):
-        return TextField(name, {})
+    field = _field_of(name, without_null(schema) if isinstance(schema, dict) else {}, nested)
+    if required:
+        field.require()
+    return field
+
+
+def _field_of(name: str, schema: Schema, nested: bool) -> Field:
+    """Return the field whose control fits a schema."""
     options = alternatives(schema)
     presets = enum_of(schema) or [value for option in options for value in enum_of(option)]
     others = [option for option in options if not enum_of(option) and option.get("type") != "null"]

@@ -204,10 +204,13 @@ class Form:
     def _show_model(self, model: Model) -> None:
         """Show the fields of a model; values stay where they are valid for it."""
         for name, field in self.fields.items():
-            self._remembered[name] = field.typed()
+            self._remembered[name] = field.changed()
         names = [name for name in model.parameters if name != model.image_parameter]
+        required = model.input_schema.get("required", ())
+        names.sort(key=lambda name: name not in required)
         self.fields = {
-            name: make_field(name, model.parameters[name]) for name in names[:MAX_FIELDS]
+            name: make_field(name, model.parameters[name], required=name in required)
+            for name in names[:MAX_FIELDS]
         }
         for name, field in self.fields.items():
             typed = self._remembered.get(name, UNSET)

@@ -20,6 +20,9 @@ MAX_PARTS = 12
 _MAX_WEB_INTEGER = 2**53
 """The largest whole number that a browser's number field keeps exact."""
 
+_EXAMPLES = {"array": ' in JSON, such as ["a", "b"] or [1, 2]', "object": ' in JSON: {"name": value}'}
+"""How values that a text field takes as JSON are written."""
+
 Schema = Mapping[str, Any]
 """The JSON Schema of a parameter."""
 
@@ -122,6 +125,29 @@ def kind_of(schema: Schema) -> str:
     return names[0] if len(names) == 1 and not alternatives(schema) else ""
 
 
+def without_null(schema: Schema) -> Schema:
+    """Return a schema without its alternative null, which a field offers by being left alone.
+
+    Args:
+        schema: The parameter's schema.
+
+    Example:
+        >>> without_null({"anyOf": [{"type": "integer", "maximum": 9}, {"type": "null"}]})
+        {'type': 'integer', 'maximum': 9}
+        >>> without_null({"type": ["integer", "null"]})
+        {'type': 'integer'}
+    """
+    kind = kind_of(schema)
+    if kind:
+        return {**schema, "type": kind}
+    options = alternatives(schema)
+    others = [option for option in options if option.get("type") != "null"]
+    if len(others) != 1 or len(options) == 1:
+        return schema
+    rest = {name: value for name, value in schema.items() if name not in ("anyOf", "oneOf")}
+    return {**others[0], **rest}
+
+
 def has_parts(schema: Schema) -> bool:
     """Return whether a parameter is an object whose properties can have a field each.
 
@@ -148,14 +174,16 @@ def is_bounded(schema: Schema) -> bool:
     return bool(-_MAX_WEB_INTEGER <= low <= value <= high <= _MAX_WEB_INTEGER)
 
 
-def help_html(schema: Schema, name: str = "") -> str:
+def help_html(schema: Schema, name: str = "", *, required: bool = False) -> str:
     """Return a parameter's option, its description and its bounds, as HTML.
 
     Args:
         schema: The parameter's schema.
         name: The parameter's name; without one no option is named.
+        required: Whether a request must have it.
     """
-    words = [sanitize(schema.get("description") or "", limit=300)]
+    words = ["Required."] if required else []
+    words.append(sanitize(schema.get("description") or "", limit=300))
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is not None and high is not None:
         words.append(f"{low} to {high}.")
@@ -164,7 +192,7 @@ def help_html(schema: Schema, name: str = "") -> str:
     kind = kind_of(schema)
     is_text = kind in ("integer", "number", "array", "object") and not enum_of(schema)
     if is_text and not is_bounded(schema) and name not in IMAGES:
-        words.append(f"{TYPE_IN_WORDS[kind].capitalize()}.")
+        words.append(f"{TYPE_IN_WORDS[kind].capitalize()}{_EXAMPLES.get(kind, '')}.")
     option = f"<code>{escape_html(spell_option(sanitize(name, limit=60)))}</code>" if name else ""
     return " ".join(filter(None, (option, escape_html(" ".join(filter(None, words))))))
 
