@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidRequest
 from ..runtime.redaction import without_queries
-from ..runtime.text import is_pasteable, json_text, listed, quoted, sanitize
+from ..runtime.text import counted, is_pasteable, json_text, listed, quoted, sanitize
 from .catalog import IMAGES, Catalog, Model, bundled_catalog, nearest
-from .coercion import TYPE_IN_WORDS, alternatives, read_value
+from .coercion import alternatives, read_value
 from .schema import find_errors
 
 if TYPE_CHECKING:
@@ -292,6 +292,22 @@ def _spelled(name: Any, spell: Callable[[str], str]) -> str:
     return spell(str(name)) if is_pasteable(name) else quoted(name, limit=60)
 
 
+_BOUNDS = {
+    "minimum": "at least",
+    "maximum": "at most",
+    "exclusiveMinimum": "more than",
+    "exclusiveMaximum": "less than",
+    "multipleOf": "a multiple of",
+}
+_LENGTHS = {
+    "minLength": ("at least", "character"),
+    "maxLength": ("at most", "character"),
+    "minItems": ("at least", "item"),
+    "maxItems": ("at most", "item"),
+}
+"""Limits in words, by their keyword in a schema."""
+
+
 def _message(error: ValidationError, model: Model, spell: Callable[[str], str]) -> str:
     """Translate a validation error to the user's terms: options and values."""
     rule: str = str(error.validator)
@@ -311,14 +327,17 @@ def _message(error: ValidationError, model: Model, spell: Callable[[str], str]) 
         suggestion = nearest(text, known)
         hint = f" {suggestion}" if suggestion.startswith("Did") else ""
         return f"{name} must be one of {listed(known)} for {model_id} {got}.{hint}"
+    if rule == "type":
+        rule, kinds = "anyOf", limit if isinstance(limit, list) else [limit]
+        limit = [{"type": kind} for kind in kinds]
     if rule in ("anyOf", "oneOf") and (expected := alternatives(limit)) != "any":
         return f"{name} must be {expected} for {model_id} {got}."
-    if rule in ("minimum", "maximum"):
-        bound = "at least" if rule == "minimum" else "at most"
-        return f"{name} must be {bound} {sanitize(limit, limit=40)} for {model_id} {got}."
-    if rule == "type":
-        expected = TYPE_IN_WORDS.get(str(limit), sanitize(limit, limit=120))
-        return f"{name} must be {expected} for {model_id} {got}."
+    if rule in _BOUNDS:
+        bound = f"{_BOUNDS[rule]} {sanitize(limit, limit=40)}"
+        return f"{name} must be {bound} for {model_id} {got}."
+    if rule in _LENGTHS:
+        bound, unit = _LENGTHS[rule]
+        return f"{name} must have {bound} {counted(limit, unit)} for {model_id} {got}."
     return f"{name} is invalid for {model_id} {got}: {sanitize(error.message, limit=120)}."
 
 

@@ -12,7 +12,12 @@ import pytest
 from mountsea_magic.errors import InvalidRequest
 from mountsea_magic.notebook.options import spell_option
 from mountsea_magic.request.catalog import Catalog, Model
-from mountsea_magic.request.request import DEFAULT_MODEL, ImageRequest, build_request
+from mountsea_magic.request.request import (
+    DEFAULT_MODEL,
+    ImageRequest,
+    build_request,
+    problems_by_parameter,
+)
 
 MINIMAL_SCHEMA = {
     "type": "object",
@@ -182,7 +187,7 @@ def test_parameters_are_converted_to_their_schemas_type(
         (
             "nano-banana-edit",
             {"image_urls": []},
-            ["image_urls is invalid", "(got [])", "non-empty"],
+            ["image_urls must have at least 1 item", "(got [])"],
         ),
         (
             "nano-banana-edit",
@@ -219,6 +224,28 @@ def test_all_problems_are_reported_at_once() -> None:
 def test_a_huge_invalid_value_is_shortened() -> None:
     """Such as the base64 of an image in the wrong parameter."""
     assert len(refused(seed="x" * 100_000)) < 200
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "words"),
+    [
+        ({"type": ["integer", "null"]}, "x", "must be a whole number for new (got 'x')."),
+        ({"exclusiveMinimum": 0}, 0, "must be more than 0 for new (got 0)."),
+        ({"exclusiveMaximum": 1.5}, 2, "must be less than 1.5 for new (got 2)."),
+        ({"multipleOf": 5}, 7, "must be a multiple of 5 for new (got 7)."),
+        ({"minLength": 3}, "x", "must have at least 3 characters for new (got 'x')."),
+        ({"type": "string", "maxLength": 1}, "xx", "must have at most 1 character for new"),
+        ({"minItems": 2}, [1], "must have at least 2 items for new (got [1])."),
+        ({"maxItems": 1}, [1, 2], "must have at most 1 item for new (got [1, 2])."),
+    ],
+    ids=json.dumps,
+)
+def test_limits_of_the_schema_are_told_in_words(schema: Any, value: Any, words: str) -> None:
+    """Not as the validator's text, which names keywords of JSON Schema."""
+    rule = {"type": "object", "properties": {"prompt": {"type": "string"}, "size": schema}}
+    model = Model("new", "New", "", "", "", "", rule, {})
+    (message,) = problems_by_parameter(model, {"prompt": "a dog", "size": value})["size"]
+    assert message.startswith(f"size {words}")
 
 
 def test_the_message_uses_the_users_spelling() -> None:
