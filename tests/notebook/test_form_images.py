@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import IPython.display
@@ -190,6 +192,13 @@ def test_variables_that_hold_an_image_are_offered(tmp_path: Path) -> None:
     ]
 
 
+def test_a_module_that_is_being_imported_is_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread may be in the middle of it: the class is not there yet."""
+    for name in ("numpy", "PIL.Image"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    assert variables_with_images({"dog": image(), "number": 7}) == ["dog"]
+
+
 def test_a_variable_is_added_with_its_button(hub: StandInHub, shell: InteractiveShell) -> None:
     """Choosing alone adds nothing: with the arrow keys one passes others."""
     form = make_form(shell, EDIT)
@@ -245,6 +254,7 @@ def test_a_mask_is_read_at_generate(
     form = make_form(shell, "gpt-image-2-edit")
     form.widgets.prompt.value = "make it winter"
     upload(form, ("a.png", image()))
+    assert "and the name of a variable" in form.fields["mask_url"]._note.value
     put(form, "mask_url", str(tmp_path / "mask.png"))
     assert "alert" not in form.fields["mask_url"]._note.value
     assert generate(form, shell) is None

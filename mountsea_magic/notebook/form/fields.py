@@ -9,7 +9,7 @@ from typing import Any
 from ...request.catalog import Model
 from ...request.coercion import read_value
 from ...request.request import problems_by_parameter
-from ...runtime.text import json_text
+from ...runtime.text import escape_html, json_text
 from .schema import (
     Schema,
     alternatives,
@@ -97,6 +97,15 @@ class Field:
     def leave_out_option(self) -> None:
         """Describe the value only: a property of an object has no option of its own."""
         self._help = help_html(self.schema, required=self.is_required)
+        self._note.value = note_html(self._help)
+
+    def add_help(self, text: str) -> None:
+        """Say more about what can be filled in.
+
+        Args:
+            text: A sentence.
+        """
+        self._help += f" {escape_html(text)}"
         self._note.value = note_html(self._help)
 
     def require(self) -> None:
@@ -338,9 +347,7 @@ class CustomField(Field):
         self._box.layout.display = "" if self._is_custom else "none"
 
 
-def make_field(
-    name: str, schema: Any, *, nested: bool = False, required: bool = False
-) -> Field:
+def make_field(name: str, schema: Any, *, nested: bool = False, required: bool = False) -> Field:
     """Make the field of a parameter.
 
     Args:
@@ -366,7 +373,8 @@ def _field_of(name: str, schema: Schema, nested: bool) -> Field:
     options = alternatives(schema)
     presets = enum_of(schema) or [value for option in options for value in enum_of(option)]
     others = [option for option in options if not enum_of(option) and option.get("type") != "null"]
-    own = next((option for option in others or [schema] if has_parts(option)), None)
+    candidates: list[Schema] = [*others] or [schema]
+    own = next((option for option in candidates if has_parts(option)), None)
     if enum_of(schema) or (presets and not others):
         return ChoiceField(name, schema, presets)
     if not nested and (own is not None or presets):

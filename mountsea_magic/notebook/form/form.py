@@ -17,7 +17,7 @@ from ...hub.status import Status
 from ...images.files import GeneratedImage
 from ...request.axes import ImageWord
 from ...request.catalog import Model
-from ...request.prepare import InputImages
+from ...request.prepare import InputImages, is_image_parameter
 from ...request.sweep import Item
 from ...runtime.text import counted, sanitize
 from ...session import current_session
@@ -39,7 +39,15 @@ from .check import (
 )
 from .fields import MAX_FIELDS, UNSET, Field, make_field
 from .images import InputImagesField
-from .layout import CLOSED, NO_WIDGETS, model_note, note_of, widgets_bundle
+from .layout import (
+    CLOSED,
+    IMAGE_AS_TEXT,
+    NO_WIDGETS,
+    ONLY_A_URL,
+    model_note,
+    note_of,
+    widgets_bundle,
+)
 from .models import ModelChoice
 from .open_forms import OPEN_FORMS
 from .results import Results
@@ -217,6 +225,8 @@ class Form:
             if typed is not UNSET and fits(typed, field.schema):
                 field.fill(typed)
             field.on_change(partial(self._field_changed, name))
+            if is_image_parameter(model, name):
+                field.add_help(ONLY_A_URL if self._front.app else IMAGE_AS_TEXT)
         self.widgets.model_note.value = model_note(model, names[MAX_FIELDS:])
         self.widgets.show_fields(list(self.fields.values()))
         self.images.fit(model)

@@ -314,9 +314,15 @@ def _holds_image(value: Any) -> bool:
         return True
     if isinstance(value, bytes | bytearray):
         return sniff(bytes(value[:12])) is not None
-    pillow, numpy = sys.modules.get("PIL.Image"), sys.modules.get("numpy")
-    if pillow is not None and isinstance(value, pillow.Image):
+    if _is_a(value, "PIL.Image", "Image"):
         return True
-    if numpy is not None and isinstance(value, numpy.ndarray):
+    if _is_a(value, "numpy", "ndarray"):
         return value.ndim == 2 or (value.ndim == 3 and value.shape[2] in (1, 3, 4))
     return isinstance(value, Generation) and bool(value.images)
+
+
+def _is_a(value: Any, module: str, name: str) -> bool:
+    """Return whether a value is of a class of a module; without importing it there is no value."""
+    # another thread may be in the middle of importing it: then the class is not there yet
+    found = getattr(sys.modules.get(module), name, None)
+    return isinstance(found, type) and isinstance(value, found)

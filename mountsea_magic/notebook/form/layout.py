@@ -72,6 +72,8 @@ COPY_HTML = (
 
 _TITLE = '<b role="heading" aria-level="3">New images</b>'
 
+IMAGE_AS_TEXT = "An image: a path, a URL, or @ and the name of a variable."
+ONLY_A_URL = "The URL of an image."
 CLOSED = "The form was closed. This cell submits what was filled in:"
 NO_WIDGETS = "A form, whose widgets can't be shown here. This cell submits what was filled in:"
 

@@ -20,7 +20,10 @@ MAX_PARTS = 12
 _MAX_WEB_INTEGER = 2**53
 """The largest whole number that a browser's number field keeps exact."""
 
-_EXAMPLES = {"array": ' in JSON, such as ["a", "b"] or [1, 2]', "object": ' in JSON: {"name": value}'}
+_EXAMPLES = {
+    "array": ' in JSON, such as ["a", "b"] or [1, 2]',
+    "object": ' in JSON: {"name": value}',
+}
 """How values that a text field takes as JSON are written."""
 
 Schema = Mapping[str, Any]
@@ -190,11 +193,20 @@ def help_html(schema: Schema, name: str = "", *, required: bool = False) -> str:
     elif low is not None or high is not None:
         words.append(f"At least {low}." if high is None else f"At most {high}.")
     kind = kind_of(schema)
-    is_text = kind in ("integer", "number", "array", "object") and not enum_of(schema)
-    if is_text and not is_bounded(schema) and name not in IMAGES:
+    if _is_text(schema, kind) and name not in IMAGES:
         words.append(f"{TYPE_IN_WORDS[kind].capitalize()}{_EXAMPLES.get(kind, '')}.")
     option = f"<code>{escape_html(spell_option(sanitize(name, limit=60)))}</code>" if name else ""
     return " ".join(filter(None, (option, escape_html(" ".join(filter(None, words))))))
+
+
+def _is_text(schema: Schema, kind: str) -> bool:
+    """Return whether a value that is no text is typed as text."""
+    if enum_of(schema) or is_bounded(schema):
+        return False
+    items = schema.get("items")
+    has_choices = isinstance(items, dict) and bool(enum_of(items))
+    is_left = {"array": not has_choices, "object": not has_parts(schema)}
+    return kind in ("integer", "number", "array", "object") and is_left.get(kind, True)
 
 
 def default_text(schema: Schema) -> str:
