@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+import unicodedata
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -169,11 +170,11 @@ class Entry:
         """Return whether its prompt, task id, model, status or Hub contains a text.
 
         Args:
-            wanted: The text, casefolded.
+            wanted: The text, as `folded` returns it.
             now: The present time, in seconds since 1970, which the status depends on.
         """
         texts = (self.prompt, self.task_id or "", self.model, self.status_at(now), self.hub)
-        return any(wanted in text.casefold() for text in texts)
+        return any(wanted in folded(text) for text in texts)
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Entry | None:
@@ -206,8 +207,25 @@ _IDS = ("task_id", "idempotency_key")
 _TEXTS = ("id", "hub", "status", "model", "fingerprint", "error", "description")
 
 
+def folded(text: str) -> str:
+    r"""Return a text so that it equals others that look alike: in any case, composed or not.
+
+    Args:
+        text: The text.
+
+    Example:
+        >>> folded("Straße"), folded("Cafe\u0301") == folded("CAFÉ"), folded("İstanbul")
+        ('strasse', True, 'istanbul')
+    """
+    if text.isascii():
+        return text.lower()
+    # before and after: each of the two steps can leave something to the other
+    same = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return same.replace("i\u0307", "i")  # a Turkish capital I with a dot
+
+
 def searched_text(prompt: str, task_id: str, model: str) -> str:
-    r"""Return the column of a row that a search scans: casefolded, as UTF-8 can encode it.
+    r"""Return the column of a row that a search scans: `folded`, as UTF-8 can encode it.
 
     Args:
         prompt: The prompt.
@@ -218,7 +236,7 @@ def searched_text(prompt: str, task_id: str, model: str) -> str:
         >>> searched_text("Straße", "Hub-1", "nano-banana")
         'hub-1\x1fnano-banana\x1fstrasse'
     """
-    text = _SEPARATOR.join((task_id, model, prompt[:MAX_SEARCHED])).casefold()
+    text = folded(_SEPARATOR.join((task_id, model, prompt[:MAX_SEARCHED])))
     if len(prompt) > MAX_SEARCHED or len(text) > MAX_SEARCHED or "\0" in text:
         text = CUT_MARK + text[:MAX_SEARCHED]  # SQLite's GLOB stops at a null character
     return text.encode("utf-8", "replace").decode()

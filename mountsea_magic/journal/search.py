@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..hub.status import Status
-from .entry import CUT_MARK, Entry, searched_text
+from .entry import CUT_MARK, Entry, folded, searched_text
 from .rows import encoded, select
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def search(db: sqlite3.Connection, text: str, *, limit: int, now: float) -> list
 
     Args:
         db: A connection in autocommit mode.
-        text: The text to find, ignoring case; an empty text finds all entries.
+        text: The text to find, ignoring case and how letters are encoded; an empty text finds
+            all entries.
         limit: The maximum number of entries.
         now: The present time, in seconds since 1970.
     """
@@ -63,7 +64,7 @@ def search(db: sqlite3.Connection, text: str, *, limit: int, now: float) -> list
         latest = "TRUE ORDER BY created DESC, rowid DESC LIMIT ?"
         return select(db, latest, (min(limit, sys.maxsize),))
     _fill(db)
-    wanted, found = text.casefold(), list[Entry]()
+    wanted, found = folded(text), list[Entry]()
     for rowid in _candidates(db, wanted):
         entries = select(db, "rowid = ?", (rowid,))
         found += [entry for entry in entries if entry.contains(wanted, now)]
@@ -74,9 +75,9 @@ def search(db: sqlite3.Connection, text: str, *, limit: int, now: float) -> list
 
 def _candidates(db: sqlite3.Connection, wanted: str) -> Iterator[int]:
     """Yield the rows that may contain a text, newest first; only an index is read."""
-    hubs = [hub for (hub,) in db.execute(_DISTINCT_HUBS) if wanted in str(hub).casefold()]
+    hubs = [hub for (hub,) in db.execute(_DISTINCT_HUBS) if wanted in folded(str(hub))]
     states = [state for (state,) in db.execute(_DISTINCT_STATES)] + [Status.COMPLETED.value]
-    states = [state for state in states if wanted in str(state).casefold()]
+    states = [state for state in states if wanted in folded(str(state))]
     if wanted in Status.UNCERTAIN:
         states.append(Status.SUBMITTING.value)  # those without a response are shown as uncertain
     pieces = [f"*{piece}*" for piece in _piece(wanted)]

@@ -18,7 +18,7 @@ from hang import HANG_S
 from mountsea_magic.hub.status import Status
 from mountsea_magic.journal import search as search_module
 from mountsea_magic.journal.database import MIGRATIONS
-from mountsea_magic.journal.entry import MAX_SEARCHED, SUBMISSION_TIMEOUT_S, Entry
+from mountsea_magic.journal.entry import MAX_SEARCHED, SUBMISSION_TIMEOUT_S, Entry, folded
 from mountsea_magic.journal.journal import Journal
 from mountsea_magic.request.request import ImageRequest
 
@@ -90,12 +90,12 @@ def entries_of_all_kinds() -> list[Entry]:
 
 def expected(entries: list[Entry], text: str) -> list[Entry]:
     """Return what a search finds, by its definition."""
-    now, wanted = time.time(), text.casefold()
+    now, wanted = time.time(), folded(text)
     return [
         entry
         for entry in entries
         if any(
-            wanted in each.casefold()
+            wanted in folded(each)
             for each in (
                 entry.prompt,
                 entry.task_id or "",
@@ -140,6 +140,24 @@ def test_the_texts_find_something_and_not_everything() -> None:
     assert sum(0 < count < len(entries) for count in counts.values()) >= 30
     assert counts["straße"] == counts["needle"] == counts["猫、"] == 1 and counts["猫"] == 2
     assert counts["uncert"] == 2 and counts["nothing like it"] == 0
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [
+        ("cafe\u0301 in Paris", "CAFÉ"),
+        ("café in Paris", "cafe\u0301"),
+        ("İstanbul", "istanbul"),
+        ("istanbul", "İSTANBUL"),
+        ("\uff21\uff22\uff23\uff11", "abc1"),
+        ("か\u3099く", "がく"),
+    ],
+)
+def test_texts_that_look_alike_are_found(path: Path, prompt: str, text: str) -> None:
+    """Keyboards, file names and web pages encode the same letter in several ways."""
+    journal = Journal(path)
+    journal.write(entry_of(prompt))
+    assert len(journal.search(text)) == 1
 
 
 def test_an_update_of_the_task_id_is_found(path: Path) -> None:
