@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote, urlsplit
 
-import httpx
-
 from ..errors import ConfigurationError, HubUnavailable
 from ..request.catalog import Model
 from ..request.request import ImageRequest
+from ..runtime.httpx_import import httpx
 from ..runtime.text import sanitize_inline
 from ..settings import Secret
 from .error_mapping import uncertain

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import httpx
+    from ..runtime.httpx_import import httpx
 
 PIECE_BYTES = 64 * 1024
 """The most bytes that are decoded at once; this takes less than a millisecond."""

@@ -11,11 +11,10 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
-
 from .. import __version__
 from ..errors import ConfigurationError, MountseaError, without_frames
 from ..images.files import MAX_BYTES
+from ..runtime.httpx_import import httpx
 from ..runtime.key_redaction import MAX_SEARCHED_CHARS
 from ..runtime.redaction import guard_logs
 from ..settings import Secret

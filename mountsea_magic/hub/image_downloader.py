@@ -7,12 +7,11 @@ import ssl
 from collections.abc import Callable
 from typing import BinaryIO
 
-import httpx
-
 from ..errors import HubUnavailable, MountseaError, without_frames
 from ..images.data_uris import InlineError, InlineTooLarge, inline_pieces
 from ..images.files import MAX_BYTES, BadImage, TooLarge
 from ..runtime.clock import Stopwatch
+from ..runtime.httpx_import import httpx
 from ..runtime.redaction import guard_logs
 from ..runtime.text import os_error_reason
 from .connector import PRIVATE_HOST, UnusableUrl

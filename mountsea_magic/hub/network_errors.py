@@ -7,8 +7,7 @@ import os
 import ssl
 from collections.abc import Iterator
 
-import httpx
-
+from ..runtime.httpx_import import httpx
 from ..runtime.key_redaction import redact_key
 from ..runtime.redaction import without_queries
 from ..runtime.text import os_error_reason, sanitize

@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import httpx
-
 from ..runtime.clock import Stopwatch
+from ..runtime.httpx_import import httpx
 from .bounded_json import JsonBody
 from .content_coding import UndecodableBody, open_body
 from .http_response import ACCEPTED, HubResponse

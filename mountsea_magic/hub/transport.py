@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
-
+from ..runtime.httpx_import import httpx
 from .certificates import ssl_context
 from .connector import Connector
 from .private_hosts import Address, real_address

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-import httpx
 from starlette.applications import Starlette
+
+from ...runtime.httpx_import import httpx
 
 DEMO_ORIGIN = "http://demo-hub.invalid"
 """The demo Hub's base URL in-process; names that end in .invalid never resolve."""
