@@ -108,6 +108,8 @@ def open_image(source: str | os.PathLike[str] | bytes) -> Image:
         Traceback (most recent call last):
         mountsea_magic.errors.InvalidRequest: it is not a readable image.
     """
+    if isinstance(source, str) and _URL.match(clean_url(source)):
+        raise InvalidRequest("a URL is not opened here; give the image itself or its file.")
     return _opened(source if isinstance(source, bytes) else _read(Path(source)))
 
 
@@ -187,7 +189,8 @@ def _read(path: Path) -> bytes:
             raise InvalidRequest(_far_too_large())
         return path.read_bytes()
     except (OSError, RuntimeError, ValueError) as error:
-        raise InvalidRequest(f"{os_error_reason(error, limit=80)}.") from error
+        reason = os_error_reason(error, limit=80)
+        raise InvalidRequest(f"{reason}: '{sanitize(path, limit=200)}'.") from error
 
 
 def _far_too_large() -> str:

@@ -183,14 +183,15 @@ def test_hostile_prompts_and_labels_are_harmless(tmp_path: Path) -> None:
         ),
         (None, r"before: expected .*NoneType"),
         ([plain(TEAL)], r"before: expected .*\(got list of 1\)"),
-        ("missing.png", "before: No such file"),
+        ("missing.png", "before: No such file or directory: 'missing.png'."),
+        ("https://a.example/b.png?signature=s3cret", "before: a URL is not opened here"),
         (b"no image", "before: it is not a readable image"),
         (np.zeros((4, 4, 7), "uint8"), "before: unsupported array shape"),
         (Image.new("RGB", (0, 5)), "before: the image has no pixels"),
         (Image.new("F", (5, 5)), "before: an image of mode F .*no defined black and white"),
         (AnyGeneration(status="failed"), r"before: the generation has no images .*failed"),
     ],
-    ids=["int", "None", "list", "path", "bytes", "array", "empty", "float", "generation"],
+    ids=["int", "None", "list", "path", "url", "bytes", "array", "empty", "float", "generation"],
 )
 def test_what_is_no_image_is_refused(value: Any, message: str) -> None:
     """The message names the argument and says what is expected."""
