@@ -31,6 +31,7 @@ STYLE = """<style>
 .mountsea-form .mountsea-problem { font-weight: 600; color: var(--jp-ui-font-color0, #000);
   border-left: 4px solid var(--jp-error-color1, #d32f2f); padding-left: 6px; margin: 2px 0; }
 .mountsea-form .mountsea-problem pre { white-space: pre-wrap; margin: 0; font-weight: 400; }
+.mountsea-form .mountsea-cell { flex-wrap: wrap; }
 .mountsea-form textarea { font-family: inherit; resize: vertical; }
 .mountsea-form .mountsea-cell textarea { font-family: var(--jp-code-font-family, monospace);
   font-size: var(--jp-code-font-size, 13px); white-space: pre; overflow-x: auto; }
