@@ -238,6 +238,21 @@ def test_a_large_order_needs_a_second_click(hub: StandInHub, shell: InteractiveS
     assert generate(form, shell) is not None and len(hub.posts) == 1
 
 
+def test_a_number_out_of_bounds_is_told_and_not_changed(
+    hub: StandInHub, shell: InteractiveShell
+) -> None:
+    """Nor is half an image rounded: nothing is ordered that the user has not typed."""
+    form = make_form(shell)
+    form.widgets.prompt.value = "a dog"
+    for number, words in ((9, "at most 4"), (0, "at least 1"), (2.5, "a whole number")):
+        put(form, "num_images", number)
+        assert words in note(form, "num_images") and "alert" in note(form, "num_images")
+        assert generate(form, shell) is None and hub.posts == []
+    put(form, "num_images", 2)
+    assert "alert" not in note(form, "num_images") and generate(form, shell) is not None
+    assert hub.posts[0].json["input"] == {"prompt": "a dog", "num_images": 2}
+
+
 def test_values_stay_when_another_model_takes_them(demo: None, shell: InteractiveShell) -> None:
     """The prompt too; what only the first model takes comes back with it."""
     form = make_form(shell)

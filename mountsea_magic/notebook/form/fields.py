@@ -188,23 +188,24 @@ class FlagField(Field):
 class NumberField(Field):
     """A number between bounds; sent only if it differs from the default.
 
-    No slider: the handles of ipywidgets' sliders have no accessible name.
+    No slider: the handles of ipywidgets' sliders have no accessible name. No `BoundedIntText`: it
+    changes 9 to the maximum without a word, and Generate would order that.
     """
 
     def __init__(self, name: str, schema: Schema) -> None:
         import ipywidgets
 
         self._default = schema["default"]
-        whole = schema["type"] == "integer"
-        kind = ipywidgets.BoundedIntText if whole else ipywidgets.BoundedFloatText
-        bounds = {"min": schema["minimum"], "max": schema["maximum"]}
-        control = kind(value=self._default, **bounds, **_look(name))
+        step = 1 if schema["type"] == "integer" else None
+        control = ipywidgets.FloatText(value=self._default, step=step, **_look(name))
         super().__init__(name, schema, control)
 
     def typed(self) -> Any:
         """Return the number, or `UNSET` for the default."""
-        value = self.controls[0].value
-        return UNSET if value == self._default and not self.is_required else value
+        number = self.controls[0].value
+        if number == self._default:
+            return self._default if self.is_required else UNSET
+        return read_value(number, self.schema)
 
     def fill(self, typed: Any) -> None:
         """Set the number."""

@@ -78,7 +78,10 @@ class FormWidgets:
         self._progress = ipywidgets.VBox([])
         self._progress.add_class("mountsea-progress")
         self.cell = ipywidgets.Textarea(
-            description="as a cell", rows=3, style=style, layout={"width": "auto", "flex": "1 1 280px"}
+            description="as a cell",
+            rows=3,
+            style=style,
+            layout={"width": "auto", "flex": "1 1 280px"},
         )
         closing = [self.close] if closable else []
         buttons = ipywidgets.HBox([self.generate, self.cancel, *closing])
