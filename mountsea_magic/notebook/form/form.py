@@ -15,10 +15,8 @@ from ...generation.budget import image_count
 from ...generation.handle import Generation
 from ...hub.status import Status
 from ...images.files import GeneratedImage
-from ...request.axes import ImageWord
 from ...request.catalog import Model
 from ...request.prepare import InputImages, is_image_parameter
-from ...request.sweep import Item
 from ...runtime.text import counted, sanitize
 from ...session import current_session
 from ...settings import Settings
@@ -52,7 +50,7 @@ from .models import ModelChoice
 from .open_forms import OPEN_FORMS
 from .results import Results
 from .run import FormRun
-from .schema import label_of
+from .submission import checked_generation
 from .thumbnails import RecentImages, recent_images
 from .widgets import FormWidgets
 
@@ -289,8 +287,7 @@ class Form:
 
     def _start(self) -> None:
         """Check everything, and start the generation."""
-        session = current_session()
-        settings = session.settings()
+        settings = current_session().settings()
         self._choice.follow(settings)
         images = InputImages(self._shell.user_ns)
         filled = self._filled_in()
@@ -303,18 +300,8 @@ class Form:
         if problems:
             self.widgets.show_message(summary_of(problems))
             return
-        settings.require_key()
-        words = tuple(map(ImageWord, filled.images))
-        request = session.build(
-            settings,
-            Item(filled.prompt, filled.typed, model=filled.model.id, images=words),
-            model=filled.model.id,
-            images=images,
-            spell=label_of,
-        )
-        generation = Generation(request, is_demo=settings.is_demo)
+        generation = checked_generation(filled, images, settings)
         generation.preview_px = self._options.preview
-        session.budget.check_all(settings, [generation])
         if not self._is_confirmed(generation, settings):
             return
         self._shell.user_ns[LAST_RESULT] = generation
