@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -137,14 +138,16 @@ class CellRun:
             jobs: The generations' jobs.
             events: The shell's events: outputs are sent again after the next cell.
         """
+        closing = threading.Lock()
 
         def republish(_: object) -> None:
             events.unregister("post_run_cell", republish)
-            self.view.republish()
-            if self._sheet is not None:
-                self._sheet.republish()
-            for outputs in self._image_outputs:
-                outputs.republish()
+            with closing:  # what is still being sent may reach no cell
+                self.view.republish()
+                if self._sheet is not None:
+                    self._sheet.republish()
+                for outputs in self._image_outputs:
+                    outputs.republish()
 
         outcomes = [asyncio.wrap_future(job.outcome) for job in jobs]
         all_ended = asyncio.ensure_future(asyncio.wait(outcomes))
@@ -153,9 +156,11 @@ class CellRun:
                 await asyncio.wait([all_ended], timeout=TICK_S)
                 await asyncio.to_thread(self.tick)
         finally:
-            await asyncio.to_thread(self.close)
-        if self._reserves:
-            events.register("post_run_cell", republish)
+            with closing:
+                if self._reserves:
+                    # before anything is sent: the next cell may end at any moment
+                    events.register("post_run_cell", republish)
+                await asyncio.to_thread(self.close)
         for outcome in outcomes:
             if not outcome.cancelled():
                 outcome.exception()  # consume it, or asyncio logs "never retrieved"

@@ -223,14 +223,11 @@ def test_resume_continues_after_a_failure_and_raises_at_the_end(
     monkeypatch.setattr(retry, "NEW_TASK_GRACE_S", 0.0)
     with pytest.raises(MountseaError, match=r"2 of 3 tasks returned no images") as caught:
         run("resume")
+    # the tasks are polled at once, so any of them may get each response
     assert "TaskFailed: The task ended with status failed: no dogs" in str(caught.value)
-    assert "InvalidRequest: The Hub has no task hub-0003" in str(caught.value)
-    assert "“a cat” · nano-banana · 64×48" in capsys.readouterr().out
-    assert statuses(journal) == {
-        "hub-0001": "failed",
-        "hub-0002": "completed",
-        "hub-0003": "forgotten",
-    }
+    assert "InvalidRequest: The Hub has no task hub-000" in str(caught.value)
+    assert "” · nano-banana · 64×48" in capsys.readouterr().out
+    assert sorted(statuses(journal).values()) == ["completed", "failed", "forgotten"]
     assert "open tasks: none" in run("")
     begin_session(monkeypatch)
     assert run("resume").strip() == "No open tasks."
