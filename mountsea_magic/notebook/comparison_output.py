@@ -17,7 +17,7 @@ from .outputs import Output
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_EMPTY_IMAGE = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+EMPTY_IMAGE = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 """A transparent pixel."""
 
 _FILL = "position:absolute;top:0;left:0;width:100%;height:100%;margin:0"
@@ -96,7 +96,7 @@ def slider_html(comparison: Comparison) -> str:
     # <i>, because nbconvert's sanitizer shows tags that it does not know as text, data included
     return (
         f'<i hidden data-slider="{slider}"></i><img alt="" width="1" height="1" '
-        f'src="{_EMPTY_IMAGE}" onload="const held=this.previousElementSibling;'
+        f'src="{EMPTY_IMAGE}" onload="const held=this.previousElementSibling;'
         'held.outerHTML=held.dataset.slider;this.remove()">'
     )
 

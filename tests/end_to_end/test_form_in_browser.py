@@ -24,6 +24,8 @@ from lab_server import (
 )
 from own_session import demo_tasks
 
+from mountsea_magic.notebook.form.layout import MAX_UPLOAD_BYTES
+
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
@@ -150,6 +152,12 @@ def test_images_are_uploaded_and_edited_in_notebook_7(
     page.wait_for_selector(f"{FORM} .mountsea-recent img[alt='Image: a lake']")
     page.click(".mountsea-recent button:has-text('Edit this one')")
     page.wait_for_function(HAS_LINE, arg="--model nano-banana-edit --image ")
+    huge = tmp_path / "huge.png"
+    huge.write_bytes(bytes(MAX_UPLOAD_BYTES + 1))
+    with page.expect_file_chooser() as chooser:
+        page.click(f"{FORM} .widget-upload")
+    chooser.value.set_files(huge)
+    page.wait_for_selector(f"{FORM} [role=alert]:has-text('Not uploaded')")
     with page.expect_file_chooser() as chooser:
         page.click(f"{FORM} .widget-upload")
     wrong = tmp_path / "notes.txt"

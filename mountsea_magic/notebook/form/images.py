@@ -19,6 +19,7 @@ from ...runtime.text import counted, escape_html, sanitize
 from ..cell import LAST_RESULT
 from ..progress import TEXT_ONLY
 from ..widget_tree import answer_while_busy, close_tree
+from .layout import UPLOAD_GUARD_HTML
 from .schema import help_html, note_html, section_html
 from .thumbnails import thumbnail_html
 
@@ -32,7 +33,6 @@ NO_VARIABLE, CHOOSE = ("none has an image yet", ""), ("choose one", "")
 """The first entry of the list of variables."""
 
 UPLOAD_LIMIT = "Upload at most 10 MB at a time."
-"""Jupyter's server closes the connection to the kernel at a larger message."""
 
 _MAX_THUMBNAILS = 4
 """How many thumbnails a variable with several images has."""
@@ -95,7 +95,8 @@ class InputImagesField:
         row = ipywidgets.HBox(controls)
         row.add_class("mountsea-add-image")
         heading = ipywidgets.HTML(section_html("Input images"))
-        self.box = ipywidgets.VBox([heading, self._list, row, self._note])
+        limit = ipywidgets.HTML(UPLOAD_GUARD_HTML)
+        self.box = ipywidgets.VBox([heading, self._list, row, limit, self._note])
         self.box.add_class("mountsea-images")
         self.offer_variables()
 

@@ -8,6 +8,7 @@ from typing import Any
 from ...request.catalog import Catalog, Model
 from ...runtime.text import escape_html, sanitize
 from ...settings import Settings
+from ..comparison_output import EMPTY_IMAGE
 from ..outputs import DEMO_NOTE
 from ..progress import TEXT_ONLY
 
@@ -70,6 +71,32 @@ COPY_HTML = (
 )
 """A button that copies the cell's text: it needs no kernel."""
 
+
+MAX_UPLOAD_BYTES = 10_000_000
+"""Jupyter's server closes the connection to the kernel at a larger message."""
+
+_GUARD = (
+    "const said=this.nextElementSibling,proto=HTMLInputElement.prototype,click=proto.click,"
+    "check=event=>{const input=event.target;"
+    "const size=[...input.files].reduce((sum,file)=>sum+file.size,0);"
+    f"said.hidden=size<={MAX_UPLOAD_BYTES};"
+    "if(!said.hidden){event.stopImmediatePropagation();input.value=''}},"
+    # the input of ipywidgets is not in the page: it is seen only as the button's click opens it
+    "watch=event=>{if(!event.target.closest('.widget-upload'))return;"
+    "proto.click=function(){proto.click=click;"
+    "this.removeEventListener('change',check,true);this.addEventListener('change',check,true);"
+    "click.call(this)};setTimeout(()=>{proto.click=click})},"
+    "begin=tries=>{const box=this.closest('.mountsea-images');"
+    "if(box)box.addEventListener('click',watch,true);"
+    "else if(tries)setTimeout(begin,200,tries-1)};begin(100)"
+)
+
+UPLOAD_GUARD_HTML = (
+    f'<img alt="" style="display:none" src="{EMPTY_IMAGE}" onload="{_GUARD}">'
+    '<div class="mountsea-problem" role="alert" hidden>⚠ Not uploaded: at most 10 MB at a time. '
+    "Make the image smaller, or read the file in a cell and choose the variable.</div>"
+)
+"""Refuses an upload in the browser that is too large: it would be lost, and all later ones too."""
 
 _TITLE = '<b role="heading" aria-level="3">New images</b>'
 
