@@ -10,6 +10,7 @@ from ...request.catalog import Model
 from ...request.coercion import read_value
 from ...request.request import problems_by_parameter
 from ...runtime.text import escape_html, json_text
+from .layout import look_of
 from .schema import (
     Schema,
     alternatives,
@@ -29,9 +30,6 @@ from .schema import (
 
 UNSET: Any = object()
 """The value of a field that sends nothing."""
-
-LABEL_WIDTH = "132px"
-"""The width of the labels, so that all controls of a column begin at the same place."""
 
 MAX_FIELDS = 40
 """The maximum number of fields of a form; the parameters beyond are named."""
@@ -143,7 +141,7 @@ class ChoiceField(Field):
         control = ipywidgets.Dropdown(
             options=[(text, index) for index, text in enumerate(entries)],
             value=0,
-            **_look(name),
+            **look_of(label_of(name)),
         )
         super().__init__(name, schema, control)
 
@@ -172,7 +170,9 @@ class FlagField(Field):
         import ipywidgets
 
         self._default = bool(schema["default"])
-        super().__init__(name, schema, ipywidgets.Checkbox(value=self._default, **_look(name)))
+        super().__init__(
+            name, schema, ipywidgets.Checkbox(value=self._default, **look_of(label_of(name)))
+        )
 
     def typed(self) -> Any:
         """Return True or False, or `UNSET` for the default."""
@@ -197,7 +197,7 @@ class NumberField(Field):
 
         self._default = schema["default"]
         step = 1 if schema["type"] == "integer" else None
-        control = ipywidgets.FloatText(value=self._default, step=step, **_look(name))
+        control = ipywidgets.FloatText(value=self._default, step=step, **look_of(label_of(name)))
         super().__init__(name, schema, control)
 
     def typed(self) -> Any:
@@ -221,7 +221,7 @@ class TextField(Field):
         import ipywidgets
 
         placeholder = default_text(schema)
-        control = ipywidgets.Text(value="", placeholder=placeholder, **_look(name))
+        control = ipywidgets.Text(value="", placeholder=placeholder, **look_of(label_of(name)))
         super().__init__(name, schema, control)
 
     def typed(self) -> Any:
@@ -244,7 +244,7 @@ class ChoicesField(Field):
         control = ipywidgets.SelectMultiple(
             options=[(value_text(value), index) for index, value in enumerate(values)],
             rows=min(6, len(values)),
-            **_look(name),
+            **look_of(label_of(name)),
         )
         super().__init__(name, schema, control)
 
@@ -286,7 +286,9 @@ class CustomField(Field):
         ] or [TextField("own value", {**schema, "description": ""})]
         entries = [default_text(schema), *map(value_text, presets), "custom"]
         self._choice = ipywidgets.Dropdown(
-            options=[(text, index) for index, text in enumerate(entries)], value=0, **_look(name)
+            options=[(text, index) for index, text in enumerate(entries)],
+            value=0,
+            **look_of(label_of(name)),
         )
         for part in self._parts:
             part.leave_out_option()
@@ -389,12 +391,3 @@ def _field_of(name: str, schema: Schema, nested: bool) -> Field:
     if kind_of(schema) == "array" and isinstance(items, dict) and enum_of(items):
         return ChoicesField(name, schema, enum_of(items))
     return TextField(name, schema)
-
-
-def _look(name: str) -> dict[str, Any]:
-    """Return label and layout of a control."""
-    return {
-        "description": label_of(name),
-        "style": {"description_width": LABEL_WIDTH},
-        "layout": {"width": "auto"},
-    }

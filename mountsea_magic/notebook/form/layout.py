@@ -72,6 +72,9 @@ COPY_HTML = (
 """A button that copies the cell's text: it needs no kernel."""
 
 
+LABEL_WIDTH = "132px"
+"""The width of the labels, so that all controls of a column begin at the same place."""
+
 MAX_UPLOAD_BYTES = 10_000_000
 """Jupyter's server closes the connection to the kernel at a larger message."""
 
@@ -104,6 +107,19 @@ IMAGE_AS_TEXT = "An image: a path, a URL, or @ and the name of a variable."
 ONLY_A_URL = "The URL of an image."
 CLOSED = "The form was closed. This cell submits what was filled in:"
 NO_WIDGETS = "A form, whose widgets can't be shown here. This cell submits what was filled in:"
+
+
+def look_of(label: str) -> dict[str, Any]:
+    """Return label and layout of a control, as arguments of its widget.
+
+    Args:
+        label: The label.
+    """
+    return {
+        "description": label,
+        "style": {"description_width": LABEL_WIDTH},
+        "layout": {"width": "auto"},
+    }
 
 
 def heading_html(settings: Settings, note: str = "") -> str:

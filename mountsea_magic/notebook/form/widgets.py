@@ -8,8 +8,8 @@ from typing import Any
 from ...runtime.text import escape_html
 from ..progress import TEXT_ONLY
 from ..widget_tree import answer_while_busy, close_tree
-from .fields import LABEL_WIDTH, Field
-from .layout import COPY_HTML, STYLE
+from .fields import Field
+from .layout import COPY_HTML, LABEL_WIDTH, STYLE
 from .schema import note_html
 
 MIN_COLUMN = "340px"
