@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import Interrupted
 from ..generation.history import History, line_of
 from ..images.files import GeneratedImage
-from ..images.kept_thumbnails import MAX_THUMBNAIL_BYTES, MIN_THUMBNAIL_BYTES
 from ..images.previews import Preview
+from ..images.thumbnail_cache import MAX_THUMBNAIL_BYTES, MIN_THUMBNAIL_BYTES
 from ..runtime.printing import echo
 from ..session import current_session
 from .frontend import FrontEnd, front_end

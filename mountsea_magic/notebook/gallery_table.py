@@ -15,8 +15,8 @@ from ..generation.handle import Generation
 from ..generation.history import PastGeneration
 from ..hub.status import CLOSED, SUCCEEDED, Status
 from ..images.files import GeneratedImage
-from ..images.kept_thumbnails import THUMBNAIL_PX
 from ..images.previews import Preview
+from ..images.thumbnail_cache import THUMBNAIL_PX
 from ..images.thumbnails import fitting_size
 from ..runtime.text import counted, escape_html, quoted, sanitize
 from .outputs import alt_text

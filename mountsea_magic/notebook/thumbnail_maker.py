@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..images.files import GeneratedImage
-from ..images.kept_thumbnails import find_kept_thumbnail, kept_thumbnail
 from ..images.previews import NoPreview, Preview
+from ..images.thumbnail_cache import cached_thumbnail, find_cached_thumbnail
 from ..runtime.daemon_threads import TICK_S
 from ..runtime.text import sanitize
 
@@ -40,9 +40,9 @@ class ThumbnailMaker:
         self._folder, self._max_bytes = folder, max_bytes
         self.made: dict[GeneratedImage, Preview | str] = {}
         for image in images:
-            kept = find_kept_thumbnail(image, folder, max_bytes=max_bytes)
-            if kept is not None:
-                self.made[image] = kept
+            cached = find_cached_thumbnail(image, folder, max_bytes=max_bytes)
+            if cached is not None:
+                self.made[image] = cached
         self._left = deque(image for image in dict.fromkeys(images) if image not in self.made)
         self._unmade = len(self._left)
         self._guard = threading.Lock()
@@ -101,7 +101,7 @@ class ThumbnailMaker:
 
     def _make(self, image: GeneratedImage) -> Preview | str:
         try:
-            return kept_thumbnail(image, self._folder, max_bytes=self._max_bytes)
+            return cached_thumbnail(image, self._folder, max_bytes=self._max_bytes)
         except NoPreview as error:
             return sanitize(error, limit=60)
         except Exception as error:  # a thread that dies would leave the others waiting

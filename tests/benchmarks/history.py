@@ -24,7 +24,7 @@ from PIL import Image
 
 from mountsea_magic.generation.history import history_of
 from mountsea_magic.images.files import GeneratedImage, check
-from mountsea_magic.images.kept_thumbnails import find_kept_thumbnail
+from mountsea_magic.images.thumbnail_cache import find_cached_thumbnail
 from mountsea_magic.journal.database import MIGRATIONS
 from mountsea_magic.journal.entry import Entry
 from mountsea_magic.journal.journal import Journal
@@ -195,7 +195,7 @@ def table() -> None:
                 taken_ms = 1000 * (time.perf_counter() - started)
                 first, started = shown[0], time.perf_counter()
                 while any(
-                    find_kept_thumbnail(image, home / "thumbnails") is None for image in images
+                    find_cached_thumbnail(image, home / "thumbnails") is None for image in images
                 ):
                     time.sleep(0.1)
                 filled_s = time.perf_counter() - started

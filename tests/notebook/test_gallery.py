@@ -30,8 +30,8 @@ from sample_images import noise, stored_image
 from mountsea_magic.errors import Interrupted
 from mountsea_magic.generation.history import History, history_of
 from mountsea_magic.images.files import GeneratedImage
-from mountsea_magic.images.kept_thumbnails import kept_thumbnail
 from mountsea_magic.images.previews import Preview
+from mountsea_magic.images.thumbnail_cache import cached_thumbnail
 from mountsea_magic.journal.entry import Entry
 from mountsea_magic.notebook import gallery, thumbnail_maker
 from mountsea_magic.notebook.commands import tasks
@@ -220,7 +220,7 @@ def test_a_file_that_is_gone_says_so_in_its_place(
 ) -> None:
     """With the command that fetches it again; the other images of the row are shown."""
     images = [plain(tmp_path, f"{n}") for n in range(3)]
-    kept_thumbnail(images[1], home / "thumbnails")
+    cached_thumbnail(images[1], home / "thumbnails")
     images[1].path.unlink()
     show(entry_of("three", *images), entry_of("a dog", images[0], number=1))
     tags = Tags(notebook.html)
@@ -331,9 +331,9 @@ def test_200_rows_stay_below_the_limit(
     folder = home / "thumbnails"
 
     def make(_: object, folder: Path, *, max_bytes: int) -> Preview:
-        return kept_thumbnail(image, folder, max_bytes=max_bytes)
+        return cached_thumbnail(image, folder, max_bytes=max_bytes)
 
-    monkeypatch.setattr(thumbnail_maker, "find_kept_thumbnail", make)
+    monkeypatch.setattr(thumbnail_maker, "find_cached_thumbnail", make)
     entries = [
         entry_of(
             HOSTILE * 20,
@@ -371,14 +371,14 @@ class Gate:
         """Make a thumbnail, once the gate is open."""
         assert self.opened.wait(HANG_S)
         self.made += 1
-        return kept_thumbnail(image, folder, max_bytes=max_bytes)
+        return cached_thumbnail(image, folder, max_bytes=max_bytes)
 
 
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
     """Hold the thumbnails that are not kept; the table waits only a moment."""
     gate = Gate()
-    monkeypatch.setattr(thumbnail_maker, "kept_thumbnail", gate.make)
+    monkeypatch.setattr(thumbnail_maker, "cached_thumbnail", gate.make)
     monkeypatch.setattr(gallery, "WAIT_S", 0.05)
     monkeypatch.setattr(gallery, "UPDATE_S", 0.05)
     return gate
@@ -389,7 +389,7 @@ def test_thumbnails_that_take_long_are_filled_in(
 ) -> None:
     """The table is shown at once with words in their place; those that are kept are there."""
     kept, *new = [plain(tmp_path, f"{n}") for n in range(5)]
-    kept_thumbnail(kept, home / "thumbnails")
+    cached_thumbnail(kept, home / "thumbnails")
     show(entry_of("a dog", kept), entry_of("four", *new))
     assert len(thumbnails_in(notebook.html)) == 1 and Tags(notebook.html).text.count("loading") == 4
     gate.opened.set()
@@ -452,7 +452,7 @@ def test_a_maker_that_fails_leaves_none_waiting(
     def fail(*_: object, **__: object) -> Preview:
         raise RuntimeError("no memory")
 
-    monkeypatch.setattr(thumbnail_maker, "kept_thumbnail", fail)
+    monkeypatch.setattr(thumbnail_maker, "cached_thumbnail", fail)
     show(entry_of("a dog", plain(tmp_path)))
     assert "RuntimeError" in Tags(notebook.html).text
 

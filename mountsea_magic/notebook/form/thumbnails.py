@@ -14,8 +14,8 @@ from ...images.data_uris import InlineError, read_inline
 from ...images.decoding import decode
 from ...images.files import MAX_PIXELS, GeneratedImage
 from ...images.inputs import UPLOAD_BYTES
-from ...images.kept_thumbnails import THUMBNAIL_PX, kept_thumbnail
 from ...images.previews import NoPreview, Preview
+from ...images.thumbnail_cache import THUMBNAIL_PX, cached_thumbnail
 from ...images.thumbnails import thumbnail
 from ...runtime.daemon_threads import run_in_thread
 from ...runtime.text import escape_html, sanitize
@@ -78,8 +78,8 @@ def recent_images(settings: Settings) -> list[RecentImage]:
             with suppress(NoPreview):
                 if image.path.is_file():
                     prompt = sanitize(entry.prompt, limit=200)
-                    kept = kept_thumbnail(image, settings.thumbnails)
-                    found.append(RecentImage(image, prompt, _element(kept, f"Image: {prompt}")))
+                    cached = cached_thumbnail(image, settings.thumbnails)
+                    found.append(RecentImage(image, prompt, _element(cached, f"Image: {prompt}")))
     return found
 
 

@@ -51,10 +51,10 @@ _QUALITIES = (80, 65, 50, 35, 20)
 _CHECKSUM_BYTES = 4
 
 
-def kept_thumbnail(
+def cached_thumbnail(
     image: GeneratedImage, folder: Path, *, max_bytes: int = MAX_THUMBNAIL_BYTES
 ) -> Preview:
-    """Return the thumbnail of an image, from the folder or made now, and then kept there.
+    """Return the thumbnail of an image, from the folder or made now, and then stored there.
 
     Args:
         image: The image.
@@ -73,13 +73,13 @@ def kept_thumbnail(
         KeyboardInterrupt: If interrupted; the decoder is abandoned.
 
     Example:
-        >>> kept_thumbnail(dog[0], settings.thumbnails).mimetype  # doctest: +SKIP
+        >>> cached_thumbnail(dog[0], settings.thumbnails).mimetype  # doctest: +SKIP
         'image/webp'
     """
-    kept = find_kept_thumbnail(image, folder, max_bytes=max_bytes)
-    if kept is not None:
-        return kept
-    whole = find_kept_thumbnail(image, folder)
+    cached = find_cached_thumbnail(image, folder, max_bytes=max_bytes)
+    if cached is not None:
+        return cached
+    whole = find_cached_thumbnail(image, folder)
     if whole is None:
         whole = _encoded(_decoded(image), MAX_THUMBNAIL_BYTES)
         _keep(image, folder, MAX_THUMBNAIL_BYTES, whole)
@@ -90,7 +90,7 @@ def kept_thumbnail(
     return smaller
 
 
-def find_kept_thumbnail(
+def find_cached_thumbnail(
     image: GeneratedImage, folder: Path, *, max_bytes: int = MAX_THUMBNAIL_BYTES
 ) -> Preview | None:
     """Return the thumbnail of an image if it is in the folder and undamaged; this takes 0.1 ms.
@@ -102,9 +102,9 @@ def find_kept_thumbnail(
     """
     for limit in dict.fromkeys((MAX_THUMBNAIL_BYTES, max_bytes)):
         path = _path(image, folder, limit)
-        kept = None if path is None else _read(path)
-        if kept is not None and len(kept.data) <= max_bytes:
-            return kept
+        cached = None if path is None else _read(path)
+        if cached is not None and len(cached.data) <= max_bytes:
+            return cached
     return None
 
 
@@ -149,12 +149,12 @@ def _kinds() -> tuple[str, ...]:
     return ("webp", "jpeg") if features.check("webp") else ("jpeg",)
 
 
-def _pixels(kept: Preview) -> Image:
+def _pixels(cached: Preview) -> Image:
     """Decode a thumbnail of ours."""
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(kept.data), formats=("WEBP", "JPEG")) as image:
+        with Image.open(io.BytesIO(cached.data), formats=("WEBP", "JPEG")) as image:
             return image.convert("RGB")
     except Exception as error:  # decoders raise anything
         raise NoPreview("the thumbnail can't be decoded") from error
@@ -206,17 +206,17 @@ def prune(folder: Path, *, max_files: int = MAX_KEPT) -> None:
     Raises:
         OSError: If the folder can't be read.
     """
-    kept: list[tuple[float, str]] = []
+    cached: list[tuple[float, str]] = []
     with os.scandir(folder) as entries:
         for entry in entries:
             with suppress(OSError):  # another kernel may prune, too
                 modified = entry.stat(follow_symlinks=False).st_mtime
                 if not entry.name.startswith("."):
-                    kept.append((modified, entry.path))
+                    cached.append((modified, entry.path))
                 elif time.time() - modified > _ABANDONED_S:
                     os.unlink(entry.path)
-    if len(kept) <= max_files:
+    if len(cached) <= max_files:
         return
-    for _, path in sorted(kept)[: len(kept) - max_files * 9 // 10]:
+    for _, path in sorted(cached)[: len(cached) - max_files * 9 // 10]:
         with suppress(OSError):
             os.unlink(path)

@@ -13,16 +13,16 @@ import pytest
 from PIL import Image
 from sample_images import noise, stored_image
 
-from mountsea_magic.images import kept_thumbnails
+from mountsea_magic.images import thumbnail_cache
 from mountsea_magic.images.files import FORMATS, GeneratedImage
-from mountsea_magic.images.kept_thumbnails import (
+from mountsea_magic.images.previews import NoPreview, Preview
+from mountsea_magic.images.thumbnail_cache import (
     MAX_THUMBNAIL_BYTES,
     MIN_THUMBNAIL_BYTES,
-    find_kept_thumbnail,
-    kept_thumbnail,
+    cached_thumbnail,
+    find_cached_thumbnail,
     prune,
 )
-from mountsea_magic.images.previews import NoPreview, Preview
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_thumbnail_has_96_pixels_and_6000_bytes(
     tmp_path: Path, folder: Path, kind: str, size: tuple[int, int]
 ) -> None:
     """Its longest side has 96 pixels, whatever the size and format of the image."""
-    made = kept_thumbnail(stored_image(tmp_path, noise("RGB", *size), kind), folder)
+    made = cached_thumbnail(stored_image(tmp_path, noise("RGB", *size), kind), folder)
     assert max(decoded(made).size) == 96
     assert len(made.data) <= MAX_THUMBNAIL_BYTES
 
@@ -69,8 +69,8 @@ def test_a_smaller_limit_is_kept_even_for_noise(
 ) -> None:
     """The quality, then the size give way; also where Pillow writes no WebP."""
     if not webp:
-        monkeypatch.setattr(kept_thumbnails, "_kinds", lambda: ("jpeg",))
-    made = kept_thumbnail(image, folder, max_bytes=limit)
+        monkeypatch.setattr(thumbnail_cache, "_kinds", lambda: ("jpeg",))
+    made = cached_thumbnail(image, folder, max_bytes=limit)
     assert len(made.data) <= limit and max(decoded(made).size) >= 24
     assert webp or made.mimetype == "image/jpeg"
 
@@ -80,7 +80,7 @@ def test_a_thumbnail_that_is_small_enough_is_not_encoded_again(
 ) -> None:
     """A plain image keeps within a smaller limit, too: there is one file."""
     plain = stored_image(tmp_path, Image.new("RGB", (320, 180), "teal"))
-    assert kept_thumbnail(plain, folder, max_bytes=1600) == kept_thumbnail(plain, folder)
+    assert cached_thumbnail(plain, folder, max_bytes=1600) == cached_thumbnail(plain, folder)
     assert len(kept_files(folder)) == 1
 
 
@@ -89,16 +89,16 @@ def test_a_thumbnail_is_made_once(
     monkeypatch: pytest.MonkeyPatch, image: GeneratedImage, folder: Path, limit: int
 ) -> None:
     """The second time it is read from the folder, without the original."""
-    assert find_kept_thumbnail(image, folder, max_bytes=limit) is None
-    made = kept_thumbnail(image, folder, max_bytes=limit)
+    assert find_cached_thumbnail(image, folder, max_bytes=limit) is None
+    made = cached_thumbnail(image, folder, max_bytes=limit)
     image.path.unlink()
-    assert kept_thumbnail(image, folder, max_bytes=limit) == made
-    assert find_kept_thumbnail(image, folder, max_bytes=limit) == made
+    assert cached_thumbnail(image, folder, max_bytes=limit) == made
+    assert find_cached_thumbnail(image, folder, max_bytes=limit) == made
 
 
 def test_files_are_private_and_named_by_the_digest(image: GeneratedImage, folder: Path) -> None:
     """Prompts and paths are in no name."""
-    kept_thumbnail(image, folder, max_bytes=800)
+    cached_thumbnail(image, folder, max_bytes=800)
     assert [path.name for path in kept_files(folder)] == [image.sha256, f"{image.sha256}-800"]
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in kept_files(folder)} == {0o600}
@@ -109,20 +109,20 @@ def test_files_are_private_and_named_by_the_digest(image: GeneratedImage, folder
 )
 def test_a_damaged_file_is_made_again(image: GeneratedImage, folder: Path, content: bytes) -> None:
     """Cut, foreign and too large files are replaced."""
-    made = kept_thumbnail(image, folder)
+    made = cached_thumbnail(image, folder)
     (path,) = kept_files(folder)
     whole = path.read_bytes()
     for damaged in (content, whole[:-1], whole[:40] + b"\0\0" + whole[42:]):
         path.write_bytes(damaged)
-        assert find_kept_thumbnail(image, folder) is None
-        assert kept_thumbnail(image, folder) == made
+        assert find_cached_thumbnail(image, folder) is None
+        assert cached_thumbnail(image, folder) == made
         assert path.read_bytes() == whole
 
 
 def test_a_folder_in_the_files_place_is_ignored(image: GeneratedImage, folder: Path) -> None:
     """The thumbnail is made each time; no temporary file is left."""
     (folder / image.sha256).mkdir(parents=True)
-    assert kept_thumbnail(image, folder) == kept_thumbnail(image, folder)
+    assert cached_thumbnail(image, folder) == cached_thumbnail(image, folder)
     assert [path.name for path in kept_files(folder)] == [image.sha256]
 
 
@@ -130,7 +130,7 @@ def test_without_a_usable_folder_it_is_made_each_time(image: GeneratedImage, hom
     """A file is in the folder's place."""
     home.mkdir(exist_ok=True)
     (home / "thumbnails").write_text("mine")
-    assert kept_thumbnail(image, home / "thumbnails").data
+    assert cached_thumbnail(image, home / "thumbnails").data
     assert (home / "thumbnails").read_text() == "mine"
 
 
@@ -140,7 +140,7 @@ def test_a_name_that_is_no_digest_is_never_a_path(
     """The digest of an image that was not checked can be any text; it has no thumbnail."""
     forged = GeneratedImage(image.path, "png", 320, 180, f"../{'a' * 61}")
     with pytest.raises(NoPreview, match="changed"):
-        kept_thumbnail(forged, folder)
+        cached_thumbnail(forged, folder)
     assert not folder.exists()
 
 
@@ -150,13 +150,13 @@ def test_a_file_that_is_gone_changed_or_damaged_has_no_thumbnail(
     """The reason says which; nothing is kept."""
     image.path.write_bytes(image.bytes + b"x")
     with pytest.raises(NoPreview, match="the file was changed"):
-        kept_thumbnail(image, folder)
+        cached_thumbnail(image, folder)
     image.path.unlink()
     with pytest.raises(NoPreview, match="the file is gone"):
-        kept_thumbnail(image, folder)
+        cached_thumbnail(image, folder)
     image.path.mkdir()
     with pytest.raises(NoPreview, match="can't be read"):
-        kept_thumbnail(image, folder)
+        cached_thumbnail(image, folder)
     assert not folder.exists()
 
 
@@ -164,14 +164,14 @@ def test_threads_may_make_the_same_thumbnail_at_once(image: GeneratedImage, fold
     """All get it, and one whole file is left."""
     made: list[Preview] = []
     threads = [
-        threading.Thread(target=lambda: made.append(kept_thumbnail(image, folder)))
+        threading.Thread(target=lambda: made.append(cached_thumbnail(image, folder)))
         for _ in range(8)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert made == [find_kept_thumbnail(image, folder)] * 8
+    assert made == [find_cached_thumbnail(image, folder)] * 8
     assert len(kept_files(folder)) == 1
 
 
@@ -202,7 +202,7 @@ def test_pruning_happens_by_itself(
     for number in range(30):
         (folder / str(number)).write_bytes(b"x")
         os.utime(folder / str(number), (number, number))
-    monkeypatch.setattr(kept_thumbnails, "_PRUNE_INTERVAL", 1)
+    monkeypatch.setattr(thumbnail_cache, "_PRUNE_INTERVAL", 1)
     monkeypatch.setattr(prune, "__kwdefaults__", {"max_files": 10})
-    kept_thumbnail(image, folder)
+    cached_thumbnail(image, folder)
     assert len(kept_files(folder)) == 9 and (folder / image.sha256).exists()
