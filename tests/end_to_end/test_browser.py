@@ -24,6 +24,7 @@ from lab_server import (
     run_all_cells,
     run_cell,
     saved,
+    serious_violations,
     write_notebook,
 )
 from PIL import Image
@@ -307,15 +308,17 @@ def test_outputs_have_no_serious_accessibility_violations(
     run_all_cells(page)
     page.wait_for_selector(CANCEL)
     page.wait_for_selector(LIVE)
-    assert _violations(page) == []
+    assert serious_violations(page, OUTPUT) == []
     page.click(CANCEL)
     page.wait_for_selector("pre:visible:has-text('Stopped waiting')")
-    assert _violations(page) == []
+    assert serious_violations(page, OUTPUT) == []
     page.evaluate(
         "selector => document.querySelector(selector).append(document.createElement('button'))",
         f"{OUTPUT} small",
     )
-    assert [violation.split(":")[0] for violation in _violations(page)] == ["button-name"]
+    assert [violation.split(":")[0] for violation in serious_violations(page, OUTPUT)] == [
+        "button-name"
+    ]
 
 
 def test_the_slider_of_a_comparison_needs_no_kernel(
@@ -332,7 +335,7 @@ def test_the_slider_of_a_comparison_needs_no_kernel(
     page.wait_for_selector(IMAGE)
     slider = page.wait_for_selector(SLIDER)
     assert slider is not None and _border(slider) == pytest.approx(50, abs=0.5)
-    assert _violations(page, f"{OUTPUT}.jp-RenderedHTML") == []
+    assert serious_violations(page, f"{OUTPUT}.jp-RenderedHTML") == []
     slider.focus()
     for key, expected in (("ArrowRight", 51), ("ArrowDown", 50), ("Home", 0), ("End", 100)):
         page.keyboard.press(key)
@@ -406,20 +409,3 @@ def test_images_are_side_by_side(
     ]
     assert kinds == [["image/jpeg"] * 2] * 3
     assert page.query_selector(WIDGETS) is None
-
-
-def _violations(page: Page, within: str = OUTPUT) -> list[str]:
-    """Return serious violations in outputs, without images: JupyterLab sets no alt text itself."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(
-        page,
-        context={"include": [[within]], "exclude": [[".jp-RenderedImage"]]},
-        options={"resultTypes": ["violations"]},
-    )
-    return [
-        f"{violation['id']}: {node['html']}"
-        for violation in found.response["violations"]
-        for node in violation["nodes"]
-        if violation["impact"] in ("serious", "critical")
-    ]

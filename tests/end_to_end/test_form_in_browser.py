@@ -20,6 +20,7 @@ from lab_server import (
     run_all_cells,
     run_cell,
     saved,
+    serious_violations,
     write_notebook,
 )
 from own_session import demo_tasks
@@ -58,19 +59,6 @@ def _press(page: Page, *keys: str) -> None:
         page.keyboard.press(key)
 
 
-def _violations(page: Page) -> list[str]:
-    """Return what axe-core finds serious in the form."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page, context={"include": [[FORM]]})
-    return [
-        f"{violation['id']}: {node['html']}"
-        for violation in found.response["violations"]
-        for node in violation["nodes"]
-        if violation["impact"] in ("serious", "critical")
-    ]
-
-
 def test_a_form_is_filled_in_by_keyboard_and_its_cell_does_the_same(
     page: Page, url: str, folder: Path, tmp_path: Path
 ) -> None:
@@ -90,13 +78,13 @@ def test_a_form_is_filled_in_by_keyboard_and_its_cell_does_the_same(
     _press(page, "Tab")
     page.keyboard.type("7x")
     alert = page.wait_for_selector(f"{FORM} [role=alert]:has-text('seed must be a whole number')")
-    assert alert is not None and _violations(page) == []
+    assert alert is not None and serious_violations(page, FORM) == []
     _press(page, "Backspace", "Tab", "ArrowUp", "Tab")
     page.keyboard.type("16:9")
     page.wait_for_function(HAS_LINE, arg="--seed 7 --num-images 2 --aspect-ratio 16:9")
     _press(page, "Tab", "Tab", "Tab", "Space", "Tab", "Tab", "Enter")
     page.wait_for_selector(f"{RESULT} img >> nth=1")
-    assert _violations(page) == []
+    assert serious_violations(page, FORM) == []
     figure = page.wait_for_selector(f"{RESULT} figure img")
     assert figure is not None
     assert figure.get_attribute("alt") == "Demo drawing 1 of 2: a red fox {{ in }} the snow"
@@ -172,7 +160,7 @@ def test_images_are_uploaded_and_edited_in_notebook_7(
     page.wait_for_selector(f"{RESULT} img")
     bodies = json.dumps(_bodies(tmp_path))
     assert bodies.count("make it winter") == 1
-    assert _violations(page) == []
+    assert serious_violations(page, FORM) == []
     page.click(f"{RESULT} button:has-text('Edit this one')")
     page.wait_for_selector(f"{FORM} .mountsea-source >> nth=2")
     page.click("button:has-text('Close')")

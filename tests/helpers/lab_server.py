@@ -230,6 +230,23 @@ def saved(page: Page, path: Path) -> list[Any]:
     return [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
 
 
+def serious_violations(page: Page, within: str) -> list[str]:
+    """Return what axe-core finds serious, but for images: JupyterLab sets no alt text itself."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(
+        page,
+        context={"include": [[within]], "exclude": [[".jp-RenderedImage"]]},
+        options={"resultTypes": ["violations"]},
+    )
+    return [
+        f"{violation['id']}: {node['html']}"
+        for violation in found.response["violations"]
+        for node in violation["nodes"]
+        if violation["impact"] in ("serious", "critical")
+    ]
+
+
 def alts_of(outputs: list[Any]) -> list[str]:
     """Return the alt texts of the images among outputs."""
     return [
