@@ -190,7 +190,10 @@ def test_retry_failed_leaves_uncertain_ones_alone_unless_asked(hub: StandInHub) 
 def test_retry_failed_follows_a_task_that_is_open(hub: StandInHub) -> None:
     """It was paid for already."""
     hub.ready_after_polls = 1000
-    batch = mm.generate_many(PROMPTS[:2], timeout=0.2)
+    batch = mm.generate_many(PROMPTS[:2], background=True)
+    hub.wait_until(lambda: len({seen.path for seen in hub.polls_seen}) == 2)
+    batch.cancel()
+    batch.wait()
     hub.ready_after_polls = 0
     batch.retry_failed()
     assert ([each.status for each in batch], len(hub.posts)) == (["completed"] * 2, 2)

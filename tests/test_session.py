@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from hub_server import KEY, Reply, StandInHub, image, json_reply
+from lab_server import end_demo_tasks
 from own_session import SMALL, demo_tasks, reach
 
 from mountsea_magic import agenerate, generate
@@ -139,10 +140,11 @@ def test_a_cancelled_agenerate_stops_polling(
 
 def test_a_demo_task_outlives_its_session(demo: None, here: Session, home: Path) -> None:
     """Another kernel can resume it by its id."""
-    here.clients.demo_seconds = 0.5
+    here.clients.demo_seconds = 3600
     with pytest.raises(WaitTimeout) as caught:
         generate("a dog", timeout=0.05, **SMALL)
     assert caught.value.task_id is not None
+    end_demo_tasks(home)
     other = Session()
     other.clients.demo_seconds = 0.0
     resumed, settings = other.recall(caught.value.task_id)

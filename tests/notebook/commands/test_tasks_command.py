@@ -17,6 +17,7 @@ import pytest
 from hang import HANG_S
 from hub_server import KEY, OTHER_KEY, RESET, Reply, StandInHub, image, json_reply
 from IPython.core.interactiveshell import InteractiveShell
+from lab_server import end_demo_tasks
 from own_session import begin_session
 
 from mountsea_magic import generate, session
@@ -315,13 +316,14 @@ def test_each_hub_gets_only_its_own_key(
             assert (len(at.posts), len(at.downloads_seen)) == (1, 1)
 
 
-def test_a_demo_task_can_be_resumed_after_demo_off(hub: StandInHub, run: Run) -> None:
+def test_a_demo_task_can_be_resumed_after_demo_off(hub: StandInHub, run: Run, home: Path) -> None:
     """At the demo Hub; the real Hub gets no request."""
     run("demo on")
-    session.current_session().clients.demo_seconds = 0.5
+    session.current_session().clients.demo_seconds = 3600
     size = {"width": 96, "height": 64}
     with pytest.raises(WaitTimeout) as caught:
         generate("a dog", model="gpt-image-2", image_size=size, timeout=0.01)
+    end_demo_tasks(home)
     run("demo off")
     task_id = caught.value.task_id
     assert f"{task_id}" in run("") and "demo  “a dog”" in run("history")
