@@ -129,9 +129,11 @@ class Comparison:
         target = user_path(path)
         if target.is_dir():
             target = target / "comparison.png"
-        kind = Image.registered_extensions().get(target.suffix.lower(), "")
+        kind = Image.registered_extensions().get(target.suffix.lower())
         buffer = io.BytesIO()
         try:
+            if not kind:  # Pillow would look for another sign of the format
+                raise ValueError("unknown file extension")
             self.image.save(buffer, kind)
         except (KeyError, OSError, ValueError) as error:
             raise InvalidRequest(
