@@ -310,7 +310,7 @@ def test_outputs_have_no_serious_accessibility_violations(
     page.wait_for_selector(LIVE)
     assert serious_violations(page, OUTPUT) == []
     page.click(CANCEL)
-    page.wait_for_selector("pre:visible:has-text('Stopped waiting')")
+    page.wait_for_selector("pre:visible:has-text('Stopped')")
     assert serious_violations(page, OUTPUT) == []
     page.evaluate(
         "selector => document.querySelector(selector).append(document.createElement('button'))",
