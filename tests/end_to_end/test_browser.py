@@ -306,11 +306,13 @@ def test_outputs_have_no_serious_accessibility_violations(
     open_notebook(page, url, write_notebook(folder / f"{tmp_path.name}.ipynb", *sources))
     page.set_viewport_size({"width": 1280, "height": 3_000})
     run_all_cells(page)
+    # the last cell's, not the first one's
+    page.wait_for_selector(f"{OUTPUT} small:has-text('a red fox')")
     page.wait_for_selector(CANCEL)
     page.wait_for_selector(LIVE)
     assert serious_violations(page, OUTPUT) == []
     page.click(CANCEL)
-    page.wait_for_selector("pre:visible:has-text('Stopped')")
+    page.wait_for_selector("pre:visible:has-text('Stopped. 0 of 2 completed')")
     assert serious_violations(page, OUTPUT) == []
     page.evaluate(
         "selector => document.querySelector(selector).append(document.createElement('button'))",
