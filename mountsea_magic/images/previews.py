@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,18 @@ class Preview:
     data: bytes
     width: int
     height: int
+
+    @classmethod
+    def png_of(cls, image: Image) -> Preview:
+        """Encode an image as PNG, for a terminal, which draws no other format."""
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG")
+        return cls("image/png", buffer.getvalue(), *image.size)
+
+    @property
+    def base64(self) -> str:
+        """The encoded image in base64, as mimebundles and data URIs have it."""
+        return b64encode(self.data).decode("ascii")
 
 
 def preview(image: GeneratedImage, longest_px: int, *, png: bool = False) -> Preview:

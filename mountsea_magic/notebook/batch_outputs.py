@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +16,7 @@ from ..images.previews import Preview
 from ..runtime.printing import echo, encodable
 from ..runtime.text import escape_html, quoted
 from .frontend import front_end
-from .outputs import DEMO_NOTE, Output, ShownGeneration
+from .outputs import DEMO_NOTE, Output, ShownGeneration, preview_output
 from .progress import TEXT_ONLY, FinalLine
 
 if TYPE_CHECKING:
@@ -121,16 +119,5 @@ def sheet_bundle(sheet: ContactSheet, batch: Batch, *, png: bool = False) -> Out
         batch: Its batch.
         png: Whether it must be a PNG, for a terminal.
     """
-    if png:
-        buffer = io.BytesIO()
-        drawn = sheet.render()
-        drawn.save(buffer, "PNG")
-        encoded = Preview("image/png", buffer.getvalue(), *drawn.size)
-    else:
-        encoded = sheet.encode()
-    bundle = {
-        encoded.mimetype: base64.b64encode(encoded.data).decode("ascii"),
-        "text/plain": repr(batch),
-    }
-    size = {"width": encoded.width, "height": encoded.height}
-    return bundle, {encoded.mimetype: size | {"alt": sheet.alt_text()}}
+    encoded = Preview.png_of(sheet.render()) if png else sheet.encode()
+    return preview_output(encoded, repr(batch), sheet.alt_text())

@@ -21,7 +21,7 @@ from ..generation.many import BatchRunner
 from ..hub.status import Status
 from ..runtime.loop_thread import TICK_S, Job
 from ..runtime.printing import echo
-from ..runtime.text import os_error_reason, quoted, sanitize
+from ..runtime.text import os_error_reason, sanitize
 from ..session import current_session
 from ..settings import Settings
 from .batch_line import MAX_LINES, BatchLine
@@ -29,7 +29,15 @@ from .batch_outputs import batch_final_line, batch_label
 from .frontend import FrontEnd
 from .options import CellOptions
 from .outputs import ImageOutputs, ending_line, final_line, with_message
-from .progress import NO_FINAL_LINE, FinalLine, Line, ProgressLine, ProgressView, SilentView
+from .progress import (
+    NO_FINAL_LINE,
+    FinalLine,
+    Line,
+    ProgressLine,
+    ProgressView,
+    SilentView,
+    progress_line,
+)
 from .sheet_output import SheetOutput
 from .views import choose_view
 
@@ -311,18 +319,6 @@ class CellRun:
     def _output_context(self) -> AbstractContextManager[Any]:
         """Return the `Output` widget that the cell ran in, also after the cell has ended."""
         return nullcontext() if self._output is None else self._output
-
-
-def progress_line(generation: Generation) -> ProgressLine:
-    """Return the line of a generation, labeled by its model.
-
-    Args:
-        generation: The generation.
-    """
-    model = quoted(generation.request.model) if generation.request is not None else "resumed"
-    line = ProgressLine(model + (" (demo Hub)" if generation.is_demo else ""))
-    line.task_id = generation.task_id or ""
-    return line
 
 
 def _copy(generation: Generation, folder: str) -> None:

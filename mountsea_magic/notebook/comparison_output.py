@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 from typing import TYPE_CHECKING
 
 from ..images.comparison import Comparison, Side
@@ -12,7 +10,7 @@ from ..images.previews import Preview
 from ..runtime.printing import echo
 from ..runtime.text import escape_html
 from .frontend import front_end
-from .outputs import Output
+from .outputs import Output, image_element, preview_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,16 +69,8 @@ def comparison_bundle(comparison: Comparison, *, png: bool = False) -> Output:
         comparison: The comparison.
         png: Whether it must be a PNG, for a terminal.
     """
-    if png:
-        buffer = io.BytesIO()
-        drawn = comparison.image
-        drawn.save(buffer, "PNG")
-        encoded = Preview("image/png", buffer.getvalue(), *drawn.size)
-    else:
-        encoded = comparison.encode()
-    bundle = {encoded.mimetype: _base64(encoded), "text/plain": repr(comparison)}
-    size = {"width": encoded.width, "height": encoded.height}
-    return bundle, {encoded.mimetype: size | {"alt": comparison.alt_text()}}
+    encoded = Preview.png_of(comparison.image) if png else comparison.encode()
+    return preview_output(encoded, repr(comparison), comparison.alt_text())
 
 
 def slider_html(comparison: Comparison) -> str:
@@ -126,11 +116,5 @@ def _slider(comparison: Comparison) -> Iterator[str]:
 
 
 def _image(frame: Preview, side: Side, style: str) -> str:
-    return (
-        f'<img alt="{escape_html(side.description)}" draggable="false" '
-        f'style="max-width:none;{style}" src="data:{frame.mimetype};base64,{_base64(frame)}">'
-    )
-
-
-def _base64(image: Preview) -> str:
-    return base64.b64encode(image.data).decode("ascii")
+    attributes = f'draggable="false" style="max-width:none;{style}"'
+    return image_element(frame, side.description, attributes)

@@ -6,7 +6,6 @@ front end, except for the status: white on a color with a contrast of at least 6
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -19,7 +18,7 @@ from ..images.previews import Preview
 from ..images.thumbnail_cache import THUMBNAIL_PX
 from ..images.thumbnails import fitting_size
 from ..runtime.text import counted, escape_html, quoted, sanitize
-from .outputs import alt_text
+from .outputs import alt_text, image_element
 from .progress import TEXT_ONLY
 
 IMAGES_PER_ROW = 4
@@ -162,11 +161,8 @@ def _image(image: GeneratedImage, thumbnail: Preview | str, alt: str, side_px: i
     if isinstance(thumbnail, str):
         style = f"display:inline-block;width:{side_px}px;margin:2px"
         return f'<span style="{style}"><small>{escape_html(thumbnail)}</small></span>'
-    data = base64.b64encode(thumbnail.data).decode("ascii")
-    return (
-        f'<img src="data:{thumbnail.mimetype};base64,{data}" alt="{escape_html(alt)}" '
-        f'width="{width}" height="{height}" style="display:inline-block;margin:2px">'
-    )
+    size = f'width="{width}" height="{height}"'
+    return image_element(thumbnail, alt, f'{size} style="display:inline-block;margin:2px"')
 
 
 def _prompt(generation: Generation) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import resume_hint
 from ..hub.image_counts import describe_left_out
 from ..images.files import GeneratedImage
-from ..images.previews import NoPreview, preview
+from ..images.previews import NoPreview, Preview, preview
 from ..request.request import ImageRequest
 from ..runtime.printing import echo, encodable, stdout_encoding
 from ..runtime.text import escape_html, printable, quoted, sanitize
@@ -265,13 +264,41 @@ def _output(image: GeneratedImage, longest_px: int, alt: str, *, png: bool) -> O
         thumbnail = preview(image, longest_px, png=png)
     except NoPreview as error:
         return {"text/plain": f"{_path(image)}\nNo preview: {sanitize(error)}."}, {}
-    bundle = {
-        thumbnail.mimetype: base64.b64encode(thumbnail.data).decode("ascii"),
-        "text/plain": _path(image),
-    }
-    return bundle, {
-        thumbnail.mimetype: {"width": thumbnail.width, "height": thumbnail.height, "alt": alt}
-    }
+    return preview_output(thumbnail, _path(image), alt)
+
+
+def preview_output(shown: Preview, text: str, alt: str) -> Output:
+    """Return the mimebundle of an encoded image, with its size and alt text as metadata.
+
+    Args:
+        shown: The image.
+        text: What front ends show that show no images.
+        alt: The alt text.
+    """
+    bundle = {shown.mimetype: shown.base64, "text/plain": text}
+    return bundle, {shown.mimetype: {"width": shown.width, "height": shown.height, "alt": alt}}
+
+
+def image_element(shown: Preview, alt: str, attributes: str = "") -> str:
+    """Return an HTML element that contains an encoded image.
+
+    Args:
+        shown: The image.
+        alt: The alt text; it is escaped.
+        attributes: Other attributes, such as its size on the page.
+    """
+    source = f"data:{shown.mimetype};base64,{shown.base64}"
+    return f'<img src="{source}" alt="{escape_html(alt)}" {attributes}>'
+
+
+def sized_element(shown: Preview, alt: str) -> str:
+    """Return an HTML element that contains an encoded image, in its own size.
+
+    Args:
+        shown: The image.
+        alt: The alt text; it is escaped.
+    """
+    return image_element(shown, alt, f'width="{shown.width}" height="{shown.height}"')
 
 
 def alt_text(generation: ShownGeneration, number: int, *, limit: int = 300) -> str:

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from ..generation.duration import PRIOR_S
 from ..generation.events import (
@@ -23,6 +23,9 @@ from ..generation.events import (
 from ..hub.status import Status
 from ..runtime.printing import echo, is_terminal
 from ..runtime.text import quoted, sanitize
+
+if TYPE_CHECKING:
+    from ..generation.handle import Generation
 
 TEXT_ONLY = "tex2jax_ignore mathjax_ignore"
 """CSS classes that keep MathJax from typesetting dollar signs in text from outside."""
@@ -139,6 +142,18 @@ class ProgressLine:
 
     def _elapsed_s(self) -> float:
         return time.monotonic() - self._started if self._started is not None else 0.0
+
+
+def progress_line(generation: Generation) -> ProgressLine:
+    """Return the line of a generation, labeled by its model.
+
+    Args:
+        generation: The generation.
+    """
+    model = quoted(generation.request.model) if generation.request is not None else "resumed"
+    line = ProgressLine(model + (" (demo Hub)" if generation.is_demo else ""))
+    line.task_id = generation.task_id or ""
+    return line
 
 
 def seconds_text(seconds: float) -> str:

@@ -27,7 +27,7 @@ from mountsea_magic.images import inputs
 from mountsea_magic.notebook.form import images as form_images
 from mountsea_magic.notebook.form.form import Form
 from mountsea_magic.notebook.form.images import uploaded_files, variables_with_images
-from mountsea_magic.notebook.form.thumbnails import recent_images
+from mountsea_magic.notebook.form.recent_images import recent_images
 from mountsea_magic.session import current_session
 
 EDIT = "nano-banana-edit"

@@ -354,7 +354,7 @@ def test_200_rows_stay_below_the_limit(
 
 
 def test_few_rows_have_whole_thumbnails(notebook: Notebook, tmp_path: Path) -> None:
-    """The limit of 6,000 bytes is used where there is room."""
+    """The limit of 6,000 bytes is used where few images are shown."""
     image = stored_image(tmp_path, noise("RGB", 200, 200))
     show(*(entry_of("a dog", image, number=n) for n in range(20)))
     assert [image.size for image in thumbnails_in(notebook.html)] == [(96, 96)] * 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -35,7 +36,7 @@ MAX_FIELDS = 40
 """The maximum number of fields of a form; the parameters beyond are named."""
 
 
-class Field:
+class Field(ABC):
     """A parameter's field: its control, its help, and what is wrong with its value.
 
     Attributes:
@@ -63,17 +64,17 @@ class Field:
         self.box = ipywidgets.VBox([*controls, self._note])
         self.box.add_class("mountsea-field")
 
+    @abstractmethod
     def typed(self) -> Any:
         """Return the value as it would be typed on a cell's line, or `UNSET`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fill(self, typed: Any) -> None:
         """Show a value that `typed` of a field with this name has returned, if this control can.
 
         Args:
             typed: The value.
         """
-        raise NotImplementedError
 
     def on_change(self, changed: Callable[[Any], None]) -> None:
         """Call a function when the user changes the value.

@@ -48,10 +48,10 @@ from .layout import (
 )
 from .models import ModelChoice
 from .open_forms import OPEN_FORMS
+from .recent_images import RecentImages, recent_images
 from .results import Results
 from .run import FormRun
 from .submission import checked_generation
-from .thumbnails import RecentImages, recent_images
 from .widgets import FormWidgets
 
 if TYPE_CHECKING:

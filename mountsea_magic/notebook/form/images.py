@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import base64
+import io
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from ...errors import InvalidRequest
 from ...generation.handle import Generation
-from ...images.files import GeneratedImage
+from ...images.data_uris import InlineError, read_inline
+from ...images.decoding import decode
+from ...images.files import MAX_PIXELS, GeneratedImage
 from ...images.formats import sniff
 from ...images.inputs import UPLOAD_BYTES, read_source, to_urls
+from ...images.previews import NoPreview, Preview
+from ...images.thumbnail_cache import THUMBNAIL_PX
+from ...images.thumbnails import thumbnail
 from ...request.catalog import Model
+from ...runtime.daemon_threads import run_in_thread
 from ...runtime.text import counted, escape_html, sanitize
 from ..cell import LAST_RESULT
+from ..outputs import sized_element
 from ..progress import TEXT_ONLY
 from ..widget_tree import answer_while_busy, close_tree
 from .layout import UPLOAD_GUARD_HTML
 from .schema import help_html, note_html, section_html
-from .thumbnails import thumbnail_html
 
 MAX_IMAGES = 16
 """The maximum number of input images in a form."""
@@ -135,15 +143,18 @@ class InputImagesField:
         Raises:
             InvalidRequest: If it is no image, or there are too many.
         """
-        import ipywidgets
-
         if word in self.words:
             return
         if len(self._sources) >= MAX_IMAGES and not replace:
             raise InvalidRequest(
                 f"A form has at most {MAX_IMAGES} input images: remove one to add another."
             )
-        urls = read_source(word, self._namespace, option="input image")
+        self._append(word, read_source(word, self._namespace, option="input image"), label, replace)
+
+    def _append(self, word: str, urls: Sequence[str], label: str, replace: bool) -> None:
+        """Show an image that was read, and take it for the request."""
+        import ipywidgets
+
         shown = sanitize(word, limit=300)
         thumbnails = "".join(
             thumbnail_html(url, f"Input image {shown}") for url in urls[:_MAX_THUMBNAILS]
@@ -226,7 +237,7 @@ class InputImagesField:
         if len(content) > UPLOAD_BYTES:
             content = base64.b64decode(url.partition(",")[2])
             note = f"({label}, scaled down to fit; in a variable of this kernel)"
-        self.add(self.bind("upload", content), note)
+        self._append(self.bind("upload", content), [url], note, replace=False)
 
     def _add_variable(self) -> None:
         """Add the chosen variable."""
@@ -261,6 +272,24 @@ class InputImagesField:
 
     def _show_note(self) -> None:
         self._note.value = note_html(self._help, [*self._refused, *self._problems])
+
+
+def thumbnail_html(url: str, alt: str) -> str:
+    """Return an image element with a thumbnail of an input image.
+
+    Args:
+        url: A data URI; of another URL, which only the Hub fetches, just the text is shown.
+        alt: The alt text.
+    """
+    if url[:5].lower() == "data:":
+        with suppress(NoPreview, InlineError, OSError, ValueError):
+            content = read_inline(url, max_bytes=2 * UPLOAD_BYTES)
+            pixels = run_in_thread(lambda _: decode(content, max_pixels=MAX_PIXELS))
+            small = thumbnail(pixels, (THUMBNAIL_PX, THUMBNAIL_PX))
+            buffer = io.BytesIO()
+            small.save(buffer, "JPEG", quality=75, optimize=True)
+            return sized_element(Preview("image/jpeg", buffer.getvalue(), *small.size), alt)
+    return f"<small>{escape_html(alt)}</small>"
 
 
 def uploaded_files(value: Any) -> list[tuple[str, bytes]]:

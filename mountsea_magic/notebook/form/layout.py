@@ -79,11 +79,11 @@ MAX_UPLOAD_BYTES = 10_000_000
 """Jupyter's server closes the connection to the kernel at a larger message."""
 
 _GUARD = (
-    "const said=this.nextElementSibling,proto=HTMLInputElement.prototype,click=proto.click,"
+    "const message=this.nextElementSibling,proto=HTMLInputElement.prototype,click=proto.click,"
     "check=event=>{const input=event.target;"
     "const size=[...input.files].reduce((sum,file)=>sum+file.size,0);"
-    f"said.hidden=size<={MAX_UPLOAD_BYTES};"
-    "if(!said.hidden){event.stopImmediatePropagation();input.value=''}},"
+    f"message.hidden=size<={MAX_UPLOAD_BYTES};"
+    "if(!message.hidden){event.stopImmediatePropagation();input.value=''}},"
     # the input of ipywidgets is not in the page: it is seen only as the button's click opens it
     "watch=event=>{if(!event.target.closest('.widget-upload'))return;"
     "proto.click=function(){proto.click=click;"

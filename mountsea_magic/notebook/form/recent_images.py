@@ -1,26 +1,20 @@
-"""Thumbnails of the form: input images, and recent images of the journal."""
+"""The form's row of recent images, each with a button that makes it an input image."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ...images.data_uris import InlineError, read_inline
-from ...images.decoding import decode
-from ...images.files import MAX_PIXELS, GeneratedImage
-from ...images.inputs import UPLOAD_BYTES
-from ...images.previews import NoPreview, Preview
-from ...images.thumbnail_cache import THUMBNAIL_PX, cached_thumbnail
-from ...images.thumbnails import thumbnail
-from ...runtime.daemon_threads import run_in_thread
-from ...runtime.text import escape_html, sanitize
+from ...images.files import GeneratedImage
+from ...images.previews import NoPreview
+from ...images.thumbnail_cache import cached_thumbnail
+from ...runtime.text import sanitize
 from ...session import current_session
 from ...settings import Settings
+from ..outputs import sized_element
 from ..widget_tree import answer_while_busy
 from .schema import section_html
 
@@ -46,24 +40,6 @@ class RecentImage:
     html: str
 
 
-def thumbnail_html(url: str, alt: str) -> str:
-    """Return an image element with a thumbnail of an input image.
-
-    Args:
-        url: A data URI; of another URL, which only the Hub fetches, just the text is shown.
-        alt: The alt text.
-    """
-    if url[:5].lower() == "data:":
-        with suppress(NoPreview, InlineError, OSError, ValueError):
-            content = read_inline(url, max_bytes=2 * UPLOAD_BYTES)
-            pixels = run_in_thread(lambda _: decode(content, max_pixels=MAX_PIXELS))
-            small = thumbnail(pixels, (THUMBNAIL_PX, THUMBNAIL_PX))
-            buffer = io.BytesIO()
-            small.save(buffer, "JPEG", quality=75, optimize=True)
-            return _element(Preview("image/jpeg", buffer.getvalue(), *small.size), alt)
-    return f"<small>{escape_html(alt)}</small>"
-
-
 def recent_images(settings: Settings) -> list[RecentImage]:
     """Return the latest images of the journal that are still on disk, newest first.
 
@@ -79,7 +55,8 @@ def recent_images(settings: Settings) -> list[RecentImage]:
                 if image.path.is_file():
                     prompt = sanitize(entry.prompt, limit=200)
                     cached = cached_thumbnail(image, settings.thumbnails)
-                    found.append(RecentImage(image, prompt, _element(cached, f"Image: {prompt}")))
+                    html = sized_element(cached, f"Image: {prompt}")
+                    found.append(RecentImage(image, prompt, html))
     return found
 
 
@@ -140,11 +117,3 @@ def edit_button(prompt: str, on_click: Callable[[], None]) -> Any:
     )
     button.on_click(lambda _: on_click())
     return button
-
-
-def _element(shown: Preview, alt: str) -> str:
-    data = base64.b64encode(shown.data).decode("ascii")
-    return (
-        f'<img src="data:{shown.mimetype};base64,{data}" alt="{escape_html(alt)}" '
-        f'width="{shown.width}" height="{shown.height}">'
-    )

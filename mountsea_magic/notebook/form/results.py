@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,11 +14,11 @@ from ...images.files import GeneratedImage
 from ...images.sheet_layout import wrapped_columns
 from ...runtime.text import counted, escape_html, sanitize
 from ..image_rows import SIDE_BY_SIDE
-from ..outputs import Output, alt_text, final_line, image_bundle
+from ..outputs import Output, alt_text, final_line, image_bundle, preview_output
 from ..progress import TEXT_ONLY
 from ..sheet_output import MAX_PIXELS
 from ..widget_tree import answer_while_busy, close_tree
-from .thumbnails import edit_button
+from .recent_images import edit_button
 
 MAX_RESULTS = 20
 """How many results are shown; older ones are named."""
@@ -82,12 +81,8 @@ class Results:
         for number, (_, image) in enumerate(items):
             sheet.put(*divmod(number, columns), Tile((image.path,)))
         drawn = sheet.encode()
-        bundle = {
-            drawn.mimetype: base64.b64encode(drawn.data).decode("ascii"),
-            "text/plain": "\n".join(final_line(each).text for each in generations),
-        }
-        size = {"width": drawn.width, "height": drawn.height}
-        return bundle, {drawn.mimetype: size | {"alt": sheet.alt_text()}}
+        text = "\n".join(final_line(each).text for each in generations)
+        return preview_output(drawn, text, sheet.alt_text())
 
     def _row(self, generation: Generation) -> Any:
         """Return the widgets of a result: its line, and each image with its button."""

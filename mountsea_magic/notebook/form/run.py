@@ -14,9 +14,8 @@ from ...hub.status import Status
 from ...runtime.loop_thread import DRAIN_TIMEOUT_S, TICK_S, Job
 from ...session import current_session
 from ...settings import Settings
-from ..cell_run import progress_line
 from ..outputs import ending_line, with_message
-from ..progress import FinalLine
+from ..progress import FinalLine, progress_line
 from ..widget_tree import close_tree
 from ..widgets import MAX_UPDATES_PER_S, ProgressRow
 
