@@ -43,8 +43,8 @@ _STOPS_SUBMISSIONS = (
 """After such an error a batch submits nothing more: its other requests would fail as well."""
 
 
-Learn = Callable[[DurationEstimate | None], Awaitable[DurationEstimate]]
-"""Learns from the journal how long a task takes, given a prior estimate."""
+Learn = Callable[[], Awaitable[DurationEstimate]]
+"""Learns from the journal how long a task takes."""
 
 
 class Stopped(Exception):
@@ -126,7 +126,7 @@ class Admission(Protocol):
 
         Args:
             kind: The model, and the parameters that determine how long it takes.
-            learn: Learns it from the journal, given a prior estimate.
+            learn: Learns it from the journal.
         """
 
 
@@ -160,7 +160,7 @@ class SingleAdmission:
 
     async def estimate(self, kind: tuple[str, ...], learn: Learn) -> DurationEstimate:
         """Learn it."""
-        return await learn(None)
+        return await learn()
 
 
 SINGLE = SingleAdmission()
@@ -312,8 +312,7 @@ class BatchAdmission:
         if known is None or now - learned_at > LEARN_INTERVAL_S:
             if known is not None:  # meanwhile the others use what is known
                 self._estimates[kind] = now, known
-            # what the batch knows of its own tasks is a better prior than that of all tasks
-            known = await learn(known)
+            known = await learn()
             self._estimates[kind] = now, known
         return known
 

@@ -9,14 +9,17 @@ from dataclasses import dataclass
 PRIOR_S = 12.0
 """The prior median duration of a task, in seconds (the vendor's models take about 5 to 60)."""
 
-PRIOR_SPREAD = 0.6
-"""The prior spread: the standard deviation of the logarithm of the seconds."""
+PRIOR_SPREAD = 0.8
+"""How far the median of a kind of task may be from `PRIOR_S`: the standard deviation of its log."""
 
-PRIOR_WEIGHT = 3.0
-"""The weight of the prior: it counts as much as three observed tasks."""
+PRIOR_TASK_SPREAD = 0.25
+"""The prior for how far a task is from the median of its kind, likewise."""
 
-PRIOR_OUTLIER_WEIGHT = 0.3
-MIN_OUTLIER_WEIGHT = 0.02
+_PRIOR_TASKS = 1.5
+"""`PRIOR_TASK_SPREAD` counts as much as so many observed tasks."""
+
+PRIOR_OUTLIER_WEIGHT = 0.15
+MIN_OUTLIER_WEIGHT = 0.01
 """The share of outliers: large in the prior, down to this minimum with many observed tasks."""
 
 _TAIL_SCALE_S = 0.2
@@ -25,6 +28,12 @@ _TAIL_SHAPE = 0.5
 
 MIN_SPREAD = 0.06
 """The least spread, even if all past tasks took equally long."""
+
+HALF_LIFE_TASKS = 4
+"""After so many newer tasks, a task counts half as much: services become faster or slower."""
+
+_MEDIAN_VARIANCE = math.pi / 2
+"""The variance of a median is so many times that of a mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +52,7 @@ class DurationEstimate:
     """
 
     median_s: float = PRIOR_S
-    spread: float = PRIOR_SPREAD
+    spread: float = math.hypot(PRIOR_SPREAD, PRIOR_TASK_SPREAD)
     outlier_weight: float = PRIOR_OUTLIER_WEIGHT
 
     def hazard(self, seconds: float) -> float:
@@ -70,14 +79,15 @@ class DurationEstimate:
         return ready / ((1 - self.outlier_weight) * survival + anytime)
 
 
-def estimate_duration(
-    durations_s: Sequence[float], *, prior: DurationEstimate | None = None
-) -> DurationEstimate:
-    """Estimate a duration from those of earlier tasks; with few of them the prior dominates.
+def estimate_duration(durations_s: Sequence[float]) -> DurationEstimate:
+    """Estimate a duration from those of earlier tasks: the prior, then mostly the newest tasks.
+
+    It is a normal distribution of the logarithms, by Bayes' rule: the spread is that of the tasks
+    and, while few of them are known, the uncertainty of their median.
 
     Args:
-        durations_s: Durations of similar tasks, in seconds; implausible ones are ignored.
-        prior: The estimate without any such task; defaults to `DurationEstimate()`.
+        durations_s: Durations of similar tasks, in seconds, newest first; implausible ones are
+            ignored.
 
     Example:
         >>> round(estimate_duration([8.0] * 50).median_s)
@@ -85,21 +95,32 @@ def estimate_duration(
         >>> estimate_duration([]) == DurationEstimate()
         True
     """
-    prior = prior or DurationEstimate()
-    logs = sorted(math.log(seconds) for seconds in durations_s if 0.05 <= seconds < 86_400)
+    logs = [math.log(seconds) for seconds in durations_s if 0.05 <= seconds < 86_400]
     if not logs:
-        return prior
-    count = len(logs)
-    median = (logs[(count - 1) // 2] + logs[count // 2]) / 2
-    weight = count / (count + PRIOR_WEIGHT)
-    # the center is known sooner than the spread: a dozen tasks outweigh the prior
-    center_weight = count**1.5 / (count**1.5 + PRIOR_WEIGHT**1.5)
-    center = center_weight * median + (1 - center_weight) * math.log(prior.median_s)
+        return DurationEstimate()
+    weights = [0.5 ** (age / HALF_LIFE_TASKS) for age in range(len(logs))]
+    count = sum(weights) ** 2 / sum(weight * weight for weight in weights)
+    median = _weighted_median(logs, weights)
     # the median absolute deviation: robust against a task that hung for an hour
-    deviations = sorted(abs(value - median) for value in logs)
-    spread = 1.4826 * (deviations[(count - 1) // 2] + deviations[count // 2]) / 2
-    blended = math.sqrt(weight * spread**2 + (1 - weight) * prior.spread**2)
-    outlier_weight = MIN_OUTLIER_WEIGHT + (prior.outlier_weight - MIN_OUTLIER_WEIGHT) / (
-        1 + count / 2
+    deviation = 1.4826 * _weighted_median([abs(value - median) for value in logs], weights)
+    blended = _PRIOR_TASKS * PRIOR_TASK_SPREAD**2 + count * deviation**2
+    variance = max(MIN_SPREAD**2, blended / (_PRIOR_TASKS + count))
+    prior_precision, precision = PRIOR_SPREAD**-2, count / (_MEDIAN_VARIANCE * variance)
+    total_precision = prior_precision + precision
+    center = (prior_precision * math.log(PRIOR_S) + precision * median) / total_precision
+    return DurationEstimate(
+        math.exp(center),
+        math.sqrt(variance + 1 / total_precision),
+        MIN_OUTLIER_WEIGHT + (PRIOR_OUTLIER_WEIGHT - MIN_OUTLIER_WEIGHT) / (1 + 2 * len(logs)),
     )
-    return DurationEstimate(math.exp(center), max(MIN_SPREAD, blended), outlier_weight)
+
+
+def _weighted_median(values: Sequence[float], weights: Sequence[float]) -> float:
+    """The value at which half of the total weight is reached."""
+    half, reached = sum(weights) / 2, 0.0
+    ordered = sorted(zip(values, weights, strict=True))
+    for value, weight in ordered:
+        reached += weight
+        if reached >= half:
+            return value
+    return ordered[-1][0]

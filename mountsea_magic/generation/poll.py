@@ -151,8 +151,9 @@ def _duration_s(task: HubTask, seen_s: tuple[float, float] | None) -> float | No
     if seen_s is None:
         return reported_s
     running_at_s, ended_at_s = seen_s
-    # a Hub whose clock or unit is wrong reports more than the time that has passed, or nothing
-    if reported_s is not None and running_at_s * 0.5 <= reported_s <= ended_at_s and reported_s > 0:
+    # a Hub whose clock or unit is wrong reports more than the time that has passed, or nothing; one
+    # that does not count the time in its queue reports less than the task was seen running
+    if reported_s is not None and running_at_s * 0.9 <= reported_s <= ended_at_s and reported_s > 0:
         return reported_s
     return (running_at_s + ended_at_s) / 2
 

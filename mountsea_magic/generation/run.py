@@ -177,8 +177,7 @@ async def _estimate(context: GenerationContext, request: ImageRequest | None) ->
     if request is None:
         return DurationEstimate()
 
-    async def learn(prior: DurationEstimate | None) -> DurationEstimate:
-        durations_s = await context.journal.adurations(context.hub, request)
-        return estimate_duration(durations_s, prior=prior)
+    async def learn() -> DurationEstimate:
+        return estimate_duration(await context.journal.adurations(context.hub, request))
 
     return await context.admission.estimate(kind_of(request), learn)

@@ -10,6 +10,9 @@ from typing import Protocol
 
 from .duration import DurationEstimate
 
+_SHORT_WAIT_S = 7.0
+"""Until then, in seconds, the cost of a poll is constant: a short delay is never noticed."""
+
 
 class Schedule(Protocol):
     """Decides how long to wait until the next poll of a task."""
@@ -32,11 +35,14 @@ class LearnedSchedule:
 
     With polls at a rate r(t), the mean delay between ready and noticed is 1 / (2 r), and each poll
     has a cost for the Hub. Their sum is least where r is proportional to the square root of the
-    hazard rate: the probability that the task ends now, given that it has not ended yet.
+    hazard rate: the probability that the task ends now, given that it has not ended yet. The longer
+    a task takes, the less a second of delay matters, so the cost of a poll grows with the time
+    waited.
 
     Attributes:
         estimate: The estimated duration of the task.
-        poll_cost: The cost of a poll, as seconds of delay: a lower cost means more polls.
+        poll_cost: The cost of a poll, as a delay that is this fraction of the time waited: a lower
+            cost means more polls.
         min_interval_s: The shortest interval, in seconds, before jitter.
         max_interval_s: The longest interval, in seconds, before jitter.
         jitter: The fraction by which an interval is at most shorter or longer.
@@ -48,8 +54,8 @@ class LearnedSchedule:
     """
 
     estimate: DurationEstimate
-    poll_cost: float = 0.05
-    min_interval_s: float = 0.25
+    poll_cost: float = 0.0018
+    min_interval_s: float = 0.1
     max_interval_s: float = 10.0
     jitter: float = 0.1
 
@@ -58,8 +64,9 @@ class LearnedSchedule:
         polls, pause_s, step_s = 0.0, 0.0, self.min_interval_s / 5
         while polls < 1 and pause_s < self.max_interval_s:
             step_s = max(step_s, pause_s / 20)
-            hazard = self.estimate.hazard(waited_s + pause_s + step_s / 2)
-            polls += math.sqrt(hazard / (2 * self.poll_cost)) * step_s
+            now_s = waited_s + pause_s + step_s / 2
+            cost_s = self.poll_cost * max(now_s, _SHORT_WAIT_S)
+            polls += math.sqrt(self.estimate.hazard(now_s) / (2 * cost_s)) * step_s
             pause_s += step_s
         clamped_s = min(max(pause_s, self.min_interval_s), self.max_interval_s)
         return clamped_s * (1 + self.jitter * (2 * jitter - 1))

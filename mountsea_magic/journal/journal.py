@@ -35,6 +35,12 @@ LOCK_TIMEOUT_S = 5.0
 MAX_DURATIONS = 50
 """How many durations an estimate is made of."""
 
+_WORKLOAD_PARAMETERS = (
+    *("num_images", "resolution", "image_size", "quality"),
+    *("thinking_level", "enable_web_search"),
+)
+"""The parameters that determine how long a task takes."""
+
 MAX_READERS = 4
 """How many threads may read at once: each has up to three files open."""
 
@@ -301,7 +307,7 @@ def _durations(db: sqlite3.Connection, hub: str, request: ImageRequest) -> list[
     """Parse no more than needed: this runs for each task."""
     statement = (
         "SELECT input, COALESCE(duration_s, elapsed_s) AS seconds FROM orders "
-        "WHERE hub = ? AND model = ? AND seconds > 0 ORDER BY created DESC LIMIT 100"
+        "WHERE hub = ? AND model = ? AND seconds > 0 ORDER BY created DESC LIMIT 200"
     )
     wanted, durations = _workload(request.input), list[float]()
     for text, value in db.execute(statement, encoded((hub, request.model))):
@@ -322,14 +328,14 @@ def kind_of(request: ImageRequest | None) -> tuple[str, ...]:
 
     Example:
         >>> kind_of(ImageRequest("nano-banana", {"prompt": "a dog", "num_images": 2}))
-        ('nano-banana', '2', 'None', 'None')
+        ('nano-banana', '2', 'None', 'None', 'None', 'None', 'None')
     """
     return () if request is None else (request.model, *_workload(request.input))
 
 
 def _workload(parameters: Mapping[str, Any]) -> tuple[str, ...]:
     """The parameters that determine how long a task takes."""
-    return tuple(str(parameters.get(name)) for name in ("num_images", "resolution", "quality"))
+    return tuple(str(parameters.get(name)) for name in _WORKLOAD_PARAMETERS)
 
 
 class JournaledSubmission:

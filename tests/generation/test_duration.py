@@ -34,12 +34,12 @@ def test_median_and_spread_are_learned(median_s: float, spread: float) -> None:
 
 @pytest.mark.parametrize("seconds", [2.0, 90.0])
 def test_each_task_moves_the_estimate_further(seconds: float) -> None:
-    """The first moves it a little, more move it further, never past the observed value."""
+    """The first moves it most, more move it further, never past the observed value."""
     medians = [estimate_duration([seconds] * count).median_s for count in (0, 1, 3, 10, 50)]
     distances = [abs(math.log(median_s / seconds)) for median_s in medians]
     assert medians[0] == PRIOR_S
     assert distances == sorted(distances, reverse=True)
-    assert distances[1] > 0.5 * distances[0] > distances[3] > 0
+    assert 0.5 * distances[0] > distances[1] > distances[-1] > 0
 
 
 def test_the_outlier_weight_shrinks_with_every_task() -> None:
@@ -51,7 +51,7 @@ def test_the_outlier_weight_shrinks_with_every_task() -> None:
 
 def test_the_spread_has_a_minimum() -> None:
     """Even if all past tasks took equally long, the next may differ a little."""
-    assert estimate_duration([8.0] * 10_000).spread == pytest.approx(MIN_SPREAD, abs=0.01)
+    assert estimate_duration([8.0] * 10_000).spread == pytest.approx(MIN_SPREAD, abs=0.06)
 
 
 def test_one_outlier_changes_little() -> None:
@@ -71,17 +71,11 @@ def test_implausible_durations_are_ignored(implausible: float) -> None:
     assert estimate_duration([implausible, 8.0, 9.0]) == estimate_duration([8.0, 9.0])
 
 
-def test_the_order_of_the_tasks_does_not_matter() -> None:
-    """All durations have the same weight."""
-    durations = _random_durations(9.0, 0.4, 12)
-    assert estimate_duration(durations) == estimate_duration(durations[::-1])
-
-
-def test_a_prior_can_be_given() -> None:
-    """A known typical duration of a model replaces the default prior."""
-    slow = DurationEstimate(60.0, 0.4, 0.1)
-    assert estimate_duration([], prior=slow) == slow
-    assert 40 < estimate_duration([50.0], prior=slow).median_s < 60
+def test_the_newest_tasks_count_most() -> None:
+    """Services change: of two halves that differ, the newer one decides."""
+    fast, slow = _random_durations(4.0, 0.1, 10), _random_durations(16.0, 0.1, 10)
+    assert estimate_duration(fast + slow).median_s == pytest.approx(4.0, rel=0.2)
+    assert estimate_duration(slow + fast).median_s == pytest.approx(16.0, rel=0.2)
 
 
 @pytest.mark.parametrize("median_s", [1.0, 12.0, 300.0])

@@ -29,11 +29,11 @@ class Year:
 
     Attributes:
         polls: Polls per task.
-        delay_s: Mean seconds from ready to noticed.
+        delay: Mean time from ready to noticed, as a share of the task's duration.
     """
 
     polls: float
-    delay_s: float
+    delay: float
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Learned:
     """
 
     poll_cost: float
-    min_interval_s: float = 0.25
+    min_interval_s: float = 0.1
     _intervals: dict[tuple[float, ...], float] = field(default_factory=dict)
 
     def begin(self, durations: list[float]) -> Pause:
@@ -99,11 +99,11 @@ class Exponential:
 
 
 RIVALS: dict[str, tuple[Fixed | Exponential, Learned]] = {
-    "every 0.1 s": (Fixed(0.1), Learned(0.0002, min_interval_s=0.05)),
-    "every 0.5 s": (Fixed(0.5), Learned(0.01)),
-    "every 1 s": (Fixed(1.0), Learned(0.03)),
-    "every 3 s": (Fixed(3.0), Learned(0.15)),
-    "exponential": (Exponential(), Learned(0.15)),
+    "every 0.1 s": (Fixed(0.1), Learned(0.00001, min_interval_s=0.02)),
+    "every 0.5 s": (Fixed(0.5), Learned(0.0002)),
+    "every 1 s": (Fixed(1.0), Learned(0.0008)),
+    "every 3 s": (Fixed(3.0), Learned(0.007)),
+    "exponential": (Exponential(), Learned(0.0055)),
 }
 """Each with the learned schedule whose cost leads to about as many polls."""
 
@@ -125,34 +125,85 @@ def _tasks() -> list[tuple[int, float]]:
 def _year(policy: Learned | Fixed | Exponential) -> Year:
     """Poll each task until it is noticed as ready, and learn from the noticed duration."""
     noticed: list[list[float]] = [[] for _ in KINDS]
-    rng, polls, delay_s = random.Random(1), 0, 0.0
+    rng, polls, delay = random.Random(1), 0, 0.0
     for kind, ready_s in _tasks():
         pause, now_s = policy.begin(noticed[kind]), 0.0
         while now_s < ready_s:
             now_s += pause(now_s) * (1 + JITTER * (2 * rng.random() - 1))
             polls += 1
-        delay_s += now_s - ready_s
+        delay += (now_s - ready_s) / ready_s
         noticed[kind].insert(0, now_s)
-    return Year(polls / len(_tasks()), delay_s / len(_tasks()))
+    return Year(polls / len(_tasks()), delay / len(_tasks()))
 
 
 @pytest.mark.parametrize("name", list(RIVALS))
 def test_learned_polling_is_better_than(name: str) -> None:
-    """Over a year it notices tasks at least 3 % sooner, with no more polls."""
+    """Over a year it takes a third off the delay of other ways, or more, with no more polls."""
     rival, learned = (_year(policy) for policy in RIVALS[name])
     print(f"\n{'':14}{'polls per task':>14}{'mean delay':>14}")
     for label, year in ((name, rival), ("learned", learned)):
-        print(f"{label:14}{year.polls:14.1f}{year.delay_s:12.3f} s")
+        print(f"{label:14}{year.polls:14.1f}{year.delay:14.2%}")
     assert learned.polls <= rival.polls
-    assert learned.delay_s <= 0.97 * rival.delay_s
+    assert learned.delay <= 0.65 * rival.delay
 
 
 def test_the_default_poll_cost_beats_polling_every_second() -> None:
-    """The defaults need at most 60 % of the polls, and notice tasks no later."""
+    """The defaults need less than 70 % of the polls, for less than 70 % of the delay."""
     year, every_second = (
         _year(Learned(LearnedSchedule(DurationEstimate()).poll_cost)),
         _year(Fixed(1.0)),
     )
-    print(f"\ndefaults: {year.polls:.1f} polls per task, {year.delay_s:.3f} s mean delay")
-    assert year.polls <= 0.6 * every_second.polls
-    assert year.delay_s <= 1.02 * every_second.delay_s
+    print(f"\ndefaults: {year.polls:.1f} polls per task, {year.delay:.2%} mean delay")
+    assert year.polls <= 0.7 * every_second.polls
+    assert year.delay <= 0.7 * every_second.delay
+
+
+def _polled(duration_s: float, known_s: list[float], rng: random.Random) -> tuple[float, int]:
+    """Poll one task by the default schedule: the seconds from ready to noticed, and the polls."""
+    schedule = LearnedSchedule(estimate_duration(known_s))
+    now_s, polls = 0.0, 0
+    while now_s < duration_s:
+        now_s += schedule.interval_s(now_s, jitter=rng.random())
+        polls += 1
+    return now_s - duration_s, polls
+
+
+def _similar(median_s: float, count: int, rng: random.Random) -> list[float]:
+    """Durations within 20 % of a median, in seconds."""
+    return [median_s * rng.uniform(0.8, 1.2) for _ in range(count)]
+
+
+@pytest.mark.parametrize("median_s", [8.0, 15.0, 30.0])
+def test_a_known_kind_of_task_is_noticed_within_2_percent(median_s: float) -> None:
+    """On average after at most 2 % of its duration, with at most 12 polls."""
+    rng, share, polls = random.Random(3), 0.0, 0
+    for duration_s in _similar(median_s, 150, rng):
+        delay_s, more = _polled(duration_s, _similar(median_s, 20, rng), rng)
+        share += delay_s / duration_s / 150
+        polls += more
+    assert share <= 0.02
+    assert polls / 150 <= 12
+
+
+@pytest.mark.parametrize("known", [1, 5, 20])
+@pytest.mark.parametrize("median_s", [0.3, 1.0, 3.0, 8.0, 15.0, 30.0])
+def test_no_fixed_interval_is_better_on_both(median_s: float, known: int) -> None:
+    """Of the intervals that other clients use, each has a longer delay or needs more polls."""
+    rng = random.Random(4)
+    tasks = _similar(median_s, 150, rng)
+    ours = [_polled(duration_s, _similar(median_s, known, rng), rng) for duration_s in tasks]
+    delay_s, polls = sum(each[0] for each in ours) / 150, sum(each[1] for each in ours) / 150
+    for interval_s in (0.1, 0.5, 1.0, 3.0, 5.0):
+        counts = [math.ceil(duration_s / interval_s) for duration_s in tasks]
+        waits_s = [count * interval_s for count in counts]
+        other_delay_s = sum(map(float.__sub__, waits_s, tasks)) / 150
+        assert delay_s < other_delay_s or polls < sum(counts) / 150, interval_s
+
+
+@pytest.mark.parametrize(("before_s", "after_s"), [(8.0, 4.0), (20.0, 10.0), (8.0, 16.0)])
+def test_a_changed_service_is_believed_within_ten_tasks(before_s: float, after_s: float) -> None:
+    """After ten tasks that take twice or half as long, the estimate is that of the new ones."""
+    rng = random.Random(6)
+    for _ in range(50):
+        known_s = [*_similar(after_s, 10, rng), *_similar(before_s, 40, rng)]
+        assert estimate_duration(known_s).median_s == pytest.approx(after_s, rel=0.2)

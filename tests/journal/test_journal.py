@@ -156,6 +156,16 @@ def test_find_identical_returns_completed_requests_at_the_same_hub(path: Path) -
     assert journal.find_identical(HUB, newer.fingerprint[:-1]) == []
 
 
+OTHER_WORKLOADS: list[dict[str, Any]] = [
+    {"num_images": 4},
+    {"resolution": "4K"},
+    {"image_size": {"width": 2048, "height": 2048}},
+    {"quality": "high"},
+    {"thinking_level": "high"},
+]
+"""Parameters with which a task takes longer or shorter."""
+
+
 def test_durations_are_those_of_similar_tasks(path: Path) -> None:
     """Newest first: the task's own duration where it is known, else how long the user waited."""
     entries = [
@@ -165,7 +175,7 @@ def test_durations_are_those_of_similar_tasks(path: Path) -> None:
         make_entry(age_s=4),
         make_entry(elapsed_s=5.0, hub=OTHER),
         make_entry(elapsed_s=6.0, model="another"),
-        make_entry(elapsed_s=7.0, input={"prompt": "dogs", "num_images": 4}),
+        *(make_entry(elapsed_s=7.0, input={"prompt": "dogs", **each}) for each in OTHER_WORKLOADS),
         make_entry(elapsed_s=8.0, duration_s=0.0),
     ]
     journal = journal_with(path, *entries)
