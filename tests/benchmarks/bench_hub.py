@@ -12,7 +12,9 @@ import io
 import json
 import sys
 from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
@@ -23,6 +25,66 @@ def small_image() -> bytes:
     buffer = io.BytesIO()
     Image.linear_gradient("L").resize((64, 64)).save(buffer, "png")
     return buffer.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request.
+
+    Attributes:
+        method: ``GET`` or another method.
+        path: The path, with the query.
+        headers: The headers, with names in lower case.
+        body: The body.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+Response = tuple[int, str, bytes, str]
+"""The status, the media type, the body, and further header lines."""
+
+
+def json_response(body: Any, status: int = 200, more: str = "") -> Response:
+    """Return a JSON response.
+
+    Args:
+        body: What to encode.
+        status: The HTTP status.
+        more: Further header lines, each with its line end.
+    """
+    return status, "application/json", json.dumps(body).encode(), more
+
+
+async def answer_requests(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    respond: Callable[[Request], Awaitable[Response]],
+) -> None:
+    """Answer the requests of one connection, until the client closes it."""
+    try:
+        while True:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            first, *lines = head.rstrip().split("\r\n")
+            method, path, _ = first.split(" ", 2)
+            pairs = (line.partition(":") for line in lines)
+            headers = {name.lower(): value.strip() for name, _, value in pairs}
+            body = await reader.readexactly(int(headers.get("content-length", 0)))
+            request = Request(method, path, headers, body)
+            status, media_type, body, more = await respond(request)
+            writer.write(
+                f"HTTP/1.1 {status} X\r\nContent-Type: {media_type}\r\n{more}"
+                f"Content-Length: {len(body)}\r\n\r\n".encode()
+                + body
+            )
+            await writer.drain()
+    except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
+        pass
+    finally:
+        writer.close()
 
 
 class BenchHub:
@@ -44,70 +106,50 @@ class BenchHub:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection."""
-        try:
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                method, path, _ = head.split(" ", 2)
-                length = 0
-                for line in head.split("\r\n")[1:]:
-                    name, _, value = line.partition(":")
-                    if name.lower() == "content-length":
-                        length = int(value)
-                await reader.readexactly(length)
-                status, media_type, body, more = self._respond(method, path)
-                writer.write(
-                    f"HTTP/1.1 {status} X\r\nContent-Type: {media_type}\r\n{more}"
-                    f"Content-Length: {len(body)}\r\n\r\n".encode()
-                    + body
-                )
-                await writer.drain()
-        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+        await answer_requests(reader, writer, self._respond)
 
-    def _respond(self, method: str, path: str) -> tuple[int, str, bytes, str]:
+    async def _respond(self, request: Request) -> Response:
+        method, path = request.method, request.path
         now = asyncio.get_running_loop().time()
         if path.startswith("/images/"):
             self._counts["downloads"] += 1
             return 200, "image/png", self._image, ""
         if path == "/stats":
-            return self._json(dict(self._counts))
+            return json_response(dict(self._counts))
         if path == "/reset":
             self._counts.clear()
-            return self._json({})
+            return json_response({})
         if method == "POST":
             return self._submit(now)
         self._counts["polls"] += 1
         task_id = path.rpartition("/")[2]
         end = self._ends.get(task_id)
         if end is None:
-            return self._json({"message": "no such task"}, 404)
+            return json_response({"message": "no such task"}, 404)
         if now < end:
-            return self._json({"task_id": task_id, "status": "processing"})
+            return json_response({"task_id": task_id, "status": "processing"})
         data = [{"url": f"{self.url}/images/{task_id}.png"}]
         output = {"images": data}
         elapsed_ms = round(self._task_s * 1000)
-        return self._json(
+        return json_response(
             {"task_id": task_id, "status": "completed", "output": output, "elapsed_ms": elapsed_ms}
         )
 
-    def _submit(self, now: float) -> tuple[int, str, bytes, str]:
+    def _submit(self, now: float) -> Response:
         if self._running >= self._capacity:
             self._counts["refused"] += 1
-            return self._json({"message": "busy"}, 429, f"Retry-After: {self._retry_after_s:g}\r\n")
+            return json_response(
+                {"message": "busy"}, 429, f"Retry-After: {self._retry_after_s:g}\r\n"
+            )
         self._counts["accepted"] += 1
         self._running += 1
         task_id = f"bench-{len(self._ends)}"
         self._ends[task_id] = now + self._task_s
         asyncio.get_running_loop().call_later(self._task_s, self._end)
-        return self._json({"task_id": task_id, "status": "pending"})
+        return json_response({"task_id": task_id, "status": "pending"})
 
     def _end(self) -> None:
         self._running -= 1
-
-    def _json(self, body: Any, status: int = 200, more: str = "") -> tuple[int, str, bytes, str]:
-        return status, "application/json", json.dumps(body).encode(), more
 
 
 async def main() -> None:
