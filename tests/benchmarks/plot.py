@@ -290,7 +290,7 @@ def _legend(number: int) -> Iterator[str]:
     lines = (
         ('<circle class="ours" cx="10" cy="-4" r="5.5"/>', "mountsea, knows 25 tasks of the kind"),
         ('<circle class="first" cx="10" cy="-4" r="5.5"/>', "mountsea, first task ever"),
-        ('<circle class="peer" cx="10" cy="-4" r="4"/>', "a peer with its own defaults"),
+        ('<circle class="peer" cx="10" cy="-4" r="4"/>', "a peer, polling at its own interval"),
         ('<rect class="better" y="-12" width="20" height="15"/>', "better than mountsea on both"),
         ('<line class="limit" x2="20" y1="-4" y2="-4"/>', "limit: one round trip"),
     )

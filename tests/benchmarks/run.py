@@ -40,13 +40,13 @@ PACKAGES = (
 )
 
 ABOUT_THE_WAIT = """\
-**Wait**: polls are all requests but the submission and the download of the image. All clients have
-their own defaults: fal polls every 0.1 s, replicate every 0.5 s, openai every 1 s (the helper of
-its vector stores, since its image endpoints have no tasks), and the loops of plain httpx as in
-vendors' samples. Ours also checks the image, saves it and journals it. Limits are what no client
-that polls can reach: one round trip after the task is ready, and a server that holds the request
-until then, as `Prefer: wait` asks Replicate's to; the Hub documents no such request. A mean delay
-of one round trip above some 20 ms tells that the machine was busy.
+**Wait**: polls are all requests but the submission and the download of the image. Peers poll at
+their own intervals: fal every 0.1 s, replicate every 0.5 s, openai every 1 s (the helper of its
+vector stores, since its image endpoints have no tasks), plain httpx as in vendors' samples. Ours
+also checks the image, saves it and journals it. Limits are what no client that polls can reach: one
+round trip after the task is ready, and a server that holds the request until then, as Replicate's
+does for `Prefer: wait`, the default of `replicate.run`; the Hub documents no such request. If one
+round trip takes more than some 20 ms, the machine was busy.
 
 ![The wait: delay over polls](benchmarks.svg)
 """

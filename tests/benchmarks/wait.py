@@ -96,7 +96,7 @@ def measure(runs: int = 7) -> list[Figure]:
     """Measure all clients at once.
 
     Args:
-        runs: How many runs; a run starts every 15 s, and the last one takes up to a minute.
+        runs: How many runs; one starts every 20 s, and the last one takes about a minute.
 
     Returns:
         The figures of all cases.
