@@ -99,7 +99,7 @@ def document(figures: Sequence[Figure], failures: dict[str, str], names: Sequenc
     lines += [f"**{name} failed**: {reason}" for name, reason in failures.items()]
     if any(figure.section == "Wait" for figure in figures):
         lines.append(ABOUT_THE_WAIT)
-    return "\n".join(lines)
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def _machine() -> str:
