@@ -239,10 +239,12 @@ async def _poll(
             raise error.with_task(task_id) from error.__cause__
         else:
             last_failure = ""
-            await record.update(status=task.status)
             if task.ended:
+                # written with the images, which it would delay, or with the error
+                record.change(status=task.status)
                 seen_s = (running_at_s, waited_s) if just_submitted else None
                 return task, _duration_s(task, seen_s)
+            await record.update(status=task.status)
             running_at_s = waited_s
             on_running(task.status)
         waited_s = clock.elapsed_s

@@ -355,18 +355,23 @@ class JournaledSubmission:
 
     def __init__(self, journal: Journal, entry: Entry) -> None:
         self.entry = entry
+        self._saved = entry
         self._journal = journal
 
     async def claim(self, *, fresh: bool = False, image_limit: int | None = None) -> Claim:
         """Write the entry as ``submitting``, if that is allowed; see `Journal.claim`."""
         answer = await self._journal.claim(self.entry, fresh=fresh, image_limit=image_limit)
         if answer.outcome == ClaimOutcome.SUBMIT:
-            self.entry = answer.entry
+            self.entry = self._saved = answer.entry
         return answer
 
+    def change(self, **changes: Any) -> None:
+        """Change attributes of the entry, which the next `update` writes."""
+        self.entry = replace(self.entry, **changes)
+
     async def update(self, **changes: Any) -> None:
-        """Change attributes of the entry, and write it if any of them differs."""
-        changed = replace(self.entry, **changes)
-        if changed != self.entry:
-            self.entry = replace(changed, updated=time.time())
+        """Change attributes of the entry, and write it if any differs from what is written."""
+        self.change(**changes)
+        if self.entry != self._saved:
+            self.entry = self._saved = replace(self.entry, updated=time.time())
             await self._journal.save(self.entry)
