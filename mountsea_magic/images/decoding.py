@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
@@ -73,8 +74,8 @@ def decode(
         content: The file.
         max_pixels: The limit of pixels.
         formats: Pillow's names of the formats to try; all by default.
-        draft_px: Allow a JPEG to be decoded at reduced size, with a shorter side of at least
-            this many pixels; takes a fraction of the memory and half the time.
+        draft_px: Allow a JPEG to be decoded at reduced size, with a longer side of at least this
+            many pixels; takes a fraction of the memory and half the time.
 
     Raises:
         TooManyPixels: If it exceeds a limit of pixels, work or memory; it is not decoded then.
@@ -128,7 +129,7 @@ def _loaded(
             if 0 in image.size:
                 raise Undecodable("the image has no pixels")
             if draft_px is not None:
-                image.draft(None, (draft_px, draft_px))
+                image.draft(None, _draft_size(image.size, draft_px))
             image.load()
             tags = getattr(image, "tag_v2", {})
             if _DNG_VERSION in tags or (_SUB_IMAGES in tags and tags.get(_SUBFILE_TYPE, 0) & 1):
@@ -144,6 +145,12 @@ def _loaded(
         raise
     except Exception as error:  # Pillow's plugins raise any exception for damaged bytes
         raise Undecodable(f"decoding failed: {sanitize(error, limit=80)}") from error
+
+
+def _draft_size(size: tuple[int, int], longest_px: int) -> tuple[int, int]:
+    """The least size of a draft whose longer side is long enough."""
+    width, height = (max(1, math.ceil(longest_px * side / max(size))) for side in size)
+    return width, height
 
 
 def read_metadata(content: bytes) -> dict[Any, Any]:

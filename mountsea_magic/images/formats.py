@@ -144,7 +144,8 @@ def _essential_png(content: bytes) -> bytes | None:
                 return None
             if len(pixels) > _MAX_PIXEL_CHUNKS:
                 pixels = [_png_chunk(b"IDAT", b"".join(chunk[8:-4] for chunk in pixels))]
-            return b"".join([content[:8], *before.values(), *pixels, *after.values(), _PNG_END])
+            whole = b"".join([content[:8], *before.values(), *pixels, *after.values(), _PNG_END])
+            return content if whole == content else whole  # large: one copy of it in memory
         if name == b"IDAT":
             pixels.append(content[start:end])
         elif name not in before and name not in after:

@@ -96,6 +96,7 @@ def preview(image: GeneratedImage, longest_px: int, *, png: bool = False) -> Pre
     # terminals never do
     if unchanged and (kind == "jpeg" or not (b"eXIf" in original or b"EXIF" in original)):
         return Preview(f"image/{kind}", original, image.width, image.height)
+    del original  # free the memory while waiting for a turn
     arguments = (str(image.path), kind, longest_px, png, unchanged, MAX_PIXELS)
     try:
         (mimetype, width, height), data = run_in_thread(
@@ -120,6 +121,7 @@ def _render(
         if orientation(image) == 1:
             return [f"image/{kind}", *image.size], original
         png = png or longest_px == 0  # lossless
+    del original  # free the memory before more is needed
     image = reduced(image, longest_px, max_profile_bytes=MAX_PROFILE_BYTES)
     as_png = png or image.mode == "RGBA"
     if longest_px:

@@ -37,6 +37,24 @@ def sent(value: Any, **options: Any) -> bytes:
     return base64.b64decode(url.partition(",")[2], validate=True)
 
 
+@pytest.mark.parametrize(
+    ("size", "draft_px", "decoded"),
+    [
+        ((384, 216), 160, (192, 108)),
+        ((216, 384), 160, (108, 192)),
+        ((384, 216), 193, (384, 216)),
+        ((800, 8), 100, (100, 1)),
+        ((384, 216), 1, (48, 27)),
+    ],
+)
+def test_a_draft_of_a_jpeg_has_a_longer_side_of_at_least_that_many_pixels(
+    size: tuple[int, int], draft_px: int, decoded: tuple[int, int]
+) -> None:
+    """As previews need it, which are fitted into squares."""
+    content = encoded(Image.new("RGB", size), "JPEG")
+    assert decode(content, max_pixels=10**6, draft_px=draft_px).size == decoded
+
+
 def chunk(name: bytes, body: bytes) -> bytes:
     """Write a chunk of a PNG."""
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))

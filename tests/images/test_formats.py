@@ -285,6 +285,14 @@ def test_unknown_bytes_are_not_identified() -> None:
         assert sniff(content) is None
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_an_image_without_metadata_is_not_copied(kind: str) -> None:
+    """Otherwise the largest part of a file would be in memory twice while it is decoded."""
+    content = essential(encoded(kind), kind.lower())
+    assert content is not None
+    assert essential(content, kind.lower()) is content
+
+
 def test_essential_is_idempotent() -> None:
     """Stripping a stripped file changes nothing."""
     for name, content in UNUSUAL.items():
