@@ -296,7 +296,8 @@ class Journal:
             self._unreported.append(text)
 
 
-_IDENTICAL = "fingerprint = ? AND hub = ? AND files <> '[]' ORDER BY created DESC LIMIT 10"
+# the plus hides the Hub from SQLite, which would look for it and read all rows that have it
+_IDENTICAL = "fingerprint = ? AND +hub = ? AND files <> '[]' ORDER BY created DESC LIMIT 10"
 
 
 def _of_task(task_id: str, hub: str | None) -> tuple[str, str, str | None]:

@@ -138,6 +138,24 @@ def test_submissions_without_a_response_are_listed_for_a_week(path: Path) -> Non
     assert journal_with(path, pending, uncertain, *others).unanswered() == [uncertain, pending]
 
 
+@pytest.mark.parametrize(
+    ("where", "index"),
+    [
+        (journal_module._IDENTICAL, "orders_by_fingerprint (fingerprint=?)"),
+        (journal_module._of_task("hub-1", HUB)[0], "orders_by_task (task_id=?)"),
+        ("hub = ? AND idempotency_key = ?", "orders_by_key (hub=? AND idempotency_key=?)"),
+    ],
+)
+def test_a_look_up_reads_no_row_that_it_does_not_find(path: Path, where: str, index: str) -> None:
+    """SQLite has several indexes to choose from, and a journal can have many rows."""
+    journal = Journal(path)
+    journal.write(make_entry())
+    with closing(sqlite3.connect(path)) as db:
+        statement = f"EXPLAIN QUERY PLAN SELECT * FROM orders WHERE {where}"
+        plan = [row[3] for row in db.execute(statement, ("a", "b"))]
+    assert plan[0] == f"SEARCH orders USING INDEX {index}"
+
+
 def test_find_identical_returns_completed_requests_at_the_same_hub(path: Path) -> None:
     """Newest first; without those of another Hub, another input, or without files."""
     done: dict[str, Any] = {"status": "completed", "files": FILES}
