@@ -1,41 +1,32 @@
-"""Measure the history of a large journal: ``python tests/benchmarks/history.py [NAME...]``.
+"""Measure the table and the migration of a large journal: ``python tests/benchmarks/history.py``.
 
-Prints one line for each measurement, with the goal beside it.
+Prints one line for each measurement, with the goal beside it; the argument ``table`` or
+``migration`` selects one of them. Searches are measured in `journal`.
 """
 
 from __future__ import annotations
 
 import io
-import os
 import random
 import sqlite3
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
+from journal import entries, journal_of
 from PIL import Image
 
 from mountsea_magic.generation.history import history_of
 from mountsea_magic.images.files import GeneratedImage, check
 from mountsea_magic.images.thumbnail_cache import find_cached_thumbnail
 from mountsea_magic.journal.database import MIGRATIONS
-from mountsea_magic.journal.entry import Entry
 from mountsea_magic.journal.journal import Journal
-from mountsea_magic.journal.rows import upsert
-from mountsea_magic.request.request import ImageRequest
-
-WORDS = (
-    "a lighthouse on the rock at dusk with waves golden light seen from above in watercolor of an "
-    "old harbor city market street rain neon portrait black lab swimming pool camera mountain "
-    "灯台 猫 Straße"
-)
 
 
 def report(name: str, measured: str, goal: str) -> None:
@@ -51,57 +42,6 @@ def fastest_ms(work: Callable[[], object], times: int = 5) -> float:
         work()
         taken.append(time.perf_counter() - started)
     return 1000 * min(taken)
-
-
-def entries(count: int, images: tuple[GeneratedImage, ...] = ()) -> Iterator[Entry]:
-    """Yield entries with prompts of about 200 characters, oldest first."""
-    rng, now = random.Random(7), time.time()
-    for number in range(count):
-        prompt = " ".join(rng.choices(WORDS.split(), k=34))[:200]
-        entry = Entry.begin(
-            "https://hub.example/v1", ImageRequest("nano-banana", {"prompt": prompt, "seed": 7})
-        )
-        yield replace(
-            entry,
-            task_id=f"{rng.getrandbits(128):032x}",
-            status="completed" if number % 50 else "failed",
-            created=now - 60 * (count - number),
-            updated=now,
-            files=images,
-        )
-
-
-@contextmanager
-def journal_of(count: int) -> Iterator[Path]:
-    """Write a journal into an empty data folder."""
-    with tempfile.TemporaryDirectory() as home:
-        os.environ["MOUNTSEA_HOME"] = home
-        path = Path(home, "journal.sqlite")
-        image = GeneratedImage(Path(home, "dog.png"), "png", 64, 48, "ab" * 32)
-
-        def write(db: sqlite3.Connection) -> None:
-            db.execute("BEGIN")
-            for entry in entries(count, (image,)):
-                upsert(db, entry)
-            db.execute("COMMIT")
-
-        Journal(path)._database.use(write)
-        yield path
-
-
-def search() -> None:
-    """100,000 entries: texts that match nothing, little, and much."""
-    with journal_of(100_000) as path:
-        journal = Journal(path)
-        for text in ("", "no such text", "zq", "犬", "灯台", "uncertain", "failed", "hub.example"):
-            found = journal.search(text)
-            taken_ms = fastest_ms(lambda text=text: journal.search(text))  # type: ignore[misc]  # mypy can't infer it
-            report(
-                f"search {text!r} in 100,000",
-                f"{taken_ms:.1f} ms, {len(found)} found",
-                "<= 100 ms",
-            )
-        report("size of the journal", f"{path.stat().st_size / 1e6:.0f} MB", "")
 
 
 def migration() -> None:
@@ -124,26 +64,6 @@ def migration() -> None:
             f"{fastest_ms(lambda: journal.search('no such text'), 1):.0f} ms",
             "<= 5,000 ms",
         )
-
-
-def writes() -> None:
-    """What a submission's row costs: inserted, then updated four times, in one transaction."""
-    with journal_of(100_000) as path:
-        fresh = list(entries(5_000))
-
-        def write(db: sqlite3.Connection) -> float:
-            db.execute("BEGIN")
-            started = time.perf_counter()
-            for status in ("submitting", "submitted", "pending", "processing", "completed"):
-                for entry in fresh:
-                    task_id = None if status == "submitting" else entry.task_id
-                    upsert(db, replace(entry, status=status, task_id=task_id))
-            taken_s = time.perf_counter() - started
-            db.execute("ROLLBACK")
-            return taken_s
-
-        taken = [Journal(path)._database.use(write) for _ in range(3)]
-        report("upsert", f"{1e6 * min(taken) / 5 / len(fresh):.0f} µs each", "")
 
 
 def photos(folder: Path, count: int, *, noise: bool) -> list[GeneratedImage]:
@@ -207,9 +127,7 @@ def table() -> None:
 
 
 MEASUREMENTS: dict[str, Callable[[], None]] = {
-    "search": search,
     "migration": migration,
-    "writes": writes,
     "table": table,
 }
 
