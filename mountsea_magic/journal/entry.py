@@ -157,7 +157,7 @@ class Entry:
         row |= {"input": json.dumps(dict(self.input)), "files": json.dumps(files)}
         row["images"] = self.image_count
         for name in ("task_id", "idempotency_key", "state", "error", "description"):
-            if row[name] is not None:
+            if row[name]:
                 # JSON from the Hub may contain a lone surrogate, which UTF-8 can't encode
                 text = row[name].encode("utf-8", "replace").decode("utf-8")
                 if name not in _IDS:
