@@ -239,7 +239,7 @@ def _figures(
     figures = [
         Figure(SECTION, case, "bytes to display, ms", client, times_ms, note=notes["time"]),
         Figure(
-            *(SECTION, case, "peak memory ÷ decoded size", client),
+            *(SECTION, case, "peak memory ÷ decoded RGB", client),
             tuple(peak / decoded_mb for peak in peaks_mb),
             note=notes["memory"],
         ),
