@@ -17,7 +17,7 @@ from pathlib import Path
 
 from report import OURS
 
-HTTPX_LOOP = "httpx, 1 s loop"
+HTTPX_LOOP = "httpx 1 s"
 
 IN_FLIGHT = 64
 
