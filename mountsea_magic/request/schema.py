@@ -1,4 +1,4 @@
-"""Validate by JSON Schema: without fetching references, and with a fast import."""
+"""Validate by JSON Schema: without fetching references, and with a fast import, if any."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from .patterns import MAX_TEXT
+from .quick_check import is_surely_valid
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -104,6 +105,8 @@ def find_errors(schema: Mapping[str, Any], value: Any) -> list[ValidationError]:
         >>> [error.message for error in find_errors({"type": "integer"}, "a dog")]
         ["'a dog' is not of type 'integer'"]
     """
+    if is_surely_valid(schema, value):
+        return []
     errors = islice(validator(schema).iter_errors(_with_short_reprs(value)), _MAX_ERRORS)
     # as text, since indexes and names can't be compared
     return sorted(errors, key=lambda error: [str(step) for step in error.path])
