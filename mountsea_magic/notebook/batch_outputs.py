@@ -8,11 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import Interrupted
-from ..generation.batch_sheet import fill, plan_sheet
 from ..hub.image_counts import describe_left_out
 from ..hub.status import Status
-from ..images.contact_sheet import ContactSheet
-from ..images.previews import Preview
 from ..runtime.printing import echo, encodable
 from ..runtime.text import escape_html, quoted
 from .frontend import front_end
@@ -21,6 +18,7 @@ from .progress import TEXT_ONLY, FinalLine
 
 if TYPE_CHECKING:
     from ..generation.batch import Batch
+    from ..images.contact_sheet import ContactSheet
 
 MAX_NAMED_MODELS = 3
 """Up to so many models are named in the line of a batch."""
@@ -100,6 +98,8 @@ def show_batch(batch: Batch) -> None:
     from IPython.core.getipython import get_ipython
     from IPython.display import display
 
+    from ..generation.batch_sheet import fill, plan_sheet
+
     front = front_end(get_ipython())
     if not (front.notebook or front.draws_png) or not len(batch):
         echo(repr(batch))
@@ -119,5 +119,7 @@ def sheet_bundle(sheet: ContactSheet, batch: Batch, *, png: bool = False) -> Out
         batch: Its batch.
         png: Whether it must be a PNG, for a terminal.
     """
+    from ..images.previews import Preview
+
     encoded = Preview.png_of(sheet.render()) if png else sheet.encode()
     return preview_output(encoded, repr(batch), sheet.alt_text())

@@ -15,10 +15,11 @@ from ..errors import Interrupted, InvalidRequest, MountseaError, describe_kind
 from ..generation.admission import Admission
 from ..generation.batch import Batch
 from ..generation.batch_report import interrupted
-from ..generation.events import Event, Notice
+from ..generation.events import Event, Notice, Submitting
 from ..generation.handle import Generation
 from ..generation.many import BatchRunner
 from ..hub.status import Status
+from ..runtime.interrupts import deferred_interrupt
 from ..runtime.loop_thread import TICK_S, Job
 from ..runtime.printing import echo
 from ..runtime.text import os_error_reason, sanitize
@@ -38,11 +39,15 @@ from .progress import (
     SilentView,
     progress_line,
 )
-from .sheet_output import SheetOutput
 from .views import choose_view
 
 if TYPE_CHECKING:
     from IPython.core.events import EventManager
+
+    from .sheet_output import SheetOutput
+
+SILENT_START_S = 1.0
+"""How long a cell shows nothing while it submits, in seconds; most have then submitted."""
 
 
 class CellRun:
@@ -55,7 +60,6 @@ class CellRun:
     Attributes:
         batch: The handles.
         options: How they are run and shown.
-        view: Shows the lines.
 
     Args:
         batch: The handles.
@@ -104,7 +108,10 @@ class CellRun:
             )
         else:
             self._lines = [progress_line(each) for each in batch]
-        self.view = self._choose_view()
+        self._view: ProgressView | None = None
+        self._has_begun = False
+        if options.background:
+            self._make_view()  # after the cell it would appear elsewhere
         self._sheet: SheetOutput | None = None
         self._image_outputs: list[ImageOutputs] = []
         if shows_images and not options.quiet and (front.notebook or front.draws_png):
@@ -114,14 +121,22 @@ class CellRun:
         """Return the jobs of all generations, which are attached to their handles."""
         return [self._runner.prepare(each) for each in self.batch]
 
-    def offer_cancel(self) -> None:
-        """Offer a Cancel button, where the front end can deliver its click."""
-        front = self._front
-        if front.notebook and front.updates and (self.options.background or front.clicks):
-            self.view.offer_cancel(self.batch.cancel)
+    @property
+    def view(self) -> ProgressView:
+        """Shows the lines; made on first use, since progress widgets take longer than a submission.
+
+        What has ended by then, such as a result from the journal, needs no widgets at all.
+        """
+        if self._view is None:
+            with deferred_interrupt():  # a half-made view would leave widgets in the notebook
+                self._display(self._make_view)
+        if self._view is None:
+            self._view = SilentView(self._all_lines)
+        return self._view
 
     def take(self, generation: Generation, event: Event) -> None:
         """Take an event of a generation, on the loop thread."""
+        self._has_begun = self._has_begun or not isinstance(event, Submitting)
         if isinstance(event, Notice):
             self._notices.append(event.text)
         if self._one_line is not None:
@@ -131,6 +146,7 @@ class CellRun:
 
     def end(self, generation: Generation) -> None:
         """Take the end of a generation, on the loop thread."""
+        self._has_begun = True
         index = self._index[id(generation)]
         if self._one_line is not None:
             self._one_line.end(generation)
@@ -174,7 +190,12 @@ class CellRun:
                 outcome.exception()  # consume it, or asyncio logs "never retrieved"
 
     def tick(self) -> None:
-        """Show the results that are new, and update the progress lines."""
+        """Show the results that are new, and update the progress lines.
+
+        Nothing is shown before the Hub has responded to a submission, unless that takes long.
+        """
+        if not self._has_begun and time.monotonic() - self._started < SILENT_START_S:
+            return
         self._show_ended()
         self._display(self.view.tick)
         if self._sheet is not None:
@@ -207,16 +228,31 @@ class CellRun:
             self._display(self.view.close)
         return error
 
-    def _choose_view(self) -> ProgressView:
-        lines: Sequence[Line] = self._lines if self._one_line is None else [self._one_line]
+    def abandon(self) -> None:
+        """Leave no widget behind after an unexpected error."""
+        if self._view is not None:
+            self._view.close()
+
+    @property
+    def _all_lines(self) -> Sequence[Line]:
+        return self._lines if self._one_line is None else [self._one_line]
+
+    def _make_view(self) -> None:
+        """Make the view, with a Cancel button where the front end can deliver its click."""
+        front, background = self._front, self.options.background
         if self.options.quiet:
-            return SilentView(lines)
-        return choose_view(self._front, lines, background=self.options.background)
+            self._view = SilentView(self._all_lines)
+            return
+        self._view = choose_view(front, self._all_lines, background=background)
+        if front.notebook and front.updates and (background or front.clicks):
+            self._view.offer_cancel(self.batch.cancel)
 
     def _make_outputs(self) -> None:
         """Make the outputs for the images: a contact sheet, or each image."""
         batch, front = self.batch, self._front
         if batch.axes or self._one_line is not None:
+            from .sheet_output import SheetOutput  # drawing takes long to import
+
             try:
                 self._sheet = SheetOutput(
                     batch, updates=self._updates, reserve=self._reserves, png=front.draws_png

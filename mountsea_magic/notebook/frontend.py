@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..runtime.environment import variable
@@ -104,11 +106,21 @@ def _captures(shell: InteractiveShell | None) -> bool:
 
 @cache
 def _is_console() -> bool:
-    """Return whether a console started this kernel as its child; ipykernel depends on psutil."""
-    try:
-        import psutil
+    """Return whether a console started this kernel as its child."""
+    return any(re.search(r"jupyter[-_ ](qt)?console|qtconsole|spyder", text) for text in _parent())
 
-        arguments = psutil.Process().parent().cmdline()
+
+def _parent() -> list[str]:
+    """Return the command line of the parent process; an empty one if it is not accessible."""
+    try:
+        # on Linux, and faster than to import psutil
+        return Path(f"/proc/{os.getppid()}/cmdline").read_text(errors="replace").split("\0")
+    except OSError:
+        pass
+    try:
+        import psutil  # ipykernel depends on it
+
+        arguments: list[str] = psutil.Process().parent().cmdline()
     except Exception:
-        return False  # no psutil, or the parent process is gone or not accessible
-    return any(re.search(r"jupyter[-_ ](qt)?console|qtconsole|spyder", text) for text in arguments)
+        return []
+    return arguments

@@ -94,7 +94,7 @@ def _run(shell: InteractiveShell, cell_run: CellRun) -> BaseException | None:
     try:
         return _wait(shell, cell_run)
     except BaseException:
-        cell_run.view.close()  # leave no widget behind, whatever the error
+        cell_run.abandon()
         raise
 
 
@@ -103,7 +103,6 @@ def _wait(shell: InteractiveShell, cell_run: CellRun) -> BaseException | None:
     worker, batch, options = current_session().worker, cell_run.batch, cell_run.options
     jobs = cell_run.prepare()
     try:
-        cell_run.offer_cancel()
         if options.background:
             current_session().wait_for_submissions_at_exit()
             for job in jobs:

@@ -7,7 +7,7 @@ from typing import TextIO
 
 from .frontend import FrontEnd
 from .progress import Line, ProgressView, TextView
-from .widgets import PlainTextView, StaticView, WidgetView
+from .widgets import EndedView, PlainTextView, StaticView, WidgetView
 
 
 def choose_view(
@@ -29,6 +29,8 @@ def choose_view(
         return TextView(lines, stream, background=background)
     if not front.updates:
         return StaticView(lines)
+    if all(line.final is not None for line in lines):
+        return EndedView(lines)
     if not front.watched:
         return PlainTextView(lines, background=background)
     try:

@@ -160,6 +160,20 @@ class StaticView(ProgressView):
             self.finish(self._next)
 
 
+class EndedView(ProgressView):
+    """Only the final lines, in one output: all had ended before there was anything to watch.
+
+    Args:
+        lines: The lines.
+    """
+
+    def __init__(self, lines: Sequence[Line]) -> None:
+        from IPython.display import display
+
+        super().__init__(lines)
+        display(_finals(lines), raw=True)  # type: ignore[no-untyped-call]  # as above
+
+
 def _finals(lines: Sequence[Line]) -> dict[str, str]:
     """Return the mimebundle of the final lines."""
     finals = [line.final or NO_FINAL_LINE for line in lines]
