@@ -35,6 +35,7 @@ class ClientPool:
     def __init__(self) -> None:
         self.demo_seconds = 6.0
         self.demo_fault = "none"
+        self._prepared: Network | None = None
         self._clients: WeakKeyDictionary[Loop, dict[_Route, HubClient]] = WeakKeyDictionary()
 
     def client(self, settings: Settings) -> HubClient:
@@ -67,6 +68,19 @@ class ClientPool:
                 )
             clients[settings, network] = client
         return clients[settings, network]
+
+    def prepare(self, settings: Settings) -> None:
+        """Begin what a client needs on another thread, while the caller prepares a request.
+
+        Args:
+            settings: The Hub and the key.
+        """
+        network = None if settings.is_demo else read_network()
+        if network not in (None, self._prepared):
+            from .hub.certificates import load_early
+
+            load_early(network)
+            self._prepared = network
 
     @staticmethod
     def demo_faults() -> tuple[str, ...]:

@@ -323,7 +323,6 @@ class Session:
     ) -> GenerationContext:
         """What a generation needs, with the callbacks of its handle."""
         from .generation.context import GenerationContext
-        from .generation.executors import HERE
 
         return GenerationContext(
             settings.base_url,
@@ -336,7 +335,7 @@ class Session:
             generation.submission_failed,
             admission,
             self.budget.limit(settings),
-            workers=workers or HERE,
+            workers=workers,
         )
 
     def wait_for_submissions_at_exit(self) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import MountseaError
 from ..hub.client import HubClient
 from ..journal.journal import Journal
 from .admission import SINGLE, Admission
 from .events import Event
-from .executors import HERE, ImageWorkers
 from .submit import PendingSubmissions
+
+if TYPE_CHECKING:
+    from .executors import ImageWorkers
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,8 @@ class GenerationContext:
         on_failure: Called if a submission has failed, also after an interrupt.
         admission: Decides when to submit and to poll; shared by the generations of a batch.
         image_limit: How many images may be ordered at the Hub in a day, or None.
-        workers: Where images are downloaded and post-processed; shared by those of a batch.
+        workers: Where images are downloaded and post-processed, shared by those of a batch; None
+            for this process.
     """
 
     hub: str
@@ -43,4 +47,11 @@ class GenerationContext:
     on_failure: Callable[[MountseaError], None] = lambda error: None
     admission: Admission = SINGLE
     image_limit: int | None = None
-    workers: ImageWorkers = HERE
+    workers: ImageWorkers | None = None
+
+    @property
+    def image_workers(self) -> ImageWorkers:
+        """Where images are downloaded and post-processed; not imported before a submission."""
+        from .executors import HERE
+
+        return self.workers or HERE

@@ -24,7 +24,6 @@ from ..request.request import ImageRequest
 from ..runtime.text import quoted
 from .context import GenerationContext
 from .events import Completed
-from .poll import wait_for_images
 from .submit import key_of_another_request
 
 REFETCH_TIMEOUT_S = 20.0
@@ -51,7 +50,7 @@ async def from_disk(
     if not intact:
         return None
     completed = Completed(entry.files, entry.description, entry.elapsed_s, entry.task_id, True)
-    return await context.workers.postprocess(completed, request, on_event=context.on_event)
+    return await context.image_workers.postprocess(completed, request, on_event=context.on_event)
 
 
 async def identical_result(
@@ -137,6 +136,8 @@ async def _fetch(
     context: GenerationContext, entry: Entry, request: ImageRequest, timeout_s: float
 ) -> Completed:
     """Return the images of an earlier task, once they are there."""
+    from .poll import wait_for_images  # here: what it imports would delay every submission
+
     completed = await wait_for_images(
         context.client(),
         JournaledSubmission(context.journal, entry),
@@ -144,7 +145,7 @@ async def _fetch(
         on_event=context.on_event,
         timeout_s=timeout_s,
         admission=context.admission,
-        workers=context.workers,
+        workers=context.image_workers,
         request=request,
     )
     return replace(completed, from_journal=True)

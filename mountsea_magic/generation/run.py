@@ -10,7 +10,6 @@ from .context import GenerationContext
 from .duration import DurationEstimate, estimate_duration
 from .events import Completed, Submitted
 from .from_journal import answer_under_key, from_disk, identical_result
-from .poll import wait_for_images
 from .schedule import Schedule
 from .submit import HeldByAnother, submit
 
@@ -120,6 +119,8 @@ async def _submit_and_wait(
         image_limit=context.image_limit,
     )
     on_event(Submitted(task_id, estimate.median_s))
+    from .poll import wait_for_images  # only now: what it imports would delay the submission
+
     return await wait_for_images(
         client,
         record,
@@ -130,7 +131,7 @@ async def _submit_and_wait(
         estimate=estimate,
         schedule=schedule,
         admission=context.admission,
-        workers=context.workers,
+        workers=context.image_workers,
         request=request,
     )
 
@@ -159,6 +160,8 @@ async def resume(
     completed = await from_disk(context, entry, request or entry.request)
     if completed is not None:
         return completed
+    from .poll import wait_for_images  # as above
+
     return await wait_for_images(
         context.client(),
         JournaledSubmission(context.journal, entry),
@@ -167,7 +170,7 @@ async def resume(
         timeout_s=timeout_s,
         estimate=await _estimate(context, entry.request),
         admission=context.admission,
-        workers=context.workers,
+        workers=context.image_workers,
         request=request,
     )
 

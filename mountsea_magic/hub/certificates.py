@@ -7,11 +7,30 @@ import os
 import re
 import ssl
 import sys
+import threading
 from functools import lru_cache
 
 from ..errors import ConfigurationError
 from ..runtime.text import os_error_reason, sanitize
 from .proxies import Network
+
+_LOCK = threading.Lock()
+
+
+def load_early(network: Network) -> None:
+    """Start to load the certificates on a thread; `ssl_context` waits for them.
+
+    OpenSSL takes long, but lets other threads run meanwhile. Errors are raised by `ssl_context`.
+
+    Args:
+        network: The network settings of the environment.
+    """
+
+    def load() -> None:
+        with contextlib.suppress(ConfigurationError):
+            ssl_context(network)
+
+    threading.Thread(target=load, name="mountsea-certificates", daemon=True).start()
 
 
 def ssl_context(network: Network) -> ssl.SSLContext:
@@ -23,12 +42,13 @@ def ssl_context(network: Network) -> ssl.SSLContext:
     Raises:
         ConfigurationError: If a variable names certificates that can't be used.
     """
-    return _ssl_context(
-        network.certificates_variable,
-        network.certificates_path,
-        network.certificates_changed_at,
-        network.keylog_path,
-    )
+    with _LOCK:
+        return _ssl_context(
+            network.certificates_variable,
+            network.certificates_path,
+            network.certificates_changed_at,
+            network.keylog_path,
+        )
 
 
 @lru_cache(maxsize=8)

@@ -58,6 +58,7 @@ def run_cell(shell: InteractiveShell, options: CellOptions, cell: str) -> None:
         echo(describe([request for _, request in built], settings))
         return
     settings.require_key()
+    current_session().clients.prepare(settings)
     if options.save is not None:
         options = replace(options, save=str(output_folder(options.save, label="--save")))
     keys = numbered_keys(options.idempotency_key, len(built))

@@ -7,7 +7,6 @@ from typing import TextIO
 
 from .frontend import FrontEnd
 from .progress import Line, ProgressView, TextView
-from .widgets import EndedView, PlainTextView, StaticView, WidgetView
 
 
 def choose_view(
@@ -27,6 +26,8 @@ def choose_view(
     """
     if not front.notebook:
         return TextView(lines, stream, background=background)
+    from .widgets import EndedView, PlainTextView, StaticView, WidgetView
+
     if not front.updates:
         return StaticView(lines)
     if all(line.final is not None for line in lines):

@@ -54,6 +54,35 @@ def test_loading_is_fast_and_imports_nothing_heavy() -> None:
         assert float(run.text) <= 0.010
 
 
+def test_nothing_heavy_is_imported_before_the_submission(hub: StandInHub) -> None:
+    """Only what sends the POST: widgets, images and their downloads come while the task runs."""
+    later = ("mountsea_magic.generation.poll", "mountsea_magic.notebook.widgets")
+    names = (*HEAVY, "psutil", "mountsea_magic.images.contact_sheet", *later)
+    with started_kernel() as kernel:
+        kernel.run(
+            "import sys\n%load_ext mountsea_magic\nbefore, at_post = set(sys.modules), []\n"
+            "def look(event, arguments):\n"
+            "    if event == 'socket.connect' and not at_post:\n"
+            "        at_post.append(set(sys.modules))\n"
+            "sys.addaudithook(look)"
+        )
+        assert kernel.run("%%mountsea\na dog").status == "ok" and len(hub.posts) == 1
+        run = kernel.run(f"print([m for m in {names!r} if m in at_post[0] - before])")
+        assert run.text == "['httpx']\n"
+        run = kernel.run(f"print(all(m in sys.modules for m in {('PIL', *later)!r}))")
+        assert run.text == "True\n"
+
+
+def test_a_result_from_the_journal_needs_no_widgets(hub: StandInHub, kernel: Kernel) -> None:
+    """It sends no request and makes no widget: the final line is the cell's first output."""
+    kernel.run("%%mountsea -s 7\na dog")
+    sent = len(hub.requests)
+    run = kernel.run("%%mountsea -s 7\na dog")
+    assert len(hub.requests) == sent and len(run.images()) == 1
+    assert "from the journal" in run.outputs[0]["data"]["text/html"] and len(run.outputs) == 2
+    assert not [m for m in run.messages if m["msg_type"].startswith(("comm", "update_display"))]
+
+
 def test_loading_twice_reloading_and_unloading(kernel: Kernel) -> None:
     """Loading again is harmless; unloading removes both magics and the %config entry."""
     assert kernel.run("%load_ext mountsea_magic").status == "ok"
