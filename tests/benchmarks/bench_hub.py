@@ -1,7 +1,7 @@
 """A fast Hub for benchmarks, in a process of its own: ``python bench_hub.py [--capacity N]``.
 
-It prints its URL, and serves until its standard input is closed. ``GET /stats`` returns what it
-has received.
+It prints its URL, and serves until its standard input is closed. ``GET /stats`` returns how much it
+has received, and ``GET /posts`` when each submission arrived, by the machine's monotonic clock.
 """
 
 from __future__ import annotations
@@ -100,6 +100,7 @@ class BenchHub:
         self._task_s, self._capacity, self._retry_after_s = task_s, capacity, retry_after_s
         self._ends: dict[str, float] = {}
         self._running = 0
+        self._posted_at: list[float] = []
         self._counts: Counter[str] = Counter()
         self._image = small_image()
         self.url = ""
@@ -116,8 +117,11 @@ class BenchHub:
             return 200, "image/png", self._image, ""
         if path == "/stats":
             return json_response(dict(self._counts))
+        if path == "/posts":
+            return json_response(self._posted_at)
         if path == "/reset":
             self._counts.clear()
+            self._posted_at.clear()
             return json_response({})
         if method == "POST":
             return self._submit(now)
@@ -136,6 +140,7 @@ class BenchHub:
         )
 
     def _submit(self, now: float) -> Response:
+        self._posted_at.append(now)
         if self._running >= self._capacity:
             self._counts["refused"] += 1
             return json_response(
