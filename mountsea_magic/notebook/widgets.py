@@ -13,7 +13,7 @@ from .widget_tree import answer_while_busy, close_tree
 if TYPE_CHECKING:
     from IPython.display import DisplayHandle
 
-MAX_UPDATES_PER_S = 3.0
+MAX_UPDATES_PER_S = 2.0
 """The maximum number of widget changes per second, for all lines: each costs 2 to 3 ms of CPU."""
 
 MIN_HTML_UPDATE_S = 1.0

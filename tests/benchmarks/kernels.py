@@ -14,7 +14,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
-from kernel_driver import Kernel, started_kernel
+from kernel_driver import Kernel as Kernel
+from kernel_driver import started_kernel
 
 OFFLINE = {"PLOOMBER_STATS_ENABLED": "false", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
 """Peers send no statistics and fetch no lists, which would count as their work."""
