@@ -23,6 +23,7 @@ from ..settings import (
 )
 from ..settings.home import make_home_absolute
 from .completer import install, remove
+from .preload import Preload
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -90,6 +91,7 @@ class MountseaMagics(Magics):
 
     shell: InteractiveShell
     matcher: Any = None
+    preload: Preload | None = None
 
     @cell_magic("mountsea")  # type: ignore[arg-type]  # not typed for methods
     def cell(self, line: str, cell: str) -> None:
@@ -166,6 +168,7 @@ def load(shell: InteractiveShell) -> None:
         shell.register_magics(MountseaMagics)
         magics = shell.magics_manager.registry[MountseaMagics.__name__]
         magics.matcher = install(shell, lambda: magics._defaults().model)
+        magics.preload = Preload(shell)
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -180,6 +183,7 @@ def unload(shell: InteractiveShell) -> None:
     magics = shell.magics_manager.registry.pop(MountseaMagics.__name__, None)
     remove(shell, getattr(magics, "matcher", None))
     if magics is not None:
+        magics.preload.stop()
         for trait in ("base_url", "demo_seconds", "budget"):
             setattr(magics, trait, magics.traits()[trait].default())
     for kind in ("line", "cell"):

@@ -128,7 +128,8 @@ def _long_waits(url: str, stack: ExitStack, runs: int, found: Values) -> None:
 def _processor_s(started: Kernel) -> float:
     """Return the processor time that a kernel has used, in seconds, without asking it."""
     # Linux has a clock for every process, finer than the ticks in /proc
-    return time.clock_gettime(~int(started.manager.provisioner.pid) << 3 | 2)
+    process_id: int = getattr(started.manager.provisioner, "pid", 0)
+    return time.clock_gettime(~process_id << 3 | 2)
 
 
 if __name__ == "__main__":

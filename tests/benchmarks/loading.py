@@ -52,16 +52,21 @@ httpx.post("URL/hub/v1/image", json={"model": "nano-banana", "input": {"prompt":
 
 AT_CONNECT = """
 import sys as _sys, time as _time
-_at_connect = []
+_started, _at_connect = [0.0], []
 
 def _look(event, arguments):
-    if event == "socket.connect" and not _at_connect:
-        _at_connect.append(_time.process_time())
+    if event == "socket.connect":
+        _at_connect.append(_time.process_time() - _started[0])
 
 _sys.addaudithook(_look)
-_before = _time.process_time()
+get_ipython().events.register(
+    "pre_run_cell", lambda info: _started.__setitem__(0, _time.process_time())
+)
 """
-"""Notes the processor time at which a kernel connects."""
+"""Notes how much processor time a cell has used when it connects."""
+
+PAUSES_S = (0.0, 1.0)
+"""How long after `%load_ext` the first cell is run, in seconds: by Run All, and by a person."""
 
 Values = dict[tuple[str, str], list[float]]
 
@@ -79,7 +84,7 @@ def measure(runs: int = 7) -> list[Figure]:
     if missing:
         raise RuntimeError(f"{', '.join(missing)} is missing: run `pip install --group bench`")
     compile_package()
-    return [*_load_ext(runs), *_cold_import(runs), *_first_cell(runs)]
+    return [*_load_ext(runs), *_cold_import(runs), *_first_cell(runs), *_next_cell(runs)]
 
 
 def _load_ext(runs: int) -> list[Figure]:
@@ -134,24 +139,54 @@ def _interpreter(code: str) -> tuple[float, float]:
 def _first_cell(runs: int) -> list[Figure]:
     """From the request to execute a kernel's first cell to the POST at a Hub."""
     quantities = ("wall, ms", "processor, ms")
-    found: Values = defaultdict(list)
+    cases: dict[float, Values] = {pause_s: defaultdict(list) for pause_s in PAUSES_S}
     with bench_hub(task_s=0.3) as url:
         first_cells = {
             OURS: ("%load_ext mountsea_magic", "%%mountsea\na dog"),
             "httpx alone": ("pass", PLAIN_POST.replace("URL", url)),
         }
         for _ in range(runs):
-            for client, (load, cell) in first_cells.items():
+            for pause_s, found in cases.items():
+                for client, (load, cell) in first_cells.items():
+                    with kernel() as started:
+                        run(started, AT_CONNECT)
+                        run(started, load)
+                        time.sleep(pause_s)
+                        sent = time.monotonic()
+                        run(started, cell)
+                        wall_s = _posted_at(url)[-1] - sent
+                        processor_s = value(started, "_at_connect[0]")
+                    found["wall, ms", client].append(1e3 * wall_s)
+                    found["processor, ms", client].append(1e3 * processor_s)
+    return [
+        figure
+        for pause_s, found in cases.items()
+        for figure in _figures(
+            f"first cell to its POST, {pause_s:g} s after %load_ext",
+            *(quantities, found, {"wall, ms": 150.0}),
+        )
+    ]
+
+
+def _next_cell(runs: int) -> list[Figure]:
+    """A trivial cell after `%load_ext`, which imports libraries between two cells."""
+    cases: dict[float, Values] = {pause_s: defaultdict(list) for pause_s in (0.0, 0.15)}
+    for _ in range(runs):
+        for pause_s, found in cases.items():
+            for client, load in ((OURS, "%load_ext mountsea_magic"), ("no extension", "pass")):
                 with kernel() as started:
                     run(started, load)
-                    run(started, AT_CONNECT)
+                    time.sleep(pause_s)
                     sent = time.monotonic()
-                    run(started, cell)
-                    wall_s = _posted_at(url)[-1] - sent
-                    processor_s = value(started, "_at_connect[0] - _before")
-                found["wall, ms", client].append(1e3 * wall_s)
-                found["processor, ms", client].append(1e3 * processor_s)
-    return _figures("first cell to its POST", quantities, found, {"wall, ms": 150.0})
+                    run(started, "1 + 1")
+                    found["wall, ms", client].append(1e3 * (time.monotonic() - sent))
+    return [
+        figure
+        for pause_s, found in cases.items()
+        for figure in _figures(
+            f"trivial cell, {pause_s:g} s after %load_ext", ("wall, ms",), found, {}
+        )
+    ]
 
 
 def _posted_at(url: str) -> list[float]:

@@ -424,3 +424,27 @@ def test_an_invalid_proxy_for_the_credits_url_is_named(
     with pytest.raises(ConfigurationError, match="HTTPS_PROXY can't be used") as caught:
         asyncio.run(run())
     assert KEY not in all_text_of(caught.value) and "s3cret" not in all_text_of(caught.value)
+
+
+def test_certificates_that_are_loaded_early_are_loaded_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever needs them meanwhile waits for them; an error is raised where they are needed."""
+    from mountsea_magic.hub import certificates
+    from mountsea_magic.hub.proxies import Network
+
+    loaded: list[ssl.SSLContext] = []
+
+    def load() -> ssl.SSLContext:
+        loaded.append(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        return loaded[-1]
+
+    monkeypatch.setattr(certificates, "_default_context", load)
+    network = Network(certificates_changed_at=7)  # not cached by another test
+    certificates.load_early(network)
+    assert certificates.ssl_context(network) is certificates.ssl_context(network)
+    assert len(loaded) == 1
+    wrong = Network(certificates_variable="SSL_CERT_FILE", certificates_path="/dev/null")
+    certificates.load_early(wrong)
+    with pytest.raises(ConfigurationError, match="SSL_CERT_FILE=/dev/null can't be used"):
+        certificates.ssl_context(wrong)
