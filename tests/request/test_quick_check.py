@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,33 +22,36 @@ TYPES = ("string", "integer", "number", "boolean", "null", "array", "object")
 
 def random_schema(rng: random.Random, depth: int = 0) -> Any:
     """Return a schema with some keywords, known and unknown."""
-    nested = [random_schema(rng, depth + 1) for _ in range(4)] if depth < 3 else [True, {}, {}, {}]
-    keywords: dict[str, Any] = {
-        "type": rng.choice([rng.choice(TYPES), rng.sample(TYPES, 2)]),
-        "enum": rng.sample([*VALUES, [1], {"a": 1}], 3),
-        "const": rng.choice(VALUES),
-        "minimum": rng.choice([-1, 0, 1.5]),
-        "maximum": rng.choice([0, 1, 2.5]),
-        "exclusiveMinimum": 0,
-        "multipleOf": 2,
-        "minLength": rng.randrange(3),
-        "maxLength": rng.randrange(3),
-        "pattern": "^d",
-        "minItems": rng.randrange(3),
-        "maxItems": rng.randrange(3),
-        "uniqueItems": True,
-        "items": nested[0],
-        "required": rng.sample(NAMES, 1),
-        "properties": {name: rng.choice(nested) for name in rng.sample(NAMES, 2)},
-        "additionalProperties": rng.choice([True, False, nested[1]]),
-        "anyOf": nested[:2],
-        "allOf": nested[2:3],
-        "not": nested[3],
-        "description": "a dog",
+    if depth > 3 or rng.random() < 0.05:
+        return rng.choice([True, False, {}])
+
+    def part() -> Any:
+        return random_schema(rng, depth + 1)
+
+    keywords: dict[str, Callable[[], Any]] = {
+        "type": lambda: rng.choice([rng.choice(TYPES), rng.sample(TYPES, 2)]),
+        "enum": lambda: rng.sample([*VALUES, [1], {"a": 1}], 3),
+        "const": lambda: rng.choice(VALUES),
+        "minimum": lambda: rng.choice([-1, 0, 1.5]),
+        "maximum": lambda: rng.choice([0, 1, 2.5]),
+        "exclusiveMinimum": lambda: 0,
+        "multipleOf": lambda: 2,
+        "minLength": lambda: rng.randrange(3),
+        "maxLength": lambda: rng.randrange(3),
+        "pattern": lambda: "^d",
+        "minItems": lambda: rng.randrange(3),
+        "maxItems": lambda: rng.randrange(3),
+        "uniqueItems": lambda: True,
+        "items": part,
+        "required": lambda: rng.sample(NAMES, 1),
+        "properties": lambda: {name: part() for name in rng.sample(NAMES, 2)},
+        "additionalProperties": part,
+        "anyOf": lambda: [part(), part()],
+        "allOf": lambda: [part()],
+        "not": part,
+        "description": lambda: "a dog",
     }
-    if rng.random() < 0.05:
-        return rng.random() < 0.5
-    return {name: keywords[name] for name in rng.sample([*keywords], rng.randrange(4))}
+    return {name: keywords[name]() for name in rng.sample([*keywords], rng.randrange(4))}
 
 
 def random_value(rng: random.Random, depth: int = 0) -> Any:
@@ -61,9 +65,9 @@ def random_value(rng: random.Random, depth: int = 0) -> Any:
 
 
 def test_nothing_is_accepted_that_jsonschema_refuses() -> None:
-    """Of 20,000 pairs of schemas and values; and of the simple ones, many are accepted."""
+    """Of 10,000 pairs of schemas and values, more than a tenth of which it accepts."""
     rng, accepted = random.Random(7), 0
-    for _ in range(20_000):
+    for _ in range(10_000):
         schema, value = random_schema(rng), random_value(rng)
         if is_surely_valid(schema, value):
             accepted += 1
