@@ -94,7 +94,7 @@ _CHECKS: Mapping[str, Callable[[Any, Any, Mapping[str, Any]], bool]] = {
     "items": _of((list,), lambda rule, value: all(is_surely_valid(rule, item) for item in value)),
     "required": _of((dict,), lambda names, value: all(name in value for name in names)),
     "properties": _has_valid_properties,
-    "additionalProperties": lambda rule, value, rules: "properties" in rules,
+    "additionalProperties": lambda *_: True,  # applied by `properties`, without which all is unsure
     "anyOf": lambda schemas, value, _: any(is_surely_valid(each, value) for each in schemas),
     "allOf": lambda schemas, value, _: all(is_surely_valid(each, value) for each in schemas),
 }

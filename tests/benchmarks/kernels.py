@@ -20,6 +20,8 @@ from kernel_driver import started_kernel
 OFFLINE = {"PLOOMBER_STATS_ENABLED": "false", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
 """Peers send no statistics and fetch no lists, which would count as their work."""
 
+_MARK = "\n@value "
+
 METER = """
 import time as _time
 _costs = []
@@ -77,8 +79,9 @@ def run(started: Kernel, code: str) -> str:
 
 def value(started: Kernel, expression: str) -> Any:
     """Evaluate an expression whose value JSON can represent."""
-    # the last line: what is shown before belongs to the package
-    return json.loads(run(started, f"import json; print(json.dumps({expression}))").split("\n")[-2])
+    # in a line of its own: packages print and log, too
+    text = run(started, f"import json; print({_MARK!r}, json.dumps({expression}), sep='')")
+    return json.loads(text.partition(_MARK)[2].partition("\n")[0])
 
 
 def silently(started: Kernel, code: str) -> None:
