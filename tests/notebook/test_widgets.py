@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from hang import HANG_S
-from hub_server import StandInHub, image, json_reply
+from hub_server import Reply, StandInHub, image, json_reply
 from kernel_driver import CellRun, Kernel, Message
 
 pytestmark = pytest.mark.kernel
@@ -102,6 +103,21 @@ def test_a_waiting_cell_sends_few_updates(hub: StandInHub, kernel: Kernel, promp
     took_s = time.monotonic() - started
     assert len(changes) <= 10 * took_s
     assert all(0 < value <= 0.97 or value == 1.0 for value in bars)
+
+
+def test_a_slow_submission_shows_its_progress(hub: StandInHub, kernel: Kernel) -> None:
+    """The progress does not wait for the response of a Hub that takes long to accept a request."""
+    respond = threading.Event()
+    hub.submits.append(json_reply({"task_id": "hub-late"}, hold=respond))
+    hub.polls.append(hub.done({"url": hub.image_url("a")}))
+    hub.downloads.append(Reply(200, image()))
+
+    def on_message(message: Message) -> None:
+        if "submitting" in json.dumps(message["content"].get("data", {})):
+            respond.set()
+
+    run = kernel.run("%%mountsea\na dog", on_message=on_message)
+    assert respond.is_set() and _opened(run) and len(run.images()) == 1
 
 
 @pytest.mark.parametrize(
