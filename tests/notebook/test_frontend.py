@@ -8,7 +8,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from kernel_driver import Kernel
 
-from mountsea_magic.notebook.frontend import front_end
+from mountsea_magic.notebook.frontend import _parent, front_end
 
 ASK = "from mountsea_magic.notebook.frontend import front_end\nprint(front_end(get_ipython()))"
 NEW = int(version("ipykernel").partition(".")[0]) >= 7
@@ -47,3 +47,10 @@ def test_the_front_end_is_detected_for_each_cell(kernel: Kernel) -> None:
     """A front end can connect to a kernel that a runner has started."""
     assert "watched=False" in kernel.run(ASK, watched=False).text
     assert "watched=True" in kernel.run(ASK).text
+
+
+def test_the_parent_process_is_found_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as on macOS; both ways give the same arguments."""
+    arguments = [text for text in _parent() if text]
+    monkeypatch.setattr("os.getppid", lambda: -1)
+    assert arguments and _parent() == arguments
