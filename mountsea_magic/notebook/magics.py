@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,18 +11,17 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from traitlets import Enum, Float, Integer, Unicode, observe
 
-from ..errors import ConfigurationError, Interrupted, MountseaError
-from ..runtime.printing import echo
-from ..settings import (
+from ..defaults import (
     DEFAULT_CONCURRENCY,
     DEFAULT_CONFIRM_ABOVE,
     DEFAULT_POLLS_PER_S,
     DEFAULT_PREVIEW_PX,
     DEFAULT_TIMEOUT_S,
-    DEMO_URL,
     MAX_BUDGET,
 )
-from ..settings.home import make_home_absolute
+from ..errors import ConfigurationError, Interrupted, MountseaError
+from ..runtime.environment import variable
+from ..runtime.printing import echo
 from .completer import install, remove
 from .preload import Preload
 
@@ -116,6 +116,7 @@ class MountseaMagics(Magics):
         """Show the status, or run a command; `%mountsea help` lists them."""
         with _short_errors():
             from ..session import current_session
+            from ..settings import DEMO_URL
             from .commands.dispatch import run_command
 
             run_command(self.shell, line, self._defaults())
@@ -163,7 +164,10 @@ def load(shell: InteractiveShell) -> None:
     Args:
         shell: The user's shell.
     """
-    make_home_absolute()
+    if not os.path.isabs(variable("MOUNTSEA_HOME") or "/"):
+        from ..settings.home import make_home_absolute
+
+        make_home_absolute()
     if MountseaMagics.__name__ not in shell.magics_manager.registry:
         shell.register_magics(MountseaMagics)
         magics = shell.magics_manager.registry[MountseaMagics.__name__]

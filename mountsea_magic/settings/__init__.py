@@ -7,6 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..defaults import DEFAULT_CONCURRENCY as DEFAULT_CONCURRENCY
+from ..defaults import DEFAULT_CONFIRM_ABOVE as DEFAULT_CONFIRM_ABOVE
+from ..defaults import DEFAULT_POLLS_PER_S as DEFAULT_POLLS_PER_S
+from ..defaults import DEFAULT_PREVIEW_PX as DEFAULT_PREVIEW_PX
+from ..defaults import DEFAULT_TIMEOUT_S as DEFAULT_TIMEOUT_S
+from ..defaults import MAX_BUDGET as MAX_BUDGET
 from ..errors import ConfigurationError, InvalidRequest, MountseaError, without_frames
 from ..runtime.text import sanitize
 from .home import data_folder, make_home_absolute
@@ -15,24 +21,6 @@ from .hub_urls import DEFAULT_CREDITS_URL as DEFAULT_CREDITS_URL
 from .hub_urls import DEMO_URL as DEMO_URL
 from .hub_urls import read_base_url, read_credits_url
 from .secret import Secret as Secret
-
-DEFAULT_TIMEOUT_S = 600.0
-"""How long to wait for a task, in seconds."""
-
-DEFAULT_PREVIEW_PX = 768
-"""The longest side of a preview, in pixels."""
-
-DEFAULT_CONCURRENCY = 4
-"""How many tasks of a cell or batch run at the Hub at the same time."""
-
-DEFAULT_POLLS_PER_S = 50.0
-"""How many polls a second all tasks of a batch may make together."""
-
-DEFAULT_CONFIRM_ABOVE = 16
-"""How many images a cell orders without asking."""
-
-MAX_BUDGET = 10**9
-"""The largest budget, in images."""
 
 
 @dataclass(frozen=True, slots=True)
