@@ -19,9 +19,9 @@ from badges import badges, first_cell
 from checkout import NOTEBOOKS, ROOT, files
 from lab_server import (
     IMAGE,
-    KERNEL_IDLE,
     TOKEN,
     await_cells,
+    await_idle,
     await_server,
     has_chromium,
     page_in_chromium,
@@ -96,7 +96,7 @@ def test_first_image_within_a_minute(image: BinderImage, record_property: Record
         with _started(image) as url:
             _record_elapsed(record_property, "server", started)
             page.goto(f"{url}/{urlpath}?token={TOKEN}")
-            page.wait_for_function(KERNEL_IDLE)
+            await_idle(page)
             _record_elapsed(record_property, "kernel", started)
             run_all_cells(page)
             page.wait_for_function(_IMAGE_LOADED, arg=IMAGE)

@@ -1,4 +1,7 @@
-"""The notebook front end in real JupyterLab and Notebook 7, in Chromium."""
+"""The notebook front end and the form in real JupyterLab and Notebook 7, in Chromium.
+
+In one file, because each file with a browser starts JupyterLab and Chromium, and loads them.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hub_server import image as small_png
 from lab_server import (
     IMAGE,
-    KERNEL_IDLE,
     WIDGETS,
     alts_of,
     await_cells,
+    await_idle,
     await_kernel_after_error,
     close_notebooks,
     end_demo_tasks,
@@ -27,7 +31,10 @@ from lab_server import (
     serious_violations,
     write_notebook,
 )
+from own_session import demo_tasks
 from PIL import Image
+
+from mountsea_magic.notebook.form.layout import MAX_UPLOAD_BYTES
 
 if TYPE_CHECKING:
     from playwright.sync_api import ElementHandle, Page
@@ -43,7 +50,13 @@ SMALL = "%%mountsea -m nano-banana-2 -p resolution=0.5K"
 GRID = f"{SMALL} -g aspect_ratio=1:1,16:9 -g seed=1..4\na dog"
 SLIDER = f"{OUTPUT} input[type=range]"
 CANCEL = "button.jupyter-button:has-text('Cancel')"
-
+FORM = ".mountsea-form"
+RESULT = f"{FORM} .mountsea-result"
+CELL = f"{FORM} .mountsea-cell textarea"
+SET_SOURCE = """text => {
+  jupyterapp.shell.currentWidget.content.widgets[2].model.sharedModel.setSource(text);
+}"""
+HAS_LINE = "text => document.querySelector('.mountsea-cell textarea').value.includes(text)"
 
 _BAR_MOVED = """() => {
   const width = document.querySelector('.widget-hprogress .progress-bar')?.offsetWidth;
@@ -79,6 +92,16 @@ def _cell(page: Page, number: int) -> ElementHandle:
     return found
 
 
+def _bodies(home: Path) -> list[object]:
+    """Return what was submitted to the demo Hub."""
+    return [{key: task[key] for key in ("model", "input")} for task in demo_tasks(home)]
+
+
+def _press(page: Page, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+
+
 def test_progress_bar_grows_and_leaves_one_line(
     page: Page, url: str, folder: Path, tmp_path: Path
 ) -> None:
@@ -110,7 +133,7 @@ def test_a_grid_fills_its_contact_sheet(page: Page, url: str, folder: Path, tmp_
     image = page.wait_for_selector(IMAGE)
     assert image is not None and "8 of 8" not in page.inner_text(".jp-NotebookPanel")
     page.wait_for_selector(f"{OUTPUT} small:has-text('8 images · nano-banana-2 · ')")
-    page.wait_for_function(KERNEL_IDLE)
+    await_idle(page)
     assert page.query_selector(WIDGETS) is None
     (alt,) = alts_of(saved(page, folder / name)[1])
     assert alt.startswith("Contact sheet, 2 × 4. Columns: 1: seed=1;") and "waiting" not in alt
@@ -153,14 +176,14 @@ def test_stop_and_cancel_end_the_cell_within_half_a_second(
     sources = _setup(tmp_path, 60), "%%mountsea\na red fox", "print(40 + 2)", COUNT
     open_notebook(page, url, write_notebook(folder / f"{tmp_path.name}.ipynb", *sources))
     run_cell(page, 0)
-    page.wait_for_function(KERNEL_IDLE)
+    await_idle(page)
     elapsed_s, round_trip_s = [], []
     for number in range(3):
         started = time.monotonic()
         run_cell(page, 3)
         page.wait_for_selector(f"pre:has-text('cell number {number}')")
         round_trip_s.append(time.monotonic() - started)
-        page.wait_for_function(KERNEL_IDLE)
+        await_idle(page)
         run_cell(page, 1)
         task_id = page.inner_text(LIVE).rpartition(" ")[2]
         pressed = time.monotonic()
@@ -271,7 +294,7 @@ def test_reload_during_a_run_loses_no_result(
     assert page.query_selector(IMAGE) is None
     run_cell(page, 2)
     page.wait_for_selector(IMAGE)
-    page.wait_for_function(KERNEL_IDLE)
+    await_idle(page)
     assert alts_of(saved(page, folder / name)[2]) == ["Demo drawing: a red fox"]
     assert len(list((tmp_path / "originals").rglob("*.png"))) == 1
 
@@ -379,7 +402,70 @@ def _border(slider: ElementHandle) -> float:
     return 100 * sum(green > 80 for green in row.getchannel("G").tobytes()) / image.width
 
 
-# last, because the next test would have to load JupyterLab again
+def test_a_form_is_filled_in_by_keyboard_and_its_cell_does_the_same(
+    page: Page, url: str, folder: Path, tmp_path: Path
+) -> None:
+    """The copied cell is answered from the journal: it is the same request. A note stays."""
+    path = folder / f"{tmp_path.name}.ipynb"
+    open_notebook(
+        page, url, write_notebook(path, _setup(tmp_path, 0.2), "%mountsea form", "print('cell')")
+    )
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.set_viewport_size({"width": 1280, "height": 2_400})
+    run_all_cells(page)
+    page.wait_for_selector(FORM)
+    assert "Demo Hub" in page.inner_text(FORM)
+    page.get_by_label("model", exact=True).focus()
+    _press(page, "Tab")
+    page.keyboard.type("a red fox {{ in }} the snow")
+    _press(page, "Tab")
+    page.keyboard.type("7x")
+    alert = page.wait_for_selector(f"{FORM} [role=alert]:has-text('seed must be a whole number')")
+    assert alert is not None and serious_violations(page, FORM) == []
+    _press(page, "Backspace", "Tab", "ArrowUp", "Tab")
+    page.keyboard.type("16:9")
+    page.wait_for_function(HAS_LINE, arg="--seed 7 --num-images 2 --aspect-ratio 16:9")
+    _press(page, "Tab", "Tab", "Tab", "Space", "Tab", "Tab", "Enter")
+    page.wait_for_selector(f"{RESULT} img >> nth=1")
+    assert serious_violations(page, FORM) == []
+    figure = page.wait_for_selector(f"{RESULT} figure img")
+    assert figure is not None
+    assert figure.get_attribute("alt") == "Demo drawing 1 of 2: a red fox {{ in }} the snow"
+    page.focus(CELL)
+    _press(page, "Tab", "Enter")
+    page.wait_for_selector(".mountsea-copy:has-text('Copied')")
+    copied = page.evaluate("() => navigator.clipboard.readText()")
+    assert copied == page.input_value(CELL)
+    page.evaluate(SET_SOURCE, copied)
+    run_cell(page, 2)
+    page.wait_for_selector(".jp-OutputArea-output small:has-text('from the journal')")
+    (body,) = _bodies(tmp_path)
+    assert body == {
+        "model": "nano-banana",
+        "input": {
+            "prompt": "a red fox {{ in }} the snow",
+            "seed": 7,
+            "num_images": 2,
+            "aspect_ratio": "16:9",
+            "sync_mode": True,
+        },
+    }
+    page.get_by_role("button", name="Close").focus()
+    _press(page, "Enter")
+    page.wait_for_selector(".jp-OutputArea-output pre:has-text('%%mountsea --model')")
+    await_idle(page)
+    assert page.query_selector(WIDGETS) is None
+    outputs = saved(page, path)[1]
+    assert "widget-view" not in json.dumps(outputs) and len(alts_of(outputs)) == 1
+    end_kernels(url)
+    close_notebooks(page)
+    open_notebook(page, url, path.name)
+    page.wait_for_selector(".jp-OutputArea-output pre:has-text('--seed 7')")
+    page.wait_for_selector(IMAGE)
+    assert "Loading widget" not in page.inner_text("body")
+
+
+# last, because the next test in JupyterLab would have to load it again
 @pytest.mark.parametrize("front_end", ["lab", "notebook"])
 def test_images_are_side_by_side(
     page: Page, url: str, folder: Path, tmp_path: Path, front_end: str
@@ -411,3 +497,52 @@ def test_images_are_side_by_side(
     ]
     assert kinds == [["image/jpeg"] * 2] * 3
     assert page.query_selector(WIDGETS) is None
+
+
+def test_images_are_uploaded_and_edited_in_notebook_7(
+    page: Page, url: str, folder: Path, tmp_path: Path
+) -> None:
+    """A recent image and an upload; the form answers while another cell blocks the kernel."""
+    path = folder / f"{tmp_path.name}.ipynb"
+    sources = [
+        _setup(tmp_path, 0.2),
+        '%%mountsea -q -m gpt-image-2 -p image_size=\'{"width": 96, "height": 64}\'\na lake',
+        "%mountsea form",
+        "import time\nwhile not os.path.exists(os.environ['MOUNTSEA_HOME'] + '/go'):\n"
+        "    time.sleep(0.05)",
+    ]
+    open_notebook(page, url, write_notebook(path, *sources), face="notebook")
+    page.set_viewport_size({"width": 1280, "height": 2_400})
+    run_all_cells(page)
+    page.wait_for_selector(f"{FORM} .mountsea-recent img[alt='Image: a lake']")
+    page.click(".mountsea-recent button:has-text('Edit this one')")
+    page.wait_for_function(HAS_LINE, arg="--model nano-banana-edit --image ")
+    huge = tmp_path / "huge.png"
+    huge.write_bytes(bytes(MAX_UPLOAD_BYTES + 1))
+    with page.expect_file_chooser() as chooser:
+        page.click(f"{FORM} .widget-upload")
+    chooser.value.set_files(huge)
+    page.wait_for_selector(f"{FORM} [role=alert]:has-text('Not uploaded')")
+    with page.expect_file_chooser() as chooser:
+        page.click(f"{FORM} .widget-upload")
+    wrong = tmp_path / "notes.txt"
+    wrong.write_text("no image")
+    right = tmp_path / "photo.png"
+    right.write_bytes(small_png())
+    chooser.value.set_files([wrong, right])
+    page.wait_for_selector(f"{FORM} [role=alert]:has-text('notes.txt: it is not a readable image')")
+    page.wait_for_function(HAS_LINE, arg="--image upload_1")
+    page.get_by_label("prompt").fill("make it winter")
+    page.click("button:has-text('Generate')")
+    page.wait_for_selector(f"{RESULT} img")
+    bodies = json.dumps(_bodies(tmp_path))
+    assert bodies.count("make it winter") == 1
+    assert serious_violations(page, FORM) == []
+    page.click(f"{RESULT} button:has-text('Edit this one')")
+    page.wait_for_selector(f"{FORM} .mountsea-source >> nth=2")
+    page.click("button:has-text('Close')")
+    page.wait_for_selector(".jp-OutputArea-output pre:has-text('--image upload_1')")
+    (tmp_path / "go").touch()
+    await_cells(page)
+    assert page.query_selector(WIDGETS) is None
+    assert alts_of(saved(page, path)[2]) == ["Demo drawing: make it winter"]

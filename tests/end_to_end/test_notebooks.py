@@ -12,9 +12,9 @@ from types import ModuleType
 import nbformat
 import pytest
 from badges import badges, first_cell
-from checkout import HELPERS, NOTEBOOKS, ROOT, repository
+from checkout import NOTEBOOKS, ROOT, repository
 from hang import HANG_S
-from lab_server import alts_of, write_notebook
+from lab_server import OVER_IPC, alts_of, write_notebook
 
 from mountsea_magic.journal.journal import Journal
 
@@ -26,7 +26,6 @@ SOURCES = [
     "%config MountseaMagics.demo_seconds = 3600\nfox.wait()",
     "%%mountsea --background\na lighthouse",
 ]
-OVER_IPC = HELPERS / "over_ipc.py"
 RUNNERS = {
     "jupyter execute": ["nbclient.cli:main", "--output", "out.ipynb", "in.ipynb"],
     "papermill": ["papermill.cli:papermill", "--no-progress-bar", "in.ipynb", "out.ipynb"],

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
+from checkout import HELPERS
 from hang import HANG_S
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 CHROMIUM = "/usr/bin/chromium"
+OVER_IPC = HELPERS / "over_ipc.py"
 TOKEN = "for-this-test-only"
 ARGUMENTS = [
     "--no-sandbox",
@@ -50,10 +52,12 @@ SERVER_EXTENSIONS = {"ipyparallel": False, "jupyter_lsp": False, "jupyter_server
 """The extensions of the server that are turned off."""
 IMAGE = ".jp-RenderedImage img"
 WIDGETS = ".jupyter-widgets, .widget-hprogress"
-KERNEL_IDLE = """() => {
+_KERNEL_IDLE = """() => {
   const widget = globalThis.jupyterapp?.shell.currentWidget;
   return widget?.sessionContext?.session?.kernel?.status === 'idle';
 }"""
+# by default, Chromium would draw 60 frames a second, only to evaluate a condition with each
+_POLLING_MS = 100
 _ACCEPTS_CELLS = """async () => {
   const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
   for (;;) {
@@ -97,10 +101,10 @@ def lab(
     _write_config(scratch / "CONFIG")
     others = {name: value for name, value in os.environ.items() if "MOUNTSEA_" not in name}
     command = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1",
+        sys.executable, str(OVER_IPC), "jupyterlab.labapp:main",
+        "--no-browser", "--allow-root", "--ip=127.0.0.1",
         f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={root}",
         "--LabApp.expose_app_in_browser=True", "--JupyterNotebookApp.expose_app_in_browser=True",
-        "--KernelManager.transport=ipc",
     ]  # fmt: skip
     # it holds the kernels' IPC sockets, whose paths must be short
     with TemporaryDirectory(prefix="lab") as runtime, reserved_port() as port:
@@ -178,7 +182,7 @@ def open_notebook(page: Page, url: str, name: str, *, face: str = "lab") -> None
     else:
         path = f"lab/tree/{name}?reset&" if face == "lab" else f"notebooks/{name}?"
         page.goto(f"{url}/{path}token={TOKEN}")
-    page.wait_for_function(KERNEL_IDLE)
+    await_idle(page)
 
 
 def close_notebooks(page: Page) -> None:
@@ -205,13 +209,18 @@ def run_cell(page: Page, number: int) -> None:
 
 def await_cells(page: Page) -> None:
     """Wait until every code cell has run and the kernel is idle."""
-    page.wait_for_function(_ALL_RUN)
-    page.wait_for_function(KERNEL_IDLE)
+    page.wait_for_function(_ALL_RUN, polling=_POLLING_MS)
+    await_idle(page)
+
+
+def await_idle(page: Page) -> None:
+    """Wait until the kernel is idle."""
+    page.wait_for_function(_KERNEL_IDLE, polling=_POLLING_MS)
 
 
 def await_kernel_after_error(page: Page) -> None:
     """Wait until the kernel runs cells again: idle, it aborts some for a moment after an error."""
-    page.wait_for_function(KERNEL_IDLE)
+    await_idle(page)
     page.evaluate(_ACCEPTS_CELLS)
 
 

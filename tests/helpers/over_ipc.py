@@ -12,6 +12,8 @@ from typing import Any
 
 from jupyter_client.manager import KernelManager
 
+from mountsea_magic.request.schema import validator
+
 _init = KernelManager.__init__
 
 
@@ -20,6 +22,8 @@ def _over_ipc(self: KernelManager, *args: Any, **named: Any) -> None:
 
 
 if __name__ == "__main__":
+    # import jsonschema first: JupyterLab and nbformat would import it with its slow checker
+    validator({})
     KernelManager.__init__ = _over_ipc  # type: ignore[method-assign]  # there is no setting for this
     module, _, function = sys.argv.pop(1).partition(":")
     getattr(import_module(module), function)()
