@@ -99,5 +99,5 @@ def _front_end() -> FrontEnd:
     if shell is not None:
         return front_end(shell)
     return FrontEnd(
-        notebook=False, watched=False, clicks=False, late_outputs=False, draws_png=False
+        notebook=False, attended=False, clicks=False, late_outputs=False, draws_png=False
     )

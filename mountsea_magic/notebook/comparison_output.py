@@ -58,7 +58,7 @@ def show_comparison(comparison: Comparison) -> None:
         return
     bundle, metadata = comparison_bundle(comparison, png=front.draws_png)
     display(bundle, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]  # IPython's display is untyped
-    if front.notebook and front.watched:
+    if front.notebook and front.attended:
         display({"text/html": slider_html(comparison), "text/plain": ""}, raw=True)  # type: ignore[no-untyped-call]  # as above
 
 

@@ -61,7 +61,7 @@ def _ask(shell: InteractiveShell, order: str, settings: Settings) -> None:
         f"This cell submits {order}, and this front end can't ask whether to go on. Add --yes to "
         "submit them. Nothing was sent."
     )
-    if front.notebook and not front.watched:
+    if front.notebook and not front.attended:
         raise InvalidRequest(unanswerable)
     try:
         answer = input(f"Submit {order}{_credits_left(settings)}? [y/N] ")

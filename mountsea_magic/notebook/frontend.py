@@ -24,7 +24,7 @@ class FrontEnd:
     Attributes:
         notebook: Whether it shows HTML and images, and updates outputs; otherwise it is a
             terminal, which prints a widget as its repr.
-        watched: Whether someone may be watching. nbclient, papermill, `jupyter execute` and
+        attended: Whether someone may be watching. nbclient, papermill, `jupyter execute` and
             `jupyter nbconvert` allow no input, JupyterLab and Notebook do (checked with nbclient
             0.11, papermill 2.7, JupyterLab 4.6 and Notebook 7.6).
         clicks: Whether a click arrives while a cell blocks the kernel; this needs subshells.
@@ -43,7 +43,7 @@ class FrontEnd:
     """
 
     notebook: bool
-    watched: bool
+    attended: bool
     clicks: bool
     late_outputs: bool
     draws_png: bool
@@ -64,16 +64,16 @@ def front_end(shell: InteractiveShell | None) -> FrontEnd:
     """
     kernel = getattr(shell, "kernel", None)
     request: dict[str, Any] = getattr(kernel, "get_parent", dict)()
-    watched = bool(request.get("content", {}).get("allow_stdin", True))
+    attended = bool(request.get("content", {}).get("allow_stdin", True))
     parent = getattr(getattr(shell, "display_pub", None), "_parent_header", None)
     header = request.get("header", {})
     output = _output_widget(header.get("msg_id"))
     in_place = output is None and header.get("msg_type", "execute_request") == "execute_request"
     return FrontEnd(
         notebook=kernel is not None,
-        watched=watched,
+        attended=attended,
         clicks=bool(getattr(kernel, "_supports_kernel_subshells", False)),
-        late_outputs=watched and isinstance(parent, ContextVar),
+        late_outputs=attended and isinstance(parent, ContextVar),
         draws_png=kernel is None and "image/png" in getattr(shell, "mime_renderers", {}),
         updates=in_place and not _captures(shell) and not _is_console(),
         output=output,

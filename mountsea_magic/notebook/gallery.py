@@ -97,8 +97,8 @@ class _Gallery:
         """Display the table, and fill it in while the notebook goes on."""
         from IPython.display import display
 
-        later = self._front.updates and self._front.watched
-        wait_s = WAIT_S if self._front.watched else UNATTENDED_WAIT_S
+        later = self._front.updates and self._front.attended
+        wait_s = WAIT_S if self._front.attended else UNATTENDED_WAIT_S
         self._maker.start()
         try:
             complete = self._maker.wait(self._began + wait_s - time.monotonic())

@@ -32,7 +32,7 @@ def choose_view(
         return StaticView(lines)
     if all(line.final is not None for line in lines):
         return EndedView(lines)
-    if not front.watched:
+    if not front.attended:
         return PlainTextView(lines, background=background)
     try:
         return WidgetView(lines)

@@ -90,7 +90,7 @@ def table() -> None:
 
     shell: Any = InteractiveShell.instance()
     front = FrontEnd(
-        notebook=True, watched=True, clicks=True, late_outputs=True, draws_png=False, updates=True
+        notebook=True, attended=True, clicks=True, late_outputs=True, draws_png=False, updates=True
     )
     vars(gallery)["front_end"] = lambda shell: front
     with journal_of(9_800) as path:

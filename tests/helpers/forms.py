@@ -19,11 +19,11 @@ from mountsea_magic.notebook.widget_tree import widgets_of
 from mountsea_magic.request.request import ImageRequest
 from mountsea_magic.session import current_session
 
-LIVE = FrontEnd(notebook=True, watched=True, clicks=True, late_outputs=True, draws_png=False)
+LIVE = FrontEnd(notebook=True, attended=True, clicks=True, late_outputs=True, draws_png=False)
 """JupyterLab."""
 
 APP = FrontEnd(
-    notebook=True, watched=False, clicks=True, late_outputs=False, draws_png=False, app=True
+    notebook=True, attended=False, clicks=True, late_outputs=False, draws_png=False, app=True
 )
 """voila."""
 

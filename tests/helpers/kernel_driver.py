@@ -105,22 +105,22 @@ class Kernel:
         code: str,
         *,
         on_message: Callable[[Message], None] | None = None,
-        watched: bool = True,
+        attended: bool = True,
     ) -> CellRun:
         """Run a cell to its end.
 
         Args:
             code: The cell.
             on_message: Called with each message as it arrives, for example to interrupt.
-            watched: Whether to execute as an interactive front end does, rather than as nbclient.
+            attended: Whether to execute as an interactive front end does, rather than as nbclient.
         """
-        message_id = self.begin(code, watched=watched)
+        message_id = self.begin(code, attended=attended)
         return self.collect(message_id, on_message=on_message)
 
-    def begin(self, code: str, *, watched: bool = True) -> str:
+    def begin(self, code: str, *, attended: bool = True) -> str:
         """Start a cell with no others queued behind it; return its message id, for `collect`."""
         # for a moment after an error, ipykernel 6 drops new requests as if they had been queued
-        return str(self.client.execute(code, stop_on_error=False, allow_stdin=watched))
+        return str(self.client.execute(code, stop_on_error=False, allow_stdin=attended))
 
     def run_all(self, codes: list[str]) -> list[CellRun]:
         """Queue several cells at once, as Run All does, then collect each."""

@@ -33,7 +33,7 @@ def _displayed(monkeypatch: pytest.MonkeyPatch, **abilities: bool) -> list[Any]:
         "IPython.display.display",
         lambda bundle, metadata=None, raw=False: shown.append((bundle, metadata)),
     )
-    kind = dict.fromkeys(("notebook", "watched", "clicks", "late_outputs", "draws_png"), False)
+    kind = dict.fromkeys(("notebook", "attended", "clicks", "late_outputs", "draws_png"), False)
     monkeypatch.setattr(comparison_output, "front_end", lambda _: FrontEnd(**kind | abilities))
     compare(noise("RGB", 900, 900), Image.new("L", (300, 200)))._ipython_display_()
     return shown
@@ -41,7 +41,7 @@ def _displayed(monkeypatch: pytest.MonkeyPatch, **abilities: bool) -> list[Any]:
 
 def test_a_notebook_gets_one_image_and_a_slider(monkeypatch: pytest.MonkeyPatch) -> None:
     """The image has its size and an alt text; both are small enough for git."""
-    (bundle, metadata), (slider, _) = _displayed(monkeypatch, notebook=True, watched=True)
+    (bundle, metadata), (slider, _) = _displayed(monkeypatch, notebook=True, attended=True)
     assert set(bundle) == {"image/jpeg", "text/plain"}
     data = base64.b64decode(bundle["image/jpeg"])
     assert len(data) <= SHEET_BYTES
@@ -55,7 +55,7 @@ def test_a_notebook_gets_one_image_and_a_slider(monkeypatch: pytest.MonkeyPatch)
 
 def test_an_unattended_notebook_gets_only_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody can move a slider there."""
-    ((bundle, _),) = _displayed(monkeypatch, notebook=True, watched=False)
+    ((bundle, _),) = _displayed(monkeypatch, notebook=True, attended=False)
     assert "image/jpeg" in bundle
 
 
@@ -63,9 +63,9 @@ def test_a_terminal_gets_what_it_can_draw(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A PNG image, or the repr."""
-    ((bundle, _),) = _displayed(monkeypatch, watched=True, draws_png=True)
+    ((bundle, _),) = _displayed(monkeypatch, attended=True, draws_png=True)
     assert base64.b64decode(bundle["image/png"])[:4] == b"\x89PNG"
-    assert _displayed(monkeypatch, watched=True) == []
+    assert _displayed(monkeypatch, attended=True) == []
     assert capsys.readouterr().out == "<Comparison of before · 900×900 and after · 300×200>\n"
 
 

@@ -64,8 +64,8 @@ def keyboard(monkeypatch: pytest.MonkeyPatch) -> Keyboard:
 def attended(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
     """Return what makes the shell one of a notebook, in which somebody can answer or nobody."""
 
-    def set_front(watched: bool) -> None:
-        front = SimpleNamespace(notebook=True, watched=watched)
+    def set_front(attended: bool) -> None:
+        front = SimpleNamespace(notebook=True, attended=attended)
         monkeypatch.setattr(confirm, "front_end", lambda _: front)
 
     return set_front
@@ -330,7 +330,7 @@ def test_a_small_order_is_not_counted(
 def test_a_kernel_asks_where_the_front_end_can_answer(hub: StandInHub, kernel: Kernel) -> None:
     """On its standard input; one that nobody watches refuses and names --yes."""
     code = "%%mountsea -q --grid seed=1..17\na dog"
-    unattended = kernel.run(code, watched=False)
+    unattended = kernel.run(code, attended=False)
     assert (unattended.error, len(hub.posts)) == ("InvalidRequest", 0)
     assert " --yes " in unattended.error_message
     for answer, error, posts in [("n", "Interrupted", 0), ("y", None, 17)]:

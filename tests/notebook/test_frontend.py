@@ -33,20 +33,20 @@ def test_plain_python_has_no_front_end() -> None:
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize("watched", [True, False], ids=["JupyterLab", "nbclient"])
-def test_unattended_runners_are_detected(kernel: Kernel, watched: bool) -> None:
+@pytest.mark.parametrize("attended", [True, False], ids=["JupyterLab", "nbclient"])
+def test_unattended_runners_are_detected(kernel: Kernel, attended: bool) -> None:
     """A front end allows input and receives late outputs; nbclient does neither."""
-    output = kernel.run(ASK, watched=watched).text
+    output = kernel.run(ASK, attended=attended).text
     assert "notebook=True" in output and "draws_png=False" in output
-    assert f"watched={watched}" in output
-    assert f"late_outputs={watched and NEW}" in output and f"clicks={NEW}" in output
+    assert f"attended={attended}" in output
+    assert f"late_outputs={attended and NEW}" in output and f"clicks={NEW}" in output
 
 
 @pytest.mark.kernel
 def test_the_front_end_is_detected_for_each_cell(kernel: Kernel) -> None:
     """A front end can connect to a kernel that a runner has started."""
-    assert "watched=False" in kernel.run(ASK, watched=False).text
-    assert "watched=True" in kernel.run(ASK).text
+    assert "attended=False" in kernel.run(ASK, attended=False).text
+    assert "attended=True" in kernel.run(ASK).text
 
 
 def test_the_parent_process_is_found_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:

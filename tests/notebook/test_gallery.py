@@ -121,7 +121,7 @@ def notebook(monkeypatch: pytest.MonkeyPatch) -> Notebook:
 def use(monkeypatch: pytest.MonkeyPatch, **changes: bool) -> None:
     """Choose the capabilities of the front end."""
     front = FrontEnd(
-        notebook=True, watched=True, clicks=True, late_outputs=True, draws_png=False, updates=True
+        notebook=True, attended=True, clicks=True, late_outputs=True, draws_png=False, updates=True
     )
     for module in (gallery, tasks):
         monkeypatch.setattr(module, "front_end", lambda shell: replace(front, **changes))
@@ -418,7 +418,7 @@ def test_an_unattended_runner_gets_all_thumbnails(
     monkeypatch: pytest.MonkeyPatch, notebook: Notebook, gate: Gate, tmp_path: Path
 ) -> None:
     """What is there when the cell ends is what nbclient saves."""
-    use(monkeypatch, watched=False, late_outputs=False)
+    use(monkeypatch, attended=False, late_outputs=False)
     opener = threading.Timer(0.3, gate.opened.set)
     opener.start()
     show(*(entry_of("a dog", plain(tmp_path, f"{n}"), number=n) for n in range(5)))
@@ -472,18 +472,18 @@ def test_the_command_shows_the_table(
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize("watched", [True, False], ids=["JupyterLab", "nbclient"])
+@pytest.mark.parametrize("attended", [True, False], ids=["JupyterLab", "nbclient"])
 def test_a_kernel_shows_and_completes_the_table(
-    hub: StandInHub, kernel: Kernel, watched: bool
+    hub: StandInHub, kernel: Kernel, attended: bool
 ) -> None:
     """By an update of the same output, or at once where that would be lost."""
     assert kernel.run("%%mountsea\na dog").status == "ok"
     kernel.run("from mountsea_magic.notebook import gallery\ngallery.WAIT_S = 0.0")
-    run = kernel.run("%mountsea history", watched=watched)
+    run = kernel.run("%mountsea history", attended=attended)
     assert run.status == "ok" and len(run.outputs) == 1 and run.text == ""
     kernel.follow(run, lambda: "<img" in run.html(), "the thumbnail is in the table")
     updates = [each for each in run.messages if each["msg_type"] == "update_display_data"]
-    assert bool(updates) is watched and len(run.outputs) == 1
+    assert bool(updates) is attended and len(run.outputs) == 1
     assert len(hub.posts) == 1
 
 
@@ -504,6 +504,6 @@ def test_the_time_since_then_is_in_one_unit(seconds: float, words: str) -> None:
 def test_a_history_shows_itself_in_a_kernel(hub: StandInHub, kernel: Kernel) -> None:
     """As the command does, whichever part of it is the last line of a cell."""
     assert kernel.run("%%mountsea\na dog").status == "ok"
-    run = kernel.run("import mountsea_magic as mm\nmm.history('DOG')[:1]", watched=False)
+    run = kernel.run("import mountsea_magic as mm\nmm.history('DOG')[:1]", attended=False)
     assert len(run.outputs) == 1 and "<img" in run.html()
     assert run.outputs[0]["data"]["text/plain"].endswith("“a dog”")

@@ -363,9 +363,9 @@ def _sheet(run: CellRun) -> Message:
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize("watched", [True, False], ids=["JupyterLab", "nbclient"])
+@pytest.mark.parametrize("attended", [True, False], ids=["JupyterLab", "nbclient"])
 def test_many_prompts_have_one_line_and_a_sheet(
-    hub: StandInHub, kernel: Kernel, watched: bool
+    hub: StandInHub, kernel: Kernel, attended: bool
 ) -> None:
     """In place of eight lines and eight images; no widget is left."""
     hub.ready_after_s = 0.3
@@ -378,10 +378,10 @@ def test_many_prompts_have_one_line_and_a_sheet(
         elif message["msg_type"] == "comm_close":
             opened.discard(message["content"]["comm_id"])
 
-    run = kernel.run(f"%%mountsea -o dogs\n{EIGHT}", on_message=on_message, watched=watched)
+    run = kernel.run(f"%%mountsea -o dogs\n{EIGHT}", on_message=on_message, attended=attended)
     assert run.status == "ok" and not run.widgets() and not opened
     assert any(ONE_LINE.search(text) for text in texts)
-    assert sum("FloatProgress" in text for text in texts) == watched
+    assert sum("FloatProgress" in text for text in texts) == attended
     assert run.html().count("<small") == 1 and "8 images · nano-banana · " in run.html()
     assert _sheet(run)["alt"].startswith("Contact sheet, 2 × 6. Images: 1: a dog 0; 2: a dog 1;")
     assert len(run.outputs) == 2
@@ -457,14 +457,14 @@ def test_a_sheet_that_cannot_be_updated_is_shown_at_the_end(
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize("watched", [True, False], ids=["JupyterLab", "nbclient"])
-def test_the_sheet_of_a_background_cell(hub: StandInHub, kernel: Kernel, watched: bool) -> None:
+@pytest.mark.parametrize("attended", [True, False], ids=["JupyterLab", "nbclient"])
+def test_the_sheet_of_a_background_cell(hub: StandInHub, kernel: Kernel, attended: bool) -> None:
     """It appears below its own cell, with the error in its line."""
     hub.polls.append(FAILED)
-    run = kernel.run(_grid(4, "-b"), watched=watched)
+    run = kernel.run(_grid(4, "-b"), attended=attended)
     assert run.status == "ok"
     waiting = "try: sheet.wait()\nexcept Exception as e: print(e)"
-    then = kernel.run(waiting, watched=watched, on_message=run.take)
+    then = kernel.run(waiting, attended=attended, on_message=run.take)
     assert "1 of 8 requests failed" in then.text and "BatchFailed" in run.html()
     assert "7 images" in run.html() and "Failed: row" in _sheet(run)["alt"]
     assert not run.widgets() and then.images() == []

@@ -53,15 +53,15 @@ def _assert_static(run: CellRun, images: int = 1, lines: int = 1) -> None:
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("code", PLACES.values(), ids=PLACES)
-@pytest.mark.parametrize("watched", [True, False], ids=["JupyterLab", "nbclient"])
+@pytest.mark.parametrize("attended", [True, False], ids=["JupyterLab", "nbclient"])
 def test_line_and_image_are_separate_final_outputs(
-    kernel: Kernel, hub: StandInHub, code: str, watched: bool
+    kernel: Kernel, hub: StandInHub, code: str, attended: bool
 ) -> None:
     """No widget is displayed, and nothing relies on an update."""
-    run = kernel.run(code, watched=watched)
+    run = kernel.run(code, attended=attended)
     if "held" in code:
         assert run.outputs == []
-        run = kernel.run("held.show()", watched=watched)
+        run = kernel.run("held.show()", attended=attended)
     _assert_static(run)
     assert len(hub.posts) == 1
 

@@ -240,21 +240,21 @@ def test_background_images_of_several_prompts_have_captions(
 
 
 @pytest.mark.parametrize(
-    ("made", "watched"), [(0, True), (0, False), (1, True), (3, True), (3, False)]
+    ("made", "attended"), [(0, True), (0, False), (1, True), (3, True), (3, False)]
 )
 def test_a_background_cell_leaves_no_empty_output(
-    hub: StandInHub, kernel: Kernel, made: int, watched: bool
+    hub: StandInHub, kernel: Kernel, made: int, attended: bool
 ) -> None:
     """Reserved outputs without an image get a text."""
     hub.polls.append(json_reply({"status": "processing"}, repeat=True))
-    run = kernel.run("%%mountsea -b -n 2 -o dog\na dog", watched=watched)
+    run = kernel.run("%%mountsea -b -n 2 -o dog\na dog", attended=attended)
     hub.ending = "completed" if made else "failed"
     hub.polls.clear()
     if made:
         drawn = hub.done(hub.data([image("png", number) for number in range(made)]))
         hub.polls.append(json_reply(drawn, repeat=True))
     held = len(run.outputs) == 3
-    assert held != (watched and int(version("ipykernel").partition(".")[0]) >= 7)
+    assert held != (attended and int(version("ipykernel").partition(".")[0]) >= 7)
     then = kernel.run("try:\n    dog.wait()\nexcept Exception: pass", on_message=run.take)
     assert then.outputs == [] and len(hub.posts) == 1
     kernel.follow(run, lambda: "task" in run.html() or "64×48" in run.html(), "the final line")
@@ -269,11 +269,11 @@ def test_a_background_cell_leaves_no_empty_output(
 def test_an_unattended_run_creates_no_widget(hub: StandInHub, kernel: Kernel, line: str) -> None:
     """The line is HTML, since nbclient saves the state of closed widgets."""
     hub.ready_after_polls = 1
-    run = kernel.run(f"%%mountsea {line}\na dog", watched=False)
+    run = kernel.run(f"%%mountsea {line}\na dog", attended=False)
     assert _opened(run) == {} and not run.widgets()
     if line:
         assert "results that arrive after the last cell of this run" in run.html()
-        kernel.run("_ = dog.wait()", watched=False, on_message=run.take)
+        kernel.run("_ = dog.wait()", attended=False, on_message=run.take)
     assert "64×48" in run.html() and len(run.images()) == 1 and len(run.outputs) == 2
 
 
@@ -281,16 +281,16 @@ def test_an_unattended_run_gets_background_outputs_with_the_next_cell(
     hub: StandInHub, kernel: Kernel
 ) -> None:
     """Outputs sent between two cells are sent again, since nbclient listens only during a cell."""
-    run = kernel.run("%%mountsea -b -o dog\na dog", watched=False)
+    run = kernel.run("%%mountsea -b -o dog\na dog", attended=False)
     kernel.follow(run, lambda: len(run.images()) == 1 and "64×48" in run.html(), "the image")
-    then = kernel.run("40 + 2", watched=False)
+    then = kernel.run("40 + 2", attended=False)
     updates = [
         m["content"]["data"] for m in then.messages if m["msg_type"] == "update_display_data"
     ]
     assert any("image/png" in data for data in updates)
     assert any("64×48" in data.get("text/html", "") for data in updates)
     assert len(then.outputs) == 1 and then.outputs[0]["data"]["text/plain"] == "42"
-    assert kernel.run("40 + 2", watched=False).displays == {}
+    assert kernel.run("40 + 2", attended=False).displays == {}
 
 
 def test_a_missing_file_leaves_no_widget(hub: StandInHub, kernel: Kernel) -> None:

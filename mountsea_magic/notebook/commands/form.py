@@ -46,7 +46,7 @@ def form(shell: InteractiveShell, model_id: str | None, defaults: CellOptions) -
     settings = current_session().settings()
     name = model_id if model_id is not None else defaults.model
     model = current_session().catalog_for(settings, name, {}).model(name)
-    if not (front.watched or front.app):
+    if not (front.attended or front.app):
         cell, left_out = example_cell(model)
         _show_note("\n".join(filter(None, (cell, *left_out))))
         return

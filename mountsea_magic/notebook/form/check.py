@@ -32,7 +32,7 @@ Problems = dict[str, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class FilledIn:
+class FormValues:
     """What the user has filled in.
 
     Attributes:
@@ -73,7 +73,7 @@ def typed_values(fields: Mapping[str, Field]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not UNSET}
 
 
-def problems_of(filled: FilledIn, fields: Mapping[str, Field], *, urls_only: bool) -> Problems:
+def problems_of(filled: FormValues, fields: Mapping[str, Field], *, urls_only: bool) -> Problems:
     """Return what is wrong, without reading any image: cheap enough for every change.
 
     Args:
@@ -105,7 +105,7 @@ def problems_of(filled: FilledIn, fields: Mapping[str, Field], *, urls_only: boo
     return problems
 
 
-def image_problems(filled: FilledIn, images: InputImages) -> Problems:
+def image_problems(filled: FormValues, images: InputImages) -> Problems:
     """Return what is wrong with the input images, which are read and checked.
 
     Args:

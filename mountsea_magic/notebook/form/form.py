@@ -26,7 +26,7 @@ from ..options import CellOptions
 from ..widget_tree import answer_while_busy
 from .check import (
     PROMPT,
-    FilledIn,
+    FormValues,
     Problems,
     edit_model,
     fits,
@@ -250,10 +250,10 @@ class Form:
             self.widgets.show_message(summary_of(problems) if problems else "")
         self.widgets.show_cell(self.cell)
 
-    def _filled_in(self) -> FilledIn:
+    def _filled_in(self) -> FormValues:
         """Return what is filled in now."""
         has_images = self.model.image_parameter is not None
-        return FilledIn(
+        return FormValues(
             self.model,
             self.widgets.prompt.value,
             typed_values(self.fields),

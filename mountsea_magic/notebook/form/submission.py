@@ -8,11 +8,11 @@ from ...request.prepare import InputImages
 from ...request.sweep import Item
 from ...session import current_session
 from ...settings import Settings
-from .check import FilledIn
+from .check import FormValues
 from .schema import label_of
 
 
-def checked_generation(filled: FilledIn, images: InputImages, settings: Settings) -> Generation:
+def checked_generation(filled: FormValues, images: InputImages, settings: Settings) -> Generation:
     """Return the generation of what is filled in, after all checks; nothing is sent yet.
 
     Args:

@@ -101,7 +101,7 @@ def test_a_form_becomes_a_note_when_the_kernel_ends(
 @pytest.mark.kernel
 def test_an_unattended_run_gets_a_cell_in_its_place(hub: StandInHub, kernel: Kernel) -> None:
     """Nbclient and papermill would save dead widgets."""
-    run = kernel.run("%mountsea form -m nano-banana-2", watched=False)
+    run = kernel.run("%mountsea form -m nano-banana-2", attended=False)
     assert run.status == "ok" and opened(run) == set()
     (note,) = shown(run)
     assert "%%mountsea --model nano-banana-2" in note["text/html"]
@@ -112,7 +112,7 @@ def test_an_unattended_run_gets_a_cell_in_its_place(hub: StandInHub, kernel: Ker
 def test_an_app_of_voila_gets_a_form(hub: StandInHub, kernel: Kernel) -> None:
     """It runs the cells unattended, but its widgets are live; only they can change."""
     run = kernel.run(
-        "import os\nos.environ['SERVER_SOFTWARE'] = 'voila/0.5.13'\n%mountsea form", watched=False
+        "import os\nos.environ['SERVER_SOFTWARE'] = 'voila/0.5.13'\n%mountsea form", attended=False
     )
     assert run.status == "ok" and len(run.widgets()) == 1 and len(shown(run)) == 1
     displays = [m for m in run.messages if m["msg_type"] == "display_data"]
