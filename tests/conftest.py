@@ -237,21 +237,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     # not by `-m` in `addopts`, which a `-m` on the command line would replace
     skipped = {name for name in _OPT_IN_MARKS if name not in config.option.markexpr}
-    left_out = [item for item in items if any(map(item.get_closest_marker, skipped))]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        left_out_ids = set(map(id, left_out))
-        items[:] = [item for item in items if id(item) not in left_out_ids]
+    kept, left_out = list[pytest.Item](), list[pytest.Item]()
     file_ranks: dict[Path, int] = {}
     for item in items:
-        ranks = (n for n, mark in enumerate(_SLOW_MARKS) if item.get_closest_marker(mark))
+        marks = {mark.name for mark in item.iter_markers()}
+        if marks & skipped:
+            left_out.append(item)
+            continue
+        kept.append(item)
+        ranks = (n for n, mark in enumerate(_SLOW_MARKS) if mark in marks)
         rank = next(ranks, 2 if item.path.name in _SLOW_FILES else 9)
         file_ranks[item.path] = min(rank, file_ranks.get(item.path, 9))
-    items.sort(key=lambda item: file_ranks[item.path])
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+    kept.sort(key=lambda item: file_ranks[item.path])
+    items[:] = kept
 
 
 def pytest_collection_finish() -> None:
     """Exclude the collected tests from garbage collection: thousands of objects that stay."""
-    gc.collect()
     gc.freeze()
     gc.enable()
