@@ -10,7 +10,7 @@ from typing import Protocol
 
 from .duration import DurationEstimate
 
-_SHORT_WAIT_S = 7.0
+_SHORT_WAIT_S = 6.2
 """Until then, in seconds, the cost of a poll is constant: a short delay is never noticed."""
 
 
@@ -54,7 +54,7 @@ class LearnedSchedule:
     """
 
     estimate: DurationEstimate
-    poll_cost: float = 0.0018
+    poll_cost: float = 0.002
     min_interval_s: float = 0.1
     max_interval_s: float = 10.0
     jitter: float = 0.1

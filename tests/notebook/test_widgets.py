@@ -129,15 +129,21 @@ def test_a_slow_submission_shows_its_progress(hub: StandInHub, kernel: Kernel) -
 )
 def test_no_widget_is_left_behind(hub: StandInHub, kernel: Kernel, way: str) -> None:
     """However the cell ends, all widgets are closed and replaced by HTML."""
-    hub.ready_after_s = 0.2 if way in ("completed", "failed", "background") else 3600
+    hub.ready_after_s, hub.ready_after_polls = 0.0, 10**6
     hub.ending = "failed" if way == "failed" else "completed"
     pressed: list[bool] = []
 
     def on_message(message: Message) -> None:
-        if way == "interrupted" and not pressed and "hub-0001" in json.dumps(message["content"]):
+        if "hub-0001" not in json.dumps(message["content"]):
+            return
+        if way in ("completed", "failed"):
+            hub.ready_after_polls = 0
+        elif way == "interrupted" and not pressed:
             pressed.append(True)
             kernel.interrupt()
 
+    if way == "background":
+        hub.ready_after_polls = 0  # its widgets are made before the submission
     line = {"timed out": "--timeout 0.5", "background": "-b -o dog"}.get(way, "")
     run = kernel.run(f"%%mountsea {line}\na dog", on_message=on_message)
     made, closed = _opened(run), _closed(run)
@@ -151,7 +157,8 @@ def test_no_widget_is_left_behind(hub: StandInHub, kernel: Kernel, way: str) -> 
         assert any("nano-banana" in json.dumps(m["content"]["data"]) for m in updates)
     else:
         assert not run.widgets() and "nano-banana" in run.html()
-    assert len(made) >= 5 and set(made) == closed
+    assert set(made) == closed
+    assert len(made) >= 5 or way == "timed out"  # on a busy machine it may end before they are made
 
 
 @pytest.mark.parametrize("line", ["-o dog", "-b -o dog"])
@@ -199,7 +206,10 @@ def test_a_status_from_the_hub_is_escaped(hub: StandInHub, kernel: Kernel) -> No
 
     run = kernel.run("%%mountsea\na dog", on_message=on_message)
     sent = json.dumps(run.messages, default=str)
-    assert "&lt;img src=x" in sent and "<img src=x" not in sent
+    # the fallback of a display for front ends without widgets is plain text, not HTML
+    plain = [m["content"].get("data", {}).get("text/plain", "") for m in run.messages]
+    fallbacks = sum(text.count("<img src=x") for text in plain)
+    assert "&lt;img src=x" in sent and sent.count("<img src=x") == fallbacks
 
 
 def test_a_quiet_cell_creates_no_widget(hub: StandInHub, kernel: Kernel) -> None:
