@@ -181,22 +181,27 @@ class Kernel:
         """Interrupt a cell, collect it, and return how long it took to end, in seconds.
 
         By the kernel's clock. The time in which threads were ready to run while other processes had
-        the processors does not count: it says how busy the machine is.
+        the processors, or the disk was behind with what it was told to write, does not count: it
+        says how busy the machine is.
         """
-        pressed, queued_s = time.time(), self._queued_s()
+        pressed, held_up_s = time.time(), self._held_up_s()
         self.interrupt()
         run = self.collect(message_id)
-        return run, run.ended_at - pressed - (self._queued_s() - queued_s)
+        return run, run.ended_at - pressed - (self._held_up_s() - held_up_s)
 
-    def _queued_s(self) -> float:
-        """Return how long this thread and those of the kernel have waited for a processor."""
+    def _held_up_s(self) -> float:
+        """Return how long this thread and those of the kernel have waited for the machine."""
         threads = Path(f"/proc/{getattr(self.manager.provisioner, 'pid', 0)}/task")
         paths = [Path("/proc/thread-self/schedstat"), *threads.glob("*/schedstat")]
         queued_ns = 0
         for path in paths:
             with suppress(OSError):  # the thread has ended, or the system does not count it
                 queued_ns += int(path.read_text().split()[1])
-        return queued_ns / 1e9
+        disk_us = 0
+        with suppress(OSError):  # as above; of all processes, since it is not counted for each
+            some, *_ = Path("/proc/pressure/io").read_text().splitlines()
+            disk_us = int(some.rpartition("total=")[2])
+        return queued_ns / 1e9 + disk_us / 1e6
 
 
 def reset_code(scratch: Path) -> str:
