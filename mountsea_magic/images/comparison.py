@@ -129,10 +129,13 @@ class Comparison:
         target = user_path(path)
         if target.is_dir():
             target = target / "comparison.png"
-        kind = Image.registered_extensions().get(target.suffix.lower())
+        suffix = target.suffix.lower()
+        kind = Image.registered_extensions().get(suffix)
         buffer = io.BytesIO()
         try:
-            if not kind:  # Pillow would look for another sign of the format
+            # without a suffix Pillow would look for another sign of the format, and once an image
+            # has been saved as SPIDER to memory, older versions take "" for its suffix
+            if not (suffix and kind):
                 raise ValueError("unknown file extension")
             self.image.save(buffer, kind)
         except (KeyError, OSError, ValueError) as error:
