@@ -149,11 +149,11 @@ def _slope(costs: dict[tuple[int, str], list[BatchCost]], client: str) -> list[F
 
 
 @contextmanager
-def hub_process(**options: float) -> Iterator[str]:
-    """Start the Hub in a process of its own; yields its URL."""
+def hub_process(script: str = "bench_hub.py", /, **options: float) -> Iterator[str]:
+    """Start a Hub in a process of its own; yields its URL."""
     words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
     hub = subprocess.Popen(
-        [sys.executable, str(HERE / "bench_hub.py"), *words],
+        [sys.executable, str(HERE / script), *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from PIL import Image
 
@@ -59,7 +59,36 @@ def json_response(body: Any, status: int = 200, more: str = "") -> Response:
     return status, "application/json", json.dumps(body).encode(), more
 
 
-async def answer_requests(
+class Hub(Protocol):
+    """A server's answers.
+
+    Attributes:
+        url: Its URL, set before the first request.
+    """
+
+    url: str
+
+    async def respond(self, request: Request) -> Response:
+        """Answer a request."""
+
+
+async def serve_until_closed(hub: Hub) -> None:
+    """Set the URL of a Hub, print it, and serve until standard input is closed.
+
+    Args:
+        hub: The Hub.
+    """
+    server = await asyncio.start_server(
+        lambda reader, writer: _answer_requests(reader, writer, hub.respond),
+        *("127.0.0.1", 0),
+        backlog=1024,
+    )
+    hub.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    print(hub.url, flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+
+
+async def _answer_requests(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
     respond: Callable[[Request], Awaitable[Response]],
@@ -105,11 +134,8 @@ class BenchHub:
         self._image = small_image()
         self.url = ""
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer the requests of one connection."""
-        await answer_requests(reader, writer, self._respond)
-
-    async def _respond(self, request: Request) -> Response:
+    async def respond(self, request: Request) -> Response:
+        """Answer a request."""
         method, path = request.method, request.path
         now = asyncio.get_running_loop().time()
         if path.startswith("/images/"):
@@ -165,10 +191,7 @@ async def main() -> None:
     parser.add_argument("--retry-after-s", type=float, default=1.0)
     arguments = parser.parse_args()
     hub = BenchHub(arguments.task_s, arguments.capacity, arguments.retry_after_s)
-    server = await asyncio.start_server(hub.serve, "127.0.0.1", 0, backlog=1024)
-    hub.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    print(hub.url, flush=True)
-    await asyncio.to_thread(sys.stdin.read)
+    await serve_until_closed(hub)
 
 
 if __name__ == "__main__":

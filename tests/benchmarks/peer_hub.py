@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from bench_hub import Request, Response, answer_requests, json_response, small_image
+from bench_hub import Request, Response, json_response, serve_until_closed, small_image
 
 MARKER = re.compile(r"task-\d+-(\d+)ms")
 
@@ -174,15 +173,7 @@ class PeerHub:
 
 async def main() -> None:
     """Serve until standard input is closed."""
-    hub = PeerHub()
-    server = await asyncio.start_server(
-        lambda reader, writer: answer_requests(reader, writer, hub.respond),
-        *("127.0.0.1", 0),
-        backlog=1024,
-    )
-    hub.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    print(hub.url, flush=True)
-    await asyncio.to_thread(sys.stdin.read)
+    await serve_until_closed(PeerHub())
 
 
 if __name__ == "__main__":

@@ -18,11 +18,11 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from batches import hub_process
 from report import OURS, Figure, markdown_table
 from wait_plan import (
     CASES,
@@ -146,30 +146,13 @@ def _is_better(peer: tuple[float, ...], ours: tuple[float, ...]) -> bool:
     return peer != ours and all(theirs <= own for theirs, own in zip(peer, ours, strict=True))
 
 
-@contextmanager
-def _peer_hub() -> Iterator[str]:
-    """Start the server in a process of its own; yields its URL."""
-    hub = subprocess.Popen(
-        [sys.executable, str(HERE / "peer_hub.py")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert hub.stdin is not None and hub.stdout is not None
-    try:
-        yield hub.stdout.readline().strip()
-    finally:
-        hub.stdin.close()
-        hub.wait()
-
-
 def _run(plan: Plan, runs: int) -> list[Outcome]:
     """Run all tasks of a plan.
 
     Raises:
         RuntimeError: If a client failed, or a task is missing.
     """
-    with _peer_hub() as url:
+    with hub_process("peer_hub.py") as url:
         done = subprocess.run(
             [sys.executable, str(HERE / "wait_clients.py")],
             input=to_json(url, plan.groups),

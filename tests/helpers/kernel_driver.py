@@ -181,8 +181,7 @@ class Kernel:
         """Interrupt a cell, collect it, and return how long it took to end, in seconds.
 
         By the kernel's clock. The time in which threads were ready to run while other processes had
-        the processors, or the disk was behind with what it was told to write, does not count: it
-        says how busy the machine is.
+        the processors, or waited for the disk, does not count: it says how busy the machine is.
         """
         pressed, held_up_s = time.time(), self._held_up_s()
         self.interrupt()
