@@ -204,13 +204,8 @@ class JournalDatabase:
     def _use_open(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Work on the file that is there before and after the work."""
         for _ in range(_MAX_REPLACED):
-            if self._open is None or self._opened != self._identities():
-                self.close()
-                connection = self._reopen()
-            else:
-                connection = self._open
             try:
-                self._check(connection)
+                connection = self._checked()
                 result = work(connection)
                 self._checkpoint(connection)
             except BaseException:
@@ -234,16 +229,17 @@ class JournalDatabase:
             with suppress(sqlite3.OperationalError):  # e.g. a full disk: the rows are in the log
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def _reopen(self) -> sqlite3.Connection:
-        """Open the file; its identity is noted before, so that a change meanwhile is noticed."""
+    def _checked(self) -> sqlite3.Connection:
+        """The open connection; if it is not to the file that is there now, a new one."""
+        if self._open is not None and self._opened == self._identities():
+            self._check(self._open)
+            return self._open
+        self.close()
         self._prepare()
+        # before the file is opened, so that a change meanwhile is noticed
         file = _identity(self.path)
         self._open = self._connect(0.0)
-        try:
-            self._check(self._open)
-        except BaseException:
-            self.close()
-            raise
+        self._check(self._open)
         self._opened = file, self._identities()[1]  # the write-ahead log exists only now
         return self._open
 
