@@ -49,7 +49,7 @@ _SLOW_MARKS = ("browser", "kernel")
 
 _SLOW_FILES = ("test_faults.py", "test_batch_faults.py", "test_cluster.py", "test_batches.py")
 
-_OPT_IN_MARKS = ("binder", "drawing", "release")
+_OPT_IN_MARKS = ("binder", "drawing", "lesson", "release")
 
 _CLEARED_VARIABLES = (
     *("MOUNTSEA_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),

@@ -23,7 +23,7 @@ from lab_server import (
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.lesson]
 
 LESSONS = [path.name for path in NOTEBOOKS]
 _VISIBLE_NOTEBOOK = """() => [...globalThis.jupyterapp?.shell.widgets('main') ?? []]
