@@ -183,24 +183,27 @@ class Kernel:
         By the kernel's clock. The time in which threads were ready to run while other processes had
         the processors, or waited for the disk, does not count: it says how busy the machine is.
         """
-        pressed, held_up_s = time.time(), self._held_up_s()
+        pressed, before = time.time(), self._waits_s()
         self.interrupt()
         run = self.collect(message_id)
-        return run, run.ended_at - pressed - (self._held_up_s() - held_up_s)
+        # not the difference of two sums: a thread that has ended since is in the first one only
+        held_up_s = sum(
+            waited_s - before.get(path, 0.0) for path, waited_s in self._waits_s().items()
+        )
+        return run, run.ended_at - pressed - held_up_s
 
-    def _held_up_s(self) -> float:
-        """Return how long this thread and those of the kernel have waited for the machine."""
+    def _waits_s(self) -> dict[Path, float]:
+        """Return how long this thread, those of the kernel and the disk have been waited for."""
         threads = Path(f"/proc/{getattr(self.manager.provisioner, 'pid', 0)}/task")
-        paths = [Path("/proc/thread-self/schedstat"), *threads.glob("*/schedstat")]
-        queued_ns = 0
-        for path in paths:
+        waits_s: dict[Path, float] = {}
+        for path in (Path("/proc/thread-self/schedstat"), *threads.glob("*/schedstat")):
             with suppress(OSError):  # the thread has ended, or the system does not count it
-                queued_ns += int(path.read_text().split()[1])
-        disk_us = 0
+                waits_s[path] = int(path.read_text().split()[1]) / 1e9
+        disk = Path("/proc/pressure/io")
         with suppress(OSError):  # as above; of all processes, since it is not counted for each
-            some, *_ = Path("/proc/pressure/io").read_text().splitlines()
-            disk_us = int(some.rpartition("total=")[2])
-        return queued_ns / 1e9 + disk_us / 1e6
+            some, *_ = disk.read_text().splitlines()
+            waits_s[disk] = int(some.rpartition("total=")[2]) / 1e6
+        return waits_s
 
 
 def reset_code(scratch: Path) -> str:
