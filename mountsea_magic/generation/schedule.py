@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Protocol
 
-from .duration import PRIOR_S, DurationEstimate
+from .duration import DurationEstimate
 
 _SHORT_WAIT_S = 6.2
 """Until then, in seconds, the cost of a poll is constant: a short delay is never noticed."""
@@ -37,7 +37,7 @@ class LearnedSchedule:
     has a cost for the Hub. Their sum is least where r is proportional to the square root of the
     hazard rate: the probability that the task ends now, given that it has not ended yet. The longer
     a task takes, the less a second of delay matters, so the cost of a poll grows with the time
-    waited, up to the expected duration or `PRIOR_S`, whichever is longer.
+    waited.
 
     Attributes:
         estimate: The estimated duration of the task.
@@ -62,11 +62,10 @@ class LearnedSchedule:
     def interval_s(self, waited_s: float, *, jitter: float) -> float:
         """Return the pause before the next poll, in seconds."""
         polls, pause_s, step_s = 0.0, 0.0, self.min_interval_s / 5
-        long_wait_s = max(self.estimate.median_s, PRIOR_S)
         while polls < 1 and pause_s < self.max_interval_s:
             step_s = max(step_s, pause_s / 20)
             now_s = waited_s + pause_s + step_s / 2
-            cost_s = self.poll_cost * min(max(now_s, _SHORT_WAIT_S), long_wait_s)
+            cost_s = self.poll_cost * max(now_s, _SHORT_WAIT_S)
             polls += math.sqrt(self.estimate.hazard(now_s) / (2 * cost_s)) * step_s
             pause_s += step_s
         clamped_s = min(max(pause_s, self.min_interval_s), self.max_interval_s)

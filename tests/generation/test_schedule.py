@@ -48,9 +48,9 @@ def test_an_overdue_task_is_polled_less_and_less() -> None:
 
 
 def test_the_prior_limits_the_number_of_polls() -> None:
-    """Without earlier tasks: at most 70 polls in a minute, 600 in an hour."""
+    """Without earlier tasks: at most 60 polls in a minute, 600 in an hour."""
     schedule = LearnedSchedule(DurationEstimate())
-    assert 10 <= len(_poll_times(schedule, 60)) <= 70
+    assert 10 <= len(_poll_times(schedule, 60)) <= 60
     assert len(_poll_times(schedule, 3600)) <= 600
 
 
